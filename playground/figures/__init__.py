@@ -1,0 +1,1 @@
+"""Records and arrays as Plotly figures. No Streamlit here."""

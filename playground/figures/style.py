@@ -1,0 +1,98 @@
+"""One visual language for every figure and component of the playground.
+
+Signed numbers (weights, activations before ReLU, gradients) are blue below zero and orange above it, centred on 0, on
+every page; pixels are gray from black to white; named series take the Okabe-Ito colours, which people with any common
+colour blindness can tell apart. Backgrounds and letters are left to Streamlit's theme, so a figure is right in light
+and in dark; only what carries data has a colour of its own.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+# Blue and orange of equal weight round a near-white middle: reads as "less" and "more" without a red-green pair.
+SIGNED: tuple[tuple[float, str], ...] = (
+    (0.0, "#0b4f8a"),
+    (0.25, "#5aa5d6"),
+    (0.5, "#f7f7f5"),
+    (0.75, "#f4a064"),
+    (1.0, "#b8460a"),
+)
+GRAY: tuple[tuple[float, str], ...] = ((0.0, "#000000"), (1.0, "#ffffff"))
+# Counts and probabilities: nothing is below zero, so one hue that darkens.
+SEQUENTIAL: tuple[tuple[float, str], ...] = ((0.0, "#f7f7f5"), (0.5, "#5aa5d6"), (1.0, "#0b4f8a"))
+
+NEGATIVE, POSITIVE = "#0072B2", "#D55E00"
+CATEGORICAL: tuple[str, ...] = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A6D3B", "#7F7F7F")
+TRAINING, VALIDATION = CATEGORICAL[0], CATEGORICAL[1]
+REFERENCE = "#8A8F98"  # other people's published numbers, grid lines, "chance": never a series of ours
+
+CONFIG: dict[str, object] = {"displaylogo": False, "displayModeBar": False, "responsive": True}
+"""Pass as `st.plotly_chart(figure, config=CONFIG)`: the toolbar covers small figures and a page has its own controls."""
+
+
+def signed_limit(*arrays: object) -> float:
+    """The symmetric limit that centres a signed colour scale on 0: the largest magnitude, or 1 when all is 0.
+
+    >>> signed_limit([[-3.0, 1.0]], [2.0])
+    3.0
+    >>> signed_limit([0.0])
+    1.0
+    """
+    largest = max((float(np.max(np.abs(a))) for a in map(np.asarray, arrays) if a.size), default=0.0)
+    return largest if largest > 0 and np.isfinite(largest) else 1.0
+
+
+def colour_at(scale: Sequence[tuple[float, str]], position: float) -> str:
+    """The colour at a place 0..1 on a scale, interpolated in sRGB as Plotly and CSS do.
+
+    >>> colour_at(GRAY, 0.5)
+    '#808080'
+    """
+    position = min(max(position, 0.0), 1.0)
+    for (left, a), (right, b) in zip(scale, scale[1:]):
+        if position <= right:
+            t = (position - left) / (right - left)
+            mixed = [round(int(a[k : k + 2], 16) * (1 - t) + int(b[k : k + 2], 16) * t) for k in (1, 3, 5)]
+            return "#{:02x}{:02x}{:02x}".format(*mixed)
+    return scale[-1][1]
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever has the higher contrast on `colour` (WCAG relative luminance).
+
+    >>> ink_on("#000000"), ink_on("#f7f7f5")
+    ('#ffffff', '#111111')
+    """
+    channels = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#ffffff" if luminance < 0.18 else "#111111"
+
+
+def layout(
+    figure: go.Figure, *, x: str = "", y: str = "", title: str = "", height: int = 320, legend: bool | None = None
+) -> go.Figure:
+    """Axis titles with units, tight margins and a legend on top; returns the same figure.
+
+    `legend` None shows one only when there is more than one named series.
+
+    >>> layout(go.Figure(), x="epoch", y="accuracy (%)").layout.xaxis.title.text
+    'epoch'
+    """
+    named = [t for t in figure.data if t.name and t.showlegend is not False]
+    figure.update_layout(
+        title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 15}} if title else None,
+        height=height,
+        margin={"l": 8, "r": 8, "t": 40 if title or len(named) > 1 else 12, "b": 8},
+        showlegend=len(named) > 1 if legend is None else legend,
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hoverlabel={"namelength": -1},
+        separators=". ",
+    )
+    figure.update_xaxes(title_text=x, automargin=True, zeroline=False)
+    figure.update_yaxes(title_text=y, automargin=True, zeroline=False)
+    return figure
