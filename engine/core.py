@@ -1,0 +1,424 @@
+"""Reverse-mode automatic differentiation: an op declared once, the tape it is recorded on, and the walk back.
+
+An op is one function that returns its value *and the way back* (its vector-Jacobian product, a closure):
+
+    @op(onnx=Node("Relu"))
+    def relu(x):
+        return np.maximum(x, 0), lambda g: (g * (x > 0),)
+
+`relu.rule(array)` is that function, pure. `relu(tensor)` calls it and records the call. `backward` walks the
+recorded calls from the last to the first; `backward_steps` is the same walk, one step at a time.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from engine.onnx_spec import Refused, Spelling
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Vjp: TypeAlias = Callable[..., tuple[Array | None, ...]]
+Rule: TypeAlias = Callable[..., tuple[Array, Vjp]]
+TensorLike: TypeAlias = "Tensor | Array | float | int | Sequence[Any]"
+
+
+class ShapeError(ValueError):
+    """Two shapes that do not fit together; the message names both."""
+
+
+class Op:
+    """One differentiable operation: its rule (value and way back), its ONNX spelling, its meaning (docstring).
+
+    Attributes: `name`, `rule`, `onnx`, `selective` (its vjp takes a second argument `needs`, one bool an input, and
+    may return None where False), `__doc__`.
+    """
+
+    __slots__ = ("name", "rule", "onnx", "selective", "__doc__", "__module__", "__wrapped__")
+
+    def __init__(self, rule: Rule, onnx: Spelling, selective: bool):
+        self.name = rule.__name__.rstrip("_")
+        self.rule = rule
+        self.onnx = onnx
+        self.selective = selective
+        self.__doc__ = rule.__doc__
+        self.__module__ = rule.__module__
+        self.__wrapped__ = rule  # so that inspect.signature and doctest see the rule's own signature and line
+
+    def __call__(self, *inputs: Any, **options: Any) -> "Tensor":
+        """Apply the rule to Tensors or arrays (None for an absent one); record it where a gradient is wanted."""
+        tensors = [x if type(x) is Tensor or x is None else as_tensor(x, inputs) for x in inputs]
+        value, vjp = self.rule(*[None if t is None else t.data for t in tensors], **options)
+        out = Tensor(value)
+        if _mode.recording:
+            for t in tensors:
+                if t is not None and t.requires_grad:
+                    out.requires_grad = True
+                    out.node = Record(self, tuple(tensors), options, vjp)
+                    break
+        return out
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+OPS: dict[str, Op] = {}
+
+
+def op(*, onnx: Spelling, selective: bool = False) -> Callable[[Rule], Op]:
+    """Declare an op: register the decorated rule under its own name (a trailing underscore dropped) in `OPS`."""
+
+    def declare(rule: Rule) -> Op:
+        declared = Op(rule, onnx, selective)
+        if declared.name in OPS:
+            raise ValueError(f"there is already an op named {declared.name}")
+        OPS[declared.name] = declared
+        return declared
+
+    return declare
+
+
+class Record:
+    """One recorded call on the tape: which op, on which inputs, with which options, and its way back."""
+
+    __slots__ = ("op", "inputs", "options", "vjp")
+
+    def __init__(self, op: Op, inputs: "tuple[Tensor | None, ...]", options: Mapping[str, Any], vjp: Vjp):
+        self.op = op
+        self.inputs = inputs
+        self.options = options
+        self.vjp = vjp
+
+
+class Tensor:
+    """An array that remembers how it was made, so that gradients can be walked back to what it was made from.
+
+    `data` is the array (any shape), `grad` the accumulated gradient of a leaf (same shape) or None, `node` the
+    recorded call that made it (None for a leaf). A NumPy array is held as it is, not copied; Python numbers and
+    lists of floats become float32, as in torch. Raises ValueError when a gradient is asked of integers.
+
+    >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    array([2., 4., 6.], dtype=float32)
+    """
+
+    __slots__ = ("data", "grad", "requires_grad", "node", "__weakref__")
+    __array_priority__ = 1000  # array + Tensor asks the Tensor
+
+    data: Array
+    grad: Array | None
+    requires_grad: bool
+    node: Record | None
+
+    def __init__(self, data: Any, requires_grad: bool = False):
+        if type(data) is not np.ndarray:
+            data = _to_array(data)
+        if requires_grad and data.dtype.kind != "f":
+            raise ValueError(f"only floating-point tensors can have a gradient, this one holds {data.dtype}")
+        self.data = data
+        self.grad = None
+        self.requires_grad = requires_grad
+        self.node = None
+
+    # --- what it holds ---
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    @property
+    def T(self) -> "Tensor":
+        return OPS["transpose"](self)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.data, prefix="Tensor(", separator=", ", precision=4)
+        made = f", made by {self.node.op.name}" if self.node else ", requires_grad=True" if self.requires_grad else ""
+        return f"Tensor({body}{made})"
+
+    def item(self) -> float:
+        """The one number of a tensor that holds one."""
+        return float(self.data.item())
+
+    def numpy(self) -> Array:
+        """The array itself (not a copy)."""
+        return self.data
+
+    def detach(self) -> "Tensor":
+        """The same data as a leaf that wants no gradient."""
+        return Tensor(self.data)
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    # --- the way back ---
+    def backward(self, gradient: Any = None) -> None:
+        """Add d(self)/d(leaf) to `.grad` of every leaf that requires it: `backward_steps`, run to its end."""
+        for _ in _walk(self, gradient):
+            pass
+
+    def zero_grad(self) -> None:
+        """Forget the accumulated gradient."""
+        self.grad = None
+
+    # --- arithmetic: each is the op of that name ---
+    def __add__(self, other: TensorLike) -> "Tensor":
+        return OPS["add"](self, other)
+
+    def __radd__(self, other: TensorLike) -> "Tensor":
+        return OPS["add"](other, self)
+
+    def __sub__(self, other: TensorLike) -> "Tensor":
+        return OPS["sub"](self, other)
+
+    def __rsub__(self, other: TensorLike) -> "Tensor":
+        return OPS["sub"](other, self)
+
+    def __mul__(self, other: TensorLike) -> "Tensor":
+        return OPS["mul"](self, other)
+
+    def __rmul__(self, other: TensorLike) -> "Tensor":
+        return OPS["mul"](other, self)
+
+    def __truediv__(self, other: TensorLike) -> "Tensor":
+        return OPS["div"](self, other)
+
+    def __rtruediv__(self, other: TensorLike) -> "Tensor":
+        return OPS["div"](other, self)
+
+    def __neg__(self) -> "Tensor":
+        return OPS["neg"](self)
+
+    def __pow__(self, other: TensorLike) -> "Tensor":
+        return OPS["pow"](self, other)
+
+    def __rpow__(self, other: TensorLike) -> "Tensor":
+        return OPS["pow"](other, self)
+
+    def __matmul__(self, other: TensorLike) -> "Tensor":
+        return OPS["matmul"](self, other)
+
+    def __rmatmul__(self, other: TensorLike) -> "Tensor":
+        return OPS["matmul"](other, self)
+
+    def __getitem__(self, index: Any) -> "Tensor":
+        return OPS["getitem"](self, index=index)
+
+    def __gt__(self, other: TensorLike) -> "Tensor":
+        return Tensor(self.data > _data(other))
+
+    def __ge__(self, other: TensorLike) -> "Tensor":
+        return Tensor(self.data >= _data(other))
+
+    def __lt__(self, other: TensorLike) -> "Tensor":
+        return Tensor(self.data < _data(other))
+
+    def __le__(self, other: TensorLike) -> "Tensor":
+        return Tensor(self.data <= _data(other))
+
+    # --- the methods people reach for ---
+    def exp(self) -> "Tensor":
+        return OPS["exp"](self)
+
+    def log(self) -> "Tensor":
+        return OPS["log"](self)
+
+    def sqrt(self) -> "Tensor":
+        return OPS["sqrt"](self)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> "Tensor":
+        return OPS["sum"](self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> "Tensor":
+        return OPS["mean"](self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> "Tensor":
+        return OPS["max"](self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: Any) -> "Tensor":
+        return OPS["reshape"](self, shape=shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
+
+    def transpose(self, *axes: Any) -> "Tensor":
+        return OPS["transpose"](self, axes=axes or None)
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor":
+        return OPS["flatten"](self, start_dim=start_dim, end_dim=end_dim)
+
+
+def _to_array(data: Any) -> Array:
+    if isinstance(data, Tensor):
+        return data.data
+    if isinstance(data, np.generic | np.ndarray):
+        return np.asarray(data)
+    array = np.asarray(data)
+    return array.astype(np.float32) if array.dtype == np.float64 else array
+
+
+def _data(x: TensorLike) -> Any:
+    return x.data if isinstance(x, Tensor) else x
+
+
+def as_tensor(x: Any, beside: Sequence[Any] = ()) -> Tensor:
+    """x as a Tensor; a bare Python number takes the dtype of the first Tensor or array it stands beside."""
+    if isinstance(x, Tensor):
+        return x
+    if isinstance(x, bool | int | float):
+        for other in beside:
+            dtype = getattr(other, "dtype", None)
+            if dtype is not None:
+                fits = dtype.kind == "f" or isinstance(x, int)
+                return Tensor(np.asarray(x, dtype if fits else np.float32))
+    return Tensor(x)
+
+
+class _Mode(threading.local):  # one flag a thread: visitors of a page must not switch each other's tape off
+    recording = True
+
+
+_mode = _Mode()
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Inside it nothing is recorded: the same values, no tape.
+
+    >>> w = Tensor([2.0], requires_grad=True)
+    >>> with no_grad():
+    ...     (w * w).requires_grad
+    False
+    """
+    before, _mode.recording = _mode.recording, False
+    try:
+        yield
+    finally:
+        _mode.recording = before
+
+
+@dataclass(frozen=True)
+class BackwardStep:
+    """One step of the walk back: one op, the gradient that arrived at its result, what it sends to each input.
+
+    `input_gradients[i]` has the shape of `inputs[i]`, or is None where no gradient is wanted. Nothing here is to be
+    changed in place: the arrays are the walk's own.
+    """
+
+    index: int
+    op: Op
+    output: Tensor
+    gradient: Array
+    inputs: tuple[Tensor | None, ...]
+    options: Mapping[str, Any]
+    input_gradients: tuple[Array | None, ...]
+
+
+def backward_steps(tensor: Tensor, gradient: Any = None) -> Iterator[BackwardStep]:
+    """The walk from `tensor` back to its leaves, one op a step; run to its end it is `tensor.backward()`.
+
+    gradient: d(something)/d(tensor), of the tensor's shape; 1 when the tensor holds one number. A result used twice
+    receives the sum of both gradients before its own step is taken. Leaves receive theirs (added to `.grad`) when
+    the walk ends, so a walk that is left half-way changes nothing. Raises ValueError when nothing was recorded or a
+    gradient is needed and missing, ShapeError when the given one has another shape.
+
+    >>> x = Tensor([1.0, -2.0], requires_grad=True)
+    >>> y = (x * 3.0).sum()
+    >>> [(step.op.name, step.input_gradients[0].tolist()) for step in backward_steps(y)]
+    [('sum', [1.0, 1.0]), ('mul', [3.0, 3.0])]
+    """
+    for index, (output, g, sent) in enumerate(_walk(tensor, gradient)):
+        node = output.node
+        assert node is not None
+        yield BackwardStep(index, node.op, output, g, node.inputs, MappingProxyType(dict(node.options)), tuple(sent))
+
+
+def _walk(tensor: Tensor, gradient: Any) -> Iterator[tuple[Tensor, Array, Sequence[Array | None]]]:
+    """Generator behind both: yields (output, its gradient, the gradients sent to its inputs) from last to first."""
+    if not tensor.requires_grad:
+        raise ValueError("nothing to walk back: no input of this tensor has requires_grad=True (or no_grad was on)")
+    if gradient is None:
+        if tensor.data.size != 1:
+            raise ValueError(f"backward of a tensor of shape {tensor.shape} needs the gradient that arrives at it")
+        start = np.ones_like(tensor.data)
+    else:
+        start = np.array(_data(gradient), tensor.data.dtype)
+        if start.shape != tensor.shape:
+            raise ShapeError(f"the gradient has shape {start.shape}, the tensor {tensor.shape}")
+
+    # Gradients of results live here, by id, until their step is taken; the tape itself stays clean.
+    arrived: dict[int, Array] = {id(tensor): start}
+    leaves: list[Tensor] = []
+    order = _results_first_to_last(tensor, leaves)
+    while order:
+        output = order.pop()
+        g = arrived.pop(id(output), None)
+        if g is None:  # its consumers sent it nothing (a vjp that returned None)
+            continue
+        node = output.node
+        assert node is not None
+        if node.op.selective:
+            sent = node.vjp(g, tuple(x is not None and x.requires_grad for x in node.inputs))
+        else:
+            sent = node.vjp(g)
+        for x, dx in zip(node.inputs, sent, strict=True):
+            if dx is not None and x is not None and x.requires_grad:
+                key = id(x)
+                before = arrived.get(key)
+                arrived[key] = dx if before is None else before + dx
+        yield output, g, sent
+
+    given: set[int] = {id(start)}
+    for leaf in leaves:
+        g = arrived.get(id(leaf))
+        if g is None:
+            continue
+        if leaf.grad is not None:
+            leaf.grad = leaf.grad + g
+        else:  # a view, or an array another leaf was given too, must not become somebody's own .grad
+            leaf.grad = g.copy() if g.base is not None or id(g) in given else g
+            given.add(id(g))
+
+
+def _results_first_to_last(tensor: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    """The recorded results `tensor` was made from, inputs before outputs; the leaves are put into `leaves`."""
+    order: list[Tensor] = []
+    seen: set[int] = set()
+    stack: list[tuple[Tensor, bool]] = [(tensor, False)]
+    while stack:
+        t, inputs_done = stack.pop()
+        if inputs_done:
+            order.append(t)
+            continue
+        if id(t) in seen:
+            continue
+        seen.add(id(t))
+        if t.node is None:
+            leaves.append(t)
+            continue
+        stack.append((t, True))
+        for x in t.node.inputs:
+            if x is not None and x.requires_grad and id(x) not in seen:
+                stack.append((x, False))
+    return order
+
+
+__all__ = [
+    "OPS", "Array", "BackwardStep", "Op", "Record", "Refused", "Rule", "ShapeError", "Tensor", "Vjp", "as_tensor",
+    "backward_steps", "no_grad", "op",
+]
