@@ -38,8 +38,6 @@ class Op:
     may return None where False), `__doc__`.
     """
 
-    __slots__ = ("name", "rule", "onnx", "selective", "__doc__", "__module__", "__wrapped__")
-
     def __init__(self, rule: Rule, onnx: Spelling, selective: bool):
         self.name = rule.__name__.rstrip("_")
         self.rule = rule
