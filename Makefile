@@ -1,0 +1,41 @@
+# make app    the app on http://localhost:8501 (PORT=... for another port)
+# make test   lint, types and the whole test suite
+# make bench  the engine against PyTorch in one run
+PYTHON ?= python3
+PORT ?= 8501
+PY := .venv/bin/python
+
+.PHONY: app test lint bench clean
+.DEFAULT_GOAL := app
+
+.venv/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Name another with: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "The venv module is missing; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	@touch $@
+
+# A stamp a requirements file: a second start installs nothing.
+.venv/.app: requirements.txt .venv/.python
+	$(PY) -m pip install --disable-pip-version-check -q -r requirements.txt
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.app
+	$(PY) -m pip install --disable-pip-version-check -q -r requirements-dev.txt
+	@touch $@
+
+app: .venv/.app
+	$(PY) -m playground app --port $(PORT)
+
+lint: .venv/.dev
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+test: lint
+	@sh tests/browser/find_chromium.sh
+	$(PY) -m pytest
+
+bench: .venv/.dev
+	$(PY) -m playground bench
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache

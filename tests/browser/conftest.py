@@ -1,0 +1,93 @@
+"""One server for all browser tests, with an empty PLAYGROUND_HOME of its own, and Debian's Chromium to look at it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+     if (found := shutil.which(name))), None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder is a browser test; without a browser it is skipped, or fails where one is required."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if CHROMIUM is None and not os.environ.get("REQUIRE_BROWSER"):
+                item.add_marker(pytest.mark.skip(reason="no Chromium on PATH (REQUIRE_BROWSER=1 makes this a failure)"))
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, object]:
+    assert CHROMIUM, "browser tests are required (REQUIRE_BROWSER) and no Chromium is on PATH"
+    return {
+        "executable_path": CHROMIUM,
+        "args": ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+                 "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream",
+                 "--use-fake-ui-for-media-stream"],
+    }
+
+
+@pytest.fixture(scope="session")
+def app_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The PLAYGROUND_HOME of the server: models and runs of the tests land here."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def app_url(app_home: Path) -> Iterator[str]:
+    """The address of a running app, started as a person would: `python -m playground app`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = app_home / "server.log"
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "playground", "app", "--port", str(port)], cwd=ROOT, stdout=out, stderr=out,
+            env={**os.environ, "PLAYGROUND_HOME": str(app_home)}, start_new_session=True)
+    url = f"http://localhost:{port}"
+    deadline = time.monotonic() + 60
+    try:
+        while True:
+            try:
+                with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2):
+                    break
+            except (urllib.error.URLError, OSError):
+                assert server.poll() is None, f"the app stopped at once:\n{log.read_text()}"
+                assert time.monotonic() < deadline, f"the app did not answer in 60 s:\n{log.read_text()}"
+                time.sleep(0.1)
+        yield url
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+@pytest.fixture()
+def goto(page, app_url):  # type: ignore[no-untyped-def]
+    """goto("convolution") opens that page and waits until its script has run."""
+    page.set_default_timeout(30_000)
+
+    def open_page(path: str = "") -> None:
+        page.goto(f"{app_url}/{path}")
+        settled(page)
+
+    return open_page
+
+
+def settled(page) -> None:  # type: ignore[no-untyped-def]
+    """Wait until the app's script is not running."""
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(timeout=60_000)

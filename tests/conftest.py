@@ -1,0 +1,24 @@
+"""What every test shares: the project's root, the optional data beside it, and a home of its own."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_photos() -> Path:
+    """The folder of cat and dog photographs beside the project, where there is one."""
+    folder = SHARED_DATA / "cats_vs_dogs"
+    if not folder.is_dir():
+        pytest.skip(f"the photographs are not on this machine ({folder})")
+    return folder
+
+
+@pytest.fixture()
+def playground_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty PLAYGROUND_HOME: what a test trains or exports never lands in the project."""
+    monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path))
+    return tmp_path
