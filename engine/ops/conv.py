@@ -1,0 +1,100 @@
+"""Convolution: what it is. The arithmetic for special shapes stands in engine/kernels."""
+
+from engine.arrays import crop, fold, pad, windows
+from engine.core import Array, ShapeError, Vjp, op
+from engine.geometry import Padding, Placement, Sizes, place
+from engine.onnx_spec import Node, Situation
+
+
+def _conv_placement(x: tuple[int, ...], w: tuple[int, ...], stride: Sizes, padding: Padding, dilation: Sizes,
+                    groups: int) -> Placement:
+    if len(x) != 4 or len(w) != 4:
+        raise ShapeError(f"conv2d takes images (N, C, H, W) and filters (F, C/groups, KH, KW), not {x} and {w}")
+    if groups < 1 or x[1] % groups or w[0] % groups or w[1] * groups != x[1]:
+        raise ShapeError(f"images {x} have {x[1]} channels, the filters {w} in {groups} group(s) want {w[1] * groups}"
+                         + (f"; {w[0]} filters do not split into {groups}" if groups > 1 and w[0] % groups else ""))
+    return place(x, w[2:], stride, padding, dilation)
+
+
+def _spell_conv(s: Situation) -> Node:
+    x, w = s.shapes[0], s.shapes[1]
+    assert x is not None
+    assert w is not None
+    o = s.options
+    groups = o.get("groups", 1)
+    where = _conv_placement(x, w, o.get("stride", 1), o.get("padding", 0), o.get("dilation", 1), groups)
+    return Node("Conv", attributes={**where.onnx, "group": groups})
+
+
+@op(onnx=_spell_conv, selective=True)
+def conv2d(
+    x: Array, w: Array, b: Array | None = None, *,
+    stride: Sizes = 1, padding: Padding = 0, dilation: Sizes = 1, groups: int = 1,
+) -> tuple[Array, Vjp]:
+    """The response of F filters at every place in a batch of images.
+
+    x (N, C, H, W), w (F, C/groups, KH, KW), b (F,) -> (N, F, OH, OW)
+
+        y[n,f,p,q] = b[f] + sum over c,i,j of w[f,c,i,j] * x[n, c, p*stride + i*dilation, q*stride + j*dilation]
+
+    with x zero-padded first. The filter is not flipped (cross-correlation, as ONNX Conv and torch's conv2d). padding
+    is also 'same', 'valid' or ((top, bottom), (left, right)). Rows past the last whole window are ignored. With
+    `groups`, filter block k sees channel block k only. Raises ShapeError naming both shapes when C does not fit.
+
+    >>> y, vjp = conv2d.rule(np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2)))
+    >>> y[0, 0]
+    array([[ 8., 12.],
+           [20., 24.]])
+    >>> vjp(np.ones_like(y))[0][0, 0]          # how many windows each pixel was in
+    array([[1., 2., 1.],
+           [2., 4., 2.],
+           [1., 2., 1.]])
+    """
+    where = _conv_placement(x.shape, w.shape, stride, padding, dilation, groups)
+    y = general_forward(x, w, where, groups)
+    if b is not None:
+        if b.shape != w.shape[:1]:
+            raise ShapeError(f"{w.shape[0]} filters {w.shape} take as many biases, not {b.shape}")
+        y += b[:, None, None]
+
+    def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
+        dx = general_dx(g, w, x.shape, where, groups) if needs[0] else None
+        dw = general_dw(g, x, w.shape, where, groups) if needs[1] else None
+        db = g.sum(axis=(0, 2, 3)) if b is not None and needs[2] else None
+        return (dx, dw, db)[: len(needs)]
+
+    return y, vjp
+
+
+# The general way: windows laid out as columns, one matrix product a group and image. Each of the three is linear in
+# both of its arrays, and dx, dw are the adjoints of the forward in x and in w.
+
+
+def _columns(x: Array, where: Placement, groups: int) -> Array:
+    n = x.shape[0]
+    cols = windows(pad(x, where.pads), where.size, where.stride, where.dilation)  # (n, c, kh, kw, oh, ow)
+    (kh, kw), (oh, ow) = where.size, where.out
+    return cols.reshape(n, groups, x.shape[1] // groups * kh * kw, oh * ow)
+
+
+def general_forward(x: Array, w: Array, where: Placement, groups: int) -> Array:
+    cols = _columns(x, where, groups)
+    y: Array = w.reshape(groups, w.shape[0] // groups, -1) @ cols  # (n, groups, f/groups, oh*ow)
+    return y.reshape(x.shape[0], w.shape[0], *where.out)
+
+
+def general_dw(g: Array, x: Array, shape: tuple[int, ...], where: Placement, groups: int) -> Array:
+    cols = _columns(x, where, groups)
+    gs = g.reshape(x.shape[0], groups, shape[0] // groups, -1)
+    dw: Array = (gs @ cols.swapaxes(-1, -2)).sum(axis=0)  # (groups, f/groups, k)
+    return dw.reshape(shape)
+
+
+def general_dx(g: Array, w: Array, shape: tuple[int, ...], where: Placement, groups: int) -> Array:
+    n, c, h, wide = shape
+    gs = g.reshape(n, groups, w.shape[0] // groups, -1)
+    dcols = w.reshape(groups, w.shape[0] // groups, -1).swapaxes(-1, -2) @ gs
+    (top, bottom), (left, right) = where.pads
+    padded = (n, c, h + top + bottom, wide + left + right)
+    dx = fold(dcols.reshape(n, c, *where.size, *where.out), padded, where.stride, where.dilation)
+    return crop(dx, where.pads)
