@@ -23,6 +23,9 @@ GRAY: tuple[tuple[float, str], ...] = ((0.0, "#000000"), (1.0, "#ffffff"))
 # Counts and probabilities: nothing is below zero, so one hue that darkens.
 SEQUENTIAL: tuple[tuple[float, str], ...] = ((0.0, "#f7f7f5"), (0.5, "#5aa5d6"), (1.0, "#0b4f8a"))
 
+# What a formula's letters and the matrices they stand for are coloured with; readable (4:1) on white and on near-black.
+SYMBOLS: dict[str, str] = {"x": "#128a63", "w": "#c2478a", "y": "#7a64d8", "b": "#a87400"}
+
 NEGATIVE, POSITIVE = "#0072B2", "#D55E00"
 CATEGORICAL: tuple[str, ...] = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A6D3B", "#7F7F7F")
 TRAINING, VALIDATION = CATEGORICAL[0], CATEGORICAL[1]

@@ -1,0 +1,190 @@
+// Drawing one matrix as SVG: cells, padding, numbers, outlines. Knows nothing of time; stepper.js tells it what to show.
+const SVG = "http://www.w3.org/2000/svg";
+const UNIT = 40; // a cell's side in the drawing's own units
+
+function svg(tag, attributes = {}, parent = null) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (parent) parent.append(element);
+  return element;
+}
+
+function html(tag, className, parent, text = "") {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text) element.textContent = text;
+  if (parent) parent.append(element);
+  return element;
+}
+
+const channels = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
+
+// As figures/style.py: interpolated in sRGB, black or white ink by WCAG luminance.
+function colourAt(scale, position) {
+  const at = Math.min(Math.max(position, 0), 1);
+  const right = Math.max(1, scale.findIndex(([end]) => at <= end));
+  const [[a, from], [b, to]] = [scale[right - 1], scale[right]];
+  const t = (at - a) / (b - a);
+  const [p, q] = [channels(from), channels(to)];
+  return p.map((value, k) => Math.round(value * (1 - t) + q[k] * t));
+}
+
+function inkOn(rgb) {
+  const [r, g, b] = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.18 ? "#ffffff" : "#111111";
+}
+
+function written(value, digits) {
+  const text = Math.abs(value).toFixed(digits);
+  return (value < 0 && Number(text) !== 0 ? "−" : "") + text;
+}
+
+class Matrix {
+  constructor(grid, scales, colours) {
+    this.grid = grid;
+    this.scale = scales[grid.scale];
+    this.colour = colours[grid.symbol] ?? "currentColor";
+    this.frameColour = colours[grid.framed_as ?? grid.symbol] ?? "#808890";
+    this.figure = html("figure", "grid");
+    this.figure.dataset.grid = grid.name;
+    const caption = html("figcaption", "", this.figure);
+    const name = html("b", "", caption);
+    html("i", "", name, grid.symbol).style.color = this.colour;
+    name.append(grid.title);
+    if (grid.note) html("small", "", caption, grid.note);
+    this.svg = svg("svg", {
+      viewBox: `0 0 ${grid.columns * UNIT} ${grid.rows * UNIT}`, tabindex: 0, role: "img",
+      "aria-label": `${grid.title}, ${grid.note || `${grid.rows} by ${grid.columns}`}. Arrow keys inspect a cell.`,
+    }, this.figure);
+    const hatch = svg("pattern", { id: "hatch", width: 10, height: 10, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, svg("defs", {}, this.svg));
+    svg("line", { class: "hatch", x1: 0, y1: 0, x2: 0, y2: 10 }, hatch);
+    this.cells = [];
+    this.shown = [];
+    for (let index = 0; index < grid.rows * grid.columns; index++) this.cells.push(this.cell(index));
+    this.outlines = svg("g", {}, this.svg);
+    this.hits = svg("g", {}, this.outlines);
+    this.windowBox = svg("rect", { class: "window", stroke: this.frameColour, rx: 3 }, this.outlines);
+    this.tapUnder = svg("rect", { class: "tap under", rx: 3 }, this.outlines);
+    this.tapBox = svg("rect", { class: "tap", stroke: this.frameColour, rx: 3 }, this.outlines);
+    this.cursorBox = svg("rect", { class: "cursor", rx: 3 }, this.outlines);
+    for (const box of [this.windowBox, this.tapUnder, this.tapBox, this.cursorBox]) box.style.display = "none";
+    this.legend();
+    if (grid.values) grid.values.forEach((value, index) => this.show(index, value));
+  }
+
+  at(index) {
+    return [Math.floor(index / this.grid.columns), index % this.grid.columns];
+  }
+
+  isBorder(index) {
+    const [row, column] = this.at(index);
+    const { border, rows, columns } = this.grid;
+    return row < border || column < border || row >= rows - border || column >= columns - border;
+  }
+
+  // The cell as the formula writes it: padding has indices below 0 or past the end.
+  label(index) {
+    const [row, column] = this.at(index);
+    const { border, symbol } = this.grid;
+    return `${symbol}[${written(row - border, 0)},${written(column - border, 0)}]`;
+  }
+
+  text(index, value) {
+    return this.grid.texts ? this.grid.texts[index] : written(value, this.grid.digits);
+  }
+
+  cell(index) {
+    const [row, column] = this.at(index);
+    const group = svg("g", { class: "cell empty", "data-index": index }, this.svg);
+    const rect = svg("rect", { x: column * UNIT, y: row * UNIT, width: UNIT, height: UNIT }, group);
+    const text = svg("text", { x: (column + 0.5) * UNIT, y: (row + 0.52) * UNIT }, group);
+    return { group, rect, text, border: this.isBorder(index) };
+  }
+
+  show(index, value, partial = false) {
+    const key = value === null ? null : `${value}|${partial}`;
+    if (this.shown[index] === key) return;
+    this.shown[index] = key;
+    const { group, rect, text, border } = this.cells[index];
+    group.setAttribute("class", `cell${value === null ? " empty" : ""}${border ? " border" : ""}${partial ? " partial" : ""}`);
+    if (value === null) {
+      rect.style.fill = "";
+      text.textContent = "";
+      return;
+    }
+    text.textContent = this.text(index, value);
+    text.setAttribute("font-size", Math.min(15, (UNIT * 1.58) / Math.max(text.textContent.length, 1)));
+    if (border) return;
+    const { limit, scale } = this.grid;
+    const rgb = colourAt(this.scale, scale === "signed" ? value / limit / 2 + 0.5 : value / limit);
+    rect.style.fill = `rgb(${rgb})`;
+    text.style.fill = inkOn(rgb);
+  }
+
+  box(element, index, last = index, inset = 0) {
+    const [row, column] = this.at(index);
+    const [bottom, right] = this.at(last);
+    element.setAttribute("x", column * UNIT + inset);
+    element.setAttribute("y", row * UNIT + inset);
+    element.setAttribute("width", (right - column + 1) * UNIT - 2 * inset);
+    element.setAttribute("height", (bottom - row + 1) * UNIT - 2 * inset);
+    element.style.display = "";
+  }
+
+  // Outline a set of cells; `tap` is the one that counts now, `framed` draws one frame round them all.
+  outline(cells, tap, framed) {
+    const colour = this.frameColour;
+    const distinct = [...new Set(cells)].filter((index) => index >= 0);
+    this.windowBox.style.display = this.tapBox.style.display = this.tapUnder.style.display = "none";
+    this.hits.replaceChildren();
+    this.frame = null;
+    this.tapped = tap >= 0 ? [tap, tap] : null;
+    if (distinct.length && framed) {
+      const places = distinct.map((index) => this.at(index));
+      const [rows, columns] = [places.map(([row]) => row), places.map(([, column]) => column)];
+      const corner = (pick) => pick(...rows) * this.grid.columns + pick(...columns);
+      this.frame = [corner(Math.min), corner(Math.max)];
+      this.box(this.windowBox, ...this.frame);
+      const height = Math.max(...rows) - Math.min(...rows) + 1;
+      const width = Math.max(...columns) - Math.min(...columns) + 1;
+      if (height * width === distinct.length) distinct.length = 0; // a solid block needs no outlines inside its frame
+    }
+    for (const index of distinct) this.box(svg("rect", { class: "hit", stroke: colour, rx: 2 }, this.hits), index, index, 2);
+    if (tap >= 0) {
+      this.box(this.tapUnder, tap, tap, 2);
+      this.box(this.tapBox, tap, tap, 2);
+    }
+  }
+
+  // Where the ties to other grids begin and end: the frame, else the cell that counts now, else the whole grid. Computed,
+  // not measured: the frame may still be on its way.
+  place() {
+    const whole = this.svg.getBoundingClientRect();
+    const cells = this.frame ?? (this.grid.side ? null : this.tapped);
+    if (this.grid.side && !this.frame) return whole;
+    if (!cells) return null;
+    const side = whole.width / this.grid.columns;
+    const [[top, left], [bottom, right]] = cells.map((index) => this.at(index));
+    return new DOMRect(whole.left + left * side, whole.top + top * side, (right - left + 1) * side, (bottom - top + 1) * side);
+  }
+
+  resize(side) {
+    this.svg.style.width = `${side * this.grid.columns}px`;
+    this.svg.style.height = `${side * this.grid.rows}px`;
+    this.figure.style.width = `${Math.max(side * this.grid.columns, this.grid.side ? 96 : 140)}px`;
+    const { limit, digits, texts, values } = this.grid;
+    const longest = Math.max(...(texts ?? values?.map((v) => written(v, digits)) ?? [written(-limit, digits)]).map((t) => t.length), 2);
+    const font = (side / UNIT) * Math.min(15, (UNIT * 1.58) / longest);
+    this.svg.classList.toggle("too-small", font < 6.2);
+  }
+
+  legend() {
+    const { scale, limit, digits, emptied } = this.grid;
+    if (emptied) return;
+    const row = html("div", "legend", this.figure);
+    html("span", "", row, written(scale === "signed" ? -limit : 0, digits));
+    const stops = this.scale.map(([at, colour]) => `${colour} ${at * 100}%`).join(", ");
+    html("span", "ramp", row).style.background = `linear-gradient(90deg, ${stops})`;
+    html("span", "", row, (scale === "signed" ? "+" : "") + written(limit, digits));
+  }
+}

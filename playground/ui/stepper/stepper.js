@@ -1,0 +1,402 @@
+// The player: a position 0..steps, and what the screen shows there. Appended to cells.js by Python.
+const players = new WeakMap();
+
+class Player {
+  constructor(host) {
+    this.root = host.querySelector(".stepper");
+    this.find = (selector) => this.root.querySelector(selector);
+    this.position = null;
+    this.playing = false;
+    this.inspected = null; // { matrix, index, pinned }
+    this.unit = "step";
+    this.listen();
+    this.resizes = new ResizeObserver(() => this.layout());
+    this.resizes.observe(this.root);
+  }
+
+  load(story) {
+    const same = this.story && this.story.groups.length === story.groups.length;
+    this.story = story;
+    this.count = story.groups.length;
+    this.equations = null;
+    this.inspected = null;
+    const { groups } = story;
+    this.groupStart = [];
+    groups.forEach((group, step) => { if (step === 0 || groups[step - 1] !== group) this.groupStart.push(step); });
+    this.groupStart.push(this.count);
+    this.groupOf = new Int32Array(this.count);
+    for (let g = 0; g + 1 < this.groupStart.length; g++) this.groupOf.fill(g, this.groupStart[g], this.groupStart[g + 1]);
+    this.stepsAt = {};
+    for (const [name, cells] of Object.entries(story.marks)) {
+      const lists = (this.stepsAt[name] = []);
+      cells.forEach((cell, step) => { if (cell >= 0) (lists[cell] ??= []).push(step); });
+    }
+    this.build();
+    if (this.position === null) {
+      const asked = Number(new URL(window.location.href).searchParams.get("step") ?? NaN);
+      this.position = Number.isInteger(asked) && asked >= 0 ? asked : story.start;
+    } else if (!same) {
+      this.position = story.start;
+    }
+    this.goTo(Math.min(this.position, this.count), false);
+  }
+
+  build() {
+    const { story } = this;
+    const holder = this.find(".grids");
+    holder.replaceChildren();
+    this.matrices = {};
+    let column = null;
+    for (const grid of story.grids) {
+      const matrix = (this.matrices[grid.name] = new Matrix(grid, story.scales, story.colours));
+      if (!grid.side) column = null;
+      else column ??= html("div", "side-by-side", holder);
+      (column ?? holder).append(matrix.figure);
+      this.watch(matrix);
+    }
+    this.root.setAttribute("aria-label", `${story.label}. Arrow keys step, up and down go by ${story.group_name}, space plays.`);
+    const [unitStep, unitGroup] = this.find(".unit select").options;
+    unitStep.textContent = story.step_name;
+    unitGroup.textContent = story.group_name;
+    this.find('[data-do="group-back"]').title = `One ${story.group_name} back (↑)`;
+    this.find('[data-do="group-back"]').ariaLabel = `One ${story.group_name} back`;
+    this.find('[data-do="group-forward"]').title = `One ${story.group_name} (↓)`;
+    this.find('[data-do="group-forward"]').ariaLabel = `One ${story.group_name}`;
+    this.find(".scrub").max = this.count;
+    const foot = this.find(".foot");
+    foot.replaceChildren();
+    for (const note of story.footnotes) html("span", "", foot, note);
+    this.layout();
+  }
+
+  // One cell size for all large grids, so that a smaller output is seen to be smaller.
+  layout() {
+    if (!this.story) return;
+    const width = this.root.clientWidth - 26;
+    if (width < 50) return;
+    const large = this.story.grids.filter((grid) => !grid.side);
+    const side = this.story.grids.filter((grid) => grid.side);
+    const sideColumns = Math.max(0, ...side.map((grid) => grid.columns));
+    const tallest = Math.max(...large.map((grid) => grid.rows));
+    const wide = this.root.clientWidth > 640;
+    const all = large.reduce((sum, grid) => sum + grid.columns, 0);
+    const sideCell = Math.floor(Math.min(44, (wide ? 165 : (width - 60) / Math.max(1, side.length)) / Math.max(1, sideColumns)));
+    const room = wide
+      ? (width - Math.max(96, sideCell * sideColumns) - 22 * large.length) / all
+      : (width - 8) / Math.max(...large.map((grid) => grid.columns));
+    const cell = Math.max(8, Math.floor(Math.min(46, room, wide ? 560 / tallest : 99)));
+    for (const matrix of Object.values(this.matrices)) matrix.resize(matrix.grid.side ? sideCell : cell);
+    this.drawTies();
+  }
+
+  // What a step-filled cell holds after the first `position` steps, looking back no further than step `from`.
+  lastWrite(name, index, position, from = 0) {
+    const steps = this.stepsAt[name][index];
+    if (!steps) return -1;
+    let [low, high] = [0, steps.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (steps[middle] < position) low = middle + 1;
+      else high = middle;
+    }
+    return low && steps[low - 1] >= from ? steps[low - 1] : -1;
+  }
+
+  goTo(position, speak = true) {
+    this.position = Math.min(Math.max(position, 0), this.count);
+    this.find(".scrub").value = this.position;
+    this.find(".scrub").setAttribute("aria-valuetext", `step ${this.position} of ${this.count}`);
+    for (const name of ["first", "back", "group-back"]) this.find(`[data-do="${name}"]`).disabled = this.position === 0;
+    for (const name of ["last", "forward", "group-forward"]) this.find(`[data-do="${name}"]`).disabled = this.position === this.count;
+    this.root.dataset.position = this.position;
+    this.render();
+    if (speak) this.find(".spoken").textContent = this.find(".what").textContent + ". " + (this.find(".terms .total")?.textContent ?? "");
+  }
+
+  goByGroup(direction) {
+    const { groupStart, position } = this;
+    if (direction > 0) this.goTo(groupStart.find((start) => start > position) ?? this.count);
+    else this.goTo(groupStart.findLast((start) => start < position) ?? 0);
+  }
+
+  render() {
+    const whole = this.inspected?.matrix.grid.whole_group;
+    const seen = this.inspected ? this.stepsOf(this.inspected) : null;
+    if (seen && !whole) this.renderCell(seen);
+    else if (seen && !seen.length) this.renderCell(seen);
+    else {
+      const now = this.position - 1;
+      const group = seen ? this.groupOf[seen[0]] : this.groupOf[Math.max(now, 0)];
+      const upTo = seen ? this.groupStart[group + 1] : this.position;
+      this.fill(group, upTo);
+      for (const [name, matrix] of Object.entries(this.matrices)) {
+        const marks = this.story.marks[name] ?? [];
+        const cells = marks.slice(this.groupStart[group], this.groupStart[group + 1]);
+        matrix.outline(cells, !seen && now >= 0 ? marks[now] ?? -1 : -1, new Set(cells).size > 1 && !matrix.grid.side);
+        if (matrix.grid.whole_group && seen) matrix.outline(cells.slice(0, 1), cells[0], false);
+      }
+      this.writeGroup(group, upTo, Boolean(seen));
+    }
+    for (const matrix of Object.values(this.matrices)) {
+      const mine = this.inspected?.matrix === matrix;
+      if (mine) matrix.box(matrix.cursorBox, this.inspected.index, this.inspected.index, 1);
+      else matrix.cursorBox.style.display = "none";
+    }
+    this.drawTies();
+  }
+
+  fill(group, upTo) {
+    for (const [name, values] of Object.entries(this.story.writes)) {
+      const matrix = this.matrices[name];
+      const { emptied, whole_group: whole } = matrix.grid;
+      matrix.cells.forEach((_, index) => {
+        const step = emptied
+          ? this.lastWrite(name, index, upTo, this.groupStart[group])
+          : this.lastWrite(name, index, this.position);
+        const partial = whole && step >= 0 && step + 1 !== this.groupStart[this.groupOf[step] + 1];
+        matrix.show(index, step < 0 ? matrix.grid.values?.[index] ?? null : values[step], partial);
+      });
+    }
+  }
+
+  // "y[2,3]" in its grid's colour.
+  named(name, index, parent) {
+    const matrix = this.matrices[name];
+    const element = html("b", "", parent, matrix.label(index));
+    element.style.color = matrix.colour;
+    return element;
+  }
+
+  operandText(name, step) {
+    const matrix = this.matrices[name];
+    const index = this.story.marks[name][step];
+    const text = matrix.text(index, matrix.grid.values[index]);
+    return text.startsWith("−") ? `(${text})` : text;
+  }
+
+  product(step) {
+    return this.story.equation.operands.map((name) => this.operandText(name, step)).join("·");
+  }
+
+  isPadding(step) {
+    return Object.entries(this.story.marks).some(([name, cells]) => cells[step] >= 0 && this.matrices[name].isBorder(cells[step]));
+  }
+
+  writeGroup(group, upTo, inspecting) {
+    const { equation, marks, writes, step_name: stepName, group_name: groupName } = this.story;
+    const [first, end] = [this.groupStart[group], this.groupStart[group + 1]];
+    const now = upTo - 1;
+    const what = this.find(".what");
+    what.replaceChildren();
+    this.named(equation.result, marks[equation.result][first], what);
+    const done = Math.max(0, Math.min(upTo, end) - first);
+    what.append(` · ${groupName} ${group + 1} of ${this.groupStart.length - 1}`);
+    if (inspecting) what.append(" · all of it");
+    else what.append(` · ${stepName} ${done} of ${end - first}`);
+    if (!inspecting && now >= first) {
+      what.append(" · now ");
+      equation.operands.forEach((name, k) => { if (k) what.append("·"); this.named(name, marks[name][now], what); });
+      if (this.isPadding(now)) what.append(" (padding)");
+    }
+    const terms = this.find(".terms");
+    terms.replaceChildren();
+    if (equation.start !== null) {
+      const start = html("span", "term start", terms, written(equation.start, equation.digits));
+      start.title = equation.start_symbol;
+    }
+    for (let step = first; step < end; step++) {
+      if (step > first || equation.start !== null) terms.append(" + ");
+      const late = step > now ? " later" : step === now && !inspecting ? " now" : "";
+      html("span", `term${late}${this.isPadding(step) ? " border" : ""}`, terms, this.product(step));
+    }
+    const value = now < first ? equation.start ?? 0 : writes[equation.result][Math.min(now, end - 1)];
+    html("span", "total", terms, ` = ${written(value, equation.digits)}`);
+    if (done < end - first) html("span", "total-note", terms, " so far");
+  }
+
+  stepsOf({ matrix, index }) {
+    const steps = this.stepsAt[matrix.grid.name]?.[index] ?? [];
+    if (!matrix.grid.emptied) return steps;
+    const group = this.groupOf[Math.max(this.position - 1, 0)];
+    return steps.filter((step) => this.groupOf[step] === group);
+  }
+
+  // A pixel or a weight: where it goes, not one window.
+  renderCell(steps) {
+    const { matrix, index } = this.inspected;
+    const { equation, marks, writes, group_name: groupName } = this.story;
+    this.fill(this.groupOf[Math.max(this.position - 1, 0)], this.position);
+    for (const [name, other] of Object.entries(this.matrices)) {
+      const cells = other === matrix || !marks[name] ? [] : steps.map((step) => marks[name][step]);
+      other.outline(cells, -1, false);
+    }
+    const what = this.find(".what");
+    what.replaceChildren();
+    this.named(matrix.grid.name, index, what);
+    const value = matrix.grid.values?.[index];
+    if (value !== undefined) what.append(` = ${matrix.text(index, value)}`);
+    if (matrix.isBorder(index)) what.append(" (padding)");
+    const terms = this.find(".terms");
+    terms.replaceChildren();
+    if (!steps.length) {
+      what.append(` is in no ${groupName}`);
+      return;
+    }
+    what.append(steps.length === 1 ? ` is in one ${groupName}` : ` is in ${steps.length} ${groupName}s`);
+    const shown = steps.slice(0, 12);
+    shown.forEach((step, k) => {
+      if (k) terms.append(", ");
+      const term = html("span", "term", terms);
+      this.named(equation.result, marks[equation.result][step], term);
+      term.append(`: ${this.product(step)}`);
+    });
+    if (steps.length > shown.length) terms.append(` and ${steps.length - shown.length} more`);
+  }
+
+  drawTies() {
+    const ties = this.find(".ties");
+    ties.replaceChildren();
+    if (!this.story || this.root.clientWidth <= 640 || (this.inspected && !this.inspected.matrix.grid.whole_group)) return;
+    const origin = ties.getBoundingClientRect();
+    for (const [from, to] of this.story.ties) {
+      const [left, right] = [this.matrices[from], this.matrices[to]];
+      const [a, b] = [left.place(), right.place()];
+      if (!a || !b) continue;
+      for (const edge of ["top", "bottom"]) {
+        const path = svg("path", { d: `M${a.right - origin.left},${a[edge] - origin.top} L${b.left - origin.left},${b[edge] - origin.top}` }, ties);
+        path.style.stroke = left.frameColour;
+      }
+    }
+  }
+
+  inspect(matrix, index, pinned = false) {
+    this.inspected = index === null ? null : { matrix, index, pinned };
+    this.root.dataset.inspected = index === null ? "" : `${matrix.grid.name}:${index}`;
+    this.render();
+  }
+
+  watch(matrix) {
+    const cellUnder = (event) => event.target.closest?.("[data-index]")?.dataset.index;
+    matrix.svg.onpointermove = (event) => {
+      const index = cellUnder(event);
+      if (event.pointerType !== "mouse" || this.playing || this.inspected?.pinned || index === undefined) return;
+      if (this.inspected?.matrix !== matrix || this.inspected.index !== Number(index)) this.inspect(matrix, Number(index));
+    };
+    matrix.svg.onpointerleave = () => { if (this.inspected && !this.inspected.pinned) this.inspect(null, null); };
+    matrix.svg.onpointerdown = (event) => { event.preventDefault(); this.root.focus({ preventScroll: true }); };
+    matrix.svg.onclick = (event) => {
+      const index = Number(cellUnder(event));
+      const again = this.inspected?.pinned && this.inspected.matrix === matrix && this.inspected.index === index;
+      this.play(false);
+      this.inspect(matrix, again ? null : index, true);
+    };
+    matrix.svg.onblur = () => { if (this.inspected) this.inspect(null, null); };
+    matrix.svg.onkeydown = (event) => {
+      const [rows, columns] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key] ?? [0, 0];
+      if (!rows && !columns) return;
+      event.preventDefault();
+      event.stopPropagation();
+      const here = this.inspected?.matrix === matrix ? matrix.at(this.inspected.index) : [rows ? -rows : 0, columns ? -columns : 0];
+      const row = Math.min(Math.max(here[0] + rows, 0), matrix.grid.rows - 1);
+      const column = Math.min(Math.max(here[1] + columns, 0), matrix.grid.columns - 1);
+      this.play(false);
+      this.inspect(matrix, row * matrix.grid.columns + column, true);
+      this.find(".spoken").textContent = this.find(".what").textContent + ". " + this.find(".terms").textContent;
+    };
+  }
+
+  play(on) {
+    if (on === this.playing) return;
+    this.playing = on;
+    this.root.classList.toggle("playing", on);
+    this.find(".play span").textContent = on ? "Pause" : "Play";
+    if (!on) {
+      cancelAnimationFrame(this.frame);
+      return;
+    }
+    if (this.inspected) this.inspect(null, null);
+    if (this.position === this.count) this.goTo(0, false);
+    let [before, owed] = [performance.now(), 0.999]; // the first step comes at once
+    const tick = (time) => {
+      owed += (Math.max(time - before, 0) / 1000) * this.speed;
+      before = time;
+      let target = this.position;
+      for (; owed >= 1 && target < this.count; owed -= 1) {
+        target = this.unit === "step" ? target + 1 : this.groupStart.find((start) => start > target) ?? this.count;
+      }
+      if (target !== this.position) this.goTo(target, false);
+      if (this.position === this.count) this.play(false);
+      else this.frame = requestAnimationFrame(tick);
+    };
+    this.frame = requestAnimationFrame(tick);
+  }
+
+  get speed() {
+    return Number(this.find(".speed select").value);
+  }
+
+  async copy() {
+    const link = new URL(window.location.href);
+    link.searchParams.set("step", this.position);
+    let copied = true;
+    try {
+      await navigator.clipboard.writeText(link.href);
+    } catch { // no clipboard without https: the old way
+      const box = html("textarea", "", document.body, link.href);
+      box.select();
+      copied = document.execCommand("copy");
+      box.remove();
+    }
+    const label = this.find('[data-do="copy"] span');
+    label.textContent = copied ? "Copied" : "Not allowed";
+    this.find(".spoken").textContent = copied ? "Link copied" : "The browser does not allow copying";
+    setTimeout(() => { label.textContent = "Copy link"; }, 1500);
+  }
+
+  act(name) {
+    const actions = {
+      first: () => this.goTo(0), last: () => this.goTo(this.count),
+      back: () => this.goTo(this.position - 1), forward: () => this.goTo(this.position + 1),
+      "group-back": () => this.goByGroup(-1), "group-forward": () => this.goByGroup(1),
+    };
+    if (name === "play") return this.play(!this.playing);
+    if (name === "copy") return this.copy();
+    this.play(false);
+    if (this.inspected) this.inspect(null, null);
+    actions[name]();
+  }
+
+  listen() {
+    for (const button of this.root.querySelectorAll("[data-do]")) button.onclick = () => this.act(button.dataset.do);
+    this.find(".scrub").oninput = (event) => {
+      this.play(false);
+      if (this.inspected) this.inspect(null, null);
+      this.goTo(Number(event.target.value), false);
+    };
+    this.find(".unit select").onchange = (event) => { this.unit = event.target.value; };
+    this.find(".speed select").onchange = () => this.root.classList.toggle("fast", this.speed > 5);
+    this.find(".play span").textContent = "Play";
+    this.root.onkeydown = (event) => {
+      const control = event.target.closest("button, select, input");
+      const keys = { ArrowRight: "forward", ArrowLeft: "back", ArrowDown: "group-forward", ArrowUp: "group-back", Home: "first", End: "last", " ": "play" };
+      if (event.key === "Escape" && this.inspected) this.inspect(null, null);
+      if (!(event.key in keys) || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (control?.matches("select") || (control?.matches("button") && event.key === " ")) return;
+      if (control?.matches("input") && event.key !== " " && !event.key.match(/Up|Down/)) return; // the slider's own keys
+      event.preventDefault();
+      this.act(keys[event.key]);
+    };
+  }
+
+  stop() {
+    this.play(false);
+    this.resizes.disconnect();
+  }
+}
+
+export default function ({ data, parentElement }) {
+  if (!players.has(parentElement)) players.set(parentElement, new Player(parentElement));
+  const player = players.get(parentElement);
+  player.load(data);
+  return () => { player.stop(); players.delete(parentElement); };
+}
