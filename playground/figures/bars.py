@@ -1,0 +1,52 @@
+"""A prediction as bars: one class a row, the most probable on top."""
+
+from collections.abc import Sequence
+from html import escape
+
+import plotly.graph_objects as go
+
+from playground.figures import style
+
+
+def shortened(label: str, most: int = 28) -> str:
+    """A label that fits beside a bar on a phone, safe for Plotly, which reads tags in text.
+
+    >>> shortened("<b>x</b>")
+    '&lt;b&gt;x&lt;/b&gt;'
+    >>> shortened("an exceedingly long class name", most=12)
+    'an exceedin…'
+    """
+    return escape(label if len(label) <= most else label[: most - 1] + "…")
+
+
+def probability_bars(
+    labels: Sequence[str], probabilities: Sequence[float], *, most: int = 5, truth: str | None = None
+) -> go.Figure:
+    """The `most` probable classes as horizontal bars in per cent.
+
+    probabilities (K,) sum to 1, in the order of `labels`. With `truth` given, that class is drawn in orange even when it
+    is not the winner, and is shown even when it is not among the `most` probable.
+    """
+    order = sorted(range(len(labels)), key=lambda k: -probabilities[k])
+    shown = order[:most]
+    if truth in labels and labels.index(truth) not in shown:
+        shown = [*shown[:-1], labels.index(truth)]
+    shown = shown[::-1]
+    figure = go.Figure(
+        go.Bar(
+            orientation="h",
+            # Positions, not names: two classes may be called the same once shortened.
+            y=list(range(len(shown))),
+            x=[100 * float(probabilities[k]) for k in shown],
+            text=[f"{100 * float(probabilities[k]):.1f} %" for k in shown],
+            textposition="outside",
+            cliponaxis=False,
+            marker={"color": [style.VALIDATION if labels[k] == truth else style.TRAINING for k in shown]},
+            customdata=[escape(labels[k]) for k in shown],
+            hovertemplate="%{customdata}: %{x:.2f} %<extra></extra>",
+        )
+    )
+    style.layout(figure, height=70 + 34 * len(shown))
+    figure.update_xaxes(range=[0, 118], visible=False)
+    figure.update_yaxes(tickvals=list(range(len(shown))), ticktext=[shortened(labels[k]) for k in shown], showgrid=False)
+    return figure

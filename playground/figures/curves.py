@@ -1,0 +1,137 @@
+"""A training run as curves: what each batch said (faint), and what each epoch came to (lines)."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Protocol
+
+import numpy as np
+import plotly.graph_objects as go
+
+from playground.figures import style
+
+MOST_POINTS = 400
+"""Faint points drawn at most: more cannot be told apart on a screen, and every redraw sends them all."""
+
+
+class BatchLike(Protocol):
+    """What a curve reads of a batch: counted from 1, as training.events.Batch."""
+
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def batches(self) -> int: ...
+    @property
+    def loss(self) -> float: ...
+    @property
+    def accuracy(self) -> float: ...
+
+
+class EpochLike(Protocol):
+    """What a curve reads of an epoch: counted from 1, as training.events.Epoch."""
+
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def train_loss(self) -> float: ...
+    @property
+    def train_accuracy(self) -> float: ...
+    @property
+    def validation_loss(self) -> float: ...
+    @property
+    def validation_accuracy(self) -> float: ...
+
+
+def thin(x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """At most `most` points: neighbours averaged in equal groups, so that noise shrinks and no batch is left out.
+
+    >>> thin([1, 2, 3, 4], [1.0, 3.0, 5.0, 7.0], most=2)
+    (array([1.5, 3.5]), array([2., 6.]))
+    """
+    if len(x) <= most:
+        return np.asarray(x, float), np.asarray(y, float)
+    groups = np.array_split(np.arange(len(x)), most)
+    return (
+        np.array([np.asarray(x, float)[g].mean() for g in groups]),
+        np.array([np.asarray(y, float)[g].mean() for g in groups]),
+    )
+
+
+def _curve(
+    batches: Sequence[BatchLike],
+    epochs: Sequence[EpochLike],
+    batch_values: Sequence[float],
+    train: Sequence[float],
+    validation: Sequence[float],
+    held_out: str,
+    hover: str,
+    total_epochs: int,
+) -> go.Figure:
+    figure = go.Figure()
+    x, y = thin([b.epoch - 1 + b.batch / max(b.batches, 1) for b in batches], batch_values)
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        name="training batches",
+        line={"color": style.TRAINING, "width": 1},
+        opacity=0.4,
+        hoverinfo="skip",
+    )
+    ends = [e.epoch for e in epochs]
+    for name, values, colour, symbol in (
+        ("training", train, style.TRAINING, "circle"),
+        (held_out, validation, style.VALIDATION, "diamond"),
+    ):
+        figure.add_scatter(
+            x=ends,
+            y=list(values),
+            mode="lines+markers",
+            name=escape(name),
+            line={"color": colour, "width": 2.5},
+            marker={"symbol": symbol, "size": 7},
+            hovertemplate=f"epoch %{{x}}: {hover}",
+        )
+    style.layout(figure, x="epoch", height=300)
+    # The whole run is the axis from the first batch on: the curve grows into the empty part instead of rescaling.
+    figure.update_xaxes(range=[0, max(total_epochs, 1)], tickformat="d")
+    # Kept between redraws, so zooming while it trains is not undone twice a second.
+    figure.update_layout(uirevision="run", hovermode="x unified")
+    return figure
+
+
+def loss_curves(
+    batches: Sequence[BatchLike], epochs: Sequence[EpochLike], total_epochs: int, held_out: str = "validation"
+) -> go.Figure:
+    """Cross-entropy loss over epochs: lower is better; a rising `held_out` line is overfitting."""
+    figure = _curve(
+        batches,
+        epochs,
+        [b.loss for b in batches],
+        [e.train_loss for e in epochs],
+        [e.validation_loss for e in epochs],
+        held_out,
+        "%{y:.3f}",
+        total_epochs,
+    )
+    figure.update_yaxes(title_text="loss (nats per image)", rangemode="tozero")
+    return figure
+
+
+def accuracy_curves(
+    batches: Sequence[BatchLike], epochs: Sequence[EpochLike], total_epochs: int, held_out: str = "validation"
+) -> go.Figure:
+    """Share of images named correctly, in per cent, over epochs."""
+    figure = _curve(
+        batches,
+        epochs,
+        [100 * b.accuracy for b in batches],
+        [100 * e.train_accuracy for e in epochs],
+        [100 * e.validation_accuracy for e in epochs],
+        held_out,
+        "%{y:.1f} %",
+        total_epochs,
+    )
+    figure.update_yaxes(title_text="accuracy (%)", range=[0, 102])
+    return figure

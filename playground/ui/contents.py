@@ -1,0 +1,104 @@
+"""The table of contents: every page once, in reading order.
+
+A new page is one file below `pages/` and one row here. The navigation, the heading, the claim, the footer's "next" and
+the tests that open every page all read this table.
+"""
+
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import streamlit as st
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One page: the group it is listed under, its file below `pages/`, its address, and what it claims."""
+
+    group: str
+    file: str
+    url: str
+    title: str
+    icon: str
+    claim: str
+
+    @property
+    def path(self) -> Path:
+        return ROOT / "pages" / self.file
+
+
+CHAPTERS: tuple[Chapter, ...] = (
+    Chapter(
+        "Start",
+        "00_home.py",
+        "home",
+        "CNN Playground",
+        ":material/home:",
+        "See how a convolutional network computes, train one, and take it with you as a file that gives the same "
+        "answers elsewhere.",
+    ),
+    Chapter(
+        "Learn",
+        "03_convolution.py",
+        "convolution",
+        "Convolution",
+        ":material/filter_center_focus:",
+        "A convolution is one small sum of products, repeated at every place of the image.",
+    ),
+    Chapter(
+        "Build",
+        "50_train.py",
+        "train",
+        "Train a CNN",
+        ":material/model_training:",
+        "A network that has never seen a digit reads handwriting after a minute of gradient descent, all of it in "
+        "NumPy you can read.",
+    ),
+    Chapter(
+        "Build",
+        "60_transfer.py",
+        "transfer",
+        "Transfer learning",
+        ":material/swap_horiz:",
+        "A network that has seen a million photos needs only a few of yours: keep what it sees, retrain what it says.",
+    ),
+    Chapter(
+        "Build",
+        "70_models.py",
+        "models",
+        "Models",
+        ":material/inventory_2:",
+        "Every trained model is one ONNX file that gives this app's own answer in anybody's onnxruntime.",
+    ),
+)
+
+
+def chapter(url: str) -> Chapter:
+    """The chapter at an address; a KeyError is a misspelt link in our own code.
+
+    >>> chapter("train").title
+    'Train a CNN'
+    """
+    return {c.url: c for c in CHAPTERS}[url]
+
+
+def following(current: Chapter) -> Chapter:
+    """The next chapter in reading order; after the last comes the first.
+
+    >>> following(chapter("models")).url
+    'home'
+    """
+    return CHAPTERS[(CHAPTERS.index(current) + 1) % len(CHAPTERS)]
+
+
+def navigation() -> dict[str, list[st.Page]]:
+    """The chapters as Streamlit pages, under their groups."""
+    return {
+        group: [
+            st.Page(c.path, title=c.title if c is not CHAPTERS[0] else "Home", icon=c.icon, url_path=c.url, default=c is CHAPTERS[0])
+            for c in rows
+        ]
+        for group, rows in groupby((c for c in CHAPTERS if c.path.exists()), key=lambda c: c.group)
+    }

@@ -1,0 +1,92 @@
+"""What every page has around it: heading and claim above, the way on below, and a floor no error falls through."""
+
+import functools
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec
+
+import streamlit as st
+
+from playground.errors import PlaygroundError
+from playground.ui import contents
+
+P = ParamSpec("P")
+log = logging.getLogger(__name__)
+
+# Streamlit offers 736 px or the whole screen; between the two, lines stay readable and two pictures fit side by side.
+STYLE = """<style>
+[data-testid="stMainBlockContainer"] { max-width: 72rem; margin: 0 auto; }
+@media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
+.st-key-claim p { font-size: 1.125rem; opacity: 0.85; }
+</style>"""
+
+
+def literal(text: str) -> str:
+    """Text typed by a user as Markdown that shows exactly that text.
+
+    Class and file names may hold anything; unescaped, a name could place a link or a picture from elsewhere on the page.
+
+    >>> literal("a*b [x](y)")
+    'a\\\\*b \\\\[x\\\\]\\\\(y\\\\)'
+    """
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+
+
+@contextmanager
+def room(what: str) -> Iterator[None]:
+    """A part of a page, or (as a decorator) of a fragment, whose failure is a sentence and leaves the rest standing.
+
+    A PlaygroundError is already the sentence. Anything else is a defect: the reader is told what to do, the log gets
+    the traceback. Streamlit's own control flow (rerun, stop) is not an Exception and passes through.
+    """
+    try:
+        yield
+    except PlaygroundError as error:
+        st.error(literal(str(error)), icon=":material/error:")
+    except Exception:
+        log.exception("room failed: %s", what)
+        st.error(
+            f"Something went wrong in “{what}”. Reload the page; if it happens again, the server's log has the details "
+            f"under “room failed: {what}”.",
+            icon=":material/error:",
+        )
+
+
+def guarded(what: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """`room` as a decorator that keeps the function's name, which fragments are identified by."""
+
+    def around(draw: Callable[P, None]) -> Callable[P, None]:
+        @functools.wraps(draw)
+        def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+            with room(what):
+                draw(*args, **kwargs)
+
+        return drawn
+
+    return around
+
+
+def link(url: str, label: str | None = None, **options: object) -> None:
+    """A link to a page of the table of contents that looks the same everywhere."""
+    target = contents.chapter(url)
+    st.page_link(target.path, label=label or target.title, icon=target.icon, **options)  # type: ignore[arg-type]
+
+
+def run() -> None:
+    """The whole app: navigation, then the chosen page inside its frame."""
+    st.set_page_config(page_title="CNN Playground", page_icon=":material/grid_view:", layout="wide")
+    st.html(STYLE)
+    page = st.navigation(contents.navigation(), expanded=True)
+    current = next((c for c in contents.CHAPTERS if c.url == page.url_path), contents.CHAPTERS[0])
+    st.title(current.title, anchor=False)
+    with st.container(key="claim"):
+        st.markdown(current.claim)
+    with room(current.title):
+        page.run()
+    after = contents.following(current)
+    st.divider()
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        st.caption("The numbers on these pages are computed while you look; nothing is sent anywhere.")
+        link(after.url, f"Next: {after.title}" if after is not contents.CHAPTERS[0] else "Back to the start")
