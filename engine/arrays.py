@@ -77,3 +77,28 @@ def fold(g: Array, shape: tuple[int, ...], stride: Pair, dilation: Pair) -> Arra
             columns = slice(j * dw, j * dw + (ow - 1) * sw + 1, sw)
             out[..., rows, columns] += g[..., i, j, :, :]
     return out
+
+
+def take(x: Array, index: Array, axis: int) -> Array:
+    """Slices of x at the places `index` (rising, a place may come twice or never) along one axis: a copy.
+
+    >>> take(np.array([5.0, 6.0, 7.0]), np.array([0, 0, 2]), 0)
+    array([5., 5., 7.])
+    """
+    return np.take(x, index, axis=axis)
+
+
+def put(g: Array, index: Array, axis: int, length: int) -> Array:
+    """Slices added back to where `take` took them from an axis of `length`: the adjoint.
+
+    >>> put(np.array([1.0, 2.0, 4.0]), np.array([0, 0, 2]), 0, 3)
+    array([3., 0., 4.])
+    """
+    shape = list(g.shape)
+    shape[axis] = length
+    out = np.zeros(shape, g.dtype)
+    begins = np.flatnonzero(np.diff(index, prepend=-1))  # rising, so equal places stand together
+    where: list[slice | Array] = [slice(None)] * g.ndim
+    where[axis] = index[begins]
+    out[tuple(where)] = np.add.reduceat(g, begins, axis=axis)
+    return out

@@ -109,6 +109,15 @@ def _pads(padding: Any, reach: Sequence[int], stride: Pair) -> Pads:
             raise ValueError(f"padding='same' needs stride 1, not {stride}")
         rows, columns = reach[0] - 1, reach[1] - 1
         return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
+    return frame(padding)
+
+
+def frame(padding: Any) -> Pads:
+    """A number or a pair as ((top, bottom), (left, right)).
+
+    >>> frame((1, 2))
+    ((1, 1), (2, 2))
+    """
     if isinstance(padding, str):
         raise ValueError(f"padding is a number, a pair, 'same' or 'valid', not {padding!r}")
     if is_framed(padding):

@@ -1,8 +1,8 @@
 """Convolution: what it is. The arithmetic for special shapes stands in engine/kernels."""
 
-from engine.arrays import crop, fold, pad, windows
+from engine.arrays import Pads, crop, fold, pad, windows
 from engine.core import Array, ShapeError, Vjp, op
-from engine.geometry import Padding, Placement, Sizes, place
+from engine.geometry import Padding, Placement, Sizes, frame, pair, place
 from engine.onnx_spec import Node, Situation
 
 
@@ -60,7 +60,83 @@ def conv2d(
     def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
         dx = general_dx(g, w, x.shape, where, groups) if needs[0] else None
         dw = general_dw(g, x, w.shape, where, groups) if needs[1] else None
-        db = g.sum(axis=(0, 2, 3)) if b is not None and needs[2] else None
+        db = g.sum(axis=(0, 2, 3)) if b is not None and any(needs[2:]) else None
+        return (dx, dw, db)[: len(needs)]
+
+    return y, vjp
+
+
+def _transposed_placement(
+    x: tuple[int, ...], w: tuple[int, ...], stride: Sizes, padding: Padding, output_padding: Sizes, dilation: Sizes,
+    groups: int,
+) -> tuple[Placement, Pads]:
+    """The convolution this is the way back of, on its padded image, and what to crop from that (negative: to add)."""
+    if len(x) != 4 or len(w) != 4:
+        raise ShapeError(f"conv_transpose2d takes (N, C, H, W) and filters (C, F/groups, KH, KW), not {x} and {w}")
+    if groups < 1 or x[1] != w[0] or x[1] % groups:
+        raise ShapeError(f"the filters {w} in {groups} group(s) take images of {w[0]} channels, not {x}")
+    steps, gaps, more = pair(stride, "stride"), pair(dilation, "dilation"), pair(output_padding, "output_padding")
+    if any(not 0 <= m < max(s, d) for m, s, d in zip(more, steps, gaps, strict=True)):
+        raise ValueError(f"output_padding {more} must be smaller than stride {steps} or dilation {gaps}")
+    full = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(x[2:], steps, gaps, w[2:], strict=True)]
+    where = place(full, w[2:], steps, 0, gaps)
+    (top, bottom), (left, right) = frame(padding)
+    if full[0] + more[0] <= top + bottom or full[1] + more[1] <= left + right:
+        raise ShapeError(f"padding {padding} leaves nothing of the {tuple(full)} pixels that {x} makes with {w}")
+    return where, ((top, bottom - more[0]), (left, right - more[1]))
+
+
+def _spell_conv_transpose(s: Situation) -> Node:
+    x, w = s.shapes[0], s.shapes[1]
+    assert x is not None
+    assert w is not None
+    o = s.options
+    groups, more = o.get("groups", 1), pair(o.get("output_padding", 0), "output_padding")
+    where, _ = _transposed_placement(x, w, o.get("stride", 1), o.get("padding", 0), more, o.get("dilation", 1), groups)
+    (top, bottom), (left, right) = frame(o.get("padding", 0))
+    pads = [top, left, bottom, right]
+    attributes = {**where.onnx, "pads": pads, "group": groups, "output_padding": list(more)}
+    return Node("ConvTranspose", attributes=attributes)
+
+
+@op(onnx=_spell_conv_transpose, selective=True)
+def conv_transpose2d(
+    x: Array, w: Array, b: Array | None = None, *,
+    stride: Sizes = 1, padding: Padding = 0, output_padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
+) -> tuple[Array, Vjp]:
+    """Every pixel paints its filter, scaled, into a larger image: the adjoint of conv2d, used to upsample.
+
+    x (N, C, H, W), w (C, F/groups, KH, KW), b (F,) -> (N, F, OH, OW), OH = (H-1)*stride - 2*padding
+    + dilation*(KH-1) + output_padding + 1
+
+        y[n, f, p*stride + i*dilation - padding, q*stride + j*dilation - padding] += w[c,f,i,j] * x[n,c,p,q]
+
+    `padding` takes rows *away*, and `output_padding` gives some back at the bottom and right, where several image sizes
+    would have led to H (torch.nn.functional.conv_transpose2d, ONNX ConvTranspose).
+
+    >>> y, vjp = conv_transpose2d.rule(np.array([[[[1.0, 2.0]]]]), np.ones((1, 1, 1, 2)), stride=2)
+    >>> y[0, 0]
+    array([[1., 1., 2., 2.]])
+    >>> vjp(np.ones_like(y))[0][0, 0]
+    array([[2., 2.]])
+    """
+    where, away = _transposed_placement(x.shape, w.shape, stride, padding, output_padding, dilation, groups)
+    (top, bottom), (left, right) = away
+    less = (top, max(bottom, 0)), (left, max(right, 0))
+    more = (0, max(-bottom, 0)), (0, max(-right, 0))
+    filters = w.shape[1] * groups
+    full = (x.shape[0], filters, *where.image)
+    y = pad(crop(general_dx(x, w, full, where, groups), less), more)
+    if b is not None:
+        if b.shape != (filters,):
+            raise ShapeError(f"{filters} filters {w.shape} take as many biases, not {b.shape}")
+        y = y + b[:, None, None]
+
+    def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
+        painted = pad(crop(g, more), less)
+        dx = general_forward(painted, w, where, groups) if needs[0] else None
+        dw = general_dw(x, painted, w.shape, where, groups) if needs[1] else None
+        db = g.sum(axis=(0, 2, 3)) if b is not None and any(needs[2:]) else None
         return (dx, dw, db)[: len(needs)]
 
     return y, vjp

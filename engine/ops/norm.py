@@ -1,9 +1,12 @@
 """Normalisation: values shifted and scaled to mean 0 and variance 1 over some axes, then scaled and shifted again."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from engine.core import Array, ShapeError, Vjp, op
-from engine.onnx_spec import Node, Refused, Situation
+from engine.onnx_spec import Node, Refused, Situation, Value
 
 
 def batch_moments(x: Array) -> tuple[Array, Array]:
@@ -65,9 +68,8 @@ def batch_norm_training(
 def _spell_batch_norm(s: Situation) -> Node:
     x = s.shapes[0]
     assert x is not None
-    absent = [len(s.shapes) <= k or s.shapes[k] is None for k in (3, 4)]
-    w = np.ones(x[1], s.dtypes[0]) if absent[0] else 3
-    b = np.zeros(x[1], s.dtypes[0]) if absent[1] else 4
+    w: Value = 3 if _given(s, 3) else np.ones(x[1], s.dtypes[0])
+    b: Value = 4 if _given(s, 4) else np.zeros(x[1], s.dtypes[0])
     return Node("BatchNormalization", inputs=(0, w, b, 1, 2), attributes={"epsilon": float(s.options.get("eps", 1e-5))})
 
 
@@ -109,6 +111,167 @@ def batch_norm_inference(
         return (dx, dmean, dvar, dw, sum_g if b is not None else None)[: len(needs)]
 
     return y, vjp
+
+
+# --- statistics of one sample, not of the batch: over its last axes, its channel groups, or each of its channels ---
+
+
+def _standardise(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Vjp]:
+    """x brought to mean 0 and variance 1 over `axes`, and the way back (the statistics depend on x too)."""
+    centred = x - x.mean(axis=axes, keepdims=True)
+    inv = (1.0 / np.sqrt(np.square(centred).mean(axis=axes, keepdims=True) + eps)).astype(x.dtype)
+    normal = centred * inv
+
+    def vjp(g: Array) -> tuple[Array]:
+        along = (g * normal).mean(axis=axes, keepdims=True)
+        return (inv * (g - g.mean(axis=axes, keepdims=True) - normal * along),)
+
+    return normal, vjp
+
+
+def _scaled(
+    normal: Array, back: Vjp, w: Array | None, b: Array | None, shape: tuple[int, ...], axes: tuple[int, ...]
+) -> tuple[Array, Vjp]:
+    """normal * w + b with w and b of `shape`, shared over `axes`; back continues from normal to x."""
+    y = normal if w is None else normal * w.reshape(shape)
+    if b is not None:
+        y = y + b.reshape(shape)
+
+    def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
+        dx = back(g if w is None else g * w.reshape(shape))[0] if needs[0] else None
+        dw = (g * normal).sum(axis=axes).reshape(w.shape) if w is not None and any(needs[1:2]) else None
+        db = g.sum(axis=axes).reshape(b.shape) if b is not None and any(needs[2:3]) else None
+        return (dx, dw, db)[: len(needs)]
+
+    return y, vjp
+
+
+def _spell_layer_norm(s: Situation) -> Node:
+    shape = tuple(_as_shape(s.options["normalized_shape"]))
+    w: Value = 1 if _given(s, 1) else np.ones(shape, s.dtypes[0])
+    attributes = {"axis": -len(shape), "epsilon": float(s.options.get("eps", 1e-5))}
+    return Node("LayerNormalization", inputs=(0, w, 2) if _given(s, 2) else (0, w), attributes=attributes)
+
+
+@op(onnx=_spell_layer_norm, selective=True)
+def layer_norm(
+    x: Array, w: Array | None = None, b: Array | None = None, *,
+    normalized_shape: int | Sequence[int] = (), eps: float = 1e-5,
+) -> tuple[Array, Vjp]:
+    """Every sample brought to mean 0 and variance 1 over its last axes, then scaled by w and shifted by b.
+
+    x (..., *normalized_shape), w and b normalized_shape -> the shape of x
+
+        y = (x - mean) / sqrt(var + eps) * w + b
+
+    with the biased variance. Raises ShapeError when x does not end in normalized_shape. Source: Ba et al., 2016.
+
+    >>> y, vjp = layer_norm.rule(np.array([[1.0, 3.0], [10.0, 30.0]]), normalized_shape=2, eps=0.0)
+    >>> y
+    array([[-1.,  1.],
+           [-1.,  1.]])
+    """
+    shape = _as_shape(normalized_shape)
+    if not shape or x.shape[-len(shape) :] != shape:
+        raise ShapeError(f"layer_norm over {shape} needs an input that ends in it, not {x.shape}")
+    for v in (w, b):
+        if v is not None and v.shape != shape:
+            raise ShapeError(f"layer_norm over {shape} takes a weight and a bias of that shape, not {v.shape}")
+    leading, axes = tuple(range(x.ndim - len(shape))), tuple(range(x.ndim - len(shape), x.ndim))
+    normal, back = _standardise(x, axes, eps)
+    return _scaled(normal, back, w, b, shape, leading)
+
+
+def _spell_group_norm(s: Situation) -> list[Node]:
+    x = s.shapes[0]
+    assert x is not None
+    dtype, groups = s.dtypes[0], int(s.options["num_groups"])
+    ones, zeros = np.ones(groups, dtype), np.zeros(groups, dtype)
+    nodes = [  # opset 20's GroupNormalization scales groups, not channels; every runtime knows InstanceNormalization
+        Node("Reshape", inputs=(0, np.array([0, groups, -1])), output="groups"),
+        Node("InstanceNormalization", inputs=("groups", ones, zeros),
+             attributes={"epsilon": float(s.options.get("eps", 1e-5))}, output="standard"),
+        Node("Reshape", inputs=("standard", np.array([0, *x[1:]])), output="normal"),
+    ]
+    column = np.array([x[1], *[1] * (len(x) - 2)])
+    last = "normal"
+    for position, kind in ((1, "Mul"), (2, "Add")):
+        if _given(s, position):
+            nodes.append(Node("Reshape", inputs=(position, column), output=f"column{position}"))
+            nodes.append(Node(kind, inputs=(last, f"column{position}"), output=kind))
+            last = kind
+    nodes[-1] = replace(nodes[-1], output="result")
+    return nodes
+
+
+@op(onnx=_spell_group_norm, selective=True)
+def group_norm(
+    x: Array, w: Array | None = None, b: Array | None = None, *, num_groups: int = 1, eps: float = 1e-5
+) -> tuple[Array, Vjp]:
+    """Every group of channels of every sample brought to mean 0 and variance 1, then each channel scaled and shifted.
+
+    x (N, C, ...), w (C,), b (C,) -> (N, C, ...)
+
+        y = (x - mean) / sqrt(var + eps) * w + b
+
+    mean and the biased variance are those of C/num_groups neighbouring channels of one sample, so the batch does not
+    matter. Raises ShapeError when the groups do not divide the channels. Source: Wu and He, 2018.
+
+    >>> y, vjp = group_norm.rule(np.array([[[1.0], [3.0], [5.0], [5.0]]]), num_groups=2)
+    >>> y[0, :, 0].round(4)
+    array([-1.,  1.,  0.,  0.])
+    """
+    _check(x, w, b)
+    n, c = x.shape[:2]
+    if num_groups < 1 or c % num_groups:
+        raise ShapeError(f"{c} channels of {x.shape} do not split into {num_groups} groups")
+    if x.size == num_groups:
+        raise ValueError(f"group norm needs more than one value a group, got {x.shape} in {num_groups} groups")
+    split = (n, num_groups, c // num_groups * int(np.prod(x.shape[2:])))
+    normal, back = _standardise(x.reshape(split), (2,), eps)
+
+    def way_back(g: Array) -> tuple[Array]:
+        return (back(g.reshape(split))[0].reshape(x.shape),)
+
+    return _scaled(normal.reshape(x.shape), way_back, w, b, (c, *(1,) * (x.ndim - 2)), _others(x))
+
+
+def _spell_instance_norm(s: Situation) -> Node:
+    x = s.shapes[0]
+    assert x is not None
+    w: Value = 1 if _given(s, 1) else np.ones(x[1], s.dtypes[0])
+    b: Value = 2 if _given(s, 2) else np.zeros(x[1], s.dtypes[0])
+    return Node("InstanceNormalization", inputs=(0, w, b), attributes={"epsilon": float(s.options.get("eps", 1e-5))})
+
+
+@op(onnx=_spell_instance_norm, selective=True)
+def instance_norm(x: Array, w: Array | None = None, b: Array | None = None, *, eps: float = 1e-5) -> tuple[Array, Vjp]:
+    """Every channel of every sample brought to mean 0 and variance 1 over its pixels, then scaled and shifted.
+
+    x (N, C, ...), w (C,), b (C,) -> (N, C, ...)
+
+        y = (x - mean) / sqrt(var + eps) * w + b
+
+    with the biased variance. Raises ValueError when a channel has one pixel only. Source: Ulyanov et al., 2016.
+
+    >>> y, vjp = instance_norm.rule(np.array([[[1.0, 3.0], [10.0, 30.0]]]))
+    >>> y[0].round(4)
+    array([[-1.,  1.],
+           [-1.,  1.]])
+    """
+    _check(x, w, b)
+    if int(np.prod(x.shape[2:])) == 1:
+        raise ValueError(f"instance norm needs more than one pixel a channel, got input {x.shape}")
+    normal, back = _standardise(x, tuple(range(2, x.ndim)), eps)
+    return _scaled(normal, back, w, b, (x.shape[1], *(1,) * (x.ndim - 2)), _others(x))
+
+
+def _as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
+    return tuple(int(n) for n in shape) if isinstance(shape, Sequence) else (int(shape),)
+
+
+def _given(s: Situation, position: int) -> bool:
+    return len(s.shapes) > position and s.shapes[position] is not None
 
 
 def _others(x: Array) -> tuple[int, ...]:

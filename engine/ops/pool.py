@@ -9,7 +9,7 @@ import numpy as np
 from engine.arrays import Pair, crop, fold, pad, windows
 from engine.core import Array, ShapeError, Vjp, op
 from engine.geometry import Padding, Placement, Sizes, is_framed, place
-from engine.onnx_spec import Node, Situation, Spelled
+from engine.onnx_spec import Node, Refused, Situation, Spelled
 
 
 def _pool_placement(
@@ -200,8 +200,7 @@ def _adaptive(output_size: Any, image: tuple[int, ...]) -> Pair:
 
 def _adaptive_averages(length: int, out: int) -> Array:
     matrix = np.zeros((out, length))
-    for p in range(out):
-        inside = slice(p * length // out, -((p + 1) * length // -out))
+    for p, inside in enumerate(_regions(length, out)):
         matrix[p, inside] = 1.0 / (inside.stop - inside.start)
     return matrix
 
@@ -248,3 +247,63 @@ def adaptive_avg_pool2d(x: Array, *, output_size: Any = 1) -> tuple[Array, Vjp]:
 
     y: Array = rows @ x @ columns.T
     return y, vjp
+
+
+# --- the largest of regions of any size ---
+
+
+def _regions(length: int, out: int) -> list[slice]:
+    return [slice(p * length // out, -((p + 1) * length // -out)) for p in range(out)]
+
+
+def _spell_adaptive_max_pool(s: Situation) -> Spelled:
+    (x,) = s.shapes
+    assert x is not None
+    out = _adaptive(s.options.get("output_size", 1), x)
+    if out == (1, 1):
+        return Node("GlobalMaxPool")
+    if x[2] % out[0] or x[3] % out[1]:
+        return Refused(f"adaptive_max_pool2d to {out} is a plain MaxPool only where {out} divides the image {x[2:]}.")
+    size = [x[2] // out[0], x[3] // out[1]]
+    return Node("MaxPool", attributes={"kernel_shape": size, "strides": size})
+
+
+@op(onnx=_spell_adaptive_max_pool)
+def adaptive_max_pool2d(x: Array, *, output_size: Any = 1) -> tuple[Array, Vjp]:
+    """The largest value of as many regions as asked, whatever the image's size.
+
+    x (N, C, H, W) -> (N, C, OH, OW) with output_size OH = OW or (OH, OW), None keeping a side as it is. The regions are
+    those of adaptive_avg_pool2d; of equal values the first, row by row, receives the gradient.
+
+    >>> y, vjp = adaptive_max_pool2d.rule(np.array([[[[1.0, 7.0, 3.0]]]]), output_size=(1, 2))
+    >>> y[0, 0]
+    array([[7., 7.]])
+    >>> vjp(np.ones_like(y))[0][0, 0]           # the middle one was the largest of both regions
+    array([[0., 2., 0.]])
+    """
+    indices = adaptive_max_pool2d_indices(x, output_size=output_size)
+    n, c, h, w = x.shape
+    flat = indices.reshape(n, c, -1)
+    y = np.take_along_axis(x.reshape(n, c, h * w), flat, axis=2).reshape(indices.shape)
+
+    def vjp(g: Array) -> tuple[Array]:
+        dx = np.zeros((n * c, h * w), g.dtype)
+        np.add.at(dx, (np.arange(n * c)[:, None], flat.reshape(n * c, -1)), g.reshape(n * c, -1))
+        return (dx.reshape(n, c, h, w),)
+
+    return y, vjp
+
+
+def adaptive_max_pool2d_indices(x: Array, *, output_size: Any = 1) -> Array:
+    """Where in its (H, W) plane each maximum stands, counted row by row: int64 (N, C, OH, OW)."""
+    if x.ndim != 4:
+        raise ShapeError(f"pooling takes images (N, C, H, W), not {x.shape}")
+    n, c, h, w = x.shape
+    oh, ow = _adaptive(output_size, x.shape)
+    indices = np.empty((n, c, oh, ow), np.int64)
+    for p, rows in enumerate(_regions(h, oh)):
+        for q, columns in enumerate(_regions(w, ow)):
+            region = x[:, :, rows, columns]
+            i, j = np.divmod(region.reshape(n, c, -1).argmax(axis=2), region.shape[3])
+            indices[:, :, p, q] = (i + rows.start) * w + j + columns.start
+    return indices

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core import OPS, ShapeError
+from engine.ops.pool import adaptive_max_pool2d_indices, max_pool2d_indices
 
 COMMON = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -98,6 +99,75 @@ def test_batch_norm_agrees(shape):
     dx, _, _, dw, db = vjp(g)
     for d, leaf in ((dx, xt), (dw, wt), (db, bt)):
         np.testing.assert_allclose(d, leaf.grad.numpy(), atol=1e-11)
+
+
+@COMMON
+@given(
+    st.integers(1, 2), st.integers(1, 2), st.integers(1, 2), sizes, steps,
+    st.tuples(st.integers(0, 2), st.integers(0, 2)), steps, sizes, st.tuples(st.integers(0, 2), st.integers(0, 2)),
+)
+def test_transposed_convolution_gives_torchs_values_and_gradients(
+    groups, c, f, size, stride, padding, dilation, image, more
+):
+    more = tuple(min(m, max(s, d) - 1) for m, s, d in zip(more, stride, dilation, strict=True))
+    full = [(n - 1) * s + d * (k - 1) + 1 + m
+            for n, s, d, k, m in zip(image, stride, dilation, size, more, strict=True)]
+    padding = tuple(min(p, (n - 1) // 2) for p, n in zip(padding, full, strict=True))
+    x, w, b = numbers((2, groups * c, *image)), numbers((groups * c, f, *size), 1), numbers(groups * f, 2)
+    options = {"stride": stride, "padding": padding, "output_padding": more, "dilation": dilation, "groups": groups}
+    agree("conv_transpose2d", lambda *a: TF.conv_transpose2d(*a, **options), [x, w, b], **options)
+
+
+@pytest.mark.parametrize("out", [1, 3, (2, 5), (None, 1), 9])
+def test_adaptive_max_pooling_agrees(out):
+    x = np.round(numbers((2, 3, 5, 8)))
+    agree("adaptive_max_pool2d", lambda a: TF.adaptive_max_pool2d(a, out), [x], output_size=out)
+    theirs = TF.adaptive_max_pool2d(torch.tensor(x), out, return_indices=True)[1]
+    np.testing.assert_array_equal(adaptive_max_pool2d_indices(x, output_size=out), theirs)
+
+
+def test_indices_of_maxima_agree():
+    x, options = np.round(numbers((2, 3, 7, 8))), {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}
+    theirs = TF.max_pool2d(torch.tensor(x), **options, return_indices=True)[1]
+    np.testing.assert_array_equal(max_pool2d_indices(x, **options), theirs)
+
+
+@pytest.mark.parametrize(("shape", "over"), [((4, 6), (6,)), ((2, 3, 4), (3, 4)), ((2, 3, 2, 5), (2, 5))])
+def test_layer_norm_agrees(shape, over):
+    x, w, b = numbers(shape), numbers(over, 1), numbers(over, 2)
+    agree("layer_norm", lambda x, w, b: TF.layer_norm(x, over, w, b), [x, w, b], normalized_shape=over)
+    agree("layer_norm", lambda x: TF.layer_norm(x, over, eps=0.1), [x], normalized_shape=over, eps=0.1)
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 3, 4), (3, 6, 5), (2, 6)])
+@pytest.mark.parametrize("groups", [1, 2, 3])
+def test_group_norm_agrees(shape, groups):
+    x, w, b = numbers(shape), numbers(6, 1), numbers(6, 2)
+    agree("group_norm", lambda x, w, b: TF.group_norm(x, groups, w, b), [x, w, b], num_groups=groups)
+    agree("group_norm", lambda x: TF.group_norm(x, groups), [x], num_groups=groups)
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 3, 4), (3, 6, 5)])
+def test_instance_norm_agrees(shape):
+    x, w, b = numbers(shape), numbers(6, 1), numbers(6, 2)
+    agree("instance_norm", lambda x, w, b: TF.instance_norm(x, weight=w, bias=b), [x, w, b])
+    agree("instance_norm", lambda x: TF.instance_norm(x), [x])
+
+
+@COMMON
+@given(
+    st.sampled_from(["nearest", "nearest-exact", "bilinear", "bicubic"]), st.booleans(), sizes, sizes,
+    st.tuples(st.floats(0.4, 3.3), st.floats(0.4, 3.3)), st.sampled_from(["size", "factor", "recomputed"]),
+)
+def test_interpolation_agrees(mode, align, image, more, factors, how):
+    x = numbers((2, 3, *(n + m for n, m in zip(image, more, strict=True))))
+    size = [max(1, int(n * f)) for n, f in zip(x.shape[2:], factors, strict=True)]
+    factors = [max(f, 1.001 / n) for f, n in zip(factors, x.shape[2:], strict=True)]
+    options = {"size": size} if how == "size" else {"scale_factor": factors}
+    if how == "recomputed":
+        options["recompute_scale_factor"] = True
+    options |= {"mode": mode} | ({"align_corners": align} if mode in ("bilinear", "bicubic") else {})
+    agree("interpolate", lambda a: TF.interpolate(a, **options), [x], **options)
 
 
 def test_what_means_nothing_is_refused_with_a_sentence():
