@@ -1,0 +1,137 @@
+"""What can happen in a training run. Each event is a frozen record; a run is the list of them, one JSON line each.
+
+`time` is in seconds since 1970, `seconds` a duration; epochs and batches count from 1; accuracies are shares 0..1.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Started:
+    """The data are read and the model is built. `samples` counts pictures by split, `parameters` those that train."""
+
+    kind: str
+    total_epochs: int
+    batches_per_epoch: int
+    parameters: int
+    classes: tuple[str, ...]
+    samples: dict[str, int]
+    device: str
+    time: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Work that is not an epoch, counted: "computing features", 120 of 799."""
+
+    text: str
+    done: int
+    total: int
+    time: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step of the optimizer: what the batch said before it. Not every one is written, at most about ten a second."""
+
+    epoch: int
+    batch: int
+    batches: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    time: float
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Every training picture was seen once more. `train_*` are means over the epoch's batches, as they were met."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+    time: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint is on the disk; it was written before this event."""
+
+    path: str
+    epoch: int
+    time: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Training is over. `reason` is "completed" or "stopped"; confusion[true][predicted] counts the test pictures.
+
+    Where there is no test split `test_accuracy` and `confusion` are of the validation split, and `test_count` its size;
+    with no held-out picture at all they are None, 0 and empty.
+    """
+
+    reason: str
+    epochs: int
+    test_accuracy: float | None
+    test_count: int
+    seconds: float
+    confusion: tuple[tuple[int, ...], ...]
+    time: float
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The model is on the shelf: onnxruntime answered as the trainer did on `samples` pictures, to `max_difference`."""
+
+    name: str
+    path: str
+    max_difference: float
+    samples: int
+    time: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The run ended early. `message` is one sentence for a person, `detail` the traceback."""
+
+    message: str
+    detail: str
+    time: float
+
+
+Event = Started | Stage | Batch | Epoch | Saved | Finished | Exported | Failed
+KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind for kind in (Started, Stage, Batch, Epoch, Saved, Finished, Exported, Failed)
+}
+
+
+def to_json(event: Event) -> str:
+    """The event as one line of JSON (a diverged loss is written NaN, which Python reads back)."""
+    return json.dumps({"event": type(event).__name__, **asdict(event)}, ensure_ascii=False)
+
+
+def from_json(line: str | bytes) -> Event:
+    """The event of a line. Raises ValueError when the line is not one.
+
+    >>> saved = Saved(path="model.safetensors", epoch=3, time=1.5)
+    >>> from_json(to_json(saved)) == saved
+    True
+    """
+    data = json.loads(line)
+    kind = KINDS.get(data.pop("event", None)) if isinstance(data, dict) else None
+    if kind is None:
+        raise ValueError(f"not an event: {line[:80]!r}")
+    try:
+        return kind(**{key: _frozen(value) for key, value in data.items()})
+    except TypeError as error:
+        raise ValueError(f"not a whole {kind.__name__}: {error}") from error
+
+
+def _frozen(value: Any) -> Any:
+    """JSON knows lists only; the records hold tuples."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
