@@ -1,0 +1,16 @@
+"""What each ONNX operator is in the engine's terms; importing this package fills the table."""
+
+from playground.deploy.engine_import import (
+    activations,
+    arithmetic,
+    losses,
+    norms,
+    resize,
+    shapes,
+    windows,
+)
+from playground.deploy.engine_import.operators import OPERATORS, Operator, find
+
+__all__ = [
+    "OPERATORS", "Operator", "activations", "arithmetic", "find", "losses", "norms", "resize", "shapes", "windows",
+]

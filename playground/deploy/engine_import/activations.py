@@ -1,0 +1,106 @@
+"""Activations, softmax and dropout."""
+
+import math
+
+import numpy as np
+
+from engine import Tensor
+from engine import functional as F
+from playground.deploy.engine_import.operators import operator
+
+
+@operator("Relu")
+def relu(x: Tensor) -> Tensor:
+    return F.relu(x)
+
+
+@operator("LeakyRelu")
+def leaky_relu(x: Tensor, *, alpha: float = 0.01) -> Tensor:
+    return F.leaky_relu(x, alpha)
+
+
+@operator("PRelu", since=9)
+def prelu(x: Tensor, slope: Tensor) -> Tensor:
+    return F.relu(x) - slope * F.relu(-x)
+
+
+@operator("Elu")
+def elu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
+    return F.elu(x, alpha)
+
+
+@operator("Gelu", since=20)
+def gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
+    return F.gelu(x, approximate=approximate)
+
+
+@operator("Erf", since=9)
+def erf(x: Tensor) -> Tensor:
+    """How exporters of opsets before 20 spell GELU: 1 + erf(x) is 2 Φ(√2 x), and gelu(x) is x Φ(x)."""
+    safe = F.where(Tensor(np.abs(x.data) > 1e-30), x, Tensor(np.full(x.shape, 1e-30, x.dtype)))
+    return F.gelu(safe * math.sqrt(2)) * math.sqrt(2) / safe - 1.0
+
+
+@operator("HardSigmoid")
+def hard_sigmoid(x: Tensor, *, alpha: float = 0.2, beta: float = 0.5) -> Tensor:
+    return F.clip(x * alpha + beta, 0.0, 1.0)
+
+
+@operator("HardSwish", since=14)
+def hard_swish(x: Tensor) -> Tensor:
+    return F.hardswish(x)
+
+
+@operator("Sigmoid")
+def sigmoid(x: Tensor) -> Tensor:
+    return F.sigmoid(x)
+
+
+@operator("Tanh")
+def tanh(x: Tensor) -> Tensor:
+    return F.tanh(x)
+
+
+@operator("Softplus")
+def softplus(x: Tensor) -> Tensor:
+    return F.softplus(x)
+
+
+@operator("Softmax", since=13)
+def softmax(x: Tensor, *, axis: int = -1) -> Tensor:
+    return F.softmax(x, dim=axis)
+
+
+@operator("LogSoftmax", since=13)
+def log_softmax(x: Tensor, *, axis: int = -1) -> Tensor:
+    return F.log_softmax(x, dim=axis)
+
+
+@operator("Softmax")
+def softmax_1(x: Tensor, *, axis: int = 1) -> Tensor:
+    """Before opset 13 the axes from `axis` on were one."""
+    rows = math.prod(x.shape[: axis % x.ndim])
+    return F.softmax(x.reshape(rows, -1), dim=1).reshape(*x.shape)
+
+
+@operator("LogSoftmax")
+def log_softmax_1(x: Tensor, *, axis: int = 1) -> Tensor:
+    rows = math.prod(x.shape[: axis % x.ndim])
+    return F.log_softmax(x.reshape(rows, -1), dim=1).reshape(*x.shape)
+
+
+@operator("Dropout", since=12)
+def dropout(x: Tensor, ratio: Tensor | None = None, training_mode: Tensor | None = None, *, seed: int | None = None,
+            outputs: int = 1) -> Tensor | tuple[Tensor, ...]:
+    """In a graph that asks for training the mask is drawn as ONNX's reference implementation draws it (the standard
+    leaves it open), so that a seed gives the same mask there and here."""
+    p = 0.5 if ratio is None else ratio.item()
+    if training_mode is None or not training_mode.data or p == 0:
+        return (x, Tensor(np.ones(x.shape, bool)))[:outputs]
+    kept = np.random.RandomState(seed).uniform(0, 1.0, x.shape) >= p
+    return (x * Tensor((kept / (1 - p)).astype(x.dtype)), Tensor(kept))[:outputs]
+
+
+@operator("Dropout", since=7)
+def dropout_7(x: Tensor, *, ratio: float = 0.5, outputs: int = 1) -> Tensor | tuple[Tensor, ...]:
+    return (x, Tensor(np.ones(x.shape, bool)))[:outputs]

@@ -1,0 +1,120 @@
+"""From a trained model to an entry on the shelf, only if onnxruntime gives its source's answers."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import onnx
+
+from playground.datasets import samples
+from playground.datasets.preprocessing import Preprocessing
+from playground.deploy import contract, shelf
+from playground.deploy.parity import TOLERANCE, Parity, Reference, compare, pixels_sha256
+from playground.deploy.session import Array, Classifier
+from playground.deploy.shelf import Entry
+from playground.deploy.verification import PATTERN, reference_picture
+from playground.errors import PlaygroundError
+
+_AT_ONCE = 32  # prepared pictures through the source together
+
+
+class Trained(Protocol):
+    """What training hands over: `model` (the NumPy engine's) or `module` (torch's), and what goes around it."""
+
+    @property
+    def preprocessing(self) -> Preprocessing: ...
+    @property
+    def classes(self) -> Sequence[str]: ...
+
+
+def export_run(
+    trained: Trained, name: str, facts: Mapping[str, Any], images: Sequence[Array], *, replace: bool = False,
+    tolerance: float = TOLERANCE,
+) -> Entry:
+    """Export a trained model to the shelf, if the file gives its source's answers on real raw pictures.
+
+    images: uint8 (H, W, 3), some of the data's own. Built-in photos of other sizes and shapes are compared too, and
+    the source's answers to those are kept on the card, so that `shelf.verify` can ask again without the trainer. facts
+    go on the card as they are (task, data, training, accuracy). Raises PlaygroundError, leaving nothing on the shelf,
+    when the name is taken, an op cannot be exported, or the answers differ by more than `tolerance` of the largest.
+    """
+    shelf.check_name(name) if replace else shelf.check_free(name)
+    if not len(images):
+        raise PlaygroundError("An export is checked on real pictures, and none were given.")
+    preprocessing, labels = trained.preprocessing, list(trained.classes)
+    source, packages = _source(trained)
+    data = contract.finish(_core(trained), preprocessing, labels, source).SerializeToString(deterministic=True)
+
+    known = (*samples.photo_names(), PATTERN)
+    pictures = [reference_picture(one) for one in known]
+    logits = answers(trained, [*images, *pictures])
+    references = tuple(
+        Reference(one, pixels_sha256(picture), tuple(float(z) for z in row))
+        for one, picture, row in zip(known, pictures, logits[len(images):], strict=True))
+    parity = compare(logits, Classifier(data), [*images, *pictures], tolerance, references)
+    demand(parity)
+
+    card = {
+        **facts,
+        "preprocessing": {**preprocessing.to_dict(), "sentence": preprocessing.sentence()},
+        "versions": _versions(packages),
+        "parity": parity.to_dict(),
+    }
+    shelf.put(name, data, card, replace=replace)
+    entry = shelf.get(name)
+    assert isinstance(entry, Entry)
+    return entry
+
+
+def answers(trained: Trained, images: Sequence[Array]) -> Array:
+    """The source's own logits for raw pictures: its Python preprocessing, then its model. float32 (N, K).
+
+    A single score z for two classes (a sigmoid head) is given as [0, z], as in the exported file.
+    """
+    rows = []
+    for start in range(0, len(images), _AT_ONCE):
+        pixels = np.stack([trained.preprocessing.apply(image) for image in images[start:start + _AT_ONCE]])
+        rows.append(_scores(trained, pixels))
+    scores = np.concatenate(rows)
+    if scores.shape[1] == 1 and len(trained.classes) == 2:
+        scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
+    return scores
+
+
+def demand(parity: Parity) -> None:
+    """Raises PlaygroundError when the exported file does not give its source's answers."""
+    if not parity.ok:
+        raise PlaygroundError(
+            f"The exported file does not give the model's own answers: on {parity.samples} pictures its logits are up "
+            f"to {parity.max_difference:.2g} off, {parity.allowed:.2g} is allowed. Nothing was put on the shelf.")
+
+
+# torch is not waited for unless the model is torch's; the engine's room is imported beside it for symmetry.
+def _core(trained: Any) -> onnx.ModelProto:
+    shape = (2, 1 if trained.preprocessing.gray else 3, *trained.preprocessing.size)
+    if hasattr(trained, "module"):
+        from playground.deploy.torch_export import torch_to_onnx
+        return torch_to_onnx(trained.module, shape)
+    from playground.deploy.engine_export import engine_to_onnx
+    return engine_to_onnx(trained.model, shape)
+
+
+def _scores(trained: Any, pixels: Array) -> Array:
+    if hasattr(trained, "module"):
+        from playground.deploy.torch_export import torch_answers
+        return torch_answers(trained.module, pixels)
+    from playground.deploy.engine_export import engine_answers
+    return engine_answers(trained.model, pixels)
+
+
+def _source(trained: Any) -> tuple[str, tuple[str, ...]]:
+    if hasattr(trained, "module"):
+        return f"PyTorch {importlib.metadata.version('torch')}", ("torch", "onnxscript")
+    return f"NumPy engine on NumPy {np.__version__}", ()
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    named = ("numpy", "pillow", "onnx", "onnxruntime", *packages)
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in named}

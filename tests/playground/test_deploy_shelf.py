@@ -1,0 +1,258 @@
+"""The shelf holds whole models or nothing, whatever dies when."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import onnx
+import pytest
+
+from playground.deploy import contract, shelf
+from playground.deploy.shelf import Entry
+from playground.errors import PlaygroundError
+from tests.playground.tiny_models import GRAY, linear_core, linear_file
+
+CARD = {"task": "digits", "accuracy": {"value": 0.5, "count": 4, "split": "test"}}
+
+
+@pytest.fixture
+def exports(playground_home: Path) -> Path:
+    return playground_home / "exports"
+
+
+def hidden(exports: Path) -> list[str]:
+    return sorted(path.name for path in exports.iterdir() if path.name.startswith(".") and path.name != ".lock")
+
+
+def whole(entry: Entry) -> bool:
+    return hashlib.sha256(entry.onnx.read_bytes()).hexdigest() == entry.card["sha256"]
+
+
+def test_a_model_is_put_listed_and_got(exports: Path) -> None:
+    folder = shelf.put("my-first_model", linear_file(), CARD)
+    assert folder == exports / "my-first_model"
+    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "model.onnx"]
+    (entry,) = shelf.entries()
+    assert entry == shelf.get("my-first_model") == shelf.get(folder) == shelf.get(entry.onnx)
+    assert whole(entry)
+    assert hidden(exports) == []
+
+
+def test_the_card_says_what_the_file_says_whatever_it_was_given(exports: Path) -> None:
+    shelf.put("m", linear_file(), CARD | {"labels": ["wrong"], "name": "wrong", "sha256": "wrong"})
+    card = json.loads((exports / "m/card.json").read_text())
+    assert card["labels"] == ["class 0", "class 1", "class 2"]
+    assert card["name"] == "m"
+    assert card["source"] == "a test"
+    assert card["task"] == "digits"
+    assert card["size_bytes"] == (exports / "m/model.onnx").stat().st_size
+
+
+def test_entries_are_newest_first(exports: Path) -> None:
+    for name, year in (("old", 2001), ("new", 2020), ("middle", 2010)):
+        model = contract.finish(linear_core(GRAY, 2), GRAY, ["a", "b"], "a test", datetime(year, 1, 1, tzinfo=UTC))
+        shelf.put(name, model, {})
+    assert [entry.name for entry in shelf.entries()] == ["new", "middle", "old"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "A", "ä", "a b", "-a", ".a", "a" * 61, "a\n", "a.b"])
+def test_a_name_that_could_lead_elsewhere_is_refused(exports: Path, name: str) -> None:
+    with pytest.raises(PlaygroundError, match="cannot be called"):
+        shelf.put(name, linear_file(), CARD)
+    assert not exports.exists() or list(exports.iterdir()) == []
+
+
+def test_the_longest_name_and_the_shortest_are_accepted(exports: Path) -> None:
+    for name in ("a", "7", "a" * 60):
+        shelf.put(name, linear_file(), CARD)
+        assert shelf.get(name).name == name
+
+
+def test_nothing_is_overwritten_silently(exports: Path) -> None:
+    shelf.put("m", linear_file(), CARD)
+    before = (exports / "m/model.onnx").read_bytes()
+    with pytest.raises(PlaygroundError, match="already a model called m"):
+        shelf.put("m", linear_file(seed=1), CARD)
+    with pytest.raises(PlaygroundError, match="already a model called m"):
+        shelf.check_free("m")
+    assert (exports / "m/model.onnx").read_bytes() == before
+
+
+def test_a_model_is_replaced_when_asked(exports: Path) -> None:
+    shelf.put("m", linear_file(), CARD)
+    shelf.put("m", linear_file(classes=4), CARD, replace=True)
+    entry = shelf.get("m")
+    assert isinstance(entry, Entry)
+    assert len(entry.card["labels"]) == 4
+    assert whole(entry)
+    assert hidden(exports) == []
+
+
+def test_a_model_that_breaks_the_contract_never_reaches_the_shelf(exports: Path) -> None:
+    model = linear_file()
+    del model.graph.output[1]
+    with pytest.raises(PlaygroundError, match="outputs"):
+        shelf.put("m", model, CARD)
+    with pytest.raises(PlaygroundError, match="not an ONNX file"):
+        shelf.put("m", b"not a model", CARD)
+    assert shelf.entries() == []
+
+
+def test_a_card_that_is_no_json_never_reaches_the_shelf(exports: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        shelf.put("m", linear_file(), {"accuracy": float("nan")})
+    assert shelf.entries() == []
+
+
+def test_a_model_is_removed(exports: Path) -> None:
+    shelf.put("m", linear_file(), CARD)
+    shelf.remove("m")
+    assert shelf.entries() == []
+    assert not (exports / "m").exists()
+    with pytest.raises(PlaygroundError, match="no model called m"):
+        shelf.remove("m")
+    with pytest.raises(PlaygroundError, match="cannot be called"):
+        shelf.remove("../elsewhere")
+
+
+def test_what_is_not_there_is_named_with_what_is(exports: Path) -> None:
+    with pytest.raises(PlaygroundError, match="holds nothing yet"):
+        shelf.get("m")
+    shelf.put("cats", linear_file(), CARD)
+    with pytest.raises(PlaygroundError, match="holds cats"):
+        shelf.get("dogs")
+
+
+def test_a_file_from_elsewhere_is_a_path(exports: Path, tmp_path: Path) -> None:
+    path = tmp_path / "downloaded.onnx"
+    onnx.save(linear_file(), path)
+    assert shelf.get(path) == path
+
+
+def test_a_damaged_entry_is_left_out_and_named(exports: Path) -> None:
+    for name in ("good", "no-card", "torn-card", "no-model", "bare-card"):
+        shelf.put(name, linear_file(), CARD)
+    (exports / "no-card/card.json").unlink()
+    (exports / "torn-card/card.json").write_text('{"name": "torn')
+    (exports / "bare-card/card.json").write_text("[]")
+    (exports / "no-model/model.onnx").unlink()
+    (exports / "a file.txt").write_text("somebody's notes")
+    assert [entry.name for entry in shelf.entries()] == ["good"]
+    assert sorted(shelf.damaged()) == ["bare-card", "no-card", "no-model", "torn-card"]
+    with pytest.raises(PlaygroundError, match="damaged"):
+        shelf.get("torn-card")
+
+
+# --- a process that dies at any of its steps ---
+
+DIES = """
+    import os, sys
+    from pathlib import Path
+    from playground.deploy import shelf
+    from tests.playground.tiny_models import linear_file
+
+    step, replace = int(sys.argv[1]), sys.argv[2] == "replace"
+    model = linear_file(classes=4)
+    left = step
+
+    def counted(function):
+        def call(*args, **kwargs):
+            global left
+            if left == 0:
+                os._exit(9)          # as kill -9: no finally runs, no buffer is written
+            left -= 1
+            return function(*args, **kwargs)
+        return call
+
+    os.fsync, os.rename = counted(os.fsync), counted(os.rename)
+    Path.mkdir = counted(Path.mkdir)
+    shelf._write = counted(shelf._write)
+    shelf.put("m", model, {}, replace=replace)
+"""
+
+
+def put_and_die(step: int, mode: str) -> int:
+    program = textwrap.dedent(DIES)
+    done = subprocess.run([sys.executable, "-c", program, str(step), mode], timeout=60, capture_output=True, text=True)
+    assert done.returncode in (0, 9), done.stderr
+    return done.returncode
+
+
+def test_a_writer_killed_at_any_step_leaves_nothing_or_all(exports: Path) -> None:
+    outcomes = []
+    for step in range(20):
+        died = put_and_die(step, "new") == 9
+        found = shelf.entries()
+        assert all(whole(entry) and len(entry.card["labels"]) == 4 for entry in found)
+        outcomes.append(len(found))
+        assert shelf.damaged() == {}
+        if not died:
+            break
+        if found:  # killed after the rename: it is there, whole
+            shelf.remove("m")
+        shelf.put("another", linear_file(), CARD)  # the lock is free and what was left is swept
+        assert hidden(exports) == []
+        shelf.remove("another")
+    assert not died
+    assert step >= 5
+    assert outcomes[0] == 0
+    assert outcomes[-1] == 1
+
+
+def test_a_replacement_killed_at_any_step_leaves_the_old_or_the_new(exports: Path) -> None:
+    outcomes = []
+    for step in range(20):
+        shelf.put("m", linear_file(classes=3), CARD, replace=True)
+        died = put_and_die(step, "replace") == 9
+        (entry,) = shelf.entries()
+        assert whole(entry)
+        assert shelf.get("m") == entry
+        outcomes.append(len(entry.card["labels"]))
+        if not died:
+            break
+    assert not died
+    assert outcomes == sorted(outcomes)  # 3, 3, ..., 4: the old until the new is in place
+    assert outcomes[0] == 3
+    assert outcomes[-1] == 4
+    shelf.put("another", linear_file(), CARD)
+    assert hidden(exports) == []
+
+
+def test_leftovers_of_a_crash_are_ignored_and_swept(exports: Path) -> None:
+    shelf.put("m", linear_file(), CARD)
+    (exports / ".incoming-x").mkdir()
+    (exports / ".incoming-x/model.onnx").write_bytes(b"half")
+    (exports / ".removed-y").mkdir()
+    assert [entry.name for entry in shelf.entries()] == ["m"]
+    shelf.put("x", linear_file(), CARD)
+    assert [entry.name for entry in shelf.entries()] == ["x", "m"]
+    assert hidden(exports) == []
+
+
+def test_only_one_of_many_writers_gets_the_name(exports: Path) -> None:
+    def attempt(seed: int) -> bool:
+        try:
+            shelf.put("m", linear_file(seed=seed), CARD)
+        except PlaygroundError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(8))) == 1
+    (entry,) = shelf.entries()
+    assert whole(entry)
+
+
+def test_a_model_is_there_all_the_time_it_is_being_replaced(exports: Path) -> None:
+    shelf.put("m", linear_file(), CARD)
+    with ThreadPoolExecutor(2) as pool:
+        replacing = pool.submit(lambda: [shelf.put("m", linear_file(seed=k), CARD, replace=True) for k in range(30)])
+        while not replacing.done():
+            assert isinstance(shelf.get("m"), Entry)
+            assert [entry.name for entry in shelf.entries()] == ["m"]
+        replacing.result()
