@@ -39,13 +39,6 @@ class _Axis:
             raise refuse(f"it resizes with coordinates {mode!r}")
         return centre + (p + 0.5) / self.scale - 0.5
 
-    def outside(self, mode: str) -> Array:
-        """Which new numbers stand outside the old ones, where only tf_crop_and_resize looks."""
-        if mode != "tf_crop_and_resize":
-            return np.zeros(self.out, bool)
-        places = self.places(mode)
-        return (places < 0) | (places > self.length - 1)
-
 
 @operator("Resize", since=11)
 def resize(x: Tensor, roi: Tensor | None = None, scales: Tensor | None = None, sizes: Tensor | None = None, *,
@@ -57,7 +50,7 @@ def resize(x: Tensor, roi: Tensor | None = None, scales: Tensor | None = None, s
     if mode != "nearest" and not is_float(x):
         raise refuse(f"it resizes {x.dtype} numbers with weights; it would have to cast them first")
     coordinates = coordinate_transformation_mode
-    outside = np.zeros(x.shape, bool)
+    outside: list[tuple[int, Array]] = []
     for axis, plan in _plans(x.shape, named, roi, scales, sizes, keep_aspect_ratio_policy):
         if plan.out == plan.length and plan.scale == 1 and coordinates != "tf_crop_and_resize":
             continue
@@ -68,11 +61,14 @@ def resize(x: Tensor, roi: Tensor | None = None, scales: Tensor | None = None, s
             shrunk = min(plan.scale, 1.0) if antialias else 1.0
             kernel, reach = (_triangle, 1) if mode == "linear" else (_cubic(cubic_coeff_a), 2)
             x = _along(x, axis, _matrix(places, plan.length, kernel, reach, shrunk, bool(exclude_outside)))
-        facing = plan.outside(coordinates).reshape(-1, *(1,) * (x.ndim - 1 - axis))
-        outside = np.zeros(x.shape, bool) | np.take(outside, np.zeros(plan.out, int), axis=axis) | facing
-    if outside.any():
-        x = F.where(Tensor(~outside), x, Tensor(np.full(x.shape, extrapolation_value, x.dtype)))
-    return x
+        if coordinates == "tf_crop_and_resize":
+            outside.append((axis, (places < 0) | (places > plan.length - 1)))
+    inside = np.ones(x.shape, bool)
+    for axis, out in outside:
+        inside &= ~out.reshape(-1, *(1,) * (x.ndim - 1 - axis))
+    if inside.all():
+        return x
+    return F.where(Tensor(inside), x, Tensor(np.full(x.shape, extrapolation_value, x.dtype)))
 
 
 @operator("Resize", since=10)

@@ -116,9 +116,7 @@ def slice_(x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, 
     index = [slice(None)] * x.ndim
     for axis, a, b, step in zip(whole(axes) or range(len(first)), first, last, whole(steps) or [1] * len(first),
                                 strict=True):
-        # ONNX clamps an end before the beginning to -1 after counting from the back; in Python that is "no end".
-        length = x.shape[axis]
-        index[axis] = slice(a, None if step < 0 and b < -length else b, step)
+        index[axis] = slice(a, b, step)  # ONNX clamps and counts from the back exactly as Python does
     return x[tuple(index)]
 
 
@@ -133,7 +131,7 @@ def concat(*inputs: Tensor, axis: int) -> Tensor:
 
 
 @operator("Split", since=13)
-def split(x: Tensor, sizes: Tensor | None = None, *, axis: int = 0, num_outputs: int | None = None,
+def split_13(x: Tensor, sizes: Tensor | None = None, *, axis: int = 0, num_outputs: int | None = None,
           outputs: int = 1) -> tuple[Tensor, ...]:
     length = x.shape[axis]
     lengths = whole(sizes)
@@ -146,8 +144,7 @@ def split(x: Tensor, sizes: Tensor | None = None, *, axis: int = 0, num_outputs:
 
 @operator("Split", since=2)
 def split_2(x: Tensor, *, axis: int = 0, split: Sequence[int] | None = None, outputs: int = 1) -> tuple[Tensor, ...]:
-    """`split` is the attribute's own name."""
-    return globals()["split"](x, None if split is None else Tensor(np.array(split)), axis=axis, outputs=outputs)
+    return split_13(x, None if split is None else Tensor(np.array(split)), axis=axis, outputs=outputs)
 
 
 def _all(axes: int) -> tuple[slice, ...]:
