@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
 
 from playground.deploy.session import Array, Classifier
 from playground.errors import PlaygroundError
@@ -81,6 +83,15 @@ def compare(
         same_top=int((together.argmax(1) == source.argmax(1)).sum()),
         references=references,
     )
+
+
+def second_opinion(core: onnx.ModelProto, pixels: Array, scores: Array) -> float:
+    """How far the scores onnx's own reference runtime gives are from the source's: another reader of the same graph.
+
+    core takes prepared pixels (N, C, H, W). The reference runtime is plain NumPy and slow: for small models only.
+    """
+    (found,) = ReferenceEvaluator(core).run(None, {core.graph.input[0].name: pixels})
+    return float(np.abs(np.asarray(found, np.float64) - scores).max())
 
 
 def pixels_sha256(image: Array) -> str:
