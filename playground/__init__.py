@@ -1,1 +1,1 @@
-"""Everything between the engine and the pages: datasets, training, deployment, figures, the app and the command line."""
+"""Everything between the engine and the pages: datasets, training, export, figures, the app, the command line."""

@@ -46,7 +46,7 @@ class Preprocessing:
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """One picture, ready for the network: uint8 (H, W, 3) or (H, W) -> float32 (C, height, width)."""
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.ndim == 3 and image.shape[2] != 3:
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
             raise ValueError(f"a picture is uint8 (H, W, 3) or (H, W), this one is {image.dtype} {image.shape}")
         if image.size == 0:
             raise ValueError(f"a picture of shape {image.shape} holds no pixel")
@@ -92,8 +92,8 @@ class Preprocessing:
         shape = "a square" if rows == columns else f"the proportions {columns}:{rows}"
         gray = ", turn gray (0.299 R + 0.587 G + 0.114 B)" if self.gray else ""
         mean, std = (", ".join(f"{x:.6g}" for x in values) for values in (self.mean, self.std))
-        return (f"RGB 0..255: crop the centre to {shape}{gray}, resize to {rows} x {columns} (height x width; bilinear, "
-                f"antialiased), divide by 255, subtract ({mean}) and divide by ({std}).")
+        return (f"RGB 0..255: crop the centre to {shape}{gray}, resize to {rows} x {columns} (height x width; "
+                f"bilinear, antialiased), divide by 255, subtract ({mean}) and divide by ({std}).")
 
     def to_dict(self) -> dict[str, Any]:
         return {"size": list(self.size), "gray": self.gray, "mean": list(self.mean), "std": list(self.std)}

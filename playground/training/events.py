@@ -34,7 +34,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Batch:
-    """One step of the optimizer: what the batch said before it. Not every one is written, at most about ten a second."""
+    """One step of the optimizer: what the batch said before it. At most about ten a second are written."""
 
     epoch: int
     batch: int
@@ -123,7 +123,7 @@ def from_json(line: str | bytes) -> Event:
     True
     """
     data = json.loads(line)
-    kind = KINDS.get(data.pop("event", None)) if isinstance(data, dict) else None
+    kind = KINDS.get(str(data.pop("event", None))) if isinstance(data, dict) else None
     if kind is None:
         raise ValueError(f"not an event: {line[:80]!r}")
     try:

@@ -12,7 +12,9 @@ class EventLog:
     def __init__(self, path: Path):
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open as long as the worker lives
         with open(path, "rb") as before:
-            if before.seek(0, os.SEEK_END) and before.seek(-1, os.SEEK_END) and before.read(1) != b"\n":
+            size = before.seek(0, os.SEEK_END)
+            before.seek(max(0, size - 1))
+            if size and before.read(1) != b"\n":
                 self._file.write(b"\n")  # a writer died in the middle of a line: its half must not spoil the next one
 
     def append(self, event: Event) -> None:

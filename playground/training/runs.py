@@ -38,7 +38,7 @@ than the epochs on them."""
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What is asked of a run. `kind` names the trainer, `request` is the trainer's own, `name` the model's on the shelf."""
+    """What is asked of a run. `kind` names the trainer, `request` is its own, `name` the model's on the shelf."""
 
     kind: str
     request: dict[str, Any]
@@ -197,9 +197,9 @@ def read_spec(folder: Path) -> RunSpec:
     """What was asked of the run in `folder`. Raises PlaygroundError when its spec.json cannot be read."""
     try:
         data = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
-        return RunSpec(data["kind"], data["request"], data["seed"], data["name"], data["replace"])
+        return RunSpec(data["kind"], data["request"], data["seed"], data["name"], data.get("replace", False))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PlaygroundError(f"What was asked of the run {folder.name} cannot be read: spec.json is damaged.") from error
+        raise PlaygroundError(f"Nobody knows what run {folder.name} was to do: its spec.json is damaged.") from error
 
 
 def write_spec(folder: Path, spec: RunSpec, device: str) -> None:
@@ -225,7 +225,7 @@ def versions() -> dict[str, str]:
 
 
 def _environment() -> dict[str, str]:
-    """The worker's: the same home, the project importable, and no more threads than it should take of a shared server."""
+    """The worker's: the same home, the project importable, no more threads than a shared server can spare."""
     path = os.pathsep.join(filter(None, (str(home.REPOSITORY), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PLAYGROUND_HOME": str(home.home())}
     threads = str(max(1, min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)))

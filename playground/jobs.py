@@ -1,0 +1,114 @@
+"""Where training meets export, without a browser: `python -m playground.jobs RUN_DIR` is the worker of a run."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from playground.datasets import named
+from playground.errors import PlaygroundError
+from playground.training import worker
+from playground.training.events import Event, Exported, Finished, Stage, Started
+from playground.training.runs import RunSpec
+
+COMPARED = 32
+"""How many of the data's own pictures the exported file is compared on, beside the built-in photos."""
+
+
+def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    """Everything that happens in a run: the trainer's events, then the export to the shelf.
+
+    A name that is taken is refused before anything is trained. An export that is refused because onnxruntime disagrees
+    raises, which ends the run as failed; the trained weights stay in the run's folder.
+    """
+    from playground.deploy import export, shelf  # here, so that a run whose data are wrong says so at once
+
+    shelf.check_name(spec.name) if spec.replace else shelf.check_free(spec.name)
+    trainer = _trainer(spec.kind)
+    started: Started | None = None
+    finished: Finished | None = None
+    for event in trainer.fit(spec, run_dir, should_stop):
+        started = event if isinstance(event, Started) else started
+        finished = event if isinstance(event, Finished) else finished
+        yield event
+    if started is None or finished is None:
+        raise RuntimeError(f"the trainer of {spec.kind} did not say that it started, or that it finished")
+
+    yield Stage("exporting, and comparing onnxruntime's answers with the trainer's", 0, 1, time.time())
+    pictures = own_pictures(spec)
+    try:
+        entry = export.export_run(trainer.load_trained(run_dir), spec.name, facts(spec, started, finished), pictures,
+                                  replace=spec.replace)
+    except PlaygroundError as error:
+        raise PlaygroundError(f"{error} The trained weights are kept in {run_dir}.") from error
+    parity = entry.card["parity"]
+    yield Exported(entry.name, str(entry.onnx), float(parity["max_difference"]), int(parity["samples"]), time.time())
+
+
+def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]:
+    """What the model's card says of its training."""
+    source, licence, split = "photographs in a folder", "the owner's", "validation"
+    if spec.kind == "digits":
+        train, _ = named.load(spec.request["data"])
+        source, licence, split = train.source, train.licence, "test"
+    elif spec.request["data"] == "faces":
+        source, licence = "faces and non-faces of scikit-image (lfw_subset)", "see scikit-image"
+    accuracy = None
+    if finished.test_accuracy is not None:
+        accuracy = {"value": finished.test_accuracy, "count": finished.test_count, "split": split,
+                    "confusion": [list(row) for row in finished.confusion]}
+    return {
+        "task": spec.kind,
+        "data": {"name": Path(spec.request["data"]).name, "source": source, "licence": licence,
+                 "samples": started.samples},
+        "training": {"request": spec.request, "seed": spec.seed, "epochs": finished.epochs, "reason": finished.reason,
+                     "seconds": finished.seconds, "device": started.device, "parameters": started.parameters},
+        "accuracy": accuracy,
+    }
+
+
+def own_pictures(spec: RunSpec) -> Sequence[np.ndarray]:
+    """Some held-out pictures of the run's own data, raw: uint8 (H, W, 3)."""
+    if spec.kind == "digits":
+        _, test = named.load(spec.request["data"])
+        chosen = test.images[_spread(len(test))]
+        return list(chosen if chosen.ndim == 4 else np.repeat(chosen[..., None], 3, axis=3))
+    from playground.datasets import photos
+    from playground.training import torch_fit
+
+    found = torch_fit.photo_folder(spec)
+    held_out = found.validation or found.train
+    return [photos.open_photo(held_out[i][0]) for i in _spread(len(held_out))]
+
+
+def _spread(count: int) -> np.ndarray:
+    """Up to COMPARED indices, evenly over all: neighbours are often of one class."""
+    return np.unique(np.linspace(0, count - 1, min(COMPARED, count)).astype(int))
+
+
+def _trainer(kind: str) -> Any:
+    """The trainer's module, imported only by the worker that needs it: a page never waits for torch."""
+    if kind == "digits":
+        from playground.training import numpy_fit
+        return numpy_fit
+    if kind == "transfer":
+        from playground.training import torch_fit
+        return torch_fit
+    raise PlaygroundError(f"There is no training of the kind {kind!r}.")
+
+
+def main(arguments: list[str]) -> int:
+    """The worker's process: do the run in the folder named."""
+    if len(arguments) != 1 or not (Path(arguments[0]) / "spec.json").is_file():
+        print("This is the worker of a training run: start one with python -m playground train.", file=sys.stderr)
+        return 2
+    os.nice(5)  # pages come first: training waits while somebody looks something up
+    return worker.work(Path(arguments[0]), events)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
