@@ -7,6 +7,7 @@ and in dark; only what carries data has a colour of its own.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import plotly.graph_objects as go
@@ -32,7 +33,7 @@ TRAINING, VALIDATION = CATEGORICAL[0], CATEGORICAL[1]
 REFERENCE = "#8A8F98"  # other people's published numbers, grid lines, "chance": never a series of ours
 
 CONFIG: dict[str, object] = {"displaylogo": False, "displayModeBar": False, "responsive": True}
-"""Pass as `st.plotly_chart(figure, config=CONFIG)`: the toolbar covers small figures and a page has its own controls."""
+"""Pass as `st.plotly_chart(figure, config=CONFIG)`: the toolbar covers small figures; pages have own controls."""
 
 
 def signed_limit(*arrays: object) -> float:
@@ -54,7 +55,7 @@ def colour_at(scale: Sequence[tuple[float, str]], position: float) -> str:
     '#808080'
     """
     position = min(max(position, 0.0), 1.0)
-    for (left, a), (right, b) in zip(scale, scale[1:]):
+    for (left, a), (right, b) in pairwise(scale):
         if position <= right:
             t = (position - left) / (right - left)
             mixed = [round(int(a[k : k + 2], 16) * (1 - t) + int(b[k : k + 2], 16) * t) for k in (1, 3, 5)]

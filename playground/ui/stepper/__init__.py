@@ -1,8 +1,8 @@
 """One player for every step-through demo: it receives all the records once and plays them in the browser.
 
-A demo is a `Story`: a few grids of numbers, and for every step which cell of each grid takes part, what is written where,
-and which group (window) the step belongs to. Everything the reader does afterwards - play, step, scrub, hover - happens
-without asking the server. The player knows nothing of convolution: pooling, batch norm or a backward pass are other
+A demo is a `Story`: a few grids of numbers, and for every step which cell of each grid takes part, what is written
+where, and which group (window) the step belongs to. Everything the reader does afterwards - play, step, scrub, hover -
+happens without asking the server. The player knows nothing of convolution: pooling, batch norm or a backward pass are other
 grids and other marks.
 """
 
@@ -16,11 +16,14 @@ import streamlit as st
 from playground.figures import style
 
 _HERE = Path(__file__).parent
+COLOURS_JS = (_HERE / "colours.js").read_text()
+"""Put before the script of any component that colours numbers as the figures do."""
+
 _player = st.components.v2.component(
     "stepper",
     html=(_HERE / "stepper.html").read_text(),
     css=(_HERE / "stepper.css").read_text(),
-    js=(_HERE / "cells.js").read_text() + (_HERE / "stepper.js").read_text(),
+    js=COLOURS_JS + (_HERE / "cells.js").read_text() + (_HERE / "stepper.js").read_text(),
 )
 
 
@@ -67,6 +70,7 @@ class Equation:
     """The grids whose marked cells are multiplied, in the order they are written."""
     start: float | None = None
     start_symbol: str = ""
+    start_name: str = ""
     digits: int = 0
 
 

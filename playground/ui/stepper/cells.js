@@ -17,28 +17,6 @@ function html(tag, className, parent, text = "") {
   return element;
 }
 
-const channels = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
-
-// As figures/style.py: interpolated in sRGB, black or white ink by WCAG luminance.
-function colourAt(scale, position) {
-  const at = Math.min(Math.max(position, 0), 1);
-  const right = Math.max(1, scale.findIndex(([end]) => at <= end));
-  const [[a, from], [b, to]] = [scale[right - 1], scale[right]];
-  const t = (at - a) / (b - a);
-  const [p, q] = [channels(from), channels(to)];
-  return p.map((value, k) => Math.round(value * (1 - t) + q[k] * t));
-}
-
-function inkOn(rgb) {
-  const [r, g, b] = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.18 ? "#ffffff" : "#111111";
-}
-
-function written(value, digits) {
-  const text = Math.abs(value).toFixed(digits);
-  return (value < 0 && Number(text) !== 0 ? "−" : "") + text;
-}
-
 class Matrix {
   constructor(grid, scales, colours) {
     this.grid = grid;
@@ -62,7 +40,7 @@ class Matrix {
     this.shown = [];
     for (let index = 0; index < grid.rows * grid.columns; index++) this.cells.push(this.cell(index));
     this.outlines = svg("g", {}, this.svg);
-    this.hits = svg("g", {}, this.outlines);
+    this.hits = svg("g", { class: "hits" }, this.outlines);
     this.windowBox = svg("rect", { class: "window", stroke: this.frameColour, rx: 3 }, this.outlines);
     this.tapUnder = svg("rect", { class: "tap under", rx: 3 }, this.outlines);
     this.tapBox = svg("rect", { class: "tap", stroke: this.frameColour, rx: 3 }, this.outlines);
@@ -149,6 +127,7 @@ class Matrix {
       const width = Math.max(...columns) - Math.min(...columns) + 1;
       if (height * width === distinct.length) distinct.length = 0; // a solid block needs no outlines inside its frame
     }
+    this.hits.style.strokeWidth = distinct.length > 30 ? 1.5 : "";
     for (const index of distinct) this.box(svg("rect", { class: "hit", stroke: colour, rx: 2 }, this.hits), index, index, 2);
     if (tap >= 0) {
       this.box(this.tapUnder, tap, tap, 2);
@@ -168,10 +147,10 @@ class Matrix {
     return new DOMRect(whole.left + left * side, whole.top + top * side, (right - left + 1) * side, (bottom - top + 1) * side);
   }
 
-  resize(side) {
+  resize(side, least) {
     this.svg.style.width = `${side * this.grid.columns}px`;
     this.svg.style.height = `${side * this.grid.rows}px`;
-    this.figure.style.width = `${Math.max(side * this.grid.columns, this.grid.side ? 96 : 140)}px`;
+    this.figure.style.width = `${Math.max(side * this.grid.columns, this.grid.side ? least : 140)}px`;
     const { limit, digits, texts, values } = this.grid;
     const longest = Math.max(...(texts ?? values?.map((v) => written(v, digits)) ?? [written(-limit, digits)]).map((t) => t.length), 2);
     const font = (side / UNIT) * Math.min(15, (UNIT * 1.58) / longest);
@@ -179,7 +158,8 @@ class Matrix {
   }
 
   legend() {
-    const { scale, limit, digits, emptied } = this.grid;
+    const { scale, limit, emptied } = this.grid;
+    const digits = Number.isInteger(limit) ? 0 : this.grid.digits;
     if (emptied) return;
     const row = html("div", "legend", this.figure);
     html("span", "", row, written(scale === "signed" ? -limit : 0, digits));

@@ -55,17 +55,17 @@ class Player {
       this.watch(matrix);
     }
     this.root.setAttribute("aria-label", `${story.label}. Arrow keys step, up and down go by ${story.group_name}, space plays.`);
-    const [unitStep, unitGroup] = this.find(".unit select").options;
-    unitStep.textContent = story.step_name;
-    unitGroup.textContent = story.group_name;
+    const [unitStep, unitGroup] = this.find(".unit").options;
+    unitStep.textContent = `by ${story.step_name}`;
+    unitGroup.textContent = `by ${story.group_name}`;
     this.find('[data-do="group-back"]').title = `One ${story.group_name} back (↑)`;
     this.find('[data-do="group-back"]').ariaLabel = `One ${story.group_name} back`;
     this.find('[data-do="group-forward"]').title = `One ${story.group_name} (↓)`;
     this.find('[data-do="group-forward"]').ariaLabel = `One ${story.group_name}`;
     this.find(".scrub").max = this.count;
-    const foot = this.find(".foot");
-    foot.replaceChildren();
-    for (const note of story.footnotes) html("span", "", foot, note);
+    const notes = this.find(".notes");
+    notes.replaceChildren();
+    for (const note of story.footnotes) html("span", "", notes, note);
     this.layout();
   }
 
@@ -80,12 +80,15 @@ class Player {
     const tallest = Math.max(...large.map((grid) => grid.rows));
     const wide = this.root.clientWidth > 640;
     const all = large.reduce((sum, grid) => sum + grid.columns, 0);
-    const sideCell = Math.floor(Math.min(44, (wide ? 165 : (width - 60) / Math.max(1, side.length)) / Math.max(1, sideColumns)));
-    const room = wide
-      ? (width - Math.max(96, sideCell * sideColumns) - 22 * large.length) / all
-      : (width - 8) / Math.max(...large.map((grid) => grid.columns));
+    const most = Math.max(...large.map((grid) => grid.columns));
+    const sideWidth = Math.max(wide ? 96 : 84, Math.min(wide ? 165 : 100, 44 * sideColumns));
+    let room = wide ? (width - sideWidth - 22 * large.length) / all : (width + 6 - (side.length ? sideWidth + 12 : 0)) / most;
+    const beside = wide || room >= 20;
+    if (!beside) room = (width + 6) / most;
+    this.find(".grids").className = `grids ${beside ? "beside" : "stacked"}`;
     const cell = Math.max(8, Math.floor(Math.min(46, room, wide ? 560 / tallest : 99)));
-    for (const matrix of Object.values(this.matrices)) matrix.resize(matrix.grid.side ? sideCell : cell);
+    const sideCell = Math.floor(Math.min(44, sideWidth / Math.max(1, sideColumns)));
+    for (const matrix of Object.values(this.matrices)) matrix.resize(matrix.grid.side ? sideCell : cell, sideWidth);
     this.drawTies();
   }
 
@@ -131,8 +134,8 @@ class Player {
       this.fill(group, upTo);
       for (const [name, matrix] of Object.entries(this.matrices)) {
         const marks = this.story.marks[name] ?? [];
-        const cells = marks.slice(this.groupStart[group], this.groupStart[group + 1]);
-        matrix.outline(cells, !seen && now >= 0 ? marks[now] ?? -1 : -1, new Set(cells).size > 1 && !matrix.grid.side);
+        const cells = matrix.grid.side ? [] : marks.slice(this.groupStart[group], this.groupStart[group + 1]);
+        matrix.outline(cells, !seen && now >= 0 ? marks[now] ?? -1 : -1, new Set(cells).size > 1);
         if (matrix.grid.whole_group && seen) matrix.outline(cells.slice(0, 1), cells[0], false);
       }
       this.writeGroup(group, upTo, Boolean(seen));
@@ -191,7 +194,7 @@ class Player {
     this.named(equation.result, marks[equation.result][first], what);
     const done = Math.max(0, Math.min(upTo, end) - first);
     what.append(` · ${groupName} ${group + 1} of ${this.groupStart.length - 1}`);
-    if (inspecting) what.append(" · all of it");
+    if (inspecting) what.append(" · complete");
     else what.append(` · ${stepName} ${done} of ${end - first}`);
     if (!inspecting && now >= first) {
       what.append(" · now ");
@@ -201,8 +204,10 @@ class Player {
     const terms = this.find(".terms");
     terms.replaceChildren();
     if (equation.start !== null) {
-      const start = html("span", "term start", terms, written(equation.start, equation.digits));
-      start.title = equation.start_symbol;
+      const whole = Number.isInteger(equation.start);
+      const start = html("span", "term start", terms, written(equation.start, whole ? 0 : Math.max(equation.digits, 2)));
+      start.title = equation.start_name;
+      start.style.color = this.story.colours[equation.start_symbol] ?? "";
     }
     for (let step = first; step < end; step++) {
       if (step > first || equation.start !== null) terms.append(" + ");
@@ -227,7 +232,7 @@ class Player {
     const { equation, marks, writes, group_name: groupName } = this.story;
     this.fill(this.groupOf[Math.max(this.position - 1, 0)], this.position);
     for (const [name, other] of Object.entries(this.matrices)) {
-      const cells = other === matrix || !marks[name] ? [] : steps.map((step) => marks[name][step]);
+      const cells = other === matrix || other.grid.emptied || !marks[name] ? [] : steps.map((step) => marks[name][step]);
       other.outline(cells, -1, false);
     }
     const what = this.find(".what");
@@ -332,7 +337,7 @@ class Player {
   }
 
   get speed() {
-    return Number(this.find(".speed select").value);
+    return Number(this.find(".speed").value);
   }
 
   async copy() {
@@ -373,8 +378,8 @@ class Player {
       if (this.inspected) this.inspect(null, null);
       this.goTo(Number(event.target.value), false);
     };
-    this.find(".unit select").onchange = (event) => { this.unit = event.target.value; };
-    this.find(".speed select").onchange = () => this.root.classList.toggle("fast", this.speed > 5);
+    this.find(".unit").onchange = (event) => { this.unit = event.target.value; };
+    this.find(".speed").onchange = () => this.root.classList.toggle("fast", this.speed > 5);
     this.find(".play span").textContent = "Play";
     this.root.onkeydown = (event) => {
       const control = event.target.closest("button, select, input");

@@ -1,0 +1,180 @@
+"""Where a page's picture comes from: a sample photo, a handwritten digit, one's own photo or the camera.
+
+Everything that says which picture and which part of it is in the address, except one's own photo, which never leaves
+the session it was given to.
+"""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from playground.datasets import named, photos, samples
+from playground.errors import PlaygroundError
+from playground.ui import links
+
+GRAY = np.array([0.299, 0.587, 0.114])
+"""ITU-R 601: how bright red, green and blue look, as in datasets/preprocessing.py."""
+
+DIGIT, UPLOAD, CAMERA = "Handwritten digit", "Your photo", "Camera"
+CELLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+
+_HERE = Path(__file__).parent
+_picker = st.components.v2.component(
+    "patch_picker",
+    html=(_HERE / "patch_picker.html").read_text(),
+    css=(_HERE / "patch_picker.css").read_text(),
+    js=(_HERE / "patch_picker.js").read_text(),
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the reader chose: a name for captions, raw pixels uint8 (H, W, 3), and whether it is a small drawing."""
+
+    name: str
+    pixels: np.ndarray
+    drawing: bool = False
+
+    @property
+    def gray(self) -> np.ndarray:
+        """Brightness 0..255 as float64 (H, W)."""
+        return np.asarray(self.pixels @ GRAY)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A square part of a picture, few enough cells to read every number.
+
+    `values` are whole numbers 0..255; each is the mean of cell × cell pixels. `top` and `left` are where it was cut
+    out, in pixels of the picture.
+    """
+
+    values: np.ndarray
+    top: int
+    left: int
+    cell: int
+
+
+def choose_picture() -> Picture:
+    """Draw the source's controls and return the picture; without an own photo yet, the first sample photo."""
+    names = {name.capitalize(): name for name in samples.photo_names()}
+    first = "Cat" if "Cat" in names else next(iter(names))
+    # The address holds what the list shows, so the list shows what a person would type.
+    choices = [*names, DIGIT, UPLOAD, CAMERA]
+    source = st.selectbox(
+        "Picture", choices, index=choices.index(first), key="picture", bind="query-params", disabled=links.locked()
+    )
+    if source == DIGIT:
+        return _digit()
+    if source in names:
+        return Picture(names[source], samples.photo(names[source]))
+    given = (
+        st.file_uploader("Your photo", ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"], key="upload")
+        if source == UPLOAD
+        else st.camera_input("Take a photo", key="camera")
+    )
+    own = _own(given) if given is not None else None
+    if own is None:
+        st.caption(f"Until there is a photo of yours, this is the {names[first]}.")
+    return own or Picture(names[first], samples.photo(names[first]))
+
+
+def _own(given: io.BytesIO) -> Picture | None:
+    try:
+        return Picture("your photo", photos.open_photo(given.getvalue()))
+    except PlaygroundError as error:
+        st.error(str(error))
+        return None
+
+
+@st.cache_data(show_spinner=False)
+def _digits() -> tuple[np.ndarray, np.ndarray]:
+    train, _ = named.load("digits")
+    return train.images, train.labels
+
+
+def _digit() -> Picture:
+    images, labels = _digits()
+    label = st.segmented_control(
+        "Digit", range(10), default=2, key="digit", bind="query-params", required=True, disabled=links.locked(),
+        label_visibility="collapsed", wrap=True,
+    )
+    own = images[labels == label]
+    which = st.slider("Whose handwriting", 1, 100, key="writer", bind="query-params", disabled=links.locked())
+    image = own[(which - 1) % len(own)]
+    return Picture(f"a handwritten {label}", np.repeat(image[:, :, None], 3, axis=2), drawing=True)
+
+
+def cut(gray: np.ndarray, size: int, cell: int, across: float, down: float) -> Patch:
+    """A patch of size × size cells of cell × cell pixels, `across` and `down` in percent of the room there is.
+
+    A picture too small for that gives smaller cells first, then fewer.
+
+    >>> patch = cut(np.arange(16.0).reshape(4, 4), size=2, cell=2, across=0, down=0)
+    >>> patch.values
+    array([[ 2,  4],
+           [10, 12]])
+    """
+    height, width = gray.shape
+    size = min(size, height, width)
+    cell = max(1, min(cell, min(height, width) // size))
+    top = round((height - size * cell) * down / 100)
+    left = round((width - size * cell) * across / 100)
+    part = gray[top : top + size * cell, left : left + size * cell]
+    means = part.reshape(size, cell, size, cell).mean(axis=(1, 3))
+    return Patch(np.rint(means).astype(int), top, left, cell)
+
+
+def choose_patch(picture: Picture) -> Patch:
+    """Draw the square to drag over the picture and return the gray patch under it; a drawing is taken whole."""
+    if picture.drawing:
+        return cut(picture.gray, max(picture.pixels.shape[:2]), 1, 0, 0)
+    frame = st.container()
+    size = st.slider("Cells a side", 5, 16, 8, key="size", bind="query-params", disabled=links.locked())
+    cell = st.select_slider(
+        "Photo pixels a cell", CELLS, 8, key="cell", bind="query-params", disabled=links.locked(),
+        help="Each cell is the mean brightness of so many by so many pixels of the photo.",
+    )
+    with st.expander("Exact position"):
+        across = st.slider("Across (%)", 0, 100, 36, key="across", bind="query-params", disabled=links.locked())
+        down = st.slider("Down (%)", 0, 100, 34, key="down", bind="query-params", disabled=links.locked())
+    patch = cut(picture.gray, size, cell, across, down)
+    with frame:
+        _drag(picture, patch)
+    if patch.cell < cell or len(patch.values) < size:
+        st.caption(f"The picture is small: {len(patch.values)} cells of {patch.cell} pixels is what fits.")
+    return patch
+
+
+def _drag(picture: Picture, patch: Patch) -> None:
+    height, width = picture.pixels.shape[:2]
+    side = len(patch.values) * patch.cell
+    _picker(
+        key="patch_picker",
+        data={
+            "picture": _thumbnail(picture.pixels), "name": picture.name, "locked": links.locked(),
+            "width": width, "height": height, "side": side, "top": patch.top, "left": patch.left,
+        },
+        on_moved_change=_take_move,
+    )
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _thumbnail(pixels: np.ndarray) -> str:
+    image = Image.fromarray(pixels)
+    image.thumbnail((640, 640))
+    jpeg = io.BytesIO()
+    image.save(jpeg, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
+
+
+def _take_move() -> None:
+    moved = st.session_state["patch_picker"].get("moved")
+    if isinstance(moved, dict):
+        for name in ("across", "down"):
+            st.session_state[name] = min(100, max(0, round(float(moved.get(name, 0)))))
