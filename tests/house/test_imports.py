@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
                           "playground.errors"},
     "playground/deploy/engine_*": {"engine"},
     "playground/deploy/torch_*": {"torch", "onnxscript"},
-    "playground/jobs.py": {"playground.training", "playground.deploy", "playground.datasets", "playground.home",
+    "playground/jobs.py": {"numpy", "playground.training", "playground.deploy", "playground.datasets", "playground.home",
                            "playground.errors"},
     "playground/__main__.py": {"playground", "streamlit"},
     "playground/__init__.py": set(),
