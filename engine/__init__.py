@@ -7,8 +7,8 @@
 array([[0., 1.]], dtype=float32)
 """
 
-from engine import ops as ops  # registers every op
 from engine import functional, layers, optim
+from engine import ops as ops  # registers every op
 from engine.core import OPS, BackwardStep, Op, ShapeError, Tensor, backward_steps, no_grad
 
 __all__ = [

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Union
 
 import numpy as np
 
@@ -24,11 +24,20 @@ from engine.onnx_spec import Refused, Spelling
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Vjp: TypeAlias = Callable[..., tuple[Array | None, ...]]
 Rule: TypeAlias = Callable[..., tuple[Array, Vjp]]
-TensorLike: TypeAlias = "Tensor | Array | float | int | Sequence[Any]"
+TensorLike: TypeAlias = Union["Tensor", Array, float, int, Sequence[Any]]  # a plain string could not be used in "X | None"
 
 
 class ShapeError(ValueError):
     """Two shapes that do not fit together; the message names both."""
+
+
+class RefusedArgument(ValueError):  # noqa: N818 - it reads as what it says
+    """An argument that torch accepts and the engine does not; the message names function and argument."""
+
+    def __init__(self, function: str, argument: str, why: str):
+        super().__init__(f"{function}: this value of '{argument}' is not offered ({why})")
+        self.function = function
+        self.argument = argument
 
 
 class Op:
@@ -54,9 +63,11 @@ class Op:
         out = Tensor(value)
         if _mode.recording:
             for t in tensors:
-                if t is not None and t.requires_grad:
-                    out.requires_grad = True
+                if t is not None and (t.requires_grad or t.node is not None):
                     out.node = Record(self, tuple(tensors), options, vjp)
+                    # bools and whole numbers are recorded too (an exported model compares as well), without gradient
+                    if value.dtype.kind == "f":
+                        out.requires_grad = any(t is not None and t.requires_grad for t in tensors)
                     break
         return out
 
@@ -106,7 +117,7 @@ class Tensor:
     """
 
     __slots__ = ("data", "grad", "requires_grad", "node", "__weakref__")
-    __array_priority__ = 1000  # array + Tensor asks the Tensor
+    __array_ufunc__ = None  # array + Tensor asks the Tensor; np.exp(tensor) is refused instead of leaving the tape
 
     data: Array
     grad: Array | None
@@ -126,7 +137,8 @@ class Tensor:
     # --- what it holds ---
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.data.shape
+        shape: tuple[int, ...] = self.data.shape
+        return shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -141,11 +153,14 @@ class Tensor:
         return self.data.size
 
     @property
-    def T(self) -> "Tensor":
+    def T(self) -> "Tensor":  # noqa: N802 - NumPy's and torch's name
         return OPS["transpose"](self)
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.data, dtype, copy=copy)
 
     def __repr__(self) -> str:
         body = np.array2string(self.data, prefix="Tensor(", separator=", ", precision=4)
@@ -218,19 +233,34 @@ class Tensor:
         return OPS["matmul"](other, self)
 
     def __getitem__(self, index: Any) -> "Tensor":
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(i, Tensor) for i in parts):
+            plain = tuple(i.data if isinstance(i, Tensor) else i for i in parts)
+            index = plain if isinstance(index, tuple) else plain[0]
         return OPS["getitem"](self, index=index)
 
     def __gt__(self, other: TensorLike) -> "Tensor":
-        return Tensor(self.data > _data(other))
+        return OPS["gt"](self, other)
 
     def __ge__(self, other: TensorLike) -> "Tensor":
-        return Tensor(self.data >= _data(other))
+        return OPS["ge"](self, other)
 
     def __lt__(self, other: TensorLike) -> "Tensor":
-        return Tensor(self.data < _data(other))
+        return OPS["lt"](self, other)
 
     def __le__(self, other: TensorLike) -> "Tensor":
-        return Tensor(self.data <= _data(other))
+        return OPS["le"](self, other)
+
+    def __eq__(self, other: Any) -> "Tensor":  # type: ignore[override]
+        return OPS["eq"](self, other)
+
+    def __ne__(self, other: Any) -> "Tensor":  # type: ignore[override]
+        return OPS["ne"](self, other)
+
+    __hash__ = object.__hash__
+
+    def __abs__(self) -> "Tensor":
+        return OPS["abs"](self)
 
     # --- the methods people reach for ---
     def exp(self) -> "Tensor":
@@ -242,6 +272,12 @@ class Tensor:
     def sqrt(self) -> "Tensor":
         return OPS["sqrt"](self)
 
+    def abs(self) -> "Tensor":
+        return OPS["abs"](self)
+
+    def clip(self, min: float | None = None, max: float | None = None) -> "Tensor":
+        return OPS["clip"](self, min=min, max=max)
+
     def sum(self, axis: Any = None, keepdims: bool = False) -> "Tensor":
         return OPS["sum"](self, axis=axis, keepdims=keepdims)
 
@@ -251,14 +287,33 @@ class Tensor:
     def max(self, axis: Any = None, keepdims: bool = False) -> "Tensor":
         return OPS["max"](self, axis=axis, keepdims=keepdims)
 
+    def min(self, axis: Any = None, keepdims: bool = False) -> "Tensor":
+        return OPS["min"](self, axis=axis, keepdims=keepdims)
+
     def reshape(self, *shape: Any) -> "Tensor":
         return OPS["reshape"](self, shape=shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
 
-    def transpose(self, *axes: Any) -> "Tensor":
-        return OPS["transpose"](self, axes=axes or None)
+    def transpose(self, dim0: int, dim1: int) -> "Tensor":
+        """Two axes swapped, as torch's transpose; `permute` puts all of them in another order."""
+        axes = list(range(self.ndim))
+        axes[dim0], axes[dim1] = axes[dim1], axes[dim0]
+        return OPS["transpose"](self, axes=axes)
+
+    def permute(self, *axes: Any) -> "Tensor":
+        return OPS["transpose"](self, axes=axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes)
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor":
         return OPS["flatten"](self, start_dim=start_dim, end_dim=end_dim)
+
+    def squeeze(self, dim: Any = None) -> "Tensor":
+        return OPS["squeeze"](self, dim=dim)
+
+    def unsqueeze(self, dim: int) -> "Tensor":
+        return OPS["unsqueeze"](self, dim=dim)
+
+    def astype(self, dtype: Any) -> "Tensor":
+        """The same numbers as another type (np.float32, np.float64, ...), gradients included."""
+        return OPS["cast"](self, dtype=dtype)
 
 
 def _to_array(data: Any) -> Array:
@@ -310,7 +365,7 @@ def no_grad() -> Iterator[None]:
         _mode.recording = before
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BackwardStep:
     """One step of the walk back: one op, the gradient that arrived at its result, what it sends to each input.
 
@@ -417,6 +472,6 @@ def _results_first_to_last(tensor: Tensor, leaves: list[Tensor]) -> list[Tensor]
 
 
 __all__ = [
-    "OPS", "Array", "BackwardStep", "Op", "Record", "Refused", "Rule", "ShapeError", "Tensor", "Vjp", "as_tensor",
-    "backward_steps", "no_grad", "op",
+    "OPS", "Array", "BackwardStep", "Op", "Record", "Refused", "RefusedArgument", "Rule", "ShapeError", "Tensor", "Vjp",
+    "as_tensor", "backward_steps", "no_grad", "op",
 ]

@@ -1,0 +1,439 @@
+"""The public functions, with torch.nn.functional's names, positional order and keywords.
+
+Tensors or arrays in, Tensors out; what a function computes stands in the docstring of the op of its name in
+`engine/ops`. What torch accepts and the engine does not is refused by name (`RefusedArgument`), never ignored.
+Functions that draw random numbers take one more keyword, `rng`.
+
+>>> relu(np.array([-1.0, 2.0])).data
+array([0., 2.])
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from engine import arithmetic
+from engine.arithmetic import *  # noqa: F403
+from engine.core import RefusedArgument, ShapeError, Tensor, TensorLike, as_tensor
+from engine.geometry import Padding, Sizes
+from engine.ops import activation as _a
+from engine.ops import conv as _conv
+from engine.ops import cross_entropy as _ce
+from engine.ops import elementwise as _e
+from engine.ops import linear as _linear
+from engine.ops import loss as _loss
+from engine.ops import norm as _norm
+from engine.ops import pool as _pool
+from engine.ops import resize as _resize
+from engine.ops import shape as _shape
+from engine.ops.dropout import dropout as _dropout
+
+# --- layers with weights ---
+
+
+def linear(input: TensorLike, weight: TensorLike, bias: TensorLike | None = None) -> Tensor:
+    """input @ weight^T + bias."""
+    return _linear.linear(input, weight, bias)
+
+
+def conv2d(
+    input: TensorLike, weight: TensorLike, bias: TensorLike | None = None, stride: Sizes = 1, padding: Padding = 0,
+    dilation: Sizes = 1, groups: int = 1,
+) -> Tensor:
+    """The response of filters at every place of images (N, C, H, W), or of one image (C, H, W)."""
+    x = as_tensor(input)
+    y = _conv.conv2d(
+        x if x.ndim != 3 else x.unsqueeze(0), weight, bias, stride=stride, padding=padding, dilation=dilation,
+        groups=groups,
+    )
+    return y if x.ndim != 3 else y.squeeze(0)
+
+
+def conv_transpose2d(
+    input: TensorLike, weight: TensorLike, bias: TensorLike | None = None, stride: Sizes = 1, padding: Padding = 0,
+    output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1,
+) -> Tensor:
+    """Images (N, C, H, W) or one image (C, H, W) painted larger: the adjoint of conv2d."""
+    x = as_tensor(input)
+    y = _conv.conv_transpose2d(
+        x if x.ndim != 3 else x.unsqueeze(0), weight, bias, stride=stride, padding=padding,
+        output_padding=output_padding, dilation=dilation, groups=groups,
+    )
+    return y if x.ndim != 3 else y.squeeze(0)
+
+
+# --- pooling ---
+
+
+def _one_or_many(op: Callable[..., Tensor], x: Tensor, options: dict[str, Any]) -> Tensor:
+    return op(x.unsqueeze(0), **options).squeeze(0) if x.ndim == 3 else op(x, **options)
+
+
+def max_pool2d(
+    input: TensorLike, kernel_size: Sizes, stride: Sizes | None = None, padding: Padding = 0, dilation: Sizes = 1,
+    ceil_mode: bool = False, return_indices: bool = False,
+) -> Any:
+    """The largest value of every window; with return_indices also where in its (H, W) plane each one stood."""
+    options = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation,
+               "ceil_mode": ceil_mode}
+    x = as_tensor(input)
+    y = _one_or_many(_pool.max_pool2d, x, options)
+    return (y, _places(_pool.max_pool2d_indices, x, options)) if return_indices else y
+
+
+def avg_pool2d(
+    input: TensorLike, kernel_size: Sizes, stride: Sizes | None = None, padding: Padding = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None,
+) -> Tensor:
+    """The average of every window."""
+    return _one_or_many(_pool.avg_pool2d, as_tensor(input), {
+        "kernel_size": kernel_size, "stride": stride, "padding": padding, "ceil_mode": ceil_mode,
+        "count_include_pad": count_include_pad, "divisor_override": divisor_override,
+    })
+
+
+def adaptive_avg_pool2d(input: TensorLike, output_size: Any) -> Tensor:
+    """Averages over output_size regions that cover the image."""
+    return _one_or_many(_pool.adaptive_avg_pool2d, as_tensor(input), {"output_size": output_size})
+
+
+def adaptive_max_pool2d(input: TensorLike, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest values of output_size regions that cover the image."""
+    x, options = as_tensor(input), {"output_size": output_size}
+    y = _one_or_many(_pool.adaptive_max_pool2d, x, options)
+    return (y, _places(_pool.adaptive_max_pool2d_indices, x, options)) if return_indices else y
+
+
+def _places(indices: Callable[..., Any], x: Tensor, options: dict[str, Any]) -> Tensor:
+    return Tensor(indices(x.data[None], **options)[0] if x.ndim == 3 else indices(x.data, **options))
+
+
+def interpolate(
+    input: TensorLike, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+    align_corners: bool | None = None, recompute_scale_factor: bool | None = None, antialias: bool = False,
+) -> Tensor:
+    """Images stretched or shrunk to another size."""
+    if antialias:
+        raise RefusedArgument("interpolate", "antialias", "shrink by averaging first instead")
+    return _resize.interpolate(
+        input, size=size, scale_factor=scale_factor, mode=mode, align_corners=align_corners,
+        recompute_scale_factor=recompute_scale_factor,
+    )
+
+
+# --- normalisation ---
+
+
+def batch_norm(
+    input: TensorLike, running_mean: Any, running_var: Any, weight: TensorLike | None = None,
+    bias: TensorLike | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:
+    """Every channel shifted and scaled: by the batch's own statistics while training, by the running ones else.
+
+    While training, running_mean and running_var (arrays or Tensors, or None) are moved towards the batch's mean and
+    unbiased variance by the share `momentum`, in place.
+    """
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm without training=True needs running_mean and running_var")
+        return _norm.batch_norm_inference(input, running_mean, running_var, weight, bias, eps=eps)
+    if running_mean is None:
+        return _norm.batch_norm_training(input, weight, bias, eps=eps)
+    x = as_tensor(input)
+    moments = _norm.batch_moments(x.data)
+    y = _norm.batch_norm_training(x, weight, bias, eps=eps, moments=moments)
+    count = x.size // x.shape[1]
+    _move(running_mean, moments[0], momentum)
+    _move(running_var, moments[1] * (count / (count - 1)), momentum)
+    return y
+
+
+def _move(running: Any, now: Any, momentum: float) -> None:
+    kept = running.data if isinstance(running, Tensor) else running
+    kept *= 1 - momentum
+    kept += momentum * now
+
+
+def layer_norm(
+    input: TensorLike, normalized_shape: Any, weight: TensorLike | None = None, bias: TensorLike | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Every sample brought to mean 0 and variance 1 over its last axes."""
+    return _norm.layer_norm(input, weight, bias, normalized_shape=normalized_shape, eps=eps)
+
+
+def group_norm(
+    input: TensorLike, num_groups: int, weight: TensorLike | None = None, bias: TensorLike | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Every group of channels of every sample brought to mean 0 and variance 1."""
+    return _norm.group_norm(input, weight, bias, num_groups=num_groups, eps=eps)
+
+
+def instance_norm(
+    input: TensorLike, running_mean: Any = None, running_var: Any = None, weight: TensorLike | None = None,
+    bias: TensorLike | None = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:
+    """Every channel of every sample brought to mean 0 and variance 1, or by running statistics as batch_norm."""
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
+    x = as_tensor(input)
+    if running_mean is not None:
+        pixels = tuple(range(2, x.ndim))
+        count = x.size // (x.shape[0] * x.shape[1])
+        _move(running_mean, x.data.mean(axis=pixels).mean(axis=0), momentum)
+        _move(running_var, x.data.var(axis=pixels).mean(axis=0) * (count / (count - 1)), momentum)
+    return _norm.instance_norm(x, weight, bias, eps=eps)
+
+
+# --- dropout ---
+
+
+def dropout(
+    input: TensorLike, p: float = 0.5, training: bool = True, inplace: bool = False, *,
+    rng: np.random.Generator | None = None,
+) -> Tensor:
+    """Numbers left out with probability p and the others scaled by 1/(1-p) while training; input as it is else."""
+    x = as_tensor(input)
+    return _left_out("dropout", x, x.shape, p, training, inplace, rng)
+
+
+def dropout2d(
+    input: TensorLike, p: float = 0.5, training: bool = True, inplace: bool = False, *,
+    rng: np.random.Generator | None = None,
+) -> Tensor:
+    """Whole channels of images (N, C, H, W) left out with probability p while training."""
+    x = as_tensor(input)
+    if x.ndim != 4:
+        raise ShapeError(f"dropout2d leaves out channels of images (N, C, H, W), not of {x.shape}")
+    return _left_out("dropout2d", x, (*x.shape[:2], 1, 1), p, training, inplace, rng)
+
+
+def _left_out(
+    name: str, x: Tensor, mask: tuple[int, ...], p: float, training: bool, inplace: bool,
+    rng: np.random.Generator | None,
+) -> Tensor:
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}'s p is a probability between 0 and 1, not {p}")
+    if inplace:
+        raise _inplace(name)
+    if not training or p == 0:
+        return x
+    draw = (np.random.default_rng() if rng is None else rng).random(mask, np.float32)
+    return _dropout(x, draw >= p, p=p)
+
+
+def _inplace(name: str) -> RefusedArgument:
+    return RefusedArgument(name, "inplace", "the engine never changes an input")
+
+
+# --- activations ---
+
+
+def relu(input: TensorLike, inplace: bool = False) -> Tensor:
+    """max(input, 0)."""
+    if inplace:
+        raise _inplace("relu")
+    return _a.relu(input)
+
+
+def leaky_relu(input: TensorLike, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """input where positive, negative_slope * input elsewhere."""
+    if inplace:
+        raise _inplace("leaky_relu")
+    return _a.leaky_relu(input, negative_slope=negative_slope)
+
+
+def elu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """input where positive, alpha * (e**input - 1) elsewhere."""
+    if inplace:
+        raise _inplace("elu")
+    return _a.elu(input, alpha=alpha)
+
+
+def gelu(input: TensorLike, approximate: str = "none") -> Tensor:
+    """input times the share of a normal distribution below it; approximate is 'none' or 'tanh'."""
+    return _a.gelu(input, approximate=approximate)
+
+
+def silu(input: TensorLike, inplace: bool = False) -> Tensor:
+    """input * sigmoid(input)."""
+    if inplace:
+        raise _inplace("silu")
+    return _a.silu(input)
+
+
+def hardswish(input: TensorLike, inplace: bool = False) -> Tensor:
+    """input * min(max(input + 3, 0), 6) / 6."""
+    if inplace:
+        raise _inplace("hardswish")
+    return _a.hardswish(input)
+
+
+def hardsigmoid(input: TensorLike, inplace: bool = False) -> Tensor:
+    """min(max(input + 3, 0), 6) / 6."""
+    if inplace:
+        raise _inplace("hardsigmoid")
+    return _a.hardsigmoid(input)
+
+
+def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + e**(beta * input)) / beta."""
+    return _a.softplus(input, beta=beta, threshold=threshold)
+
+
+def sigmoid(input: TensorLike) -> Tensor:
+    """1 / (1 + e**-input)."""
+    return _a.sigmoid(input)
+
+
+def tanh(input: TensorLike) -> Tensor:
+    """The hyperbolic tangent."""
+    return _a.tanh(input)
+
+
+def softmax(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """Scores as probabilities along dim; `dtype` converts first. (_stacklevel only holds torch's third place.)"""
+    return _a.softmax(_typed(input, dtype), dim=_chosen("softmax", dim))
+
+
+def log_softmax(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """The logarithm of softmax along dim; `dtype` converts first. (_stacklevel only holds torch's third place.)"""
+    return _a.log_softmax(_typed(input, dtype), dim=_chosen("log_softmax", dim))
+
+
+def _chosen(name: str, dim: int | None) -> int:
+    if dim is None:
+        raise RefusedArgument(name, "dim", "say along which axis: torch's old guess from the shape surprised people")
+    return dim
+
+
+def _typed(input: TensorLike, dtype: Any) -> TensorLike:
+    return input if dtype is None else _e.cast(input, dtype=dtype)
+
+
+# --- losses ---
+
+
+def _legacy(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """torch's old pair of switches, still in its signatures, as a reduction."""
+    if size_average is None and reduce is None:
+        return reduction
+    if reduce is False:
+        return "none"
+    return "sum" if size_average is False else "mean"
+
+
+def cross_entropy(
+    input: TensorLike, target: TensorLike, weight: TensorLike | None = None, size_average: bool | None = None,
+    ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0,
+) -> Tensor:
+    """The surprise of the right class, given scores (N, C, ...); targets are class numbers or shares."""
+    return _ce.cross_entropy(
+        input, target, *_fixed("cross_entropy", weight), ignore_index=ignore_index,
+        reduction=_legacy(size_average, reduce, reduction), label_smoothing=label_smoothing,
+    )
+
+
+def nll_loss(
+    input: TensorLike, target: TensorLike, weight: TensorLike | None = None, size_average: bool | None = None,
+    ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-probability (N, C, ...) of the right class."""
+    return _ce.nll_loss(
+        input, target, *_fixed("nll_loss", weight), ignore_index=ignore_index,
+        reduction=_legacy(size_average, reduce, reduction),
+    )
+
+
+def _fixed(name: str, weight: TensorLike | None) -> tuple[TensorLike, ...]:
+    if isinstance(weight, Tensor) and weight.requires_grad:
+        raise RefusedArgument(name, "weight", "class weights with requires_grad=True cannot be learned from the loss")
+    return () if weight is None else (weight,)
+
+
+def mse_loss(
+    input: TensorLike, target: TensorLike, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", weight: TensorLike | None = None,
+) -> Tensor:
+    """The squared difference, averaged (with `weight`: by it)."""
+    return _averaged(_loss.mse_loss, input, target, weight, _legacy(size_average, reduce, reduction))
+
+
+def l1_loss(
+    input: TensorLike, target: TensorLike, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", weight: TensorLike | None = None,
+) -> Tensor:
+    """The distance, averaged (with `weight`: by it)."""
+    return _averaged(_loss.l1_loss, input, target, weight, _legacy(size_average, reduce, reduction))
+
+
+def smooth_l1_loss(
+    input: TensorLike, target: TensorLike, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", beta: float = 1.0,
+) -> Tensor:
+    """l1_loss with its corner rounded where the distance is below beta."""
+    return _loss.smooth_l1_loss(input, target, beta=beta, reduction=_legacy(size_average, reduce, reduction))
+
+
+def huber_loss(
+    input: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0,
+    weight: TensorLike | None = None,
+) -> Tensor:
+    """Half the squared distance below delta, a straight line beyond, averaged (with `weight`: by it)."""
+    return _averaged(_loss.huber_loss, input, target, weight, reduction, delta=delta)
+
+
+def _averaged(
+    op: Callable[..., Tensor], input: TensorLike, target: TensorLike, weight: TensorLike | None, reduction: str,
+    **options: float,
+) -> Tensor:
+    if weight is None:
+        return op(input, target, reduction=reduction, **options)
+    losses = op(input, target, reduction="none", **options) * weight
+    if reduction == "none":
+        return losses
+    total = losses.sum()
+    return total if reduction == "sum" else total / as_tensor(weight).sum()
+
+
+def binary_cross_entropy(
+    input: TensorLike, target: TensorLike, weight: TensorLike | None = None, size_average: bool | None = None,
+    reduce: bool | None = None, reduction: str = "mean",
+) -> Tensor:
+    """The surprise of yes-or-no answers, given probabilities."""
+    return _loss.binary_cross_entropy(input, target, weight, reduction=_legacy(size_average, reduce, reduction))
+
+
+def binary_cross_entropy_with_logits(
+    input: TensorLike, target: TensorLike, weight: TensorLike | None = None, size_average: bool | None = None,
+    reduce: bool | None = None, reduction: str = "mean", pos_weight: TensorLike | None = None,
+) -> Tensor:
+    """The surprise of yes-or-no answers, given scores."""
+    return _loss.binary_cross_entropy_with_logits(
+        input, target, weight, pos_weight, reduction=_legacy(size_average, reduce, reduction)
+    )
+
+
+# --- frames and classes ---
+
+
+def pad(input: TensorLike, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """input in a wider frame; pad = (left, right, top, bottom, ...) counts from the last axis on."""
+    return _shape.pad(input, pad=tuple(pad), mode=mode, value=value)
+
+
+def one_hot(tensor: TensorLike, num_classes: int = -1) -> Tensor:
+    """Class numbers as rows that are 1 at the class and 0 elsewhere."""
+    return _shape.one_hot(tensor, num_classes=num_classes)
+
+
+__all__ = [
+    "adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "batch_norm", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "conv2d", "conv_transpose2d", "cross_entropy", "dropout", "dropout2d", "elu",
+    "gelu", "group_norm", "hardsigmoid", "hardswish", "huber_loss", "instance_norm", "interpolate", "l1_loss",
+    "layer_norm", "leaky_relu", "linear", "log_softmax", "max_pool2d", "mse_loss", "nll_loss", "one_hot", "pad", "relu",
+    "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "tanh",
+]
+__all__ += arithmetic.__all__
