@@ -26,7 +26,7 @@ def pad(x: Array, pads: Pads, value: float = 0.0) -> Array:
     if top == bottom == left == right == 0:
         return x
     *lead, h, w = x.shape
-    out = np.full((*lead, h + top + bottom, w + left + right), value, x.dtype)
+    out = np.full_like(x, value, shape=(*lead, h + top + bottom, w + left + right))  # in the memory order of x
     out[..., top : top + h, left : left + w] = x
     return out
 

@@ -1,15 +1,32 @@
 """Where sliding windows stand on an image: kernel, stride, padding and dilation, checked once, in one place."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from functools import lru_cache, wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from engine.arrays import Pads, Pair
 from engine.core import ShapeError
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Sizes: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
+
+
+def remembered(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, its last answers kept; arguments that cannot be looked up (lists) are computed every time."""
+    kept = lru_cache(maxsize=1024)(function)
+
+    @wraps(function)
+    def answer(*args: P.args, **options: P.kwargs) -> T:
+        try:
+            return kept(*args, **options)  # type: ignore[arg-type]
+        except TypeError:
+            return function(*args, **options)
+
+    return answer
 
 
 def pair(value: Any, name: str) -> Pair:
@@ -45,6 +62,11 @@ class Placement:
         """How many pixels a window spans, gaps included."""
         (kh, kw), (dh, dw) = self.size, self.dilation
         return dh * (kh - 1) + 1, dw * (kw - 1) + 1
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether every result looks at one pixel, and every pixel at one result."""
+        return self.size == (1, 1) and self.stride == (1, 1) and self.image == self.out
 
     @property
     def onnx(self) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Convolution: what it is. The arithmetic for special shapes stands in engine/kernels."""
 
-from engine.arrays import Pads, crop, fold, pad, windows
+from engine.arrays import Pads, crop, pad
 from engine.core import Array, ShapeError, Vjp, op
-from engine.geometry import Padding, Placement, Sizes, frame, pair, place
+from engine.geometry import Padding, Placement, Sizes, frame, pair, place, remembered
+from engine.kernels import columns, depthwise, winograd
 from engine.onnx_spec import Node, Situation
 
 
+@remembered
 def _conv_placement(x: tuple[int, ...], w: tuple[int, ...], stride: Sizes, padding: Padding, dilation: Sizes,
                     groups: int) -> Placement:
     if len(x) != 4 or len(w) != 4:
@@ -51,17 +53,17 @@ def conv2d(
            [1., 2., 1.]])
     """
     where = _conv_placement(x.shape, w.shape, stride, padding, dilation, groups)
-    y = general_forward(x, w, where, groups)
-    if b is not None:
-        if b.shape != w.shape[:1]:
-            raise ShapeError(f"{w.shape[0]} filters {w.shape} take as many biases, not {b.shape}")
-        y += b[:, None, None]
+    if b is not None and b.shape != w.shape[:1]:
+        raise ShapeError(f"{w.shape[0]} filters {w.shape} take as many biases, not {b.shape}")
+    if winograd.fits(x, w, where, groups):  # 3x3, many channels, float32: the one that rounds a little differently
+        y, back = winograd.conv(x, w, b, where)
+    elif depthwise.fits(x, w, where, groups):  # a filter a channel
+        y, back = depthwise.conv(x, w, b, where)
+    else:
+        y, back = columns.conv(x, w, b, where, groups)
 
     def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
-        dx = general_dx(g, w, x.shape, where, groups) if needs[0] else None
-        dw = general_dw(g, x, w.shape, where, groups) if needs[1] else None
-        db = g.sum(axis=(0, 2, 3)) if b is not None and any(needs[2:]) else None
-        return (dx, dw, db)[: len(needs)]
+        return back(g, (needs[0], needs[1], b is not None and any(needs[2:])))[: len(needs)]
 
     return y, vjp
 
@@ -126,7 +128,8 @@ def conv_transpose2d(
     more = (0, max(-bottom, 0)), (0, max(-right, 0))
     filters = w.shape[1] * groups
     full = (x.shape[0], filters, *where.image)
-    y = pad(crop(general_dx(x, w, full, where, groups), less), more)
+    order = columns.orders(full, x.shape[1], where, groups)
+    y = pad(crop(columns.image_gradient(x, w, full, where, groups, order), less), more)
     if b is not None:
         if b.shape != (filters,):
             raise ShapeError(f"{filters} filters {w.shape} take as many biases, not {b.shape}")
@@ -134,43 +137,9 @@ def conv_transpose2d(
 
     def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
         painted = pad(crop(g, more), less)
-        dx = general_forward(painted, w, where, groups) if needs[0] else None
-        dw = general_dw(x, painted, w.shape, where, groups) if needs[1] else None
+        dx = columns.forward(painted, w, where, groups, order) if needs[0] else None
+        dw = columns.filter_gradient(x, painted, w.shape, where, groups, order) if needs[1] else None
         db = g.sum(axis=(0, 2, 3)) if b is not None and any(needs[2:]) else None
         return (dx, dw, db)[: len(needs)]
 
     return y, vjp
-
-
-# The general way: windows laid out as columns, one matrix product a group and image. Each of the three is linear in
-# both of its arrays, and dx, dw are the adjoints of the forward in x and in w.
-
-
-def _columns(x: Array, where: Placement, groups: int) -> Array:
-    n = x.shape[0]
-    cols = windows(pad(x, where.pads), where.size, where.stride, where.dilation)  # (n, c, kh, kw, oh, ow)
-    (kh, kw), (oh, ow) = where.size, where.out
-    return cols.reshape(n, groups, x.shape[1] // groups * kh * kw, oh * ow)
-
-
-def general_forward(x: Array, w: Array, where: Placement, groups: int) -> Array:
-    cols = _columns(x, where, groups)
-    y: Array = w.reshape(groups, w.shape[0] // groups, -1) @ cols  # (n, groups, f/groups, oh*ow)
-    return y.reshape(x.shape[0], w.shape[0], *where.out)
-
-
-def general_dw(g: Array, x: Array, shape: tuple[int, ...], where: Placement, groups: int) -> Array:
-    cols = _columns(x, where, groups)
-    gs = g.reshape(x.shape[0], groups, shape[0] // groups, -1)
-    dw: Array = (gs @ cols.swapaxes(-1, -2)).sum(axis=0)  # (groups, f/groups, k)
-    return dw.reshape(shape)
-
-
-def general_dx(g: Array, w: Array, shape: tuple[int, ...], where: Placement, groups: int) -> Array:
-    n, c, h, wide = shape
-    gs = g.reshape(n, groups, w.shape[0] // groups, -1)
-    dcols = w.reshape(groups, w.shape[0] // groups, -1).swapaxes(-1, -2) @ gs
-    (top, bottom), (left, right) = where.pads
-    padded = (n, c, h + top + bottom, wide + left + right)
-    dx = fold(dcols.reshape(n, c, *where.size, *where.out), padded, where.stride, where.dilation)
-    return crop(dx, where.pads)

@@ -1,11 +1,12 @@
 """Normalisation: values shifted and scaled to mean 0 and variance 1 over some axes, then scaled and shifted again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from engine.core import Array, ShapeError, Vjp, op
+from engine.kernels import standard
 from engine.onnx_spec import Node, Refused, Situation, Value
 
 
@@ -15,7 +16,10 @@ def batch_moments(x: Array) -> tuple[Array, Array]:
     >>> batch_moments(np.array([[1.0, 5.0], [3.0, 5.0]]))
     (array([2., 5.]), array([1., 0.]))
     """
-    axes = _others(x)
+    axes, lanes = _others(x), standard.fits(x)
+    if lanes is not None:
+        mean, var = standard.moments(x, lanes)
+        return mean.astype(x.dtype), var.astype(x.dtype)
     mean = x.mean(axis=axes)
     return mean, np.square(x - _along(mean, x)).mean(axis=axes)
 
@@ -43,24 +47,41 @@ def batch_norm_training(
     (array([-1.,  1.]), array([0., 0.]))
     """
     _check(x, w, b)
-    axes, count = _others(x), x.size // max(x.shape[1], 1)
-    if count == 1:
+    if x.size == x.shape[1]:
         raise ValueError(f"batch norm in training needs more than one value a channel, got input {x.shape}")
     mean, var = batch_moments(x) if moments is None else moments
+    lanes = standard.fits(x)
+    if lanes is not None:
+        y, back = standard.training(x, w, b, eps, mean, var, lanes)
+    else:
+        y, back = _batch_norm_training(x, w, b, eps, mean, var)
+
+    def vjp(g: Array, needs: tuple[bool, ...] = (True, w is not None, b is not None)) -> tuple[Array | None, ...]:
+        dx, dw, db = back(g, needs[0])
+        return (dx, None if w is None else dw, None if b is None else db)[: len(needs)]
+
+    return y, vjp
+
+
+def _batch_norm_training(
+    x: Array, w: Array | None, b: Array | None, eps: float, mean: Array, var: Array
+) -> tuple[Array, Vjp]:
+    """The plain way; back to (dx, dw, db)."""
+    axes, count = _others(x), x.size // x.shape[1]
     inv = (1.0 / np.sqrt(var + eps)).astype(x.dtype)
     scale = inv if w is None else inv * w
     y = (x - _along(mean, x)) * _along(scale, x)
     if b is not None:
         y += _along(b, x)
 
-    def vjp(g: Array, needs: tuple[bool, ...] = (True, w is not None, b is not None)) -> tuple[Array | None, ...]:
+    def vjp(g: Array, need_dx: bool) -> tuple[Array | None, ...]:
         sum_g = g.sum(axis=axes)
         normal = (x - _along(mean, x)) * _along(inv, x)
         sum_gn = (g * normal).sum(axis=axes)
         dx = None
-        if needs[0]:
+        if need_dx:
             dx = (g - _along(sum_g / count, x) - normal * _along(sum_gn / count, x)) * _along(scale, x)
-        return (dx, sum_gn if w is not None else None, sum_g if b is not None else None)[: len(needs)]
+        return dx, sum_gn, sum_g
 
     return y, vjp
 
@@ -116,21 +137,22 @@ def batch_norm_inference(
 # --- statistics of one sample, not of the batch: over its last axes, its channel groups, or each of its channels ---
 
 
-def _standardise(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Vjp]:
+def _standardise(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Callable[[Array], Array]]:
     """x brought to mean 0 and variance 1 over `axes`, and the way back (the statistics depend on x too)."""
     centred = x - x.mean(axis=axes, keepdims=True)
     inv = (1.0 / np.sqrt(np.square(centred).mean(axis=axes, keepdims=True) + eps)).astype(x.dtype)
     normal = centred * inv
 
-    def vjp(g: Array) -> tuple[Array]:
+    def back(g: Array) -> Array:
         along = (g * normal).mean(axis=axes, keepdims=True)
-        return (inv * (g - g.mean(axis=axes, keepdims=True) - normal * along),)
+        return inv * (g - g.mean(axis=axes, keepdims=True) - normal * along)  # type: ignore[no-any-return]
 
-    return normal, vjp
+    return normal, back
 
 
 def _scaled(
-    normal: Array, back: Vjp, w: Array | None, b: Array | None, shape: tuple[int, ...], axes: tuple[int, ...]
+    normal: Array, back: Callable[[Array], Array], w: Array | None, b: Array | None, shape: tuple[int, ...],
+    axes: tuple[int, ...],
 ) -> tuple[Array, Vjp]:
     """normal * w + b with w and b of `shape`, shared over `axes`; back continues from normal to x."""
     y = normal if w is None else normal * w.reshape(shape)
@@ -138,7 +160,7 @@ def _scaled(
         y = y + b.reshape(shape)
 
     def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
-        dx = back(g if w is None else g * w.reshape(shape))[0] if needs[0] else None
+        dx = back(g if w is None else g * w.reshape(shape)) if needs[0] else None
         dw = (g * normal).sum(axis=axes).reshape(w.shape) if w is not None and any(needs[1:2]) else None
         db = g.sum(axis=axes).reshape(b.shape) if b is not None and any(needs[2:3]) else None
         return (dx, dw, db)[: len(needs)]
@@ -230,8 +252,8 @@ def group_norm(
     split = (n, num_groups, c // num_groups * int(np.prod(x.shape[2:])))
     normal, back = _standardise(x.reshape(split), (2,), eps)
 
-    def way_back(g: Array) -> tuple[Array]:
-        return (back(g.reshape(split))[0].reshape(x.shape),)
+    def way_back(g: Array) -> Array:
+        return back(g.reshape(split)).reshape(x.shape)
 
     return _scaled(normal.reshape(x.shape), way_back, w, b, (c, *(1,) * (x.ndim - 2)), _others(x))
 

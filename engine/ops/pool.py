@@ -8,10 +8,13 @@ import numpy as np
 
 from engine.arrays import Pair, crop, fold, pad, windows
 from engine.core import Array, ShapeError, Vjp, op
-from engine.geometry import Padding, Placement, Sizes, is_framed, place
+from engine.geometry import Padding, Placement, Sizes, is_framed, place, remembered
+from engine.kernels import pooling
+from engine.kernels.memory import alike
 from engine.onnx_spec import Node, Refused, Situation, Spelled
 
 
+@remembered
 def _pool_placement(
     x: tuple[int, ...], kernel_size: Sizes, stride: Sizes | None, padding: Padding, dilation: Sizes, ceil_mode: bool
 ) -> Placement:
@@ -58,15 +61,19 @@ def max_pool2d(
            [0., 0., 0., 0.]])
     """
     where = _pool_placement(x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    order = pooling.fits(x, where)
+    fast = pooling.max_pool(x, where, order) if order is not None else None
+    if fast is not None:
+        return fast
     y, winner = _largest(x, where)
-    shape = x.shape
+    places, padded = where.size[0] * where.size[1], _padded(x.shape, where)
 
     def vjp(g: Array) -> tuple[Array]:
-        kh, kw = where.size
-        sent = np.empty((*g.shape[:2], kh, kw, *where.out), g.dtype)
-        for k in range(kh * kw):
-            np.multiply(g, winner == k, out=sent[:, :, k // kw, k % kw])
-        return (crop(fold(sent, _padded(shape, where), where.stride, where.dilation), where.pads),)
+        dx = np.zeros_like(y, g.dtype, shape=padded)  # in the memory order of y, which is that of x
+        g = alike(g, y)
+        for k in range(places):
+            _seen(dx, where, k)[...] += g * (winner == k)
+        return (crop(dx, where.pads),)
 
     return y, vjp
 
@@ -97,18 +104,27 @@ def _padded(shape: tuple[int, ...], where: Placement) -> tuple[int, ...]:
 def _largest(x: Array, where: Placement) -> tuple[Array, Array]:
     """The maximum of every window and which of its KH*KW places, counted row by row, holds it."""
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    seen = windows(pad(x, where.pads, lowest), where.size, where.stride, where.dilation)  # (n, c, kh, kw, oh, ow)
+    padded = pad(x, where.pads, lowest)
     kh, kw = where.size
     places = np.uint8 if kh * kw <= 256 else np.int32
     # Where everything is -inf nothing is larger than the start: let that be the first place inside the image.
     first = _first_inside(where, 0)[:, None] * kw + _first_inside(where, 1)
-    best = np.full((*x.shape[:2], *where.out), lowest, x.dtype)
-    winner = np.broadcast_to(first.astype(places), best.shape).copy()
+    best = np.full_like(x, lowest, shape=(*x.shape[:2], *where.out))
+    winner = np.empty_like(best, places)
+    winner[...] = first
     for k in range(kh * kw):
-        here = seen[:, :, k // kw, k % kw]
+        here = _seen(padded, where, k)
         np.copyto(winner, places(k), where=(here > best) | (here != here))
         np.maximum(best, here, out=best)
     return best, winner
+
+
+def _seen(padded: Array, where: Placement, k: int) -> Array:
+    """What place k of every window looks at, a view (N, C, OH, OW)."""
+    i, j = divmod(k, where.size[1])
+    (oh, ow), (sh, sw), (dh, dw) = where.out, where.stride, where.dilation
+    rows = slice(i * dh, i * dh + (oh - 1) * sh + 1, sh)
+    return padded[:, :, rows, slice(j * dw, j * dw + (ow - 1) * sw + 1, sw)]
 
 
 def _first_inside(where: Placement, axis: int) -> Array:

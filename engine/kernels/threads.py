@@ -1,0 +1,169 @@
+"""Several cores: a kernel's work is cut into contiguous parts, each done by one thread with a single-threaded BLAS.
+
+NumPy lets go of the interpreter lock inside matmul, einsum and ufuncs, so plain threads run side by side. Two ways of
+threading at once would fight over the cores: the first parallel call tells OpenBLAS to stay on one thread, and where
+that cannot be said (another BLAS) everything here stays on one thread instead. How many: `set_threads`, else the
+smallest of ENGINE_THREADS, OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and the cores this process may use.
+"""
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import numpy as np
+
+from engine.core import Array
+
+T = TypeVar("T")
+Part = tuple[int, int]
+
+_SETTERS = (
+    "scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads64_",
+    "openblas_set_num_threads",
+)
+
+
+class _Pool:
+    """Threads waiting for tasks; started when first needed, and again in a forked child."""
+
+    def __init__(self) -> None:
+        self.asked: int | None = None
+        self.running = 0
+        self.tasks: SimpleQueue[tuple[Callable[[], Any], list[Any], threading.Lock]] = SimpleQueue()
+        self.lock = threading.Lock()
+        self.blas_is_single: bool | None = None
+
+    def start(self, count: int) -> None:
+        with self.lock:
+            while self.running < count:
+                threading.Thread(target=self._work, daemon=True, name="engine-kernel").start()
+                self.running += 1
+
+    def _work(self) -> None:
+        while True:
+            task, outcome, done = self.tasks.get()
+            try:
+                outcome.append(task())
+            except BaseException as error:
+                outcome.extend((None, error))
+            done.release()
+
+
+_pool = _Pool()
+
+
+def _after_fork() -> None:
+    global _pool
+    asked, blas = _pool.asked, _pool.blas_is_single
+    _pool = _Pool()
+    _pool.asked, _pool.blas_is_single = asked, blas
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _blas_on_one_thread() -> bool:
+    """Tell the BLAS NumPy is linked to to use one thread; False where there is no telling it."""
+    try:
+        linked = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
+    except (OSError, AttributeError):
+        return False
+    for name in _SETTERS:
+        setter = getattr(linked, name, None)
+        if setter is not None:
+            setter(1)
+            return True
+    return False
+
+
+def _default_threads() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    said = [os.environ.get(name, "") for name in ("ENGINE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")]
+    return max(1, min([cores, *(int(s) for s in said if s.isdigit())]))
+
+
+def set_threads(count: int | None) -> None:
+    """How many threads kernels may use from now on; None: as the environment says."""
+    if count is not None and count < 1:
+        raise ValueError(f"kernels need at least one thread, not {count}")
+    _pool.asked = count
+
+
+def threads() -> int:
+    """How many threads kernels use."""
+    if _pool.asked is None:
+        _pool.asked = _default_threads()
+    if _pool.asked == 1:
+        return 1
+    if _pool.blas_is_single is None:
+        _pool.blas_is_single = _blas_on_one_thread()
+    return _pool.asked if _pool.blas_is_single else 1
+
+
+def parts(count: int, work: float = float("inf")) -> list[Part]:
+    """range(count) cut into one contiguous (start, stop) a thread; one part when `work` (values touched) is small.
+
+    >>> set_threads(1)
+    >>> parts(5)
+    [(0, 5)]
+    """
+    many = min(threads(), count) if work >= 1 << 16 else 1
+    if many <= 1:
+        return [(0, count)]
+    return [(count * k // many, count * (k + 1) // many) for k in range(many)]
+
+
+def together(task: Callable[[Part], T], shares: list[Part]) -> list[T]:
+    """task(part) for every part, side by side; the results in order. The first error is raised when all are done."""
+    if len(shares) == 1:
+        return [task(shares[0])]
+    _pool.start(len(shares) - 1)
+    waiting: list[tuple[list[Any], threading.Lock]] = []
+    for share in shares[1:]:
+        outcome: list[Any] = []
+        done = threading.Lock()
+        done.acquire()
+        _pool.tasks.put((lambda share=share: task(share), outcome, done))  # type: ignore[misc]
+        waiting.append((outcome, done))
+    try:
+        results = [task(shares[0])]
+    finally:
+        for _, done in waiting:
+            done.acquire()
+    for outcome, _ in waiting:
+        if len(outcome) == 2:
+            raise outcome[1]
+        results.append(outcome[0])
+    return results
+
+
+def overlap_add(
+    shape: tuple[int, ...], axis: int, count: int, step: int, reach: int, dtype: Any,
+    add: Callable[[Part, Array], None], work: float,
+) -> Array:
+    """Sums of `count` overlapping slabs: slab k covers places k*step up to k*step + reach of an axis.
+
+    add((start, stop), out) adds slabs start..stop-1 into out, whose place 0 of the axis is place start*step. Every
+    part has its own `out`, so no two threads ever write to one place; the parts are then added up.
+    """
+    whole = np.zeros(shape, dtype)
+    shares = parts(count, work)
+
+    def places(part: Part) -> tuple[slice, ...]:
+        return (slice(None),) * axis + (slice(part[0] * step, (part[1] - 1) * step + reach),)
+
+    def one(part: Part) -> Array:
+        if part[0] == 0:
+            out = whole[places(part)]
+        else:
+            out = np.zeros(whole[places(part)].shape, dtype)
+        add(part, out)
+        return out
+
+    for part, out in list(zip(shares, together(one, shares), strict=True))[1:]:
+        whole[places(part)] += out
+    return whole

@@ -1,0 +1,224 @@
+"""Every fast kernel gives what the general way gives in float64, whatever the shape, memory order and threads."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.core import OPS
+from engine.geometry import place
+from engine.kernels import columns, depthwise, exact, memory, threads, winograd
+from engine.ops.conv import _conv_placement
+from engine.ops.pool import _largest, _seen
+
+COMMON = settings(max_examples=40, deadline=None, derandomize=True)
+ORDERS = {"NCHW": memory.NCHW, "CHWN": memory.CHWN, "HWNC": memory.HWNC}
+orders = st.sampled_from(sorted(ORDERS))
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before():
+    yield
+    threads.set_threads(None)
+
+
+def numbers(shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def lying(x, order):
+    """The same values, lying in memory in another order."""
+    return memory.images(memory.ordered(x, ORDERS[order]), ORDERS[order])
+
+
+def close(ours, exactly, tolerance):
+    assert ours.dtype == np.float32
+    assert ours.shape == exactly.shape
+    assert np.abs(ours - exactly).max(initial=0) <= tolerance * max(1.0, np.abs(exactly).max(initial=0))
+
+
+def agree(kernel, x, w, b, options, tolerance, g_order, count=1):
+    groups = options.get("groups", 1)
+    where = _conv_placement(x.shape, w.shape, 1, options["padding"], options.get("dilation", 1), groups)
+    assert kernel.fits(x, w, where, groups)
+    threads.set_threads(1)
+    x8, w8, b8 = (a.astype(np.float64) for a in (x, w, b))
+    exactly, exact_vjp = columns.conv(x8, w8, b8, where, groups)
+    threads.set_threads(count)
+    ours, vjp = kernel.conv(x, w, b, where)
+    close(ours, exactly, tolerance)
+    g = numbers(exactly.shape, 3)
+    for got, expected in zip(vjp(lying(g, g_order)), exact_vjp(g.astype(np.float64)), strict=True):
+        close(got, expected, tolerance)
+    close(vjp(g, (False, True, False))[1], exact_vjp(g)[1], tolerance)
+    close(vjp(g, (True, False, False))[0], exact_vjp(g)[0], tolerance)
+
+
+@COMMON
+@given(
+    st.integers(1, 5), st.integers(16, 20), st.integers(16, 20), st.sampled_from([7, 8, 11, 16, 20]),
+    st.sampled_from([8, 12, 15, 16, 28]), st.tuples(st.integers(0, 2), st.integers(0, 2)), orders, orders,
+    st.integers(1, 3),
+)
+def test_winograd_is_the_general_convolution_to_a_few_millionths(n, c, f, h, wide, padding, x_order, g_order, count):
+    x, w, b = numbers((n + 4, c, h, wide)), numbers((f, c, 3, 3), 1), numbers(f, 2)
+    where = _conv_placement(x.shape, w.shape, 1, padding, 1, 1)
+    if not winograd.fits(x, w, where, 1):
+        return
+    agree(winograd, lying(x, x_order), w, b, {"padding": padding}, 3e-5, g_order, count)
+
+
+def test_winograd_obeys_asymmetric_padding_and_many_tiles():
+    x, w, b = numbers((40, 32, 16, 36)), numbers((16, 32, 3, 3), 1), numbers(16, 2)
+    agree(winograd, x, w, b, {"padding": ((0, 2), (1, 0))}, 3e-5, "HWNC", 2)
+
+
+def test_winograd_is_for_float32_only_and_can_be_switched_off():
+    x, w = numbers((8, 16, 8, 8)), numbers((16, 16, 3, 3))
+    where = _conv_placement(x.shape, w.shape, 1, 1, 1, 1)
+    assert winograd.fits(x, w, where, 1)
+    assert not winograd.fits(x.astype(np.float64), w.astype(np.float64), where, 1)
+    with exact():
+        assert not winograd.fits(x, w, where, 1)
+        plainly = OPS["conv2d"].rule(x, w, padding=1)[0]
+    assert winograd.fits(x, w, where, 1)
+    exactly = columns.conv(x.astype(np.float64), w.astype(np.float64), None, where, 1)[0]
+    assert np.abs(plainly - exactly).max() < 1e-6 * np.abs(exactly).max()
+
+
+@COMMON
+@given(
+    st.integers(1, 4), st.integers(2, 9), st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)), st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    st.tuples(st.integers(0, 9), st.integers(0, 9)), orders, orders, st.integers(1, 3),
+)
+def test_depthwise_is_the_general_convolution(n, c, size, padding, dilation, extra, x_order, g_order, count):
+    padding = tuple(min(p, d * (k - 1)) for p, k, d in zip(padding, size, dilation, strict=True))
+    image = [d * (k - 1) + 1 + e for k, d, e in zip(size, dilation, extra, strict=True)]
+    x, w, b = numbers((n, c, *image)), numbers((c, 1, *size), 1), numbers(c, 2)
+    options = {"padding": padding, "dilation": dilation, "groups": c}
+    agree(depthwise, lying(x, x_order), w, b, options, 5e-6, g_order, count)
+
+
+def test_depthwise_on_several_threads_and_large_planes():
+    x, w, b = numbers((6, 32, 33, 30)), numbers((32, 1, 3, 3), 1), numbers(32, 2)
+    for order in ORDERS:
+        agree(depthwise, lying(x, order), w, b, {"padding": 1, "groups": 32}, 2e-5, "NCHW", 2)
+
+
+@COMMON
+@given(
+    st.integers(1, 5), st.sampled_from([1, 3, 16, 20]), st.sampled_from([1, 5, 16, 18]), st.sampled_from([1, 2]),
+    st.tuples(st.integers(1, 3), st.integers(1, 5)), st.tuples(st.integers(1, 2), st.integers(1, 3)),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)), st.tuples(st.integers(0, 9), st.integers(0, 9)), orders, orders,
+    st.integers(1, 3),
+)
+def test_columns_do_not_depend_on_memory_order_or_threads(
+    n, c, f, groups, size, stride, padding, extra, x_order, g_order, count
+):
+    x = numbers((n, c * groups, *(k + e for k, e in zip(size, extra, strict=True))))
+    w, b = numbers((f * groups, c, *size), 1), numbers(f * groups, 2)
+    where = _conv_placement(x.shape, w.shape, stride, padding, 1, groups)
+    threads.set_threads(1)
+    exactly, exact_vjp = columns.conv(x.astype(float), w.astype(float), b.astype(float), where, groups)
+    threads.set_threads(count)
+    ours, vjp = columns.conv(lying(x, x_order), w, b, where, groups)
+    close(ours, exactly, 1e-5)
+    g = numbers(exactly.shape, 3)
+    for got, expected in zip(vjp(lying(g, g_order)), exact_vjp(g.astype(float)), strict=True):
+        close(got, expected, 1e-5)
+
+
+def test_columns_in_several_pieces_and_parts_are_the_same():
+    x, w, b = numbers((20, 24, 30, 40)), numbers((17, 24, 5, 3), 1), numbers(17, 2)
+    where = _conv_placement(x.shape, w.shape, (2, 1), 2, 1, 1)
+    threads.set_threads(1)
+    one, one_vjp = columns.conv(x, w, b, where, 1)
+    threads.set_threads(3)
+    three, three_vjp = columns.conv(x, w, b, where, 1)
+    close(three, one, 1e-5)
+    g = numbers(one.shape, 3)
+    for got, expected in zip(three_vjp(g), one_vjp(g), strict=True):
+        close(got, expected, 1e-5)
+
+
+def test_results_are_never_kept_buffers():
+    """What a first call returned and holds for its way back is untouched by later calls of the same shapes."""
+    for groups, c, f in ((1, 16, 16), (1, 3, 4), (8, 8, 8)):
+        x, w = numbers((8, c, 8, 8)), numbers((f, c // groups, 3, 3), 1)
+        y, vjp = OPS["conv2d"].rule(x, w, padding=1, groups=groups)
+        g = numbers(y.shape, 2)
+        before, dx, dw = y.copy(), *(d.copy() for d in vjp(g)[:2])
+        _, other_vjp = OPS["conv2d"].rule(x * 2, w * 3, padding=1, groups=groups)
+        other_vjp(g * 5)
+        np.testing.assert_array_equal(y, before)
+        for again, first in zip(vjp(g)[:2], (dx, dw), strict=True):
+            np.testing.assert_array_equal(again, first)
+
+
+def test_an_error_in_one_thread_reaches_the_caller():
+    def task(part):
+        if part[0]:
+            raise ZeroDivisionError
+        return part
+
+    with pytest.raises(ZeroDivisionError):
+        threads.together(task, [(0, 1), (1, 2)])
+    assert threads.together(lambda part: part[0], [(0, 1), (1, 2), (2, 3)]) == [0, 1, 2]
+
+
+@COMMON
+@given(
+    st.integers(1, 6), st.integers(1, 40), st.tuples(st.integers(2, 20), st.integers(2, 20)), orders, orders,
+    st.sampled_from([0.0, 2.0, 1000.0]), st.booleans(), st.integers(1, 2),
+)
+def test_batch_norm_is_the_plain_one_even_far_from_zero(n, c, image, x_order, g_order, mean, affine, count):
+    threads.set_threads(count)
+    x = lying(numbers((n + 1, c, *image)) + np.float32(mean), x_order)
+    w, b = (numbers(c, 1), numbers(c, 2)) if affine else (None, None)
+    wide = [None if a is None else a.astype(float) for a in (x, w, b)]
+    exactly, exact_vjp = OPS["batch_norm_training"].rule(*wide)
+    ours, vjp = OPS["batch_norm_training"].rule(x, w, b)
+    tolerance = 2e-5 if mean < 100 else 1e-3  # float32 holds 1000 + noise to 6e-5 of the noise
+    close(ours, exactly, tolerance)
+    g = numbers(x.shape, 3)
+    for got, expected in zip(vjp(lying(g, g_order)), exact_vjp(g.astype(float)), strict=True):
+        assert (got is None) == (expected is None)
+        if expected is not None:
+            close(got, expected, tolerance)
+
+
+@COMMON
+@given(
+    st.integers(1, 3), st.integers(1, 20), st.tuples(st.integers(2, 21), st.integers(2, 21)), orders, orders,
+    st.booleans(), st.booleans(), st.integers(1, 2),
+)
+def test_two_by_two_max_pooling_is_the_general_one_ties_and_nans_too(n, c, image, x_order, g_order, ties, nan, count):
+    threads.set_threads(count)
+    x = numbers((n, c, *image))
+    if ties:
+        x = np.round(x)
+    if nan:
+        x[0, 0, 1, 0] = np.nan
+    where = place(x.shape, 2, 2)
+    y, winner = _largest(x, where)
+    ours, vjp = OPS["max_pool2d"].rule(lying(x, x_order), kernel_size=2)
+    np.testing.assert_array_equal(ours, y)
+    g = numbers(y.shape, 3)
+    expected = np.zeros_like(x)
+    for k in range(4):
+        _seen(expected, where, k)[...] += g * (winner == k)
+    np.testing.assert_array_equal(vjp(lying(g, g_order))[0], expected)
+
+
+def test_every_kernel_answers_for_a_large_batch_on_two_threads():
+    """Large enough that the work is really cut into parts."""
+    threads.set_threads(2)
+    x, g = numbers((8, 16, 64, 64)), numbers((8, 16, 32, 32))
+    where = place(x.shape, 2, 2)
+    for order in ORDERS:
+        ours, vjp = OPS["max_pool2d"].rule(lying(x, order), kernel_size=2)
+        np.testing.assert_array_equal(ours, _largest(x, where)[0])
+        assert np.count_nonzero(vjp(g)[0]) == np.count_nonzero(g)
+        exactly = OPS["batch_norm_training"].rule(x.astype(float))
+        close(OPS["batch_norm_training"].rule(lying(x, order))[0], exactly[0], 1e-5)
