@@ -17,7 +17,6 @@ def matrix(
     scale: str = "gray",
     limit: float | None = None,
     symbol: str = "x",
-    title: str = "",
     frame: tuple[float, float, float, float] | None = None,
     width: int = 480,
 ) -> go.Figure:
@@ -38,34 +37,39 @@ def matrix(
     # A response of thousands of cells travels as whole numbers: half the bytes, and nobody reads decimals off a photo.
     z = values if values.size < 4096 else np.rint(values) if top >= 50 else np.round(values, 2)
     whole = np.array_equal(z, np.rint(z))
-    figure = go.Figure(
-        go.Heatmap(
-            z=z.astype(_smallest(z)) if whole else z.astype(np.float32),
-            zmin=-top if signed else 0,
-            zmax=top,
-            colorscale=[list(stop) for stop in (style.SIGNED if signed else style.GRAY)],
-            hovertemplate=f"{symbol}[%{{y}},%{{x}}] = %{{z:.{0 if whole else 2}f}}<extra></extra>",
-            colorbar={
-                "thickness": 10, "len": 1.0, "outlinewidth": 0, "x": 1.02, "xpad": 0, "tickformat": "~g",
-                "tickvals": _ticks(top, signed),
-            },
-        )
+    axis = {"constrain": "domain", "showgrid": False, "zeroline": False, "ticks": "outside", "ticklen": 3}
+    # One constructor instead of update_layout and friends, which take several times as long: this is redrawn under a slider.
+    return go.Figure(
+        {
+            "type": "heatmap",
+            "z": z.astype(_smallest(z)) if whole else z.astype(np.float32),
+            "zmin": -top if signed else 0,
+            "zmax": top,
+            "colorscale": [list(stop) for stop in (style.SIGNED if signed else style.GRAY)],
+            "hovertemplate": f"{symbol}[%{{y}},%{{x}}] = %{{z:.{0 if whole else 2}f}}<extra></extra>",
+            "colorbar": {"thickness": 10, "len": 1.0, "outlinewidth": 0, "x": 1.02, "xpad": 0, "tickformat": "~g",
+                         "tickvals": _ticks(top, signed)},
+        },
+        {
+            "height": round((width - LEFT - RIGHT) * min(tall / wide, 1.3)) + TOP + BOTTOM,
+            # Fixed: with automatic margins Plotly and the square cells chase each other, and now and then lose.
+            "margin": {"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "xaxis": {**axis, "title": {"text": "column", "standoff": 4}},
+            "yaxis": {**axis, "title": {"text": "row", "standoff": 4}, "autorange": "reversed", "scaleanchor": "x"},
+            "shapes": _outline(frame),
+        },
     )
-    if frame:
-        y, x, frame_tall, frame_wide = frame
-        for colour, thickness in (("#111111", 4), ("#ffffff", 2)):
-            figure.add_shape(
-                type="rect", x0=x - 0.5, x1=x + frame_wide - 0.5, y0=y - 0.5, y1=y + frame_tall - 0.5,
-                line={"color": colour, "width": thickness},
-            )
-    height = round((width - LEFT - RIGHT) * min(tall / wide, 1.3)) + TOP + BOTTOM
-    style.layout(figure, x="column", y="row", title=title, height=height)
-    # Fixed margins: with automatic ones Plotly and the square cells chase each other, and now and then lose.
-    figure.update_layout(margin={"l": LEFT, "r": RIGHT, "t": TOP + 30 * bool(title), "b": BOTTOM})
-    square = {"constrain": "domain", "showgrid": False, "ticks": "outside", "ticklen": 3, "automargin": False}
-    figure.update_xaxes(title_standoff=4, **square)
-    figure.update_yaxes(autorange="reversed", scaleanchor="x", title_standoff=4, **square)
-    return figure
+
+
+def _outline(frame: tuple[float, float, float, float] | None) -> list[dict[str, object]]:
+    """White on black, to be seen on any pixel."""
+    if frame is None:
+        return []
+    y, x, tall, wide = frame
+    place = {"type": "rect", "x0": x - 0.5, "x1": x + wide - 0.5, "y0": y - 0.5, "y1": y + tall - 0.5}
+    return [{**place, "line": {"color": colour, "width": thick}} for colour, thick in (("#111111", 4), ("#ffffff", 2))]
 
 
 def _smallest(whole: np.ndarray) -> type[np.generic]:

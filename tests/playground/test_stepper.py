@@ -1,6 +1,5 @@
 """What is sent to the player, replayed as the player replays it, is the engine's convolution."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -11,7 +10,7 @@ from playground.figures import style
 from playground.ui.convolution import Setting, story
 from playground.ui.image_input import Picture, cut
 from playground.ui.kernel_editor import PRESETS, parse, text_of
-from playground.ui.stepper import Equation, Grid, Story
+from playground.ui.stepper import Equation, Grid, Story, payload
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (40, 60, 3)).astype(np.uint8)
 PICTURE = Picture("noise", PIXELS)
@@ -35,7 +34,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.kernel.name}-{c.kernel.size}-{c.options}")
 def test_a_replayed_story_ends_at_the_engines_output(case: Setting) -> None:
-    told = json.loads(json.dumps(dataclasses.asdict(story(case))))  # as it travels
+    told = json.loads(json.dumps(payload(story(case))))  # as it travels
     grids = {grid["name"]: grid for grid in told["grids"]}
     cells = {name: {} for name in told["writes"]}
     for step in range(len(told["groups"])):

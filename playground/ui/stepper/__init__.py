@@ -2,12 +2,12 @@
 
 A demo is a `Story`: a few grids of numbers, and for every step which cell of each grid takes part, what is written
 where, and which group (window) the step belongs to. Everything the reader does afterwards - play, step, scrub, hover -
-happens without asking the server. The player knows nothing of convolution: pooling, batch norm or a backward pass are other
-grids and other marks.
+happens without asking the server. The player knows nothing of convolution: pooling, batch norm or a backward pass are
+other grids and other marks.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -113,10 +113,15 @@ class Story:
                 raise ValueError(f"{grid.name!r} has {cells[grid.name]} cells and {len(grid.values)} values")
 
 
+def payload(story: Story) -> dict[str, object]:
+    """The story as what travels: dicts and lists, nothing copied (`asdict` would copy every number)."""
+    return {**vars(story), "grids": [vars(grid) for grid in story.grids], "equation": vars(story.equation)}
+
+
 def stepper(story: Story, *, key: str) -> None:
     """Show the story's player."""
     _player(
         key=key,
-        data={**asdict(story), "scales": {"signed": list(style.SIGNED), "gray": list(style.GRAY)},
+        data={**payload(story), "scales": {"signed": list(style.SIGNED), "gray": list(style.GRAY)},
               "colours": style.SYMBOLS},
     )
