@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from engine.layers import Module
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.core import Record, Tensor, no_grad
+from engine.module import Module
 from engine.onnx_spec import Node, Refused, Situation, Spelled
 from playground.deploy.preprocess_graph import IR_VERSION, OPSET
 from playground.deploy.session import Array
@@ -21,22 +21,29 @@ INPUT = "pixels"
 def engine_to_onnx(model: Module, example_shape: Sequence[int]) -> onnx.ModelProto:
     """A model of the engine as an ONNX model: `pixels` float32 (N, C, H, W), N free -> its scores.
 
-    The model is run once in eval mode on an example of `example_shape` and the tape walked from the result, without
-    recursion. Parameters and buffers become initialisers of their state-dict names, everything in float32. Raises
-    PlaygroundError with the op's own sentence when an op has no ONNX spelling.
+    The model is run in eval mode on an example of `example_shape` and the tape walked from the result, without
+    recursion. Parameters and buffers become initialisers of their state-dict names, everything in float32. It is done
+    twice, on examples of different number and content: what differs was computed beside the tape, and would be wrong
+    for every other picture. Raises PlaygroundError then, and with an op's own sentence where it has no ONNX spelling.
     """
-    batch = max(2, example_shape[0])  # with a batch of one, a forgotten axis would go unnoticed
-    example = Tensor(np.random.default_rng(0).random((batch, *example_shape[1:]), np.float32), requires_grad=True)
-    with _eval_mode(model):
-        result = model(example)
-        names = {id(array): name for name, array in _named_arrays(model)}
-    return _Writer(example, names).write(result)
+    first, second = (_traced(model, (count, *example_shape[1:]), seed) for seed, count in enumerate((2, 3)))
+    if first != second:
+        raise PlaygroundError("The model computes something from the picture, or from how many there are, without "
+                              "Tensors, so it cannot be exported.")
+    return first
 
 
 def engine_answers(model: Module, pixels: Array) -> Array:
     """The engine's own scores for prepared pixels (N, C, H, W), in eval mode and without a tape."""
     with _eval_mode(model), no_grad():
         return np.asarray(model(Tensor(pixels)).data)
+
+
+def _traced(model: Module, shape: tuple[int, ...], seed: int) -> onnx.ModelProto:
+    pixels = np.random.default_rng(seed).standard_normal(shape, np.float32)
+    example = Tensor(pixels, requires_grad=True)  # so that every op that depends on it is on the tape
+    with _eval_mode(model):
+        return _Writer(example, {id(array): name for name, array in model.named_arrays()}).write(model(example))
 
 
 class _Writer:
@@ -131,17 +138,13 @@ def _calls(result: Tensor) -> Iterator[tuple[Tensor, Record]]:
 
 @contextmanager
 def _eval_mode(model: Module) -> Iterator[None]:
-    before = model.training
+    modes = [(module, module.training) for _, module in model.named_modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(before)
-
-
-def _named_arrays(model: Module) -> Iterator[tuple[str, Array]]:
-    for name, value in (*model.named_parameters(), *model.named_buffers()):
-        yield name, value.data if isinstance(value, Tensor) else value
+        for module, training in modes:
+            module.training = training
 
 
 def _plain(value: Any) -> Any:

@@ -31,19 +31,20 @@ class Trained(Protocol):
 
 
 def export_run(
-    trained: Trained, name: str, facts: Mapping[str, Any], images: Sequence[Array], *, replace: bool = False,
+    trained: Trained, name: str, facts: Mapping[str, Any], images: Sequence[Array] | Array, *, replace: bool = False,
     tolerance: float = TOLERANCE,
 ) -> Entry:
     """Export a trained model to the shelf, if the file gives its source's answers on real raw pictures.
 
-    images: uint8 (H, W, 3), some of the data's own. Built-in photos of other sizes and shapes are compared too, and
-    the source's answers to those are kept on the card, so that `shelf.verify` can ask again without the trainer. facts
-    go on the card as they are (task, data, training, accuracy). Raises PlaygroundError, leaving nothing on the shelf,
+    images: uint8 (H, W, 3) or gray (H, W), some of the data's own. Built-in photos of other sizes and shapes are
+    compared too, and the source's answers to those are kept on the card, so that `shelf.verify` can ask again without
+    the trainer. facts go on the card as they are (task, data, training, accuracy). Raises PlaygroundError, leaving nothing on the shelf,
     when the name is taken, an op cannot be exported, or the answers differ by more than `tolerance` of the largest.
     """
-    shelf.check_name(name) if replace else shelf.check_free(name)
+    (shelf.check_name if replace else shelf.check_free)(name)
     if not len(images):
         raise PlaygroundError("An export is checked on real pictures, and none were given.")
+    images = [np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image for image in images]
     preprocessing, labels = trained.preprocessing, list(trained.classes)
     source, packages = _source(trained)
     core = _core(trained)

@@ -70,7 +70,9 @@ def test_a_slightly_changed_weight_is_seen_by_the_answers_even_with_a_new_checks
     weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(1.01), "0.weight"))
     card = json.loads((entry.folder / "card.json").read_text())
     shelf.put("m", model, card, replace=True)
-    assert failed(entry := shelf.get("m")) == ["references"], entry
+    found = shelf.get("m")
+    assert isinstance(found, Entry)
+    assert failed(found) == ["references"]
 
 
 def test_a_file_cut_short_is_seen(entry: Entry) -> None:
@@ -88,7 +90,8 @@ def test_other_labels_on_the_card_are_seen(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("kept", [
-    {}, {"references": []}, {"references": [{"photo": "cat"}]}, {"references": "none"}, None, "torn", {"tolerance": "x"},
+    {}, {"references": []}, {"references": [{"photo": "cat"}]}, {"references": "none"}, None, "torn",
+    {"tolerance": "x"},
     {"references": [{"photo": "nobody", "pixels_sha256": "", "logits": [1.0]}]},
     {"references": [{"photo": "pattern", "pixels_sha256": pixels_sha256(pattern()), "logits": [1.0]}]},
 ], ids=repr)
