@@ -38,8 +38,9 @@ def export_run(
 
     images: uint8 (H, W, 3) or gray (H, W), some of the data's own. Built-in photos of other sizes and shapes are
     compared too, and the source's answers to those are kept on the card, so that `shelf.verify` can ask again without
-    the trainer. facts go on the card as they are (task, data, training, accuracy). Raises PlaygroundError, leaving nothing on the shelf,
-    when the name is taken, an op cannot be exported, or the answers differ by more than `tolerance` of the largest.
+    the trainer. facts go on the card as they are (task, data, training, accuracy). Raises PlaygroundError, leaving
+    nothing on the shelf, when the name is taken, an op cannot be exported, or the answers differ by more than
+    `tolerance` of the largest.
     """
     (shelf.check_name if replace else shelf.check_free)(name)
     if not len(images):
