@@ -1,0 +1,244 @@
+"""A small CNN trained from scratch with the NumPy engine: a loop you can read down the page."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from engine import Tensor, functional, layers, no_grad
+from engine.lr_scheduler import CosineAnnealingLR
+from engine.optim import Adam
+from playground.datasets import named
+from playground.datasets.named import ImageSet
+from playground.datasets.preprocessing import Preprocessing
+from playground.errors import PlaygroundError
+from playground.training.events import Batch, Epoch, Event, Finished, Saved, Started
+from playground.training.runs import RunSpec
+
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 32, 0.003
+VALIDATION_SHARE = 1 / 6
+SMALLEST = 4
+"""Pixels a side: two poolings have to leave something."""
+WIDTHS, HIDDEN, DROPOUT = (32, 64), 128, 0.5
+BETWEEN_BATCHES_SECONDS = 0.1
+AT_ONCE = 256
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+LAYERS = ("Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "Flatten", "Linear", "Dropout")
+WITH_RNG = ("Conv2d", "Linear", "Dropout")
+
+
+@dataclass(frozen=True)
+class TrainedNumpy:
+    """A trained network and what goes around it. `model` is in evaluation mode."""
+
+    model: layers.Sequential
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+
+
+def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    """Train on the data the request names, and yield what happens; the network is in `run_dir` afterwards.
+
+    request: data ("digits" or a folder of IDX files), epochs, batch_size, learning_rate (the last three may be left
+    out). Adam, its learning rate falling to 0 along half a cosine. A sixth of the training pictures is kept aside for
+    validation; the test pictures are looked at once, when training is over. The same spec gives the same weights.
+    Raises PlaygroundError when the data or the request make no training, or the loss is no longer a number.
+    """
+    began = time.time()
+    epochs, batch_size, learning_rate = _settings(spec.request)
+    train, test = named.load(spec.request["data"])
+    split_rng, weights_rng, order_rng = np.random.default_rng(spec.seed).spawn(3)
+    fitted, held_out = _divided(train.labels, split_rng)
+    preprocessing = _preprocessing(train.images[fitted])
+    x, y = preprocessing.apply_all(train.images[fitted]), train.labels[fitted]
+    x_held, y_held = preprocessing.apply_all(train.images[held_out]), train.labels[held_out]
+    description = architecture(x.shape[1:], len(train.classes))
+    model = build_model(description, weights_rng)
+    optimizer = Adam(model.parameters(), lr=learning_rate)
+    batches = max(1, len(x) // batch_size)  # a little larger than asked for, rather than a last one of one picture
+    schedule = CosineAnnealingLR(optimizer, T_max=epochs * batches)
+    _describe(run_dir, description, preprocessing, train.classes)
+
+    yield Started("digits", epochs, batches, sum(p.size for p in model.parameters()), train.classes,
+                  {"training": len(x), "validation": len(x_held), "test": len(test)}, "cpu", time.time())
+    steps, written, stopped = 0, 0.0, False
+    for epoch in range(1, epochs + 1):
+        epoch_began, losses, right = time.time(), 0.0, 0
+        model.train()
+        for number, chosen in enumerate(np.array_split(order_rng.permutation(len(x)), batches), 1):
+            stopped = should_stop()
+            if stopped:
+                break
+            logits = model(Tensor(x[chosen]))
+            loss = functional.cross_entropy(logits, y[chosen])
+            model.zero_grad()
+            loss.backward()
+            rate = optimizer.lr
+            optimizer.step()
+            schedule.step()
+            steps += 1
+
+            value, correct = loss.item(), int((logits.data.argmax(1) == y[chosen]).sum())
+            if not math.isfinite(value):
+                raise PlaygroundError(f"The loss is no longer a number after {steps} steps: the learning rate of "
+                                      f"{learning_rate:g} is too large for these data.")
+            losses, right = losses + value * len(chosen), right + correct
+            if time.time() - written >= BETWEEN_BATCHES_SECONDS:
+                written = time.time()
+                yield Batch(epoch, number, batches, value, correct / len(chosen), rate, written)
+        if stopped:
+            break
+        held_loss, confusion = evaluate(model, x_held, y_held, len(train.classes))
+        yield Epoch(epoch, losses / len(x), right / len(x), held_loss, float(np.trace(confusion) / len(x_held)),
+                    time.time() - epoch_began, time.time())
+        yield _save(run_dir, model, epoch)
+    if steps == 0:
+        raise PlaygroundError("Stopped before anything was learnt, so there is nothing to keep.")
+
+    done = epoch - 1 if stopped else epoch
+    if stopped:
+        yield _save(run_dir, model, done)
+    _, confusion = evaluate(model, preprocessing.apply_all(test.images), test.labels, len(train.classes))
+    yield Finished("stopped" if stopped else "completed", done, float(np.trace(confusion) / len(test)), len(test),
+                   time.time() - began, tuple(tuple(map(int, row)) for row in confusion), time.time())
+
+
+def architecture(shape: tuple[int, ...], classes: int) -> dict[str, Any]:
+    """The network for pictures (C, H, W), as plain data: LeNet's plan with batch norm, ReLU, max-pooling and dropout.
+
+    Two blocks of convolution and pooling (a third from 32 pixels a side on, a fourth from 64, ...), two linear layers.
+    Raises PlaygroundError when the pictures are smaller than 4 x 4.
+    """
+    channels, height, width = shape
+    if min(height, width) < SMALLEST:
+        raise PlaygroundError(f"The pictures are {height} x {width} pixels; the network needs {SMALLEST} x {SMALLEST}.")
+    found: list[dict[str, Any]] = []
+    for block in range(max(2, int(math.log2(min(height, width) / 4)))):
+        wider = WIDTHS[min(block, len(WIDTHS) - 1)]
+        found += [
+            {"layer": "Conv2d", "in_channels": channels, "out_channels": wider, "kernel_size": 3, "padding": 1,
+             "bias": False},  # batch norm takes any constant out again
+            {"layer": "BatchNorm2d", "num_features": wider},
+            {"layer": "ReLU"},
+            {"layer": "MaxPool2d", "kernel_size": 2},
+        ]
+        channels, height, width = wider, height // 2, width // 2
+    found += [
+        {"layer": "Flatten"},
+        {"layer": "Linear", "in_features": channels * height * width, "out_features": HIDDEN},
+        {"layer": "ReLU"},
+        {"layer": "Dropout", "p": DROPOUT},
+        {"layer": "Linear", "in_features": HIDDEN, "out_features": classes},
+    ]
+    return {"input": list(shape), "layers": found}
+
+
+def build_model(description: Mapping[str, Any], rng: np.random.Generator) -> layers.Sequential:
+    """The network of a description, its first weights and its dropout drawn from `rng`.
+
+    Raises PlaygroundError when the description names a layer that trained networks here do not have.
+    """
+    built = []
+    for entry in description["layers"]:
+        arguments = dict(entry)
+        name = arguments.pop("layer")
+        if name not in LAYERS:
+            raise PlaygroundError(f"The network's description names a layer {name!r} that is not known here.")
+        if name in WITH_RNG:
+            arguments["rng"] = rng.spawn(1)[0]  # each its own: a layer more does not change the others' numbers
+        built.append(getattr(layers, name)(**arguments))
+    return layers.Sequential(*built)
+
+
+def sketch(images: ImageSet) -> tuple[layers.Sequential, tuple[int, ...]]:
+    """The untrained network for a set, and the shape (C, H, W) of what it takes: to be looked at before training."""
+    shape = (1 if images.images.ndim == 3 else 3, *images.images.shape[1:3])
+    return build_model(architecture(shape, len(images.classes)), np.random.default_rng(0)), shape
+
+
+def load_trained(run_dir: Path) -> TrainedNumpy:
+    """The network that a run left in its folder. Raises PlaygroundError when there is none."""
+    try:
+        data = json.loads((run_dir / DESCRIPTION).read_text(encoding="utf-8"))
+        model = build_model(data["architecture"], np.random.default_rng(0))
+        model.load_state_dict(load_file(run_dir / WEIGHTS))
+        found = TrainedNumpy(model, Preprocessing.from_dict(data["preprocessing"]), tuple(data["classes"]))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise PlaygroundError(f"There is no trained network in {run_dir}, or it is damaged.") from error
+    model.eval()
+    return found
+
+
+def evaluate(model: layers.Sequential, x: np.ndarray, y: np.ndarray, classes: int) -> tuple[float, np.ndarray]:
+    """Mean cross-entropy and confusion[true, predicted] on prepared pictures, in evaluation mode."""
+    model.eval()
+    total, confusion = 0.0, np.zeros((classes, classes), np.int64)
+    with no_grad():
+        for start in range(0, len(x), AT_ONCE):
+            truth = y[start:start + AT_ONCE]
+            logits = model(Tensor(x[start:start + AT_ONCE]))
+            total += functional.cross_entropy(logits, truth, reduction="sum").item()
+            np.add.at(confusion, (truth, logits.data.argmax(1)), 1)
+    return total / max(len(x), 1), confusion
+
+
+def _settings(request: Mapping[str, Any]) -> tuple[int, int, float]:
+    epochs, batch_size = int(request.get("epochs", EPOCHS)), int(request.get("batch_size", BATCH_SIZE))
+    learning_rate = float(request.get("learning_rate", LEARNING_RATE))
+    if epochs < 1 or batch_size < 2 or not 0 < learning_rate < math.inf:
+        raise PlaygroundError(f"{epochs} epochs in batches of {batch_size} at a learning rate of {learning_rate:g} are "
+                              "no training: at least 1 epoch, 2 pictures a batch and a rate above 0 are needed.")
+    return epochs, batch_size, learning_rate
+
+
+def _divided(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Indices to learn from and to validate on: a sixth of every class, at least one picture where there are two."""
+    held_out = []
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        held_out.append(members[:max(1, round(len(members) * VALIDATION_SHARE)) if len(members) > 1 else 0])
+    kept_aside = np.sort(np.concatenate(held_out))
+    fitted = np.setdiff1d(np.arange(len(labels)), kept_aside)
+    if len(kept_aside) == 0 or len(fitted) < 2:
+        raise PlaygroundError(f"{len(labels)} training pictures are too few to learn from and to validate on.")
+    return fitted, kept_aside
+
+
+def _preprocessing(images: np.ndarray) -> Preprocessing:
+    """Pictures stay as large as they are; their levels get mean 0 and deviation 1 over the training pictures."""
+    gray = images.ndim == 3
+    levels = np.arange(256) / 255
+    means, deviations = [], []
+    for plane in [images] if gray else [images[..., channel] for channel in range(3)]:
+        counts = np.bincount(plane.ravel(), minlength=256)  # counted: no float copy, eight times larger
+        share = counts / counts.sum()
+        mean = float(share @ levels)
+        means.append(round(mean, 6))
+        deviations.append(round(max(1e-3, float(share @ (levels - mean) ** 2) ** 0.5), 6))
+    height, width = images.shape[1:3]
+    return Preprocessing((height, width), gray, tuple(means), tuple(deviations))
+
+
+def _describe(
+    run_dir: Path, description: dict[str, Any], preprocessing: Preprocessing, classes: tuple[str, ...],
+) -> None:
+    data = {"architecture": description, "preprocessing": preprocessing.to_dict(), "classes": list(classes)}
+    incoming = run_dir / f"{DESCRIPTION}.incoming"
+    incoming.write_text(json.dumps(data, ensure_ascii=False, indent=2), encoding="utf-8")
+    os.replace(incoming, run_dir / DESCRIPTION)
+
+
+def _save(run_dir: Path, model: layers.Sequential, epoch: int) -> Saved:
+    """Write the weights whole or not at all, and only then say so."""
+    incoming, path = run_dir / f"{WEIGHTS}.incoming", run_dir / WEIGHTS
+    save_file({name: np.asarray(array, order="C") for name, array in model.state_dict().items()}, incoming)
+    os.replace(incoming, path)
+    return Saved(str(path), epoch, time.time())

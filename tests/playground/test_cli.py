@@ -1,0 +1,218 @@
+"""The command line: one sentence for every way to ask wrongly, one JSON object where one is asked for."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from playground import __main__ as cli
+from playground.training import runs
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = ("app", "train", "transfer", "predict", "verify")
+
+
+def run(*arguments: str, home: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """The command line as a person calls it."""
+    environment = {**os.environ, "PLAYGROUND_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-m", "playground", *arguments], capture_output=True, text=True, cwd=home,
+                          env=environment, timeout=timeout, check=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        cli.main([command, "--help"])
+    assert raised.value.code == 0
+    assert "--json" in capsys.readouterr().out
+
+
+def test_help_names_every_command_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = ("import sys, playground.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\n"
+            "print([n for n in ('numpy', 'torch', 'streamlit', 'onnxruntime', 'sklearn') if n in sys.modules])")
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert all(command in said for command in COMMANDS)
+    assert said.strip().endswith("[]")
+
+
+WRONG = {
+    "no command": ([], "required"),
+    "an unknown command": (["fly"], "fly"),
+    "an unknown option": (["train", "--name", "a", "--lr", "3"], "--lr"),
+    "no name": (["train"], "--name"),
+    "epochs that are no number": (["train", "--name", "a", "--epochs", "many"], "'many' is no whole number"),
+    "no epochs": (["train", "--name", "a", "--epochs", "0"], "'0' is no whole number"),
+    "a negative seed": (["train", "--name", "a", "--seed", "-1"], "'-1' is no whole number"),
+    "a learning rate that is none": (["train", "--name", "a", "--learning-rate", "nan"], "'nan' is no number above 0"),
+    "a name with a path": (["train", "--name", "../a"], "cannot be called"),
+    "an empty name": (["train", "--name", ""], "cannot be called"),
+    "data that are not there": (["train", "--name", "a", "--data", "nowhere"], "nowhere"),
+    "a folder that holds no data": (["train", "--name", "a", "--data", "."], "train-images"),
+    "photographs that are not there": (["transfer", "--name", "a", "--data", "nowhere"], "nowhere"),
+    "a model that is not there": (["predict", "nothing", "a.png"], "nothing"),
+    "a path that is no model": (["verify", "./nothing.onnx"], "nothing.onnx"),
+    "no picture": (["predict", "nothing"], "IMAGE"),
+    "no answers": (["predict", "nothing", "a.png", "--top", "0"], "'0' is no whole number"),
+    "a port that is none": (["app", "--port", "99999"], "from 1 to 65535"),
+}
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["plain", "json"])
+@pytest.mark.parametrize("wrong", WRONG)
+def test_bad_input_gets_one_sentence_on_stderr_and_exit_status_2(
+        wrong: str, as_json: bool, playground_home: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(playground_home)
+    arguments, says = WRONG[wrong]
+    assert cli.main([*arguments, "--json"] if as_json else arguments) == 2
+    out, err = capsys.readouterr()
+    assert says in err
+    assert err.count("\n") == 1
+    assert err.endswith(".\n")
+    if as_json:
+        assert json.loads(out) == {"error": err.strip()}
+    else:
+        assert out == ""
+    assert runs.run_ids() == []  # nothing was started
+
+
+def test_a_port_that_is_taken_is_said_to_be(playground_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert cli.main(["app", "--port", str(port)]) == 2
+    assert str(port) in capsys.readouterr().err
+
+
+def test_an_error_nobody_expected_is_one_sentence_too(
+        playground_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from playground.deploy import shelf
+
+    def broken(_: str) -> None:
+        raise ZeroDivisionError("two\nlines")
+
+    monkeypatch.setattr(shelf, "get", broken)
+    assert cli.main(["verify", "a"]) == 2
+    err = capsys.readouterr().err
+    assert "ZeroDivisionError: two lines" in err
+    assert err.count("\n") == 1
+    monkeypatch.setenv("PLAYGROUND_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["verify", "a"])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A home with one model that the command line trained, and what the command said."""
+    home = tmp_path_factory.mktemp("home")
+    return home, run("train", "--data", "digits", "--epochs", "2", "--seed", "3", "--name", "mine", "--json", home=home)
+
+
+def test_train_says_on_stdout_what_came_out_and_on_stderr_what_happened(
+        trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    home, said = trained
+    assert said.returncode == 0, said.stderr
+    result = json.loads(said.stdout)
+    assert result["name"] == "mine"
+    assert Path(result["model"]) == home / "exports" / "mine" / "model.onnx"
+    assert Path(result["model"]).is_file()
+    assert (result["reason"], result["epochs"], result["test_count"]) == ("completed", 2, 355)
+    assert 0.5 < result["test_accuracy"] <= 1
+    assert 0.5 < result["validation_accuracy"] <= 1
+    assert 0 <= result["max_difference"] < 1e-3
+    assert result["compared"] >= 32
+    assert "epoch 2/2" in said.stderr
+    assert "\033" not in said.stderr  # not a terminal
+
+
+def test_a_run_of_the_command_line_is_a_run_like_any_other(
+        trained: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    home, said = trained
+    monkeypatch.setenv("PLAYGROUND_HOME", str(home))
+    view = runs.view(json.loads(said.stdout)["run"])
+    assert view.state == "completed"
+    assert view.spec == runs.RunSpec("digits", {"data": "digits", "epochs": 2}, 3, "mine")
+    assert len(view.epochs) == 2
+
+
+def test_a_name_that_is_taken_is_refused_before_anything_is_trained(
+        trained: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    home, _ = trained
+    monkeypatch.setenv("PLAYGROUND_HOME", str(home))
+    before = runs.run_ids()
+    for command in ("train", "transfer"):
+        assert cli.main([command, "--name", "mine"]) == 2
+        err = capsys.readouterr().err
+        assert "mine" in err
+        assert "--replace" in err
+    assert runs.run_ids() == before
+
+
+def test_verify_finds_the_model_as_it_was_exported_and_notices_a_changed_one(
+        trained: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    home, _ = trained
+    said = run("verify", "mine", "--json", home=home)
+    assert said.returncode == 0, said.stderr
+    result = json.loads(said.stdout)
+    assert result["ok"] is True
+    assert all(check["ok"] for check in result["checks"])
+    assert len(result["checks"]) >= 4
+
+    folder = tmp_path / "changed"
+    folder.mkdir()
+    for path in (home / "exports" / "mine").iterdir():
+        data = bytearray(path.read_bytes())
+        if path.suffix == ".onnx":
+            data[len(data) // 2] ^= 0x40
+        (folder / path.name).write_bytes(data)
+    changed = run("verify", str(folder), "--json", home=home)
+    assert changed.returncode == 1
+    assert json.loads(changed.stdout)["ok"] is False
+    assert changed.stderr.count("\n") == 1
+
+
+def test_predict_names_the_digit_on_a_picture(
+        trained: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    from playground.datasets import named
+    home, _ = trained
+    _, test = named.load("digits")
+    paths = []
+    for index in range(20):
+        paths.append(str(tmp_path / f"{index} ä.png"))
+        Image.fromarray(test.images[index]).resize((64, 64), Image.Resampling.NEAREST).save(paths[-1])
+    said = run("predict", "mine", *paths, "--top", "2", "--json", home=home)
+    assert said.returncode == 0, said.stderr
+    result = json.loads(said.stdout)
+    assert [one["image"] for one in result["predictions"]] == paths
+    right = sum(one["top"][0]["label"] == str(label)
+                for one, label in zip(result["predictions"], test.labels, strict=False))
+    assert right >= 15
+    for one in result["predictions"]:
+        first, second = (entry["probability"] for entry in one["top"])
+        assert 1 >= first >= second >= 0
+
+    plain = run("predict", "mine", paths[0], home=home)
+    assert plain.returncode == 0
+    assert plain.stdout.splitlines()[0] == paths[0]
+    assert len(plain.stdout.splitlines()) == 4
+
+
+def test_predict_names_the_file_that_is_no_picture(
+        trained: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    home, _ = trained
+    (tmp_path / "letter.txt").write_text("Dear network,")
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "fine.png")
+    for bad in ("letter.txt", "missing.png"):
+        said = run("predict", "mine", str(tmp_path / "fine.png"), str(tmp_path / bad), "--json", home=home)
+        assert said.returncode == 2
+        assert bad in said.stderr
+        assert said.stderr.count("\n") == 1
+        assert "error" in json.loads(said.stdout)
