@@ -1,0 +1,240 @@
+"""The parts of the page on normalization: own numbers, the two proofs, and the race down two bowls."""
+
+import re
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from playground.datasets import samples
+from playground.errors import PlaygroundError
+from playground.figures import descent as pictures
+from playground.figures.style import CATEGORICAL, CONFIG, layout
+from playground.steps.descent import Bowl, DescentStep, descent_steps
+from playground.steps.normalization import normalized, proof_lines
+from playground.ui import links
+
+MOST = 200
+DEFAULT = "52, 61, 58, 200, 190, 71, 65, 180"
+VERSIONS = ("raw", "mean 0", "variance 1", "mean 0, variance 1")
+START = (0.0, 0.0)
+"""Where every racer starts: the same guess, 0 for every pixel, in all four versions."""
+PIXELS = 256
+"""How many pixels of the photo the model of the race looks at."""
+
+
+def parsed(text: str, *, least: int = 2) -> np.ndarray:
+    """The numbers in a text, separated by commas, semicolons or blanks.
+
+    Raises PlaygroundError with what is wrong: a word, too few, too many, or a number too large to show.
+
+    >>> parsed("1, 2.5; -3e1").tolist()
+    [1.0, 2.5, -30.0]
+    """
+    numbers = []
+    for word in filter(None, re.split(r"[\s,;]+", text)):
+        try:
+            number = float(word)
+        except ValueError:
+            raise PlaygroundError(
+                f"“{word[:20]}” is not a number: write numbers separated by commas, such as 2, 4, 9."
+            ) from None
+        if not np.isfinite(number) or abs(number) > 1e9:
+            raise PlaygroundError(f"“{word[:20]}” is too large to show: write numbers between -1e9 and 1e9.")
+        numbers.append(number)
+    if not least <= len(numbers) <= MOST:
+        raise PlaygroundError(f"Here are {len(numbers)} numbers: write between {least} and {MOST}.")
+    return np.array(numbers)
+
+
+def own_numbers() -> np.ndarray:
+    """The reader's numbers, and what normalizing does to them."""
+    links.hide_controls()
+    st.latex(r"z_i = \frac{x_i - \mu}{\sigma}, \qquad \mu = \frac1n \sum_i x_i, \qquad "
+             r"\sigma^2 = \frac1n \sum_i (x_i - \mu)^2")
+    text = st.text_input(
+        "Your numbers $x_i$", DEFAULT, key="numbers", bind="query-params", disabled=links.locked(), max_chars=2000,
+        help="Pixels, prices, body heights: any two or more numbers that are not all equal.",
+    )
+    x = parsed(text)
+    z = normalized(x)
+    for column, name, value in zip(
+        st.columns(4), ("mean $\\mu$", "deviation $\\sigma$", "mean of $z$", "variance of $z$"),
+        (x.mean(), x.std(), z.mean(), z.var()), strict=True,
+    ):
+        column.metric(name, _plain(value))
+    st.plotly_chart(_before_and_after(x, z), config=CONFIG, key="numbers_figure")
+    return x
+
+
+def _before_and_after(x: np.ndarray, z: np.ndarray) -> go.Figure:
+    """The numbers and their normalized selves on two scales of their own: the same picture, moved and stretched."""
+    figure = go.Figure()
+    for place, (name, values, symbol) in enumerate((("x, as given", x, "circle"), ("z, normalized", z, "diamond"))):
+        figure.add_scatter(
+            x=values, y=[name] * len(values), mode="markers", name=name, showlegend=False,
+            xaxis="x" if place == 0 else "x2", marker={"size": 11, "symbol": symbol, "color": CATEGORICAL[place], "opacity": 0.75},
+            hovertemplate="%{x:.4g}<extra></extra>",
+        )
+    layout(figure, x="x", height=240)
+    figure.update_layout(
+        xaxis2={"overlaying": "x", "side": "top", "title": {"text": "z"}, "zeroline": True, "automargin": True},
+        margin={"t": 48}, yaxis={"categoryorder": "array", "categoryarray": ["x, as given", "z, normalized"],
+                                 "range": [-0.6, 1.6]},
+    )
+    return figure
+
+
+def proofs(x: np.ndarray) -> None:
+    """Both proofs, each line beside what it comes to on the reader's numbers."""
+    st.subheader("Why the mean becomes 0 and the variance 1", anchor=False)
+    st.caption("Every line is computed, as it is written, from your numbers above. They agree up to rounding.")
+    lines = list(proof_lines(x))
+    for column, proof in zip(st.columns(2, gap="large"), ("mean", "variance"), strict=True):
+        with column:
+            st.markdown(f"**The {proof} of $z$**")
+            for line in lines:
+                if line.proof == proof:
+                    formula, value = st.columns([3, 1], vertical_alignment="center")
+                    formula.latex(line.latex)
+                    value.markdown(f"`{_plain(line.value)}`", help=line.why)
+                    formula.caption(line.why, text_alignment="center")
+
+
+def _plain(value: float) -> str:
+    """A number for the eye: rounding errors of the last digits are zero.
+
+    >>> _plain(-1.1e-16), _plain(73.125), _plain(1234567.0)
+    ('0', '73.13', '1,234,567')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{round(value, 2 if abs(value) >= 1 else 4) + 0.0:g}"
+
+
+def bowls() -> dict[str, Bowl]:
+    """A line fitted to the pixels of a photo (darkness of a pixel from that of its left neighbour), with the
+    input in four versions: raw, centred, scaled, both."""
+    st.subheader("What it does to gradient descent", anchor=False)
+    st.markdown(
+        "The smallest model there is: guess each pixel of a photo from the pixel to its left, "
+        r"$\hat y = w\,x + b$. Two parameters, so the loss is a landscape one can look at. The four versions differ "
+        "only in what is done to $x$; the best guesses, and so the lowest loss, are the same in all four."
+    )
+    name = st.selectbox("Photo", samples.photo_names(), key="photo", bind="query-params", disabled=links.locked(),
+                        index=1, required=True)
+    gray = samples.photo(name) @ np.array([0.299, 0.587, 0.114])
+    rows, columns = (np.random.default_rng(0).integers(1, n, PIXELS) for n in gray.shape)
+    x, y = gray[rows, columns - 1], gray[rows, columns] / 255
+    versions = (x, x - x.mean(), x / x.std(), normalized(x))
+    return {
+        version: Bowl(np.stack([values, np.ones_like(values)], axis=1), y)
+        for version, values in zip(VERSIONS, versions, strict=True)
+    }
+
+
+def race(found: dict[str, Bowl]) -> None:
+    """Gradient descent on the four bowls, each at its own best step size."""
+    locked = links.locked()
+    left, right = st.columns(2)
+    steps = left.slider("Steps", 1, 200, 40, key="steps", bind="query-params", disabled=locked)
+    pace = right.slider(
+        "Step size, as a share of the best one", 0.1, 1.3, 1.0, 0.05, key="pace", bind="query-params", disabled=locked,
+        help="The best fixed step size for a bowl is 2 / (flattest + steepest curvature). A little more and it diverges.",
+    )
+    compared = st.segmented_control(
+        "Beside the raw input", VERSIONS[1:], default=VERSIONS[-1], key="version", bind="query-params", required=True,
+        disabled=locked,
+    )
+    question(found)
+    paths = {name: list(descent_steps(bowl, START, pace * bowl.best_learning_rate, steps))
+             for name, bowl in found.items()}
+    for column, name in zip(st.columns(2, gap="medium"), (VERSIONS[0], compared or VERSIONS[-1]), strict=True):
+        bowl = found[name]
+        with column:
+            st.markdown(f"**{name}**: condition number {_plain(bowl.condition)}, "
+                        f"best step size {bowl.best_learning_rate:.3g}")
+            st.plotly_chart(
+                pictures.bowl_figure(bowl.loss, _places(paths[name]), bowl.lowest, names=("slope w", "intercept b")),
+                config=CONFIG, key=f"bowl-{name}",
+            )
+    st.plotly_chart(
+        pictures.race_figure([(name, [s.loss - bowl.loss(bowl.lowest) for s in paths[name]])
+                              for name, bowl in found.items()]),
+        config=CONFIG, key="race",
+    )
+    st.caption(
+        "Centring removes the tilt of the valley (w and b stop pulling at each other); scaling makes it as steep one way "
+        "as the other. With both, the bowl is round, the slope points straight at the lowest place, and one step of the best size arrives."
+    )
+
+
+def question(found: dict[str, Bowl]) -> None:
+    """Predict first: how many steps until the distance is a hundredth, computed from the condition numbers."""
+    steps = [_steps_to_a_hundredth(found[name]) for name in (VERSIONS[0], VERSIONS[-1])]
+    with st.container(border=True, key="predict"):
+        guess = st.radio(
+            "**Predict first:** at the best step size, normalized input needs "
+            f"{steps[1]} step{'s' * (steps[1] > 1)} to come a hundred times closer to the lowest place. And the raw pixels?",
+            _choices(steps[0]), index=None, horizontal=True, key="guess",
+            format_func=lambda n: f"about {n:,}",
+        )
+        if guess is None:
+            return
+        right = guess == _rounded(steps[0])
+        kappa = found[VERSIONS[0]].condition
+        (st.success if right else st.info)(
+            f"{'Yes' if right else 'No'}: {steps[0]:,} steps. Each step shrinks the distance at worst by "
+            f"(κ − 1) / (κ + 1), and the condition number κ of the raw bowl is {_plain(kappa)}: a factor of "
+            f"{(kappa - 1) / (kappa + 1):.5f} a step."
+        )
+
+
+def _steps_to_a_hundredth(bowl: Bowl) -> int:
+    shrink = (bowl.condition - 1) / (bowl.condition + 1)
+    return 1 if shrink < 0.01 else int(np.ceil(np.log(0.01) / np.log(shrink)))
+
+
+def _rounded(n: int) -> int:
+    """To one leading digit.
+
+    >>> _rounded(187432), _rounded(7)
+    (200000, 7)
+    """
+    unit = 10 ** (len(str(n)) - 1)
+    return round(n / unit) * unit
+
+
+def _choices(answer: int) -> list[int]:
+    return sorted({_rounded(answer), 5, 50, 500} if answer > 1000 else {_rounded(answer), 5, 5_000, 100_000})
+
+
+def _places(path: list[DescentStep]) -> np.ndarray:
+    return np.array([step.parameters for step in path])
+
+
+def in_code() -> None:
+    """The same in three libraries; a test runs the first two."""
+    st.subheader("In code", anchor=False)
+    for tab, code in zip(st.tabs(["Our engine", "PyTorch", "Keras"]), (OURS, PYTORCH, KERAS), strict=True):
+        tab.code(code, language="python")
+
+
+OURS = """import numpy as np
+from engine import Tensor
+
+x = Tensor(np.array([2.0, 4.0, 9.0]))
+z = (x - x.mean()) / ((x - x.mean()) ** 2.0).mean().sqrt()
+print(z.mean().item(), (z * z).mean().item())
+"""
+PYTORCH = """import torch
+
+x = torch.tensor([2.0, 4.0, 9.0], dtype=torch.float64)
+z = (x - x.mean()) / x.std(correction=0)  # divided by n, not n - 1
+print(z.mean().item(), (z * z).mean().item())
+"""
+KERAS = """import keras
+import numpy as np
+
+normalize = keras.layers.Normalization(axis=None)
+normalize.adapt(np.array([2.0, 4.0, 9.0]))  # learns the mean and the variance of the training data
+z = normalize(np.array([2.0, 4.0, 9.0]))
+"""
