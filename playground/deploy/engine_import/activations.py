@@ -51,6 +51,11 @@ def hard_swish(x: Tensor) -> Tensor:
     return F.hardswish(x)
 
 
+@operator("Swish", since=24)
+def swish(x: Tensor, *, alpha: float = 1.0) -> Tensor:
+    return F.silu(x) if alpha == 1 else x * F.sigmoid(x * alpha)
+
+
 @operator("Sigmoid")
 def sigmoid(x: Tensor) -> Tensor:
     return F.sigmoid(x)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from engine import Tensor
+from engine import OPS, Tensor
 from engine import functional as F
 from playground.deploy.engine_import.operators import is_float, operator, refuse
 
@@ -102,6 +102,14 @@ def pow_(x: Tensor, y: Tensor) -> Tensor:
     return x ** cast_to(y, x.dtype)
 
 
+@operator("Mod", since=10)
+def mod(x: Tensor, y: Tensor, *, fmod: int = 0) -> Tensor:
+    """With `fmod` the rest has the sign of x, as C has it; without, that of y, as Python has it."""
+    if x.requires_grad or y.requires_grad:
+        raise refuse("it takes a gradient through a remainder")
+    return Tensor((np.fmod if fmod else np.mod)(x.data, y.data))
+
+
 @operator("Equal", since=7)
 def equal(x: Tensor, y: Tensor) -> Tensor:
     return Tensor(x.data == y.data)
@@ -173,7 +181,7 @@ def clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Te
     if not is_float(x):
         y = x.data if low is None else np.maximum(x.data, low.data)
         return Tensor(y if high is None else np.minimum(y, high.data))
-    if (low is None or low.node is None) and (high is None or high.node is None):  # bounds that are plain numbers
+    if not any(bound is not None and bound.requires_grad for bound in (low, high)):  # plain numbers, as in relu6
         if low is None and high is None:
             return x
         return F.clip(x, None if low is None else low.item(), None if high is None else high.item())
@@ -195,7 +203,7 @@ def cast_to(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
     if x.dtype == dtype:
         return x
     if is_float(x) and dtype.kind == "f":
-        return F.cast(x, dtype)
+        return OPS["cast"](x, dtype=dtype)
     return Tensor(x.data.astype(dtype))
 
 
@@ -233,10 +241,10 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
 def gemm(a: Tensor, b: Tensor, c: Tensor | None = None, *, alpha: float = 1.0, beta: float = 1.0, transA: int = 0,
          transB: int = 0) -> Tensor:
     if transA:
-        a = a.transpose(1, 0)
+        a = a.permute(1, 0)
     if transB and alpha == beta == 1 and (c is None or c.shape == b.shape[:1]):  # a linear layer, as exporters write it
         return F.linear(a, b, c)
-    y = a @ (b.transpose(1, 0) if transB else b)
+    y = a @ (b.permute(1, 0) if transB else b)
     if alpha != 1:
         y = y * alpha
     if c is None:

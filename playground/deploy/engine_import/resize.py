@@ -56,7 +56,8 @@ def resize(x: Tensor, roi: Tensor | None = None, scales: Tensor | None = None, s
             continue
         places = plan.places(coordinates)
         if mode == "nearest":
-            x = x[(*(slice(None),) * axis, np.clip(_ROUNDED[nearest_mode](places), 0, plan.length - 1).astype(np.int64))]
+            nearest = np.clip(_ROUNDED[nearest_mode](places), 0, plan.length - 1).astype(np.int64)
+            x = x[(*(slice(None),) * axis, nearest)]
         else:
             shrunk = min(plan.scale, 1.0) if antialias else 1.0
             kernel, reach = (_triangle, 1) if mode == "linear" else (_cubic(cubic_coeff_a), 2)
@@ -147,4 +148,4 @@ def _along(x: Tensor, axis: int, matrix: Array) -> Tensor:
     if axis == x.ndim - 1:
         return x @ weights
     order = [k for k in range(x.ndim) if k != axis] + [axis]
-    return (x.transpose(*order) @ weights).transpose(*np.argsort(order).tolist())
+    return (x.permute(*order) @ weights).permute(*np.argsort(order).tolist())

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def flatten(x: Tensor, *, axis: int = 1) -> Tensor:
 
 @operator("Transpose")
 def transpose(x: Tensor, *, perm: Sequence[int] | None = None) -> Tensor:
-    return x.transpose(*(perm or range(x.ndim)[::-1])) if x.ndim else x
+    return x.permute(*(perm or range(x.ndim)[::-1])) if x.ndim else x
 
 
 @operator("Squeeze", since=13)
@@ -139,7 +140,7 @@ def split_13(x: Tensor, sizes: Tensor | None = None, *, axis: int = 0, num_outpu
         part = -(-length // (num_outputs or outputs))
         lengths = [min(part, length - k) for k in range(0, length, part)]
     edges = np.cumsum([0, *lengths])
-    return tuple(x[(*_all(axis % x.ndim), slice(int(a), int(b)))] for a, b in zip(edges, edges[1:], strict=False))
+    return tuple(x[(*_all(axis % x.ndim), slice(int(a), int(b)))] for a, b in pairwise(edges))
 
 
 @operator("Split", since=2)

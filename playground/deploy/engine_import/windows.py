@@ -18,7 +18,6 @@ Side = tuple[int, int]
 class Windows:
     """Where the windows stand along each axis of the pixels, ONNX's defaults and auto_pad worked out."""
 
-    lengths: tuple[int, ...]
     size: tuple[int, ...]
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
@@ -27,12 +26,12 @@ class Windows:
     def along(self, *axes: int) -> "Windows":
         """The same along some of the axes; along an axis -1 nothing happens."""
         return Windows(*(tuple(default if axis < 0 else values[axis] for axis in axes) for values, default in (
-            (self.lengths, 1), (self.size, 1), (self.strides, 1), (self.dilations, 1), (self.pads, (0, 0)))))
+            (self.size, 1), (self.strides, 1), (self.dilations, 1), (self.pads, (0, 0)))))
 
 
 def _windows(shape: Sequence[int], size: Sequence[int], auto_pad: str, pads: Sequence[int] | None,
              strides: Sequence[int] | None, dilations: Sequence[int] | None) -> Windows:
-    lengths, axes = tuple(shape[2:]), len(size)
+    axes = len(size)
     steps = tuple(strides or (1,) * axes)
     gaps = tuple(dilations or (1,) * axes)
     given = list(pads or (0,) * (2 * axes))
@@ -42,8 +41,8 @@ def _windows(shape: Sequence[int], size: Sequence[int], auto_pad: str, pads: Seq
     elif auto_pad.startswith("SAME"):
         spans = [(k - 1) * d + 1 for k, d in zip(size, gaps, strict=True)]
         sides = tuple(_split(max(0, (-(-n // s) - 1) * s + span - n), auto_pad)
-                      for n, s, span in zip(lengths, steps, spans, strict=True))
-    return Windows(lengths, tuple(size), steps, gaps, sides)
+                      for n, s, span in zip(shape[2:], steps, spans, strict=True))
+    return Windows(tuple(size), steps, gaps, sides)
 
 
 def _split(total: int, auto_pad: str) -> Side:
@@ -97,7 +96,7 @@ def conv_transpose(x: Tensor, w: Tensor, b: Tensor | None = None, *, auto_pad: s
     if auto_pad == "VALID":
         sides = [(0, 0)] * axes
     elif output_shape or auto_pad.startswith("SAME"):
-        wanted = [n * s for n, s in zip(where.lengths, where.strides, strict=True)]
+        wanted = [n * s for n, s in zip(x.shape[2:], where.strides, strict=True)]
         if output_shape:
             wanted = list(output_shape)[-axes:]
         sides = [_split(full + extra - out, "SAME_UPPER" if auto_pad == "SAME_UPPER" else "SAME_LOWER")
@@ -167,7 +166,7 @@ def average_pool(x: Tensor, *, kernel_shape: Sequence[int], auto_pad: str = "NOT
 def _dilated_average(x: Tensor, where: Windows, ceil_mode: bool, include_pad: bool) -> Tensor:
     """torch has no averages with gaps: a convolution with ones, divided by how many pixels each window saw."""
     counts, pads = [], []
-    for n, k, s, d, (before, after) in zip(where.lengths, where.size, where.strides, where.dilations, where.pads,
+    for n, k, s, d, (before, after) in zip(x.shape[2:], where.size, where.strides, where.dilations, where.pads,
                                            strict=True):
         room = n + before + after - d * (k - 1) - 1
         out = (-(-room // s) if ceil_mode else room // s) + 1
