@@ -10,21 +10,22 @@ An op is one function that returns its value *and the way back* (its vector-Jaco
 recorded calls from the last to the first; `backward_steps` is the same walk, one step at a time.
 """
 
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias, Union
 
 import numpy as np
 
-from engine.onnx_spec import Refused, Spelling
+from engine.onnx_spec import Refused, Situation, Spelled, Spelling
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Vjp: TypeAlias = Callable[..., tuple[Array | None, ...]]
 Rule: TypeAlias = Callable[..., tuple[Array, Vjp]]
-TensorLike: TypeAlias = Union["Tensor", Array, float, int, Sequence[Any]]  # a plain string could not be used in "X | None"
+TensorLike: TypeAlias = Union["Tensor", Array, float, int, Sequence[Any]]
 
 
 class ShapeError(ValueError):
@@ -50,7 +51,7 @@ class Op:
     def __init__(self, rule: Rule, onnx: Spelling, selective: bool):
         self.name = rule.__name__.rstrip("_")
         self.rule = rule
-        self.onnx = onnx
+        self.onnx = _with_defaults(onnx, rule) if callable(onnx) else onnx
         self.selective = selective
         self.__doc__ = rule.__doc__
         self.__module__ = rule.__module__
@@ -73,6 +74,12 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+
+def _with_defaults(spell: Callable[[Situation], Spelled], rule: Rule) -> Callable[[Situation], Spelled]:
+    """A spelling that always sees every option: the rule's signature is the one place where defaults stand."""
+    defaults = {p.name: p.default for p in inspect.signature(rule).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    return lambda s: spell(replace(s, options={**defaults, **s.options}))
 
 
 OPS: dict[str, Op] = {}
@@ -441,8 +448,9 @@ def _walk(tensor: Tensor, gradient: Any) -> Iterator[tuple[Tensor, Array, Sequen
         g = arrived.get(id(leaf))
         if g is None:
             continue
+        g = np.asarray(g)  # of a single number, NumPy's arithmetic makes a scalar
         if leaf.grad is not None:
-            leaf.grad = leaf.grad + g
+            leaf.grad = np.asarray(leaf.grad + g)
         else:  # a view, or an array another leaf was given too, must not become somebody's own .grad
             leaf.grad = g.copy() if g.base is not None or id(g) in given else g
             given.add(id(g))

@@ -42,8 +42,8 @@ class Refused:
 
 @dataclass(frozen=True)
 class Situation:
-    """What a spelling may look at: the traced call. Axis 0 is the batch wherever the traced graph says so, and its
-    size in `shapes` is the example's: do not write it into the graph."""
+    """What a spelling may look at: the traced call, every option included, given or not. Axis 0 is the batch wherever
+    the traced graph says so, and its size in `shapes` is the example's: do not write it into the graph."""
 
     shapes: tuple[tuple[int, ...] | None, ...]
     dtypes: tuple[Any, ...]

@@ -16,6 +16,6 @@ from engine.ops import (
 )
 
 __all__ = [
-    "activation", "conv", "cross_entropy", "dropout", "elementwise", "linear", "loss", "norm", "pool", "reduce", "resize",
-    "shape",
+    "activation", "conv", "cross_entropy", "dropout", "elementwise", "linear", "loss", "norm", "pool", "reduce",
+    "resize", "shape",
 ]

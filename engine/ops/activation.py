@@ -20,7 +20,7 @@ def relu(x: Array) -> tuple[Array, Vjp]:
     return y, lambda g: (g * (y > 0),)
 
 
-@op(onnx=lambda s: Node("LeakyRelu", attributes={"alpha": float(s.options.get("negative_slope", 0.01))}))
+@op(onnx=lambda s: Node("LeakyRelu", attributes={"alpha": float(s.options["negative_slope"])}))
 def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> tuple[Array, Vjp]:
     """x where it is positive, negative_slope * x elsewhere (at 0 too, as in PyTorch).
 
@@ -33,7 +33,7 @@ def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> tuple[Array, Vjp]:
     return x * slope, lambda g: (g * slope,)
 
 
-@op(onnx=lambda s: Node("Elu", attributes={"alpha": float(s.options.get("alpha", 1.0))}))
+@op(onnx=lambda s: Node("Elu", attributes={"alpha": float(s.options["alpha"])}))
 def elu(x: Array, *, alpha: float = 1.0) -> tuple[Array, Vjp]:
     """x where it is positive, alpha * (e**x - 1) elsewhere. Source: Clevert et al., 2015.
 
@@ -117,7 +117,7 @@ def hardsigmoid(x: Array) -> tuple[Array, Vjp]:
 
 
 def _spell_softplus(s: Situation) -> list[Node]:
-    beta, threshold = float(s.options.get("beta", 1.0)), float(s.options.get("threshold", 20.0))
+    beta, threshold = float(s.options["beta"]), float(s.options["threshold"])
     number = np.dtype(s.dtypes[0]).type
     return [
         Node("Mul", inputs=(0, number(beta)), output="scaled"),
@@ -142,7 +142,7 @@ def softplus(x: Array, *, beta: float = 1.0, threshold: float = 20.0) -> tuple[A
     return y, lambda g: (g * np.where(straight, 1, logistic(scaled)),)
 
 
-@op(onnx=lambda s: Node("Gelu", attributes={"approximate": s.options.get("approximate", "none")}))
+@op(onnx=lambda s: Node("Gelu", attributes={"approximate": s.options["approximate"]}))
 def gelu(x: Array, *, approximate: str = "none") -> tuple[Array, Vjp]:
     """x times the share of a normal distribution that lies below x. Source: Hendrycks and Gimpel, 2016.
 
@@ -166,7 +166,7 @@ def gelu(x: Array, *, approximate: str = "none") -> tuple[Array, Vjp]:
 # --- softmax ---
 
 
-@op(onnx=lambda s: Node("Softmax", attributes={"axis": int(s.options.get("dim", -1))}))
+@op(onnx=lambda s: Node("Softmax", attributes={"axis": int(s.options["dim"])}))
 def softmax(x: Array, *, dim: int = -1) -> tuple[Array, Vjp]:
     """Scores as probabilities: e**x along an axis, divided by their sum.
 
@@ -189,7 +189,7 @@ def softmax(x: Array, *, dim: int = -1) -> tuple[Array, Vjp]:
     return y, vjp
 
 
-@op(onnx=lambda s: Node("LogSoftmax", attributes={"axis": int(s.options.get("dim", -1))}))
+@op(onnx=lambda s: Node("LogSoftmax", attributes={"axis": int(s.options["dim"])}))
 def log_softmax(x: Array, *, dim: int = -1) -> tuple[Array, Vjp]:
     """The logarithm of softmax, without the detour over probabilities that may underflow to 0.
 

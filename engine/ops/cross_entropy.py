@@ -62,13 +62,11 @@ def _spell_nll(s: Situation) -> Spelled:
 def _spell_class_loss(operator: str, s: Situation) -> Spelled:
     if len(s.shapes[0] or ()) < 2:
         return Refused("A loss of a single sample has no ONNX spelling: give it as a batch of one.")
-    attributes: dict[str, int | str] = {"reduction": s.options.get("reduction", "mean")}
-    if "ignore_index" in s.options:
-        attributes["ignore_index"] = int(s.options["ignore_index"])
+    attributes = {"reduction": s.options["reduction"], "ignore_index": int(s.options["ignore_index"])}
     return Node(operator, attributes=attributes)
 
 
-@op(onnx=_spell_nll)
+@op(onnx=_spell_nll, selective=True)
 def nll_loss(
     x: Array, target: Array, weight: Array | None = None, *, ignore_index: int = -100, reduction: str = "mean"
 ) -> tuple[Array, Vjp]:
@@ -83,29 +81,29 @@ def nll_loss(
     not there.
 
     >>> y, vjp = nll_loss.rule(np.log([[0.25, 0.75]]), np.array([1]))
-    >>> y.round(4), vjp(np.array(1.0))[0]
-    (array(0.2877), array([[ 0., -1.]]))
+    >>> round(y.item(), 4), vjp(np.array(1.0))[0]
+    (0.2877, array([[ 0., -1.]]))
     """
     scores, wanted = _look_up("nll_loss", x, target, weight, ignore_index)
     losses = -wanted.counts * scores[wanted.at]
     if not wanted.counts.all():  # an ignored -inf is 0, not nan
         losses[wanted.counts == 0] = 0
 
-    def vjp(g: Array) -> tuple[Array | None, ...]:
+    def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
         dx = np.zeros(scores.shape, scores.dtype)
         dx[wanted.at] = -wanted.counts * _share(g, wanted.norm, losses.shape, reduction)
-        return (dx.reshape(x.shape), None, None)[: 2 if weight is None else 3]
+        return (dx.reshape(x.shape), None, None)[: len(needs)]
 
     return _reduced(losses, wanted.norm, target.shape, reduction), vjp
 
 
 def _spell_cross_entropy(s: Situation) -> Spelled:
-    if s.options.get("label_smoothing") or np.dtype(s.dtypes[1]).kind == "f":
+    if s.options["label_smoothing"] or np.dtype(s.dtypes[1]).kind == "f":
         return Refused("cross_entropy with label smoothing or soft targets has no ONNX spelling: export the scores.")
     return _spell_class_loss("SoftmaxCrossEntropyLoss", s)
 
 
-@op(onnx=_spell_cross_entropy)
+@op(onnx=_spell_cross_entropy, selective=True)
 def cross_entropy(
     x: Array, target: Array, weight: Array | None = None, *,
     ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0,
@@ -122,8 +120,8 @@ def cross_entropy(
     Class numbers and weights have no gradient, shares have. Source: torch.nn.functional.cross_entropy.
 
     >>> y, vjp = cross_entropy.rule(np.array([[0.0, 0.0]]), np.array([1]))
-    >>> y.round(4), vjp(np.array(1.0))[0]
-    (array(0.6931), array([[ 0.5, -0.5]]))
+    >>> round(y.item(), 4), vjp(np.array(1.0))[0]
+    (0.6931, array([[ 0.5, -0.5]]))
     """
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing is a share between 0 and 1, not {label_smoothing}")
@@ -141,7 +139,7 @@ def cross_entropy(
         losses += smooth * others * taken
     weights = x.dtype.type(c) if weight is None else weight.sum()
 
-    def vjp(g: Array) -> tuple[Array | None, ...]:
+    def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
         share = _share(g, wanted.norm, losses.shape, reduction)
         each = share * wanted.counts * sharp  # (n, p)
         pull = each + share * taken * (smooth * weights) if label_smoothing else each
@@ -150,7 +148,7 @@ def cross_entropy(
             spread = (share * taken * smooth)[:, None]
             dx -= spread if weight is None else spread * weight[:, None]
         dx[wanted.at] -= each
-        return (dx.reshape(x.shape), None, None)[: 2 if weight is None else 3]
+        return (dx.reshape(x.shape), None, None)[: len(needs)]
 
     return _reduced(losses, wanted.norm, target.shape, reduction), vjp
 
@@ -173,14 +171,15 @@ def _to_shares(x: Array, target: Array, weight: Array | None, reduction: str, sm
     losses = -(t * logs).sum(axis=1)  # (n, p)
     norm = x.dtype.type(n * p)
 
-    def vjp(g: Array) -> tuple[Array | None, ...]:
+    def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
         share = _share(g, norm, losses.shape, reduction)
         each = share[:, None] if share.ndim else share
         dx = (e * (t.sum(axis=1, keepdims=True) / total) - t) * each
-        dt = logs * (each * (smoothing - 1))
-        if weight is not None:
-            dt *= weight[:, None]
-        return (dx.reshape(x.shape), dt.reshape(x.shape), None)[: 2 if weight is None else 3]
+        dt = None
+        if needs[1]:
+            dt = logs * (each * (smoothing - 1)) * (1 if weight is None else weight[:, None])
+            dt = dt.reshape(x.shape)
+        return (dx.reshape(x.shape), dt, None)[: len(needs)]
 
     return _reduced(losses, norm, x.shape[:1] + x.shape[2:] if x.ndim > 1 else (), reduction), vjp
 

@@ -230,8 +230,8 @@ def _shared_by(x: Array, y: Array, wins: Callable[[Array, Array], Array]) -> Vjp
     return vjp
 
 
-@op(onnx=lambda s: Node("Clip", inputs=(0, _bound(s.options.get("min"), s.dtypes[0]),
-                                       _bound(s.options.get("max"), s.dtypes[0]))))
+@op(onnx=lambda s: Node("Clip", inputs=(0, _bound(s.options["min"], s.dtypes[0]),
+                                       _bound(s.options["max"], s.dtypes[0]))))
 def clip(x: Array, *, min: float | None = None, max: float | None = None) -> tuple[Array, Vjp]:
     """x, but not below `min` and not above `max`.
 

@@ -33,7 +33,7 @@ def _spelled(*loss: Node) -> Spelling:
     """A spelling: the nodes of one loss a number (the last one's output is 'losses'), then the reduction."""
 
     def spell(s: Situation) -> Spelled:
-        reduction = s.options.get("reduction", "mean")
+        reduction = s.options["reduction"]
         if reduction == "none":
             return [*loss, Node("Identity", inputs=("losses",))]
         operator = {"mean": "ReduceMean", "sum": "ReduceSum"}[reduction]
@@ -80,7 +80,7 @@ def l1_loss(x: Array, target: Array, *, reduction: str = "mean") -> tuple[Array,
 def _spell_rounded(s: Situation) -> Spelled:
     """huber_loss and smooth_l1_loss: k * (0.5 * d² / r if d < r else d - 0.5 * r)."""
     number = np.dtype(s.dtypes[0]).type
-    r = float(s.options.get("delta", s.options.get("beta", 1.0)))
+    r = float(s.options["delta" if "delta" in s.options else "beta"])
     k = r if "delta" in s.options else 1.0
     if r == 0:
         spelled = _spelled(Node("Sub", output="gap"), Node("Abs", inputs=("gap",), output="losses"))
@@ -119,8 +119,7 @@ def smooth_l1_loss(x: Array, target: Array, *, beta: float = 1.0, reduction: str
     return _rounded(x, target, beta, 1.0, reduction)
 
 
-@op(onnx=lambda s: _spell_rounded(Situation(s.shapes, s.dtypes, {"delta": 1.0, **s.options}, s.output_shape)),
-    selective=True)
+@op(onnx=_spell_rounded, selective=True)
 def huber_loss(x: Array, target: Array, *, delta: float = 1.0, reduction: str = "mean") -> tuple[Array, Vjp]:
     """The squared distance where it is below delta, a straight line beyond: delta * smooth_l1_loss with beta = delta.
 

@@ -39,11 +39,11 @@ def _spread(g: Array, x: Array, axes: tuple[int, ...] | None, keepdims: bool) ->
 
 def _spell(operator: str) -> Spelling:
     def spell(s: Situation) -> Node:
-        axis = s.options.get("axis")
+        axis = s.options["axis"]
         axes = None if axis is None or s.shapes[0] == () else np.array([axis] if isinstance(axis, int) else [*axis])
         if axes is not None and not axes.size:
             return Node("Identity")
-        return Node(operator, inputs=(0, axes), attributes={"keepdims": int(s.options.get("keepdims", False))})
+        return Node(operator, inputs=(0, axes), attributes={"keepdims": int(s.options["keepdims"])})
 
     return spell
 

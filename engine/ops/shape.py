@@ -36,7 +36,7 @@ def reshape(x: Array, *, shape: int | Sequence[int] = (-1,)) -> tuple[Array, Vjp
 def _spell_flatten(s: Situation) -> Node:
     (source,) = s.shapes
     assert source is not None
-    first, last = _span(source, s.options.get("start_dim", 0), s.options.get("end_dim", -1))
+    first, last = _span(source, s.options["start_dim"], s.options["end_dim"])
     kept = [0] * first  # 0: as it was
     return Node("Reshape", inputs=(0, np.array([*kept, -1, *source[last + 1 :]], np.int64)))
 
@@ -67,7 +67,7 @@ def _span(shape: tuple[int, ...], start: int, end: int) -> tuple[int, int]:
     return first, last
 
 
-@op(onnx=lambda s: Node("Transpose", attributes={"perm": _order(s.shapes[0] or (), s.options.get("axes"))}))
+@op(onnx=lambda s: Node("Transpose", attributes={"perm": _order(s.shapes[0] or (), s.options["axes"])}))
 def transpose(x: Array, *, axes: Sequence[int] | None = None) -> tuple[Array, Vjp]:
     """The axes in another order, reversed when none is given: y.shape[i] = x.shape[axes[i]].
 
@@ -90,7 +90,7 @@ def _order(shape: tuple[int, ...], axes: Sequence[int] | None) -> list[int]:
     return order
 
 
-@op(onnx=lambda s: Node("Unsqueeze", inputs=(0, np.array([s.options.get("dim", 0)], np.int64))))
+@op(onnx=lambda s: Node("Unsqueeze", inputs=(0, np.array([s.options["dim"]], np.int64))))
 def unsqueeze(x: Array, *, dim: int = 0) -> tuple[Array, Vjp]:
     """A new axis of length 1 at place `dim` of the result.
 
@@ -106,7 +106,7 @@ def unsqueeze(x: Array, *, dim: int = 0) -> tuple[Array, Vjp]:
 
 
 def _spell_squeeze(s: Situation) -> Node:
-    gone = _single(s.shapes[0] or (), s.options.get("dim"))
+    gone = _single(s.shapes[0] or (), s.options["dim"])
     if not gone:
         return Node("Identity")
     return Node("Squeeze", inputs=(0, np.array(gone, np.int64)))
@@ -132,7 +132,7 @@ def _single(shape: tuple[int, ...], dim: int | Sequence[int] | None) -> list[int
     return sorted({a % rank for a in named if shape and shape[a] == 1})
 
 
-@op(onnx=lambda s: Node("Concat", attributes={"axis": int(s.options.get("dim", 0))}), selective=True)
+@op(onnx=lambda s: Node("Concat", attributes={"axis": int(s.options["dim"])}), selective=True)
 def concat(*xs: Array, dim: int = 0) -> tuple[Array, Vjp]:
     """Arrays laid end to end along one axis; the other axes must agree.
 
@@ -159,7 +159,7 @@ def concat(*xs: Array, dim: int = 0) -> tuple[Array, Vjp]:
 
 
 def _spell_stack(s: Situation) -> list[Node]:
-    dim = np.array([s.options.get("dim", 0)], np.int64)
+    dim = np.array([s.options["dim"]], np.int64)
     rows = [Node("Unsqueeze", inputs=(k, dim), output=f"row{k}") for k in range(len(s.shapes))]
     return [*rows, Node("Concat", inputs=tuple(row.output for row in rows), attributes={"axis": int(dim[0])})]
 
@@ -303,11 +303,11 @@ def getitem(x: Array, *, index: Any = ()) -> tuple[Array, Vjp]:
 def _spell_pad(s: Situation) -> Spelled:
     (shape,) = s.shapes
     assert shape is not None
-    mode = s.options.get("mode", "constant")
-    frame = _frame(shape, s.options.get("pad", ()))
+    mode = s.options["mode"]
+    frame = _frame(shape, s.options["pad"])
     pads = np.array([before for before, _ in frame] + [after for _, after in frame], np.int64)
     names = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-    value = np.asarray(s.options.get("value") or 0.0, s.dtypes[0])
+    value = np.asarray(s.options["value"] or 0.0, s.dtypes[0])
     return Node("Pad", inputs=(0, pads, value) if mode == "constant" else (0, pads), attributes={"mode": names[mode]})
 
 
