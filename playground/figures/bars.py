@@ -24,8 +24,8 @@ def probability_bars(
 ) -> go.Figure:
     """The `most` probable classes as horizontal bars in per cent.
 
-    probabilities (K,) sum to 1, in the order of `labels`. With `truth` given, that class is drawn in orange even when it
-    is not the winner, and is shown even when it is not among the `most` probable.
+    probabilities (K,) sum to 1, in the order of `labels`. With `truth` given, that class is drawn in orange even when
+    it is not the winner, and is shown even when it is not among the `most` probable.
     """
     order = sorted(range(len(labels)), key=lambda k: -probabilities[k])
     shown = order[:most]
@@ -48,5 +48,7 @@ def probability_bars(
     )
     style.layout(figure, height=70 + 34 * len(shown))
     figure.update_xaxes(range=[0, 118], visible=False)
-    figure.update_yaxes(tickvals=list(range(len(shown))), ticktext=[shortened(labels[k]) for k in shown], showgrid=False)
+    figure.update_yaxes(
+        tickvals=list(range(len(shown))), ticktext=[shortened(labels[k]) for k in shown], showgrid=False
+    )
     return figure

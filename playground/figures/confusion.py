@@ -36,7 +36,10 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
             xgap=1,
             ygap=1,
             customdata=np.stack([table, 100 * share, *np.meshgrid(positions, positions)], axis=-1),
-            text=[[f"{names[r]} taken for {names[c]}" if r != c else f"{names[r]}, right" for c in positions] for r in positions],
+            text=[
+                [f"{names[r]} taken for {names[c]}" if r != c else f"{names[r]}, right" for c in positions]
+                for r in positions
+            ],
             hovertemplate="%{text}: %{customdata[0]} (%{customdata[1]:.1f} % of its row)<extra></extra>",
         )
     )

@@ -4,10 +4,10 @@ import numpy as np
 
 from playground.figures import style
 
-
 # 255 colours, an odd number, so that 0 falls on the middle one and not between two.
 _SIGNED = np.array(
-    [[int(style.colour_at(style.SIGNED, i / 254)[k : k + 2], 16) for k in (1, 3, 5)] for i in range(255)], dtype=np.uint8
+    [[int(style.colour_at(style.SIGNED, i / 254)[k : k + 2], 16) for k in (1, 3, 5)] for i in range(255)],
+    dtype=np.uint8,
 )
 
 
@@ -41,3 +41,13 @@ def contact_sheet(images: np.ndarray, columns: int, scale: int = 1, gap: int = 1
         top, left = (k // columns) * (h + gap), (k % columns) * (w + gap)
         sheet[top : top + h, left : left + w] = image
     return sheet
+
+
+def enlarged(image: np.ndarray, side: int = 160) -> np.ndarray:
+    """A small image whose pixels can be seen, each a square block; a large one as it is.
+
+    >>> enlarged(np.zeros((8, 8), np.uint8), 100).shape
+    (96, 96)
+    """
+    times = max(1, side // max(image.shape[:2]))
+    return image.repeat(times, axis=0).repeat(times, axis=1)

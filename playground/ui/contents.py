@@ -48,6 +48,15 @@ CHAPTERS: tuple[Chapter, ...] = (
         "A convolution is one small sum of products, repeated at every place of the image.",
     ),
     Chapter(
+        "Learn",
+        "09_normalization.py",
+        "normalization",
+        "Normalization",
+        ":material/balance:",
+        "Numbers with mean 0 and variance 1 turn a long narrow valley into a round bowl, and gradient descent walks "
+        "straight down.",
+    ),
+    Chapter(
         "Build",
         "50_train.py",
         "train",
@@ -97,7 +106,13 @@ def navigation() -> dict[str, list[st.Page]]:
     """The chapters as Streamlit pages, under their groups."""
     return {
         group: [
-            st.Page(c.path, title=c.title if c is not CHAPTERS[0] else "Home", icon=c.icon, url_path=c.url, default=c is CHAPTERS[0])
+            st.Page(
+                c.path,
+                title=c.title if c is not CHAPTERS[0] else "Home",
+                icon=c.icon,
+                url_path=c.url,
+                default=c is CHAPTERS[0],
+            )
             for c in rows
         ]
         for group, rows in groupby((c for c in CHAPTERS if c.path.exists()), key=lambda c: c.group)

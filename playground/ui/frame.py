@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ParamSpec
 
+import numpy as np
 import streamlit as st
+from PIL import Image
 
 from playground.errors import PlaygroundError
+from playground.figures import maps
 from playground.ui import contents
 
 P = ParamSpec("P")
@@ -22,11 +25,16 @@ STYLE = """<style>
 .st-key-claim p { font-size: 1.125rem; opacity: 0.85; }
 </style>"""
 
+EMBLEM = maps.contact_sheet(
+    maps.signed_map(np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])).reshape(9, 1, 1, 3), columns=3, scale=20, gap=2
+)
+"""Sobel's kernel in the colours of signed numbers."""
+
 
 def literal(text: str) -> str:
     """Text typed by a user as Markdown that shows exactly that text.
 
-    Class and file names may hold anything; unescaped, a name could place a link or a picture from elsewhere on the page.
+    Class and file names may hold anything; unescaped, one could put a link or a picture from elsewhere on the page.
 
     >>> literal("a*b [x](y)")
     'a\\\\*b \\\\[x\\\\]\\\\(y\\\\)'
@@ -76,7 +84,9 @@ def link(url: str, label: str | None = None, **options: object) -> None:
 
 def run() -> None:
     """The whole app: navigation, then the chosen page inside its frame."""
-    st.set_page_config(page_title="CNN Playground", page_icon=":material/grid_view:", layout="wide")
+    # A picture of our own: Streamlit fetches a named icon for the browser's tab from an outside server.
+    st.set_page_config(page_title="CNN Playground", page_icon=Image.fromarray(EMBLEM), layout="wide")
+    st.logo(EMBLEM, size="large")
     st.html(STYLE)
     page = st.navigation(contents.navigation(), expanded=True)
     current = next((c for c in contents.CHAPTERS if c.url == page.url_path), contents.CHAPTERS[0])
@@ -88,5 +98,5 @@ def run() -> None:
     after = contents.following(current)
     st.divider()
     with st.container(horizontal=True, horizontal_alignment="distribute"):
-        st.caption("The numbers on these pages are computed while you look; nothing is sent anywhere.")
+        st.caption("Everything here is computed on this server while you look; no outside service is asked.")
         link(after.url, f"Next: {after.title}" if after is not contents.CHAPTERS[0] else "Back to the start")

@@ -1,0 +1,22 @@
+"""Models: what is on the shelf, how good it is, and how to use it elsewhere."""
+
+import streamlit as st
+
+from playground.ui import models
+
+models.warnings()
+entry = models.chosen()
+if entry is None:
+    models.empty()
+else:
+    models.headline(entry)
+    trial, card, parity, elsewhere = st.tabs(["Try it", "Model card", "Same answer?", "Use it elsewhere"])
+    with trial:
+        models.trial(entry)
+    with card:
+        models.card(entry)
+    with parity:
+        models.parity(entry)
+    with elsewhere:
+        models.elsewhere(entry)
+        models.removal(entry)

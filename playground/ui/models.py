@@ -1,0 +1,298 @@
+"""The parts of the models page: choose one, try it, read its card, check it again, take it along."""
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from playground.deploy import session, shelf
+from playground.deploy.shelf import Entry
+from playground.figures import bars, maps, style
+from playground.training.runs import RunView
+from playground.ui import frame, image_input, interval
+
+TASKS = {"digits": "trained from scratch", "transfer": "transfer learning"}
+CHECKS = {
+    "checksum": "The same file",
+    "contract": "Pixels in, scores out",
+    "probabilities": "Probabilities",
+    "labels": "Labels",
+    "references": "The trainer's answers",
+}
+
+SNIPPET = """\
+import json, sys, numpy as np, onnxruntime as ort
+from PIL import Image
+
+session = ort.InferenceSession("{file}")
+image = np.asarray(Image.open(sys.argv[1]).convert("RGB"))[None]     # any size, raw pixels
+logits, probabilities = session.run(["logits", "probabilities"], {{"image": image}})
+labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
+print(labels[probabilities[0].argmax()], probabilities[0].max())
+"""
+
+
+def size(count: int) -> str:
+    """Bytes as a person says them.
+
+    >>> size(18_700_000), size(52_000)
+    ('18.7 MB', '52 kB')
+    """
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
+def ago(created: str, now: datetime | None = None) -> str:
+    """How long since a moment written as ISO 8601.
+
+    >>> ago("2026-01-01T10:00:00+00:00", datetime(2026, 1, 1, 12, 30, tzinfo=UTC))
+    '2 h ago'
+    """
+    moment = datetime.fromisoformat(created)
+    seconds = ((now or datetime.now(UTC)) - moment.astimezone(UTC)).total_seconds()
+    for name, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length or (name == "min" and seconds >= length):
+            return f"{seconds // length:.0f} {name} ago"
+    return "just now"
+
+
+@frame.guarded("Damaged models")
+def warnings() -> None:
+    """Names what lies on the shelf and cannot be read, instead of leaving it out silently."""
+    for sentence in shelf.damaged().values():
+        st.warning(frame.literal(sentence), icon=":material/broken_image:")
+
+
+@frame.guarded("No models yet")
+def empty() -> None:
+    """What to do when the shelf is empty."""
+    with st.container(border=True):
+        st.markdown(
+            "**The shelf is empty.** Every training run that finishes puts its model here. Two ways to get one:"
+        )
+        frame.link("train", "Train a CNN on handwritten digits: about a minute")
+        frame.link("transfer", "Retrain a pretrained network on photos: a minute or two with the sample photos")
+
+
+def chosen() -> Entry | None:
+    """The model picked on the page (or named in its address), the newest when none is."""
+    with frame.room("The list of models"):
+        found = {entry.name: entry for entry in shelf.entries()}
+        if found:
+            # Not bind="query-params": it leaves the default out of the address, and the newest is another tomorrow.
+            wanted = st.query_params.get("model")
+            name = st.selectbox(
+                "Model",
+                list(found),
+                index=list(found).index(wanted) if wanted in found else 0,
+                key="chosen-model",
+                help="Newest first. The page's address names the chosen model, so a link leads to it.",
+            )
+            if wanted not in (None, *found):
+                st.info(f"There is no model called {frame.literal(wanted)} on this shelf (any more); this is another.")
+            st.query_params["model"] = name
+            return found[name]
+    return None
+
+
+def accuracy_of(entry: Entry) -> tuple[float, int, str] | None:
+    """(share, count, split) as measured at the end of training, where there was something to measure on."""
+    said = entry.card.get("accuracy")
+    return (float(said["value"]), int(said["count"]), str(said.get("split", "test"))) if said else None
+
+
+def free_name(wish: str) -> str:
+    """`wish`, or `wish-2`, `wish-3` ... when a model of that name is on the shelf already."""
+    taken = {entry.name for entry in shelf.entries()} | set(shelf.damaged())
+    return next(name for k in range(1, len(taken) + 2) if (name := wish if k == 1 else f"{wish}-{k}") not in taken)
+
+
+def of_run(view: RunView) -> Entry | None:
+    """The model a run put on the shelf, if it did and it is still there."""
+    if view.exported is None:
+        return None
+    found = next((entry for entry in shelf.entries() if entry.name == view.exported.name), None)
+    if found is None:
+        st.info("This run's model was taken off the shelf; train again to have it back.")
+    return found
+
+
+def accuracy_metric(label: str, share: float | None, count: int) -> None:
+    """A measured accuracy with its interval below it, wherever one is shown."""
+    if share is None or count == 0:
+        return
+    low, high = interval.wilson(round(share * count), count)
+    st.metric(
+        label,
+        f"{100 * share:.1f} %",
+        delta=f"{100 * low:.1f}–{100 * high:.1f} %",
+        delta_color="off",
+        delta_arrow="off",
+        width="content",
+        help=f"{round(share * count):,} of {count:,} images that were never trained on. Below it, Wilson's 95 % "
+        "interval: what the true share could be, given that only so many were counted.",
+    )
+
+
+@frame.guarded("Key figures")
+def headline(entry: Entry) -> None:
+    """Accuracy with its interval, what it tells apart, size, age, download."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if (measured := accuracy_of(entry)) is not None:
+            accuracy_metric(f"{measured[2]} accuracy", *measured[:2])
+        st.metric("classes", len(entry.card["labels"]), width="content")
+        st.metric("file", size(entry.card.get("size_bytes", 0)), width="content")
+        st.metric("made", ago(entry.card["created"]), width="content", help=entry.card["created"])
+        download(entry, type="primary")
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _content(path: Path, *version: int) -> bytes:
+    return path.read_bytes()
+
+
+def download(entry: Entry, **options: Any) -> None:
+    """A button that hands over the file."""
+    found = entry.onnx.stat()
+    st.download_button(
+        "Download .onnx",
+        _content(entry.onnx, found.st_mtime_ns, found.st_size),
+        file_name=f"{entry.name}.onnx",
+        mime="application/octet-stream",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"download-{entry.name}",
+        **options,
+    )
+
+
+@st.fragment
+@frame.guarded("Try it")
+def trial(entry: Entry) -> None:
+    """A picture of the reader's or ours, and what onnxruntime says of it from the exported file."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        picture = image_input.choose_picture()
+        st.image(
+            maps.enlarged(picture.pixels),
+            caption=f"{frame.literal(picture.name)}, {picture.pixels.shape[1]} × {picture.pixels.shape[0]} pixels",
+            alt=picture.name,
+            width="stretch" if min(picture.pixels.shape[:2]) > 64 else "content",
+        )
+    with right:
+        start = time.perf_counter()
+        said = session.open_classifier(entry.onnx).predict([picture.pixels])[0]
+        seconds = time.perf_counter() - start
+        best, chance = said.top(1)[0]
+        st.markdown(f"### {frame.literal(best)}, {100 * chance:.1f} %")
+        st.plotly_chart(
+            bars.probability_bars(said.labels, said.probabilities.tolist(), most=8),
+            key="trial-bars",
+            config=style.CONFIG,
+            alt="Probabilities of the classes",
+        )
+        st.caption(
+            f"Answered in {1000 * seconds:.0f} ms by onnxruntime from {entry.name}.onnx, from the raw pixels. The "
+            f"percentages share 100 among {len(said.labels)} classes: the model cannot say “none of these”."
+        )
+
+
+@st.fragment
+@frame.guarded("Card")
+def card(entry: Entry) -> None:
+    """What is known of the model, in sentences."""
+    said = entry.card
+    rows: list[tuple[str, str]] = [("made by", str(said["source"]))]
+    if "task" in said:
+        rows.append(("kind", TASKS.get(said["task"], str(said["task"]))))
+    rows += [("data", "; ".join(f"{k.replace('_', ' ')}: {plain(v)}" for k, v in said.get("data", {}).items()))]
+    measured = accuracy_of(entry)
+    if measured is not None:
+        rows.append((f"{measured[2]} accuracy", interval.sentence(*measured[:2])))
+    rows += [("training", "; ".join(f"{k.replace('_', ' ')}: {plain(v)}" for k, v in said.get("training", {}).items()))]
+    rows.append(("preprocessing, inside the file", str(said.get("preprocessing", {}).get("sentence", ""))))
+    rows.append(("versions", ", ".join(f"{k} {v}" for k, v in said.get("versions", {}).items())))
+    rows.append(("labels", ", ".join(said["labels"])))
+    rows.append(("SHA-256", said["sha256"]))
+    for name, text in rows:
+        if text:
+            left, right = st.columns([1, 4], gap="small")
+            left.caption(frame.literal(name))
+            right.markdown(frame.literal(text))
+    st.download_button(
+        "Download card.json",
+        json.dumps(said, indent=2, ensure_ascii=False),
+        file_name=f"{entry.name}.card.json",
+        mime="application/json",
+        on_click="ignore",
+        key=f"card-{entry.name}",
+        icon=":material/description:",
+    )
+
+
+def plain(value: Any) -> str:
+    """A value of a card in words.
+
+    >>> plain({"train": 100, "validation": 25}), plain(0.00012), plain(["a", "b"])
+    ('train 100, validation 25', '0.00012', 'a, b')
+    """
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {plain(v)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(v) for v in value)
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value}"
+
+
+@st.fragment
+@frame.guarded("Same answer?")
+def parity(entry: Entry) -> None:
+    """The comparison made at export, and a button that makes it again now."""
+    said = entry.card.get("parity") or {}
+    if said:
+        st.markdown(
+            f"Before this model reached the shelf, **{said['samples']} real images** went through the engine that "
+            f"trained it and through onnxruntime on this very file. The scores differed by at most "
+            f"**{said['max_difference']:.1e}** ({said['allowed']:.1e} is allowed), and "
+            f"**{said['same_top']} of {said['samples']}** got the same first answer."
+        )
+    st.caption(
+        "“Verify again” needs no trainer: it compares the file's checksum, holds it to the contract, and asks it "
+        "known pictures again whose answers were kept."
+    )
+    if st.button("Verify again", icon=":material/verified:", key=f"verify-{entry.name}"):
+        found = shelf.verify(entry)
+        for each in found.checks:
+            show = st.success if each.ok else st.error
+            show(
+                f"**{CHECKS.get(each.name, each.name)}.** {frame.literal(each.sentence)}",
+                icon=":material/check:" if each.ok else ":material/close:",
+            )
+        st.caption(f"The same on a command line: `python -m playground verify {entry.name}`")
+
+
+@frame.guarded("Use it elsewhere")
+def elsewhere(entry: Entry) -> None:
+    """The lines of somebody else's program."""
+    st.markdown(
+        "Resizing, cropping and scaling are **inside the file**: give it raw pixels of any size, and it gives this "
+        "app's own answer. `pip install onnxruntime pillow numpy`, then:"
+    )
+    st.code(SNIPPET.format(file=f"{entry.name}.onnx"), language="python", wrap_lines=True)
+    st.caption(f"Or, with this project: `python -m playground predict {entry.name} photo.jpg`")
+
+
+@frame.guarded("Remove")
+def removal(entry: Entry) -> None:
+    """Taking a model off the shelf, asked for twice."""
+    with st.popover("Remove from the shelf…", icon=":material/delete:"):
+        st.markdown(
+            f"**{entry.name}** and its card will be deleted on this server. This cannot be undone; a downloaded "
+            "copy stays yours."
+        )
+        if st.button("Delete for good", type="primary", key=f"remove-{entry.name}"):
+            shelf.remove(entry.name)
+            st.toast(f"{entry.name} was removed.")
+            st.query_params.pop("model", None)
+            st.rerun()

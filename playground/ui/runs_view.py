@@ -1,0 +1,203 @@
+"""A training run on a page: which one is looked at, how far it is, how it ended.
+
+The worker writes a log, this reads it; nothing here trains. The run's id stands in the page's address, so a reload, a
+second window or a colleague with the link sees the same run.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import streamlit as st
+
+from playground.errors import PlaygroundError
+from playground.figures import curves, style
+from playground.training import runs
+from playground.training.runs import RunSpec, RunView
+from playground.ui import frame
+
+TICK_SECONDS = 0.5
+MOST_LISTED = 30
+
+STATES = {
+    "starting": ("starting", ":material/hourglass_top:", "blue"),
+    "running": ("running", ":material/play_arrow:", "blue"),
+    "stopping": ("stopping", ":material/stop:", "orange"),
+    "completed": ("completed", ":material/check:", "green"),
+    "stopped": ("stopped early", ":material/stop:", "orange"),
+    "failed": ("failed", ":material/error:", "red"),
+    "lost": ("lost", ":material/error:", "red"),
+}
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them.
+
+    >>> duration(0.4), duration(75), duration(3 * 3600 + 120)
+    ('under 1 s', '1 min 15 s', '3 h 2 min')
+    """
+    whole = round(seconds)
+    if whole < 1:
+        return "under 1 s"
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def follow(run_id: str) -> None:
+    """Put a run into the page's address: from now on the page shows it."""
+    st.query_params["run"] = run_id
+
+
+def begin(spec: RunSpec) -> None:
+    """Start a run in its own process and follow it."""
+    follow(runs.start(spec))
+    st.rerun()
+
+
+def look(run_id: str) -> RunView:
+    """How a run is doing, read again only when something about it changed: thirty runs are listed on every redraw."""
+    folder = runs.run_dir(run_id)
+    log = folder / "events.jsonl"
+    found = log.stat() if log.exists() else None
+    written = (found.st_mtime_ns, found.st_size) if found else None
+    return _read(folder, written, runs.is_alive(folder), (folder / "stop").exists())
+
+
+@lru_cache(maxsize=64)
+def _read(folder: Path, *_state: object) -> RunView:
+    return runs.view(folder.name)
+
+
+def chosen(kind: str) -> RunView | None:
+    """The run named in the page's address, if it exists and is of this page's kind."""
+    with frame.room("The list of runs"):
+        wanted = st.query_params.get("run")
+        found = {view.run_id: view for view in listed(wanted) if view.spec.kind == kind}
+        if found:
+            choice = st.selectbox(
+                "Runs on this server",
+                list(found),
+                index=list(found).index(wanted) if wanted in found else None,
+                format_func=lambda run_id: caption(found[run_id]),
+                placeholder=f"{len(found)} so far, newest first",
+                key=f"runs-{wanted}-{hash(tuple(map(caption, found.values())))}",
+                width=420,
+                help="Every run is kept with its curves; the page's address names the one you look at.",
+            )
+            if choice is not None and choice != wanted:
+                follow(choice)
+                st.rerun()
+        if wanted and wanted not in found:
+            st.info("The run in this page's address is not on this server (any more). Start a new one.")
+        return found.get(wanted or "")
+    return None
+
+
+def listed(wanted: str | None) -> Iterator[RunView]:
+    """The newest runs and the wanted one; a damaged one is told of and passed over."""
+    ids = runs.run_ids()
+    for run_id in [*ids[:MOST_LISTED], *(i for i in ids[MOST_LISTED:] if i == wanted)]:
+        try:
+            yield look(run_id)
+        except PlaygroundError as error:
+            st.warning(frame.literal(str(error)), icon=":material/broken_image:")
+
+
+def caption(view: RunView) -> str:
+    """One line that tells runs apart."""
+    score = view.finished and view.finished.test_accuracy
+    return f"{view.spec.name} · {STATES[view.state][0]}" + (f" · {100 * score:.1f} %" if score is not None else "")
+
+
+def watch(view: RunView, held_out: str) -> None:
+    """The run's progress: redrawn twice a second while it lives, once when it has ended."""
+    live = not view.ended
+    st.fragment(progress, run_every=TICK_SECONDS if live else None)(view.run_id, live, held_out)
+
+
+@frame.guarded("The progress of the run")
+def progress(run_id: str, was_live: bool, held_out: str) -> None:
+    """State, stage, time left, stop button and curves of one run."""
+    view = look(run_id)
+    if was_live and view.ended:
+        st.rerun()  # the whole page: what follows a finished run is outside this fragment
+    state, icon, colour = STATES[view.state]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{frame.literal(view.spec.name)}**", width="content")
+        st.badge(state, icon=icon, color=colour)  # type: ignore[arg-type]
+        if was_live:
+            st.button(
+                "Stop",
+                icon=":material/stop:",
+                key=f"stop-{run_id}",
+                disabled=view.state == "stopping",
+                on_click=runs.stop,
+                args=(run_id,),
+                help="Ends after the batch it is in; what was learnt until then is kept.",
+            )
+    if was_live:
+        st.progress(min(max(view.progress, 0.0), 1.0), text=frame.literal(telling(view)))
+    ending(view)
+    if view.batches or view.epochs:
+        total = view.started.total_epochs if view.started else 1
+        left, right = st.columns(2)
+        left.plotly_chart(
+            curves.loss_curves(view.batches, view.epochs, total, held_out),
+            key=f"loss-{run_id}",
+            config=style.CONFIG,
+            alt="Loss over epochs",
+        )
+        right.plotly_chart(
+            curves.accuracy_curves(view.batches, view.epochs, total, held_out),
+            key=f"accuracy-{run_id}",
+            config=style.CONFIG,
+            alt="Accuracy over epochs",
+        )
+        st.caption(
+            "Faint: single training batches. Lines: averages over an epoch. The "
+            f"{held_out} images are never trained on: when their loss rises while the training loss falls, the network "
+            "is learning its training images by heart."
+        )
+
+
+def telling(view: RunView) -> str:
+    """What is going on and how long it will take, in one line."""
+    if view.state == "starting":
+        return "starting a process of its own"
+    if view.stage is not None:
+        text = (
+            f"{view.stage.text} {view.stage.done:,} of {view.stage.total:,}"
+            if view.stage.total > 1
+            else view.stage.text
+        )
+    elif view.epochs or view.batches:
+        total = view.started.total_epochs if view.started else 0
+        now = view.batches[-1].epoch if view.batches else view.epochs[-1].epoch
+        text = f"epoch {now} of {total}"
+    else:
+        text = "loading the data"
+    if view.state == "stopping":
+        return f"{text} · stopping"
+    return text + (f" · about {duration(view.remaining_seconds)} left" if view.remaining_seconds is not None else "")
+
+
+def ending(view: RunView) -> None:
+    """The sentence a run ends with when it did not end well."""
+    if view.state == "failed" and view.failed is not None:
+        st.error(frame.literal(view.failed.message), icon=":material/error:")
+    elif view.state == "lost":
+        st.error(
+            "The process that trained this model ended without a last word: it was killed or the machine went down. "
+            "Start the run again.",
+            icon=":material/error:",
+        )
+    elif view.state == "stopped":
+        epochs = view.finished.epochs if view.finished else len(view.epochs)
+        st.info(
+            f"Stopped after {epochs} of {view.started.total_epochs if view.started else '?'} epochs; what was learnt "
+            "until then was kept.",
+            icon=":material/stop:",
+        )

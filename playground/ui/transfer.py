@@ -1,0 +1,232 @@
+"""The parts of the page that retrains a pretrained network on photographs: collect, train, try."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from PIL import Image, ImageOps
+
+from playground.datasets import folders, photos
+from playground.datasets.folders import PhotoFolder
+from playground.deploy import shelf
+from playground.figures import confusion, maps, style
+from playground.home import data_dir
+from playground.training.runs import RunSpec, RunView
+from playground.ui import frame, models, runs_view
+
+SAMPLE, ZIP = "Sample photos", "Your zip"
+UPLOADS = "uploads"
+THUMBNAIL = 96
+SHOWN_PER_CLASS = 8
+FEWEST_PER_CLASS = 10
+"""Below this a class has almost nothing to be checked on; it trains, but the page says so."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Photographs ready to train on: what the trainer is told, a name for the model, and what was found."""
+
+    data: str
+    name: str
+    folder: PhotoFolder
+
+
+def collect() -> Collected | None:
+    """Choose the photographs and see what was found in them; None until there are some."""
+    with frame.room("The photos"):
+        on_server = folders_here()
+        source = st.segmented_control(
+            "Photos",
+            [SAMPLE, ZIP, *(["Folder on the server"] if on_server else [])],
+            default=SAMPLE,
+            required=True,
+            key="photos",
+            bind="query-params",
+        )
+        if source == SAMPLE:
+            st.caption("200 small pictures that come with scikit-image: 100 faces and 100 pieces of other photos.")
+            found = Collected("faces", "faces", sample())
+        elif source == ZIP:
+            given = st.file_uploader(
+                "A zip with one folder for each class",
+                "zip",
+                key="zip",
+                help="cats/1.jpg, cats/2.jpg … dogs/1.jpg … A part is kept aside to check the model. With train/ and "
+                "validation/ folders above the classes, that division is used.",
+            )
+            st.caption(
+                "From ten photos a class it starts to work. They are unpacked on this server and go nowhere else."
+            )
+            if given is None:
+                return None
+            path = unpacked(given.getvalue())
+            found = Collected(str(path), tidy(given.name), scanned(str(path)))
+        else:
+            label = st.selectbox("Folder below data/", list(on_server), key="folder", bind="query-params")
+            found = Collected(str(on_server[label]), tidy(label), scanned(str(on_server[label])))
+        contents(found.folder)
+        return found
+    return None
+
+
+def tidy(text: str) -> str:
+    """A file's name as a model's: lower case, digits and dashes.
+
+    >>> tidy("My Cats & Dogs.zip")
+    'my-cats-dogs'
+    """
+    stem = text.rsplit("/", 1)[-1].removesuffix(".zip").lower()
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in stem).split()
+    return "-".join(words)[:40].strip("-") or "photos"
+
+
+def folders_here() -> dict[str, Path]:
+    """Folders of photographs at most two levels below the playground's data folder: name -> path."""
+    top = data_dir()
+    return {
+        str(path.relative_to(top)): path
+        for path in sorted([*top.glob("*"), *top.glob("*/*")])
+        if path.is_dir() and not path.name.startswith(".") and folders.looks_like_classes(path)
+    }
+
+
+@st.cache_resource(show_spinner="Writing the sample photos …")
+def sample() -> PhotoFolder:
+    """The offline sample: faces and what is not one."""
+    return folders.scan(folders.write_faces(data_dir() / "faces"), seed=0)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Looking at the photos …")
+def scanned(path: str) -> PhotoFolder:
+    """What is in a folder, every file opened once."""
+    return folders.scan(Path(path), seed=0)
+
+
+def unpacked(content: bytes) -> Path:
+    """The folder a zip was unpacked into, named for its content: the same zip again is the same folder."""
+    folder = data_dir() / UPLOADS / hashlib.sha256(content).hexdigest()[:16]
+    return folder if folder.exists() else folders.unzip(content, folder)
+
+
+def contents(found: PhotoFolder) -> None:
+    """Counts per class, a few pictures of each, and what could not be read."""
+    counts = [
+        {
+            "class": name,
+            "to train on": sum(label == k for _, label in found.train),
+            "kept aside": sum(label == k for _, label in found.validation),
+        }
+        for k, name in enumerate(found.classes)
+    ]
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        st.dataframe(counts, hide_index=True, height="content")
+        few = [row["class"] for row in counts if row["to train on"] + row["kept aside"] < FEWEST_PER_CLASS]
+        if few:
+            st.warning(
+                f"Fewer than {FEWEST_PER_CLASS} photos of {frame.literal(', '.join(few))}: it will train, but hardly "
+                "anything is kept aside to check it on.",
+                icon=":material/photo_library:",
+            )
+    with right:
+        for k, name in enumerate(found.classes[:SHOWN_PER_CLASS]):
+            shown = [path for path, label in found.train if label == k][:SHOWN_PER_CLASS]
+            st.image(strip(tuple(shown)), caption=frame.literal(name), alt=f"Photos of {name}", width="stretch")
+    if found.unreadable:
+        with st.expander(f"Left out: {len(found.unreadable)} unreadable", icon=":material/broken_image:"):
+            st.dataframe([{"file": path.name, "why": why} for path, why in found.unreadable[:200]], hide_index=True)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def strip(paths: tuple[Path, ...]) -> np.ndarray:
+    """Photographs side by side, each cut to a square: uint8 (THUMBNAIL, width, 3)."""
+    small = [
+        np.asarray(ImageOps.fit(Image.fromarray(photos.open_photo(path)), (THUMBNAIL, THUMBNAIL))) for path in paths
+    ]
+    return maps.contact_sheet(np.stack(small), SHOWN_PER_CLASS, gap=4)
+
+
+@frame.guarded("Settings")
+def settings(photos_found: Collected | None) -> None:
+    """What is kept and what is trained, the controls of a run, and its start button."""
+    st.markdown(
+        "**EfficientNet-Lite0** has learnt from 1.3 million photos of 1,000 kinds of things. Its convolutions stay as "
+        "they are (*frozen*): they turn each photo into 1,280 numbers, once. Only a new last layer is *trained*, from "
+        "those numbers to your classes, and that takes seconds."
+    )
+    if photos_found is None:
+        st.info("First choose photos above.", icon=":material/photo_library:")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        epochs = st.number_input(
+            "Epochs",
+            1,
+            200,
+            20,
+            key="epochs",
+            bind="query-params",
+            width=140,
+            help="How often the last layer sees every photo. The photos go through the backbone only once.",
+        )
+        seed = st.number_input(
+            "Seed",
+            0,
+            2**31 - 1,
+            0,
+            key="seed",
+            bind="query-params",
+            width=140,
+            help="Decides the division into training and validation, the starting weights, the order.",
+        )
+        free = models.free_name(photos_found.name)
+        name = st.text_input(
+            "Name",
+            free,
+            max_chars=60,
+            key=f"name-{free}",
+            width=240,
+            help="What the model will be called on the shelf: a–z, 0–9, - and _.",
+        )
+        pressed = st.button("Start training", type="primary", icon=":material/play_arrow:", key="start")
+    if pressed:
+        shelf.check_free(name)
+        request = {"data": photos_found.data, "backbone": "efficientnet_lite0", "epochs": epochs}
+        runs_view.begin(RunSpec(kind="transfer", request=request, seed=seed, name=name))
+
+
+@frame.guarded("The result")
+def outcome(view: RunView) -> None:
+    """What came out of an ended run: accuracy, what was taken for what, the file."""
+    if view.finished is None or view.started is None:
+        return
+    entry = models.of_run(view)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        models.accuracy_metric("validation accuracy", view.finished.test_accuracy, view.finished.test_count)
+        st.metric("trained for", runs_view.duration(view.finished.seconds), width="content")
+        st.metric("on", view.started.device, width="content")
+        if entry is not None:
+            models.download(entry)
+            frame.link("models", "On the shelf", query_params={"model": entry.name})
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**What is taken for what** (photos kept aside)")
+        st.plotly_chart(
+            confusion.confusion_matrix(view.finished.confusion, view.started.classes),
+            key="confusion",
+            config=style.CONFIG,
+            alt="Confusion matrix of the photos kept aside",
+        )
+    with right:
+        st.markdown(f"**{view.started.parameters:,} parameters were trained**")
+
+
+@frame.guarded("Try it")
+def trial(view: RunView | None) -> None:
+    """A photo of the reader's, and what the new model says of it."""
+    entry = models.of_run(view) if view is not None else None
+    if entry is None:
+        st.info("When a run has finished, its model answers here.", icon=":material/photo_camera:")
+    else:
+        models.trial(entry)

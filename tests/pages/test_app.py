@@ -1,0 +1,105 @@
+"""The frame round every page: navigation, claim, the way on, and a floor that no error falls through."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from playground.errors import PlaygroundError
+from playground.ui import contents, frame
+from tests.pages.on_a_page import OpenPage, texts
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("chapter", contents.CHAPTERS, ids=lambda c: c.url)
+def test_every_page_opens_with_its_title_its_claim_and_a_way_on(chapter: contents.Chapter, open_page: OpenPage) -> None:
+    app = open_page(chapter.url)
+    assert not app.exception
+    assert not app.error
+    assert app.title[0].value == chapter.title
+    assert chapter.claim in texts(app)
+    links = [str(element.proto.label) for element in app.get("page_link")]
+    after = contents.following(chapter)
+    assert any(after.title in label or "Back to the start" in label for label in links)
+
+
+def test_every_page_file_is_in_the_table_of_contents_and_every_row_has_a_file() -> None:
+    assert sorted(p.name for p in (ROOT / "pages").glob("*.py")) == sorted(c.file for c in contents.CHAPTERS)
+
+
+def test_the_pages_are_grouped_and_in_the_order_of_their_numbers() -> None:
+    files = [c.file for c in contents.CHAPTERS]
+    assert files == sorted(files)
+    assert list(contents.navigation()) == ["Start", "Learn", "Build"]
+
+
+def test_no_page_waits_for_torch() -> None:
+    program = (
+        "import sys\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        "from playground.ui import contents\n"
+        "for c in contents.CHAPTERS:\n"
+        "    app = AppTest.from_file('playground/app.py', default_timeout=60).run()\n"
+        "    app.switch_page(str(c.path)).run()\n"
+        "    assert not app.exception and not app.error, c.url\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def fails_expectedly() -> None:
+    from playground.errors import PlaygroundError
+    from playground.ui import frame
+
+    with frame.room("The test"):
+        raise PlaygroundError("No [photo](http://elsewhere) here.")
+
+
+def fails_unexpectedly() -> None:
+    import streamlit as st
+
+    from playground.ui import frame
+
+    with frame.room("The test"):
+        raise ZeroDivisionError("secret detail")
+    st.write("the rest stands")
+
+
+def test_an_expected_error_is_shown_as_its_sentence_and_nothing_in_it_becomes_a_link() -> None:
+    app = AppTest.from_function(fails_expectedly).run()
+    assert not app.exception
+    assert app.error[0].value == r"No \[photo\]\(http\:\/\/elsewhere\) here\."
+
+
+def test_an_unexpected_error_says_what_to_do_keeps_its_details_to_the_log_and_leaves_the_rest(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = AppTest.from_function(fails_unexpectedly).run()
+    assert not app.exception
+    assert "Reload the page" in app.error[0].value
+    assert "secret" not in app.error[0].value
+    assert "secret detail" in caplog.text
+    assert app.markdown[0].value == "the rest stands"
+
+
+@pytest.mark.parametrize("name", ["![x](http://e.vil/p.png)", "<b>bold</b>", "$a$ :red[x] `y` *z* #h", "a\n# b"])
+def test_a_name_typed_by_a_user_shows_as_it_is(name: str) -> None:
+    escaped = frame.literal(name)
+    assert "\n" not in escaped
+    assert escaped.replace("\\", "") == " ".join(name.split())
+    punctuation = [k for k, c in enumerate(escaped) if c in "![]()<>$:`*#"]
+    assert punctuation
+    assert all(escaped[k - 1] == "\\" for k in punctuation)
+
+
+def test_an_error_for_a_person_passes_through_the_guard_of_a_fragment() -> None:
+    @frame.guarded("The test")
+    def draw() -> None:
+        raise PlaygroundError("one sentence")
+
+    assert draw.__name__ == "draw"
+    draw()

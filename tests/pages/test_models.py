@@ -1,0 +1,124 @@
+"""The shelf on a page: empty, with a model, with a damaged one, with names nobody should trust."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from playground.deploy import shelf
+from playground.deploy.session import Classifier
+from playground.ui import interval, models
+from tests.pages.on_a_page import OpenPage, put_model, texts
+
+
+def test_an_empty_shelf_says_how_to_get_a_model(open_page: OpenPage) -> None:
+    app = open_page("models")
+    assert "The shelf is empty" in texts(app)
+    assert not app.selectbox
+    labels = [str(link.proto.label) for link in app.get("page_link")]
+    assert any(label.startswith("Train a CNN") for label in labels)
+    assert any(label.startswith("Retrain a pretrained network") for label in labels)
+
+
+def test_a_models_card_answers_and_download_are_shown(open_page: OpenPage) -> None:
+    entry = put_model(
+        "brightness",
+        task="digits",
+        accuracy={"value": 0.98, "count": 200, "split": "test"},
+        data={"name": "squares", "train": 800},
+        training={"epochs": 3, "seed": 7},
+    )
+    app = open_page("models", model="brightness")
+    assert not app.exception
+    assert not app.error
+    words = texts(app).replace("\\", "")
+    assert interval.sentence(0.98, 200) in words
+    assert entry.card["preprocessing"]["sentence"] in words
+    assert entry.card["sha256"] in words
+    assert "epochs: 3; seed: 7" in words
+    assert [m.value for m in app.metric if m.label == "test accuracy"] == ["98.0 %"]
+    assert "Download .onnx" in [b.proto.label for b in app.get("download_button")]
+
+
+def test_the_page_answers_as_onnxruntime_does(open_page: OpenPage) -> None:
+    from playground.datasets import samples
+
+    entry = put_model("brightness")
+    app = open_page("models")
+    best, chance = Classifier(entry.onnx).predict([samples.photo("cat")])[0].top(1)[0]
+    assert f"### {best}, {100 * chance:.1f} \\%" in texts(app) or f"### {best}, {100 * chance:.1f} %" in texts(app)
+
+
+def test_verify_again_runs_every_check_and_a_changed_file_fails_it(open_page: OpenPage) -> None:
+    entry = put_model("brightness")
+    app = open_page("models")
+    app.button(key="verify-brightness").click().run()
+    passed = "\n".join(element.value for element in app.success)
+    assert "**The same file.**" in passed
+    assert "**Pixels in, scores out.**" in passed
+    entry.onnx.write_bytes(entry.onnx.read_bytes() + b"\x00\x00")
+    app.button(key="verify-brightness").click().run()
+    assert any("The same file" in element.value for element in app.error)
+
+
+def test_a_link_chooses_the_model_and_a_stale_link_says_so(open_page: OpenPage) -> None:
+    put_model("first")
+    put_model("second")
+    assert open_page("models", model="first").selectbox[0].value == "first"
+    stale = open_page("models", model="gone")
+    assert stale.selectbox[0].value in ("first", "second")
+    assert "no model called gone" in texts(stale)
+
+
+def test_removing_a_model_empties_the_shelf(open_page: OpenPage) -> None:
+    put_model("brightness")
+    app = open_page("models")
+    app.button(key="remove-brightness").click().run()
+    assert shelf.entries() == []
+    assert "The shelf is empty" in texts(app)
+
+
+def test_a_damaged_model_is_named_and_the_others_stay(open_page: OpenPage, playground_home: Path) -> None:
+    put_model("whole")
+    broken = put_model("broken")
+    (broken.folder / "card.json").write_text("{")
+    app = open_page("models")
+    assert "broken" in texts(app)
+    assert list(app.selectbox[0].options) == ["whole"]
+
+
+def test_labels_of_a_hundred_classes_and_hostile_names_open(open_page: OpenPage) -> None:
+    labels = tuple(f"<img src=x> ![a](http://b) {k}" for k in range(100))
+    put_model("many", labels)
+    app = open_page("models")
+    assert not app.exception
+    assert not app.error
+    assert "![a](http://b)" not in texts(app)
+
+
+def test_the_five_lines_give_the_apps_own_answer(playground_home: Path, tmp_path: Path) -> None:
+    entry = put_model("brightness")
+    picture = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    (tmp_path / "brightness.onnx").write_bytes(entry.onnx.read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-c", models.SNIPPET.format(file="brightness.onnx"), "photo.png"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    label, chance = done.stdout.split()
+    best, expected = Classifier(entry.onnx).predict([picture])[0].top(1)[0]
+    assert label == best
+    assert abs(float(chance) - expected) < 1e-6
+
+
+def test_a_taken_name_gets_a_number(playground_home: Path) -> None:
+    assert models.free_name("digits") == "digits"
+    put_model("digits")
+    put_model("digits-2")
+    assert models.free_name("digits") == "digits-3"

@@ -1,0 +1,214 @@
+"""Training on a page: settings become a run of its own process, and what it leaves is shown."""
+
+import struct
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from playground.deploy import shelf
+from playground.deploy.session import Classifier
+from playground.home import runs_dir
+from playground.training import runs
+from playground.training.events import Batch, Epoch, Failed, Started
+from playground.training.log import EventLog
+from playground.training.runs import RunSpec
+from playground.ui import drawing, runs_view, train
+from tests.pages.on_a_page import OpenPage, put_model, texts
+
+REQUEST = {"data": "digits", "epochs": 2, "batch_size": 32, "learning_rate": 0.003}
+
+
+def made_up(name: str = "digits", *events: object) -> str:
+    """A run that nobody works on: its spec and its log, as a worker that died left them."""
+    run_id = "20260101-120000-000000-" + f"{abs(hash((name, len(events)))) % 65536:04x}"
+    folder = runs_dir() / run_id
+    folder.mkdir()
+    runs.write_spec(folder, RunSpec("digits", REQUEST, 0, name), "cpu")
+    log = EventLog(folder / "events.jsonl")
+    for event in events:
+        log.append(event)  # type: ignore[arg-type]
+    log.close()
+    return run_id
+
+
+def started() -> Started:
+    classes = tuple(str(k) for k in range(10))
+    return Started("digits", 2, 45, 53_098, classes, {"training": 1200, "test": 355}, "cpu", time.time())
+
+
+def wait_until_ended(run_id: str, seconds: float = 120) -> runs.RunView:
+    deadline = time.monotonic() + seconds
+    while not (view := runs.view(run_id)).ended:
+        assert time.monotonic() < deadline, f"still {view.state} after {seconds} s"
+        time.sleep(0.1)
+    return view
+
+
+def click_start(app: AppTest) -> str:
+    app.button(key="start").click().run()
+    assert not app.exception
+    assert not app.error
+    asked = app.query_params["run"]
+    return asked if isinstance(asked, str) else asked[0]
+
+
+def test_the_network_is_shown_before_it_is_trained(open_page: OpenPage) -> None:
+    app = open_page("train")
+    assert not app.exception
+    assert not app.error
+    table = app.dataframe[0].value
+    assert list(table["layer"])[0] == "Conv2d"
+    assert list(table["layer"])[-1] == "Linear"
+    assert list(table["output"])[-1] == "10"
+    assert f"{table['parameters'].sum():,} numbers to learn" in texts(app)
+
+
+@pytest.mark.slow
+def test_digits_are_trained_for_one_epoch_and_everything_the_run_left_is_shown(open_page: OpenPage) -> None:
+    app = open_page("train", epochs="1")
+    assert app.slider(key="epochs").value == 1
+    run_id = click_start(app)
+    view = wait_until_ended(run_id)
+    assert view.state == "completed", view.failed
+    app.run()
+    assert not app.exception
+    assert not app.error
+    assert view.finished is not None
+    assert view.finished.test_accuracy is not None
+    accuracy = next(metric for metric in app.metric if metric.label == "test accuracy")
+    assert accuracy.value == f"{100 * view.finished.test_accuracy:.1f} %"
+    assert f"{view.finished.test_count:,} images" in accuracy.help
+
+    entry = shelf.get(view.spec.name)
+    _, test = train.loaded("digits")
+    said = Classifier(entry.onnx).predict([train.raw(image) for image in test.images])
+    wrong = sum(int(one.probabilities.argmax()) != label for one, label in zip(said, test.labels, strict=True))
+    assert abs(1 - wrong / len(test) - view.finished.test_accuracy) < 0.005
+    if wrong:
+        assert f"**{wrong} of {len(test):,} test images are named wrongly**" in texts(app)
+    assert "Download .onnx" in [b.proto.label for b in app.get("download_button")]
+    assert app.text_input[0].value != view.spec.name, "a name that is free now is proposed for the next run"
+
+
+def test_a_run_is_stopped_from_the_page_and_the_page_survives_a_reload(open_page: OpenPage) -> None:
+    app = open_page("train", epochs="40")
+    run_id = click_start(app)
+    again = open_page("train", run=run_id)
+    again.button(key=f"stop-{run_id}").click().run()
+    view = wait_until_ended(run_id)
+    assert view.state in ("stopped", "failed"), "stopped before the first step there is nothing to keep, which fails"
+    ended = open_page("train", run=run_id)
+    assert not ended.exception
+    assert ("Stopped after" in texts(ended)) == (view.state == "stopped")
+
+
+def test_a_taken_name_is_refused_before_anything_starts(open_page: OpenPage) -> None:
+    app = open_page("train")
+    put_model("mine")
+    app.text_input[0].set_value("mine").run()
+    app.button(key="start").click().run()
+    assert "already a model called mine" in app.error[0].value
+    assert runs.run_ids() == []
+
+
+@pytest.mark.parametrize("name", ["", "../up", "UPPER", "with space"])
+def test_a_name_that_is_none_is_refused_with_a_sentence(open_page: OpenPage, name: str) -> None:
+    app = open_page("train")
+    app.text_input[0].set_value(name).run()
+    app.button(key="start").click().run()
+    assert "cannot be called" in app.error[0].value
+    assert runs.run_ids() == []
+
+
+def test_a_lost_run_is_told_in_one_sentence_and_keeps_its_curves(open_page: OpenPage) -> None:
+    batch = Batch(1, 1, 45, 2.3, 0.1, 0.003, time.time())
+    epoch = Epoch(1, 1.2, 0.6, 0.8, 0.8, 3.0, time.time())
+    app = open_page("train", run=made_up("digits", started(), batch, epoch))
+    assert not app.exception
+    assert "ended without a last word" in app.error[0].value
+    assert len(app.get("plotly_chart")) == 2
+
+
+def test_a_failed_run_shows_its_sentence_and_never_its_traceback(open_page: OpenPage) -> None:
+    message = "The loss is no longer a number after 3 steps."
+    app = open_page("train", run=made_up("digits", started(), Failed(message, "Traceback: secret", time.time())))
+    assert frame_text(app.error[0].value) == message
+    assert "secret" not in texts(app)
+
+
+def frame_text(shown: str) -> str:
+    return shown.replace("\\", "")
+
+
+def test_a_run_that_does_not_exist_is_said_and_leaves_the_page_usable(open_page: OpenPage) -> None:
+    app = open_page("train", run="20260101-000000-000000-dead")
+    assert "not on this server" in app.info[0].value
+    assert app.button(key="start")
+
+
+def test_a_damaged_run_does_not_hide_the_others(open_page: OpenPage) -> None:
+    whole = made_up("whole", started())
+    broken = made_up("broken", started(), started())
+    (runs.run_dir(broken) / "spec.json").write_text("{")
+    app = open_page("train", run=whole)
+    assert not app.error or "ended without" in app.error[0].value
+    assert any("damaged" in warning.value for warning in app.warning)
+
+
+def write_idx(folder: Path, images: np.ndarray, labels: np.ndarray, prefix: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{prefix}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, *images.shape) + images.tobytes())
+    (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, len(labels)) + labels.tobytes())
+
+
+def test_a_folder_of_idx_files_below_data_can_be_chosen(open_page: OpenPage, playground_home: Path) -> None:
+    rng = np.random.default_rng(0)
+    for prefix, count in (("train", 40), ("t10k", 10)):
+        write_idx(playground_home / "data" / "mini", rng.integers(0, 256, (count, 12, 12), np.uint8),
+                  (np.arange(count) % 2).astype(np.uint8), prefix)
+    app = open_page("train", data="mini")
+    assert not app.error
+    assert app.selectbox(key="data").value == "mini"
+    assert list(app.dataframe[0].value["output"])[-1] == "2"
+    assert "40 images to learn from" in texts(app)
+
+
+def test_damaged_data_is_a_sentence_and_other_data_can_still_be_chosen(
+    open_page: OpenPage, playground_home: Path
+) -> None:
+    folder = playground_home / "data" / "broken"
+    folder.mkdir(parents=True)
+    (folder / "train-images-idx3-ubyte").write_bytes(b"\x00" * 20)
+    app = open_page("train", data="broken")
+    assert not app.exception
+    assert len(app.error) == 1
+    app.selectbox(key="data").select("digits").run()
+    assert not app.error
+
+
+def test_a_drawing_is_cut_to_its_ink_and_a_damaged_one_is_refused() -> None:
+    import base64
+
+    from playground.errors import PlaygroundError
+
+    ink = np.zeros((drawing.SIDE, drawing.SIDE), np.uint8)
+    assert drawing.decoded(base64.b64encode(ink.tobytes()).decode()) is None
+    ink[10:30, 40:45] = 200
+    found = drawing.decoded(base64.b64encode(ink.tobytes()).decode())
+    assert found is not None
+    assert np.array_equal(found, ink)
+    picture = drawing.filled(found)
+    assert picture.shape == (20, 20, 3)
+    assert picture.sum() == 3 * ink.sum(dtype=int)
+    for damaged in ("abc", "!!!!", base64.b64encode(b"short").decode()):
+        with pytest.raises(PlaygroundError):
+            drawing.decoded(damaged)
+
+
+@pytest.mark.parametrize(("view_state", "expected"), [("starting", "starting"), ("stopping", "stopping")])
+def test_what_goes_on_is_said_in_one_line(view_state: str, expected: str) -> None:
+    view = runs.RunView("id", RunSpec("digits", REQUEST, 0, "x"), view_state, started=started())
+    assert expected in runs_view.telling(view)
