@@ -16,6 +16,7 @@ from onnx.backend.base import Backend, BackendRep
 
 from engine import ShapeError, Tensor, no_grad
 from playground.deploy.engine_import import Operator, find
+from playground.deploy.preprocess_graph import PREFIX
 from playground.errors import PlaygroundError
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -50,9 +51,10 @@ class EngineModel:
 
     Called with the graph's inputs, in their order or by name (arrays or Tensors), it gives the graph's output, or a
     tuple of them where there are several. Floating-point initialisers are leaves that want a gradient, under their
-    names in the file; not so single numbers (0 axes) and what stands where no weight stands: batch statistics, bounds
-    of Clip, scales of Resize. Batch norm and dropout stay as the file has them, so fine-tuning does not move
-    statistics. Raises PlaygroundError naming the operator or attribute the engine does not know.
+    names in the file; not so single numbers (0 axes), the preprocessing in front of our own exports, and what stands
+    where no weight stands: batch statistics, bounds of Clip, scales of Resize. Batch norm and dropout stay as the file
+    has them, so fine-tuning does not move statistics. Raises PlaygroundError naming the operator or attribute the
+    engine does not know.
 
     >>> model = onnx_to_engine(onnx.parser.parse_model('<ir_version: 9, opset_import: ["": 20]>'
     ...     "example (float[N, 2] x) => (float[N, 1] y) <float[2, 1] w = {3, -1}> { y = MatMul (x, w) }"))
@@ -169,8 +171,9 @@ def _leaves(graph: onnx.GraphProto) -> dict[str, Tensor]:
     leaves = {}
     for initializer in graph.initializer:
         array = np.array(numpy_helper.to_array(initializer))  # its own copy: an optimizer writes into it
-        weight = array.dtype.kind == "f" and array.ndim > 0 and any(uses.get(initializer.name, ()))
-        leaves[initializer.name] = Tensor(array, requires_grad=weight)
+        name = initializer.name
+        weight = array.dtype.kind == "f" and array.ndim > 0 and any(uses.get(name, ())) and not name.startswith(PREFIX)
+        leaves[name] = Tensor(array, requires_grad=weight)
     return leaves
 
 

@@ -89,8 +89,9 @@ class _Writer:
                 inputs.pop()
             name = prefix if step is steps[-1] else f"{prefix}/{step.output}"
             local[step.output] = name
-            self.nodes.append(helper.make_node(
-                step.op_type, inputs, [name], name, **{key: _plain(value) for key, value in step.attributes.items()}))
+            attributes = {key: _plain(value) for key, value in step.attributes.items()}
+            filled = {key: value for key, value in attributes.items() if value != []}  # onnx cannot type an empty list
+            self.nodes.append(helper.make_node(step.op_type, inputs, [name], name, **filled))
         self.values[id(tensor)] = prefix
 
     def _value(self, value: Any, record: Record, local: dict[str, str], prefix: str) -> str:

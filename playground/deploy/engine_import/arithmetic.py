@@ -179,8 +179,8 @@ def max_(*inputs: Tensor) -> Tensor:
 @operator("Clip", since=11)
 def clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
     if not is_float(x):
-        y = x.data if low is None else np.maximum(x.data, low.data)
-        return Tensor(y if high is None else np.minimum(y, high.data))
+        kept = x.data if low is None else np.maximum(x.data, low.data)
+        return Tensor(kept if high is None else np.minimum(kept, high.data))
     if not any(bound is not None and bound.requires_grad for bound in (low, high)):  # plain numbers, as in relu6
         if low is None and high is None:
             return x
@@ -235,6 +235,11 @@ def cast_like(x: Tensor, like: Tensor, *, saturate: int = 1, round_mode: str = "
 @operator("MatMul")
 def matmul(x: Tensor, y: Tensor) -> Tensor:
     return x @ y
+
+
+@operator("Einsum", since=12)
+def einsum(*inputs: Tensor, equation: str) -> Tensor:
+    return F.einsum(equation, *inputs)
 
 
 @operator("Gemm", since=7)

@@ -11,7 +11,7 @@ and other whole numbers are computed in NumPy.
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import onnx
@@ -22,6 +22,7 @@ from playground.errors import PlaygroundError
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Function: TypeAlias = Callable[..., Any]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,10 @@ class Operator:
 OPERATORS: dict[str, list[Operator]] = {}
 
 
-def operator(*op_types: str, since: int = 1) -> Callable[[Function], Function]:
+def operator(*op_types: str, since: int = 1) -> Callable[[F], F]:
     """Put the decorated function into the table, for each of `op_types` from opset `since` on."""
 
-    def declare(function: Function) -> Function:
+    def declare(function: F) -> F:
         keywords = {p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
         for op_type in op_types:
             rows = OPERATORS.setdefault(op_type, [])

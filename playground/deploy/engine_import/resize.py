@@ -99,7 +99,8 @@ def _plans(shape: Sequence[int], axes: Sequence[int], roi: Tensor | None, scales
     if roi is not None and roi.size:
         numbers = [float(r) for r in roi.data]
         rois = list(zip(numbers[: len(axes)], numbers[len(axes):], strict=True))
-    return [(axis, _Axis(*row)) for axis, *row in zip(axes, lengths, outs, factors, rois, strict=True)]
+    return [(axis, _Axis(length, out, factor, region)) for axis, length, out, factor, region in
+            zip(axes, lengths, outs, factors, rois, strict=True)]
 
 
 _ROUNDED: dict[str, Callable[[Array], Array]] = {

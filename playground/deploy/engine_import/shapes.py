@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import Tensor
+from engine import OPS, Tensor
 from engine import functional as F
 from playground.deploy.engine_import.operators import Array, is_float, operator, refuse, whole
 
@@ -40,6 +40,15 @@ def shape_of(x: Tensor, *, start: int = 0, end: int | None = None) -> Tensor:
 @operator("Size")
 def size_of(x: Tensor) -> Tensor:
     return Tensor(np.array(x.size, np.int64))
+
+
+@operator("OneHot", since=9)
+def one_hot(indices: Tensor, depth: Tensor, values: Tensor, *, axis: int = -1) -> Tensor:
+    """Indices from -depth to depth - 1; others light up nothing."""
+    count = int(depth.data.reshape(-1)[0])
+    places = np.where(indices.data < 0, indices.data + count, indices.data).astype(np.int64)
+    on = np.arange(count) == places[..., None]
+    return Tensor(np.moveaxis(np.where(on, values.data[1], values.data[0]), -1, axis))
 
 
 @operator("Range", since=11)
@@ -197,9 +206,7 @@ def _reduced(x: Tensor, name: str, axes: Sequence[int], keepdims: int, noop: int
     if not places:
         return x
     if is_float(x) and all(x.shape[axis] for axis in places):
-        if name == "min":
-            return -(-x).max(axis=places, keepdims=bool(keepdims))
-        return getattr(x, name)(axis=places, keepdims=bool(keepdims))
+        return OPS[name](x, axis=places, keepdims=bool(keepdims))
     if name in ("sum", "mean"):
         return Tensor(getattr(np, name)(x.data, axis=places, dtype=x.dtype, keepdims=bool(keepdims)))
     info = np.iinfo(x.dtype) if x.dtype.kind in "iu" else np.finfo(x.dtype) if is_float(x) else None

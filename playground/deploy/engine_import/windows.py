@@ -25,8 +25,11 @@ class Windows:
 
     def along(self, *axes: int) -> "Windows":
         """The same along some of the axes; along an axis -1 nothing happens."""
-        return Windows(*(tuple(default if axis < 0 else values[axis] for axis in axes) for values, default in (
-            (self.size, 1), (self.strides, 1), (self.dilations, 1), (self.pads, (0, 0)))))
+        def chosen(values: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(1 if axis < 0 else values[axis] for axis in axes)
+
+        pads = tuple((0, 0) if axis < 0 else self.pads[axis] for axis in axes)
+        return Windows(chosen(self.size), chosen(self.strides), chosen(self.dilations), pads)
 
 
 def _windows(shape: Sequence[int], size: Sequence[int], auto_pad: str, pads: Sequence[int] | None,
