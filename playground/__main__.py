@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         options = parser().parse_args(given)
-        status = options.command(options)
+        status: int = options.command(options)
         sys.stdout.flush()
         return status
     except PlaygroundError as error:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -177,6 +178,24 @@ def test_verify_finds_the_model_as_it_was_exported_and_notices_a_changed_one(
     assert changed.returncode == 1
     assert json.loads(changed.stdout)["ok"] is False
     assert changed.stderr.count("\n") == 1
+
+
+def test_ctrl_c_stops_the_run_and_keeps_what_it_has_learnt(tmp_path: Path) -> None:
+    environment = {**os.environ, "PLAYGROUND_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "playground", "train", "--epochs", "5000", "--name", "long", "--json"], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch 1/"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    result = json.loads(out)
+    assert result["reason"] == "stopped"
+    assert 1 <= result["epochs"] < 5000
+    assert Path(result["model"]).is_file()
 
 
 def test_predict_names_the_digit_on_a_picture(

@@ -1,0 +1,175 @@
+"""From a request to a model on the shelf, in one worker: what is said, what is kept, and when nothing is put there."""
+
+import json
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from playground import jobs
+from playground.datasets.preprocessing import Preprocessing
+from playground.deploy import session, shelf
+from playground.errors import PlaygroundError
+from playground.training import numpy_fit, runs, worker
+from playground.training.events import Epoch, Event, Exported, Failed, Finished, Saved, Stage, Started
+from playground.training.log import read
+from playground.training.runs import RunSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    """A folder of IDX files: 40 and 40 pictures of 8 x 6 pixels in two classes, dark and bright."""
+    folder = tmp_path / "light"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for prefix in ("train", "t10k"):
+        labels = np.arange(40, dtype=np.uint8) % 2
+        images = (rng.integers(0, 90, (40, 8, 6)) + 150 * labels[:, None, None]).astype(np.uint8)
+        for what, array in (("images-idx3", images), ("labels-idx1", labels)):
+            header = struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape)
+            (folder / f"{prefix}-{what}-ubyte").write_bytes(header + array.tobytes())
+    return str(folder)
+
+
+@pytest.fixture
+def asked(data: str, playground_home: Path) -> RunSpec:
+    return RunSpec("digits", {"data": data, "epochs": 4, "batch_size": 8}, 1, "light")
+
+
+@pytest.fixture
+def run_dir(asked: RunSpec, playground_home: Path) -> Path:
+    folder = playground_home / "run"
+    folder.mkdir()
+    runs.write_spec(folder, asked, "cpu")
+    return folder
+
+
+def never() -> bool:
+    return False
+
+
+def test_a_run_ends_with_its_model_on_the_shelf(asked: RunSpec, run_dir: Path) -> None:
+    events = list(jobs.events(asked, run_dir, never))
+    assert [type(event) for event in events if not isinstance(event, Epoch | Saved)][-3:] == [Finished, Stage, Exported]
+    assert isinstance(events[0], Started)
+    exported = events[-1]
+    assert isinstance(exported, Exported)
+    entry = shelf.get("light")
+    assert isinstance(entry, shelf.Entry)
+    assert Path(exported.path) == entry.onnx
+    assert exported.max_difference < 1e-3
+    assert exported.samples >= jobs.COMPARED
+
+    bright = np.full((300, 200, 3), 200, np.uint8)
+    answers = session.Classifier(entry.onnx).predict([bright, bright // 8])
+    assert [answer.top(1)[0][0] for answer in answers] == ["1", "0"]
+
+
+def test_the_card_says_how_the_model_was_made(asked: RunSpec, run_dir: Path) -> None:
+    finished = next(e for e in jobs.events(asked, run_dir, never) if isinstance(e, Finished))
+    list(jobs.events(RunSpec(asked.kind, asked.request, asked.seed, "again"), run_dir, never))
+    entry = shelf.get("again")
+    assert isinstance(entry, shelf.Entry)
+    card = entry.card
+    assert card["task"] == "digits"
+    assert card["training"]["request"] == asked.request
+    assert (card["training"]["seed"], card["training"]["epochs"], card["training"]["reason"]) == (1, 4, "completed")
+    assert card["accuracy"] is not None
+    assert (card["accuracy"]["value"], card["accuracy"]["count"]) == (finished.test_accuracy, 40)
+    assert card["accuracy"]["split"] == "test"
+    assert card["data"]["samples"] == {"training": 34, "validation": 6, "test": 40}
+    assert card["data"]["name"] == "light"
+    json.dumps(card, allow_nan=False)
+
+
+def test_a_stopped_run_puts_what_it_has_learnt_on_the_shelf(asked: RunSpec, run_dir: Path) -> None:
+    calls = iter([False] * 6)
+    events = list(jobs.events(asked, run_dir, lambda: next(calls, True)))
+    assert isinstance(events[-1], Exported)
+    assert any(isinstance(event, Finished) and event.reason == "stopped" for event in events)
+    entry = shelf.get("light")
+    assert isinstance(entry, shelf.Entry)
+    assert entry.card["training"]["reason"] == "stopped"
+
+
+def test_a_name_that_is_taken_is_refused_before_training_unless_it_may_be_replaced(
+        asked: RunSpec, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    list(jobs.events(asked, run_dir, never))
+    before = shelf.get("light")
+    with monkeypatch.context() as without_training:
+        without_training.setattr(numpy_fit, "fit", lambda *_: pytest.fail("it trained"))
+        for name, says in (("light", "already"), ("no/name", "cannot be called")):
+            with pytest.raises(PlaygroundError, match=says):
+                list(jobs.events(RunSpec("digits", asked.request, 1, name), run_dir, never))
+    list(jobs.events(RunSpec("digits", asked.request, 2, "light", replace=True), run_dir, never))
+    after = shelf.get("light")
+    assert isinstance(before, shelf.Entry)
+    assert isinstance(after, shelf.Entry)
+    assert (before.card["training"]["seed"], after.card["training"]["seed"]) == (1, 2)
+
+
+class Brighter(Preprocessing):
+    """A planted mistake: its Python does not do what its description, which is exported, says."""
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        return super().apply(image) + np.float32(0.5)
+
+
+def test_a_model_that_onnxruntime_disagrees_with_is_not_put_on_the_shelf_but_kept(
+        asked: RunSpec, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = numpy_fit.load_trained
+
+    def planted(folder: Path) -> numpy_fit.TrainedNumpy:
+        trained = honest(folder)
+        p = trained.preprocessing
+        return numpy_fit.TrainedNumpy(trained.model, Brighter(p.size, p.gray, p.mean, p.std), trained.classes)
+
+    monkeypatch.setattr(numpy_fit, "load_trained", planted)
+    assert worker.work(run_dir, jobs.events) == 1
+    events, _ = read(run_dir / "events.jsonl")
+    assert isinstance(events[-1], Failed)
+    assert "does not give the model's own answers" in events[-1].message
+    assert str(run_dir) in events[-1].message
+    assert any(isinstance(event, Finished) for event in events)
+    assert shelf.entries() == []
+    assert honest(run_dir).classes == ("0", "1")
+
+
+def test_a_trainer_that_says_nothing_of_its_end_is_an_error(
+        asked: RunSpec, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: object) -> Iterator[Event]:
+        yield Saved("a", 1, 0.0)
+
+    monkeypatch.setattr(numpy_fit, "fit", silent)
+    with pytest.raises(RuntimeError, match="did not say"):
+        list(jobs.events(asked, run_dir, never))
+
+
+def test_the_pictures_an_export_is_checked_on_are_raw_rgb_and_spread_over_the_set(asked: RunSpec) -> None:
+    pictures = jobs.own_pictures(asked)
+    assert len(pictures) == jobs.COMPARED
+    assert all(picture.dtype == np.uint8 and picture.shape == (8, 6, 3) for picture in pictures)
+    brightness = [picture.mean() > 120 for picture in pictures]
+    assert 0.3 < np.mean(brightness) < 0.7
+
+
+@pytest.mark.parametrize("arguments", [[], ["/nowhere"], ["a", "b"]])
+def test_the_worker_called_by_hand_says_what_it_is(arguments: list[str]) -> None:
+    said = subprocess.run([sys.executable, "-m", "playground.jobs", *arguments], capture_output=True, text=True,
+                          cwd=ROOT, timeout=60, check=False)
+    assert said.returncode == 2
+    assert said.stderr.count("\n") == 1
+    assert "playground train" in said.stderr
+
+
+def test_naming_the_worker_does_not_import_torch() -> None:
+    code = ("import sys, playground.jobs, playground.training.runs, playground.training.numpy_fit\n"
+            "print([name for name in ('torch', 'onnx', 'onnxruntime', 'sklearn', 'streamlit') if name in sys.modules])")
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert said.stdout.strip() == "[]"
