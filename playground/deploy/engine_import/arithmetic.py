@@ -107,7 +107,8 @@ def mod(x: Tensor, y: Tensor, *, fmod: int = 0) -> Tensor:
     """With `fmod` the rest has the sign of x, as C has it; without, that of y, as Python has it."""
     if x.requires_grad or y.requires_grad:
         raise refuse("it takes a gradient through a remainder")
-    return Tensor((np.fmod if fmod else np.mod)(x.data, y.data))
+    with np.errstate(divide="ignore", invalid="ignore"):  # what is left after division by 0 is nan, as ONNX has it
+        return Tensor((np.fmod if fmod else np.mod)(x.data, y.data))
 
 
 @operator("Equal", since=7)
