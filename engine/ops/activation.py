@@ -17,7 +17,7 @@ def relu(x: Array) -> tuple[Array, Vjp]:
     (array([0., 0., 2.]), array([0., 0., 1.]))
     """
     y = np.maximum(x, 0)
-    return y, lambda g: (g * (y > 0),)
+    return y, lambda g: (g * (y != 0),)  # nan passes its gradient on, as in torch
 
 
 @op(onnx=lambda s: Node("LeakyRelu", attributes={"alpha": float(s.options["negative_slope"])}))

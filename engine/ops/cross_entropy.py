@@ -51,8 +51,9 @@ def _share(g: Array, norm: Array, losses: tuple[int, ...], reduction: str) -> Ar
     """What each of the (N, P) losses gets of the gradient of the result."""
     if reduction == "none":
         return g.reshape(losses)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return g if reduction == "sum" else np.asarray(g / norm)
+    if reduction == "sum":
+        return g
+    return np.asarray(g / norm) if norm else np.zeros_like(g)  # nothing was counted, so nothing matters
 
 
 def _spell_nll(s: Situation) -> Spelled:
