@@ -38,7 +38,7 @@ def matrix(
     z = values if values.size < 4096 else np.rint(values) if top >= 50 else np.round(values, 2)
     whole = np.array_equal(z, np.rint(z))
     axis = {"constrain": "domain", "showgrid": False, "zeroline": False, "ticks": "outside", "ticklen": 3}
-    # One constructor instead of update_layout and friends, which take several times as long: this is redrawn under a slider.
+    # One constructor instead of update_layout and friends, which take several times as long
     return go.Figure(
         {
             "type": "heatmap",

@@ -76,7 +76,7 @@ def formula() -> None:
     )
     st.caption(
         f"${X}$ is the picture, ${W}$ the kernel of $K \\times K$ weights, ${Y}$ the output, ${B}$ the bias; "
-        "$s$ is the stride, $d$ the dilation, $P$ the padding. A pixel outside the picture counts as 0.",
+        f"$s$ is the stride, $d$ the dilation, $P$ the padding. Outside the picture ${X}$ is 0.",
         text_alignment="center",
     )
 
@@ -135,7 +135,7 @@ def story(setting: Setting) -> Story:
                  emptied=True, framed_as="w"),
             Grid(name="y", symbol="y", title="output", rows=y.shape[0], columns=y.shape[1],
                  note=f"{y.shape[0]} × {y.shape[1]} sums", scale="gray" if averages else "signed",
-                 limit=255 if averages else largest, digits=digits, whole_group=True),
+                 limit=255 if averages else largest, digits=0 if averages else digits, whole_group=True),
         ),
         marks={
             "x": [(step.position[0] + padding) * columns + step.position[1] + padding for step in records],
@@ -166,7 +166,7 @@ def _telling_window(records: list[ConvStep], y: np.ndarray) -> int:
 def _footnotes(setting: Setting, digits: int) -> list[str]:
     notes = ["Point at or tap an output for its window, a pixel or a weight for where it goes."]
     if digits:
-        notes.append(f"Shown with {digits} decimal{'s' * (digits > 1)}, computed with all of them.")
+        notes.append(f"Shown with at most {digits} decimal{'s' * (digits > 1)}, computed with all of them.")
     if setting.averages:
         notes.append("These weights are an average, so the output is again a picture from 0 to 255.")
     return notes

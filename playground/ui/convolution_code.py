@@ -46,7 +46,7 @@ from torch.nn import functional as F
 
 x = torch.tensor({_picture(setting).replace(chr(10), chr(10) + "    ")}, dtype=torch.float32)
 w = torch.tensor({_kernel(setting).replace(chr(10), chr(10) + "    ")}, dtype=torch.float32)
-b = torch.tensor([{setting.bias:g}])
+b = torch.tensor([{setting.bias:g}], dtype=torch.float32)
 
 y = F.conv2d(x[None, None], w[None, None], b, stride={setting.stride}, padding={setting.padding}, \
 dilation={setting.dilation})

@@ -20,7 +20,8 @@ from playground.ui import links
 GRAY = np.array([0.299, 0.587, 0.114])
 """ITU-R 601: how bright red, green and blue look, as in datasets/preprocessing.py."""
 
-DIGIT, UPLOAD, CAMERA = "Handwritten digit", "Your photo", "Camera"
+DIGIT, UPLOAD, CAMERA = "Handwritten digit", "Your photo", "Take a photo"
+LONGEST_SIDE = 1024
 CELLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 
 _HERE = Path(__file__).parent
@@ -60,14 +61,19 @@ class Patch:
     cell: int
 
 
-def choose_picture() -> Picture:
-    """Draw the source's controls and return the picture; without an own photo yet, the first sample photo."""
-    names = {name.capitalize(): name for name in samples.photo_names()}
+def choose_picture(suggested: str = "Cat") -> Picture:
+    """Draw the source's controls and return the picture; without an own photo yet, a sample photo.
+
+    `suggested` is the choice to begin with, as the list spells it.
+    """
+    # "Camera" in the list would promise one; the photograph is of a man with a camera.
+    names = {name.replace("camera", "cameraman").capitalize(): name for name in samples.photo_names()}
     first = "Cat" if "Cat" in names else next(iter(names))
     # The address holds what the list shows, so the list shows what a person would type.
     choices = [*names, DIGIT, UPLOAD, CAMERA]
+    begin = choices.index(suggested if suggested in choices else first)
     source = st.selectbox(
-        "Picture", choices, index=choices.index(first), key="picture", bind="query-params", disabled=links.locked()
+        "Picture", choices, index=begin, key="picture", bind="query-params", disabled=links.locked()
     )
     if source == DIGIT:
         return _digit()
@@ -76,7 +82,7 @@ def choose_picture() -> Picture:
     given = (
         st.file_uploader("Your photo", ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"], key="upload")
         if source == UPLOAD
-        else st.camera_input("Take a photo", key="camera")
+        else st.camera_input("Your camera", key="camera")
     )
     own = _own(given) if given is not None else None
     if own is None:
@@ -86,10 +92,18 @@ def choose_picture() -> Picture:
 
 def _own(given: io.BytesIO) -> Picture | None:
     try:
-        return Picture("your photo", photos.open_photo(given.getvalue()))
+        return Picture("your photo", _opened(given.getvalue()))
     except PlaygroundError as error:
         st.error(str(error))
         return None
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _opened(given: bytes) -> np.ndarray:
+    """A phone's 12 million pixels would be recomputed at every move of a slider; nobody sees more than these."""
+    image = Image.fromarray(photos.open_photo(given))
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    return np.asarray(image)
 
 
 @st.cache_data(show_spinner=False)

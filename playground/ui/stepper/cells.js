@@ -135,16 +135,19 @@ class Matrix {
     }
   }
 
-  // Where the ties to other grids begin and end: the frame, else the cell that counts now, else the whole grid. Computed,
-  // not measured: the frame may still be on its way.
+  // Where the ties to other grids begin and end: the frame, else the cell that counts now, else the whole grid. Computed
+  // from where the grid was laid out: measuring at every step would lay the page out again at every step.
   place() {
-    const whole = this.svg.getBoundingClientRect();
-    const cells = this.frame ?? (this.grid.side ? null : this.tapped);
-    if (this.grid.side && !this.frame) return whole;
-    if (!cells) return null;
-    const side = whole.width / this.grid.columns;
-    const [[top, left], [bottom, right]] = cells.map((index) => this.at(index));
-    return new DOMRect(whole.left + left * side, whole.top + top * side, (right - left + 1) * side, (bottom - top + 1) * side);
+    const { left, top, side } = this.laidOut;
+    const [first, last] = this.frame ?? (this.grid.side ? [0, this.cells.length - 1] : this.tapped ?? []);
+    if (first === undefined) return null;
+    const [[row, column], [bottom, right]] = [this.at(first), this.at(last)];
+    return { left: left + column * side, top: top + row * side, right: left + (right + 1) * side, bottom: top + (bottom + 1) * side };
+  }
+
+  measure(origin) {
+    const { left, top, width } = this.svg.getBoundingClientRect();
+    this.laidOut = { left: left - origin.left, top: top - origin.top, side: width / this.grid.columns };
   }
 
   resize(side, least) {
@@ -152,19 +155,19 @@ class Matrix {
     this.svg.style.height = `${side * this.grid.rows}px`;
     this.figure.style.width = `${Math.max(side * this.grid.columns, this.grid.side ? least : 140)}px`;
     const { limit, digits, texts, values } = this.grid;
-    const longest = Math.max(...(texts ?? values?.map((v) => written(v, digits)) ?? [written(-limit, digits)]).map((t) => t.length), 2);
+    const longest = Math.max(...(texts ?? values?.map((v) => written(v, digits)) ?? [written(this.grid.scale === "signed" ? -limit : limit, digits)]).map((t) => t.length), 2);
     const font = (side / UNIT) * Math.min(15, (UNIT * 1.58) / longest);
     this.svg.classList.toggle("too-small", font < 6.2);
   }
 
   legend() {
     const { scale, limit, emptied } = this.grid;
-    const digits = Number.isInteger(limit) ? 0 : this.grid.digits;
+    const end = String(Number(limit.toFixed(Math.max(this.grid.digits, limit < 10 ? 2 : 0))));
     if (emptied) return;
     const row = html("div", "legend", this.figure);
-    html("span", "", row, written(scale === "signed" ? -limit : 0, digits));
+    html("span", "", row, scale === "signed" ? `−${end}` : "0");
     const stops = this.scale.map(([at, colour]) => `${colour} ${at * 100}%`).join(", ");
     html("span", "ramp", row).style.background = `linear-gradient(90deg, ${stops})`;
-    html("span", "", row, (scale === "signed" ? "+" : "") + written(limit, digits));
+    html("span", "", row, (scale === "signed" ? "+" : "") + end);
   }
 }

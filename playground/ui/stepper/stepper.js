@@ -20,9 +20,7 @@ class Player {
     this.count = story.groups.length;
     this.equations = null;
     this.inspected = null;
-    const { groups } = story;
-    this.groupStart = [];
-    groups.forEach((group, step) => { if (step === 0 || groups[step - 1] !== group) this.groupStart.push(step); });
+    this.groupStart = [...story.groups.keys()].filter((step) => story.groups[step] !== story.groups[step - 1]);
     this.groupStart.push(this.count);
     this.groupOf = new Int32Array(this.count);
     for (let g = 0; g + 1 < this.groupStart.length; g++) this.groupOf.fill(g, this.groupStart[g], this.groupStart[g + 1]);
@@ -58,10 +56,11 @@ class Player {
     const [unitStep, unitGroup] = this.find(".unit").options;
     unitStep.textContent = `by ${story.step_name}`;
     unitGroup.textContent = `by ${story.group_name}`;
-    this.find('[data-do="group-back"]').title = `One ${story.group_name} back (↑)`;
-    this.find('[data-do="group-back"]').ariaLabel = `One ${story.group_name} back`;
-    this.find('[data-do="group-forward"]').title = `One ${story.group_name} (↓)`;
-    this.find('[data-do="group-forward"]').ariaLabel = `One ${story.group_name}`;
+    for (const [name, words, key] of [["group-back", " back", "↑"], ["group-forward", "", "↓"]]) {
+      const button = this.find(`[data-do="${name}"]`);
+      button.ariaLabel = `One ${story.group_name}${words}`;
+      button.title = `${button.ariaLabel} (${key})`;
+    }
     this.find(".scrub").max = this.count;
     const notes = this.find(".notes");
     notes.replaceChildren();
@@ -78,17 +77,19 @@ class Player {
     const side = this.story.grids.filter((grid) => grid.side);
     const sideColumns = Math.max(0, ...side.map((grid) => grid.columns));
     const tallest = Math.max(...large.map((grid) => grid.rows));
-    const wide = this.root.clientWidth > 640;
+    const wide = (this.wide = this.root.clientWidth > 540); // as in stepper.css
     const all = large.reduce((sum, grid) => sum + grid.columns, 0);
     const most = Math.max(...large.map((grid) => grid.columns));
-    const sideWidth = Math.max(wide ? 96 : 84, Math.min(wide ? 165 : 100, 44 * sideColumns));
+    const sideWidth = Math.max(wide ? 96 : 84, Math.min(wide ? 150 : 100, (wide ? 38 : 44) * sideColumns));
     let room = wide ? (width - sideWidth - 22 * large.length) / all : (width + 6 - (side.length ? sideWidth + 12 : 0)) / most;
     const beside = wide || room >= 20;
     if (!beside) room = (width + 6) / most;
     this.find(".grids").className = `grids ${beside ? "beside" : "stacked"}`;
-    const cell = Math.max(8, Math.floor(Math.min(46, room, wide ? 560 / tallest : 99)));
+    const cell = Math.max(8, Math.floor(Math.min(46, room, wide ? 560 / tallest : 36)));
     const sideCell = Math.floor(Math.min(44, sideWidth / Math.max(1, sideColumns)));
     for (const matrix of Object.values(this.matrices)) matrix.resize(matrix.grid.side ? sideCell : cell, sideWidth);
+    const origin = this.find(".ties").getBoundingClientRect();
+    for (const matrix of Object.values(this.matrices)) matrix.measure(origin);
     this.drawTies();
   }
 
@@ -125,8 +126,7 @@ class Player {
   render() {
     const whole = this.inspected?.matrix.grid.whole_group;
     const seen = this.inspected ? this.stepsOf(this.inspected) : null;
-    if (seen && !whole) this.renderCell(seen);
-    else if (seen && !seen.length) this.renderCell(seen);
+    if (seen && !(whole && seen.length)) this.renderCell(seen);
     else {
       const now = this.position - 1;
       const group = seen ? this.groupOf[seen[0]] : this.groupOf[Math.max(now, 0)];
@@ -194,8 +194,7 @@ class Player {
     this.named(equation.result, marks[equation.result][first], what);
     const done = Math.max(0, Math.min(upTo, end) - first);
     what.append(` · ${groupName} ${group + 1} of ${this.groupStart.length - 1}`);
-    if (inspecting) what.append(" · complete");
-    else what.append(` · ${stepName} ${done} of ${end - first}`);
+    what.append(inspecting ? " · complete" : ` · ${stepName} ${done} of ${end - first}`);
     if (!inspecting && now >= first) {
       what.append(" · now ");
       equation.operands.forEach((name, k) => { if (k) what.append("·"); this.named(name, marks[name][now], what); });
@@ -204,8 +203,8 @@ class Player {
     const terms = this.find(".terms");
     terms.replaceChildren();
     if (equation.start !== null) {
-      const whole = Number.isInteger(equation.start);
-      const start = html("span", "term start", terms, written(equation.start, whole ? 0 : Math.max(equation.digits, 2)));
+      const digits = Number.isInteger(equation.start) ? 0 : Math.max(equation.digits, 2);
+      const start = html("span", "term start", terms, written(equation.start, digits));
       start.title = equation.start_name;
       start.style.color = this.story.colours[equation.start_symbol] ?? "";
     }
@@ -216,7 +215,7 @@ class Player {
     }
     const value = now < first ? equation.start ?? 0 : writes[equation.result][Math.min(now, end - 1)];
     html("span", "total", terms, ` = ${written(value, equation.digits)}`);
-    if (done < end - first) html("span", "total-note", terms, " so far");
+    if (done < end - first) html("span", "total-note", terms, "\u00a0so far");
   }
 
   stepsOf({ matrix, index }) {
@@ -261,15 +260,12 @@ class Player {
   drawTies() {
     const ties = this.find(".ties");
     ties.replaceChildren();
-    if (!this.story || this.root.clientWidth <= 640 || (this.inspected && !this.inspected.matrix.grid.whole_group)) return;
-    const origin = ties.getBoundingClientRect();
+    if (!this.story || !this.wide || (this.inspected && !this.inspected.matrix.grid.whole_group)) return;
     for (const [from, to] of this.story.ties) {
-      const [left, right] = [this.matrices[from], this.matrices[to]];
-      const [a, b] = [left.place(), right.place()];
+      const [a, b] = [this.matrices[from].place(), this.matrices[to].place()];
       if (!a || !b) continue;
       for (const edge of ["top", "bottom"]) {
-        const path = svg("path", { d: `M${a.right - origin.left},${a[edge] - origin.top} L${b.left - origin.left},${b[edge] - origin.top}` }, ties);
-        path.style.stroke = left.frameColour;
+        svg("path", { d: `M${a.right},${a[edge]} L${b.left},${b[edge]}` }, ties).style.stroke = this.matrices[from].frameColour;
       }
     }
   }
@@ -315,10 +311,7 @@ class Player {
     this.playing = on;
     this.root.classList.toggle("playing", on);
     this.find(".play span").textContent = on ? "Pause" : "Play";
-    if (!on) {
-      cancelAnimationFrame(this.frame);
-      return;
-    }
+    if (!on) return cancelAnimationFrame(this.frame);
     if (this.inspected) this.inspect(null, null);
     if (this.position === this.count) this.goTo(0, false);
     let [before, owed] = [performance.now(), 0.999]; // the first step comes at once
@@ -367,7 +360,7 @@ class Player {
     if (name === "play") return this.play(!this.playing);
     if (name === "copy") return this.copy();
     this.play(false);
-    if (this.inspected) this.inspect(null, null);
+    this.inspected = null;
     actions[name]();
   }
 
@@ -375,7 +368,7 @@ class Player {
     for (const button of this.root.querySelectorAll("[data-do]")) button.onclick = () => this.act(button.dataset.do);
     this.find(".scrub").oninput = (event) => {
       this.play(false);
-      if (this.inspected) this.inspect(null, null);
+      this.inspected = null;
       this.goTo(Number(event.target.value), false);
     };
     this.find(".unit").onchange = (event) => { this.unit = event.target.value; };
