@@ -240,11 +240,10 @@ class InstanceNorm2d(_Norm):
     def forward(self, x: TensorLike) -> Tensor:
         self.check(x)
         own = self.training or self.running_mean is None
-        share = self.share() if self.training else 0.0
         one = np.ndim(x.data if isinstance(x, Tensor) else x) == 3
         images = F.unsqueeze(x, 0) if one else x
         kept = (self.running_mean, self.running_var) if self.training or not own else (None, None)
-        y = F.instance_norm(images, *kept, self.weight, self.bias, own, share, self.eps)
+        y = F.instance_norm(images, *kept, self.weight, self.bias, own, self.momentum or 0.0, self.eps)
         return y.squeeze(0) if one else y
 
 
