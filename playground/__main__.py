@@ -302,7 +302,7 @@ class Telling:
             case "Started":
                 self.total = event.total_epochs
                 counts = ", ".join(f"{count:,} {split}" for split, count in event.samples.items())
-                self.line(f"{counts} pictures of {len(event.classes)} classes; {event.parameters:,} parameters to "
+                self.line(f"pictures of {len(event.classes)} classes: {counts}; {event.parameters:,} parameters to "
                           f"train on {event.device}")
             case "Stage":
                 if event.text != self.stage:

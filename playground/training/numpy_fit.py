@@ -68,7 +68,7 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     _describe(run_dir, description, preprocessing, train.classes)
 
     yield Started("digits", epochs, batches, sum(p.size for p in model.parameters()), train.classes,
-                  {"training": len(x), "validation": len(x_held), "test": len(test)}, "cpu", time.time())
+                  {"train": len(x), "validation": len(x_held), "test": len(test)}, "cpu", time.time())
     steps, written, stopped = 0, 0.0, False
     for epoch in range(1, epochs + 1):
         epoch_began, losses, right = time.time(), 0.0, 0

@@ -228,7 +228,8 @@ def _environment() -> dict[str, str]:
     """The worker's: the same home, the project importable, no more threads than a shared server can spare."""
     path = os.pathsep.join(filter(None, (str(home.REPOSITORY), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PLAYGROUND_HOME": str(home.home())}
-    threads = str(max(1, min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)))
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = os.environ.get("PLAYGROUND_THREADS") or str(min(4, allowed))
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         environment.setdefault(variable, threads)
     return environment

@@ -235,3 +235,29 @@ def test_predict_names_the_file_that_is_no_picture(
         assert bad in said.stderr
         assert said.stderr.count("\n") == 1
         assert "error" in json.loads(said.stdout)
+
+
+@pytest.mark.slow
+def test_transfer_learns_faces_and_its_model_answers_elsewhere(tmp_path: Path) -> None:
+    said = run("transfer", "--data", "faces", "--epochs", "5", "--name", "faces", "--json", home=tmp_path)
+    assert said.returncode == 0, said.stderr
+    result = json.loads(said.stdout)
+    assert result["validation_accuracy"] > 0.9
+    assert result["validation_count"] >= 20
+    assert result["max_difference"] < 0.1
+    assert "computing features" in said.stderr
+    pictures = [str(sorted((tmp_path / "data" / "faces").rglob(f"{kind}/*.png"))[0]) for kind in ("faces", "non-faces")]
+    answers = json.loads(run("predict", result["model"], *pictures, "--top", "1", "--json", home=tmp_path).stdout)
+    assert [one["top"][0]["label"] for one in answers["predictions"]] == ["faces", "non-faces"]
+    assert run("verify", "faces", home=tmp_path).returncode == 0
+
+
+@pytest.mark.slow
+def test_transfer_says_in_one_sentence_what_is_wrong_with_a_request(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "only").mkdir(parents=True)
+    for more, says in ((["--data", "photos"], "photos"), (["--backbone", "alexnet"], "alexnet")):
+        said = run("transfer", *more, "--name", "a", "--json", home=tmp_path)
+        assert said.returncode == 2
+        assert says in said.stderr.splitlines()[-1]
+        assert "Traceback" not in said.stderr
+        assert json.loads(said.stdout) == {"error": said.stderr.splitlines()[-1]}

@@ -83,7 +83,7 @@ def test_the_card_says_how_the_model_was_made(asked: RunSpec, run_dir: Path) -> 
     assert card["accuracy"] is not None
     assert (card["accuracy"]["value"], card["accuracy"]["count"]) == (finished.test_accuracy, 40)
     assert card["accuracy"]["split"] == "test"
-    assert card["data"]["samples"] == {"training": 34, "validation": 6, "test": 40}
+    assert card["data"]["samples"] == {"train": 34, "validation": 6, "test": 40}
     assert card["data"]["name"] == "light"
     json.dumps(card, allow_nan=False)
 

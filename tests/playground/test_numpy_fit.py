@@ -75,7 +75,7 @@ def test_tells_a_story_with_a_beginning_and_an_end(tmp_path: Path, on_blobs: Non
     events = fit(tmp_path, spec(epochs=3, batch_size=8))
     started, finished = events[0], events[-1]
     assert isinstance(started, Started)
-    assert started.samples == {"training": 51, "validation": 9, "test": 21}
+    assert started.samples == {"train": 51, "validation": 9, "test": 21}
     assert (started.total_epochs, started.batches_per_epoch) == (3, 6)
     assert started.classes == ("row 0", "row 1", "row 2")
     assert started.parameters == sum(array.size for name, array in weights(tmp_path).items()
