@@ -452,7 +452,7 @@ def _walk(tensor: Tensor, gradient: Any) -> Iterator[tuple[Tensor, Array, Sequen
         if leaf.grad is not None:
             leaf.grad = np.asarray(leaf.grad + g)
         else:  # a view, or an array another leaf was given too, must not become somebody's own .grad
-            leaf.grad = g.copy() if g.base is not None or id(g) in given else g
+            leaf.grad = g.copy(order="K") if g.base is not None or id(g) in given else g
             given.add(id(g))
 
 
