@@ -1,0 +1,88 @@
+"""What a frozen backbone saw in a picture, kept on disk and found again by the picture's content."""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from playground.home import data_dir
+
+MOST_BYTES = 2**29
+"""What one backbone's features may take of the disk: those of 100,000 pictures. The oldest go first."""
+
+
+def content_digest(path: Path) -> bytes:
+    """SHA-256 of a file's bytes: the same picture under another name or in another folder is the same picture."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+class FeatureStore:
+    """Feature vectors on disk: digest (32 bytes) -> float32 (D,).
+
+    `recipe` is everything the vectors depend on besides the picture (backbone, weights, preprocessing); another recipe
+    is another store. It is a folder of small files that are written whole, under a name nobody else uses, and never
+    changed: a kill loses nothing that was added, and two runs may add at once. A file that cannot be read is removed
+    and its pictures count as unknown.
+    """
+
+    def __init__(self, recipe: dict[str, Any]):
+        described = json.dumps(recipe, sort_keys=True)
+        name = f"{recipe.get('backbone', 'features')}-{hashlib.sha256(described.encode()).hexdigest()[:12]}"
+        self.folder = data_dir() / "features" / name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._where: dict[bytes, tuple[Path, int]] = {}
+        room = MOST_BYTES
+        for path in sorted(self.folder.glob("*.safetensors"), key=_age, reverse=True):
+            room -= path.stat().st_size
+            if room < 0:
+                path.unlink(missing_ok=True)
+            else:
+                self._read_digests(path)
+
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._where
+
+    def add(self, digests: Sequence[bytes], features: np.ndarray) -> None:
+        """Keep features (N, D) of N pictures; they are on the disk when this returns."""
+        path = self.folder / f"{secrets.token_hex(8)}.safetensors"
+        incoming = path.with_suffix(".incoming")
+        keys = np.frombuffer(b"".join(digests), np.uint8).reshape(len(digests), 32)
+        save_file({"digests": keys, "features": np.ascontiguousarray(features, np.float32)}, incoming)
+        os.replace(incoming, path)
+        self._where.update((digest, (path, k)) for k, digest in enumerate(digests))
+
+    def take(self, digests: Sequence[bytes]) -> np.ndarray:
+        """Features (N, D) of N known pictures, in their order. Raises KeyError for one that is not known."""
+        rows: dict[Path, list[tuple[int, int]]] = {}
+        for n, digest in enumerate(digests):
+            path, k = self._where[digest]
+            rows.setdefault(path, []).append((n, k))
+        taken: np.ndarray = np.zeros((0, 0), np.float32)
+        for path, pairs in rows.items():
+            with safe_open(path, framework="numpy") as file:
+                features = file.get_tensor("features")  # (M, D)
+            if not taken.size:
+                taken = np.empty((len(digests), features.shape[1]), np.float32)
+            to, of = np.array(pairs).T
+            taken[to] = features[of]
+        return taken
+
+    def _read_digests(self, path: Path) -> None:
+        try:
+            with safe_open(path, framework="numpy") as file:
+                for k, digest in enumerate(file.get_tensor("digests")):
+                    self._where[digest.tobytes()] = (path, k)
+        except (SafetensorError, OSError):
+            path.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    return path.stat().st_mtime

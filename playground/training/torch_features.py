@@ -1,0 +1,89 @@
+"""Pictures through a frozen backbone: decoded and seen by a few threads, kept in a store as they come."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import PIL
+import torch
+
+from playground.datasets.photos import open_photo
+from playground.training import backbones
+from playground.training.features import FeatureStore
+
+AT_ONCE = {"cpu": 8, "cuda": 32}  # pictures through the network together
+KEPT_AT_ONCE = 64  # pictures in a file of the store
+
+
+def threads() -> int:
+    """How many of the machine's cores training takes: PLAYGROUND_THREADS, or all it may use up to four."""
+    asked = os.environ.get("PLAYGROUND_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(4, allowed)
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Torch works on one core inside; as many as before outside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def store_of(name: str) -> FeatureStore:
+    """The store of a backbone's features: named for the weights, the preprocessing and what decodes the pictures."""
+    row = backbones.find(name)
+    recipe = {"backbone": name, "weights": row.weights_file().name, "preprocessing": row.preprocessing().to_dict(),
+              "pillow": PIL.__version__}
+    return FeatureStore(recipe)
+
+
+def compute(name: str, pictures: Sequence[tuple[bytes, Path]], store: FeatureStore, device: torch.device,
+            should_stop: Callable[[], bool]) -> Iterator[int]:
+    """Put the features of (digest, path) pictures into the store; yields how many more are done, to the end or a stop.
+
+    Every thread decodes a few pictures and takes them through the network itself, with one core each: that scales
+    better than many cores on one convolution, and decoding never waits. What was computed before a stop is kept.
+    Raises PlaygroundError when a file cannot be opened any more.
+    """
+    torch.backends.cudnn.allow_tf32 = False  # a device may change the speed, never the numbers
+    network = backbones.fused(backbones.pretrained(name)).to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # nn.Module takes it, its stub does not
+    preprocessing = backbones.find(name).preprocessing()
+
+    @torch.inference_mode()
+    def see(part: Sequence[tuple[bytes, Path]]) -> np.ndarray:
+        pixels = np.stack([preprocessing.apply(open_photo(path)) for _, path in part])  # (n, 3, S, S)
+        batch = torch.from_numpy(pixels).to(device).contiguous(memory_format=torch.channels_last)
+        seen: np.ndarray = network.features(batch).cpu().numpy()  # (n, D)
+        return seen
+
+    size = AT_ONCE[device.type]
+    parts = [pictures[start:start + size] for start in range(0, len(pictures), size)]
+    digests: list[bytes] = []
+    rows: list[np.ndarray] = []
+    with one_core(), ThreadPoolExecutor(threads()) as pool:
+        try:
+            running = {pool.submit(see, part): part for part in parts}
+            for future in as_completed(running):
+                part = running.pop(future)
+                rows.append(future.result())
+                digests += [digest for digest, _ in part]
+                if len(digests) >= KEPT_AT_ONCE:
+                    store.add(digests, np.concatenate(rows))
+                    digests, rows = [], []
+                yield len(part)
+                if should_stop():
+                    break
+        finally:
+            pool.shutdown(cancel_futures=True)
+            if digests:
+                store.add(digests, np.concatenate(rows))

@@ -1,0 +1,208 @@
+"""Transfer learning in PyTorch: a frozen pretrained backbone, and a new last layer for one's own photographs."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from playground.datasets import folders
+from playground.datasets.folders import PhotoFolder
+from playground.datasets.photos import why_unreadable
+from playground.datasets.preprocessing import Preprocessing
+from playground.errors import PlaygroundError
+from playground.home import data_dir
+from playground.training import backbones, torch_features
+from playground.training.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
+from playground.training.features import FeatureStore, content_digest
+from playground.training.runs import RunSpec
+from playground.training.torch_head import Head, Split, accuracy, measure
+
+BATCH_PAUSE_SECONDS = 0.1  # between two Batch events: a log a person watches, not one line for every millisecond
+
+
+@dataclass(frozen=True)
+class Request:
+    """What may be asked of a transfer run. The defaults were chosen by cross-validation on training photographs."""
+
+    data: str
+    backbone: str = "efficientnet_lite0"
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> "Request":
+        """The request of a run. Raises PlaygroundError naming what is missing, unknown or out of range."""
+        unknown = sorted(set(spec.request) - set(cls.__dataclass_fields__))
+        if unknown or "data" not in spec.request:
+            raise PlaygroundError(f"A transfer run does not know {unknown[0]!r}." if unknown else
+                                  "A transfer run needs photographs: a folder, or faces.")
+        request = cls(**spec.request)
+        backbones.find(request.backbone)
+        for name, least in (("epochs", 1), ("batch_size", 1), ("learning_rate", 0.0), ("weight_decay", 0.0)):
+            value = getattr(request, name)
+            if not isinstance(value, int if least == 1 else int | float) or not least <= value < 1e6 or value != value:
+                raise PlaygroundError(f"{name.replace('_', ' ').capitalize()} cannot be {value!r}.")
+        return request
+
+
+@dataclass(frozen=True)
+class TrainedTorch:
+    """A trained network: module maps float32 (N, 3, S, S) to logits (N, classes)."""
+
+    module: nn.Module
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+
+
+def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    """Train a new last layer on what the frozen backbone sees, and yield what happens.
+
+    Each picture goes through the backbone once, ever: its features are kept by content (training/features.py). The head
+    is multinomial logistic regression by AdamW with a cosine schedule, from zero weights, on standardised features;
+    the standardisation is folded into it afterwards, so that it is one Linear. The last epoch's weights are kept: the
+    validation pictures choose nothing, they only measure. A stop in the epochs keeps what was learnt; one before them
+    raises PlaygroundError, as do data that cannot be trained on.
+    """
+    began = time.perf_counter()
+    request = Request.of(spec)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    yield Stage("looking at the photos", 0, 1, time.time())
+    store = torch_features.store_of(request.backbone)
+    found, digests = look(spec, store)
+    yield Started(
+        kind=spec.kind, total_epochs=request.epochs, batches_per_epoch=math.ceil(len(found.train) / request.batch_size),
+        parameters=(backbones.HEAD_CHANNELS + 1) * len(found.classes), classes=found.classes, samples=counts(found),
+        device=torch.cuda.get_device_name() if device.type == "cuda" else "cpu", time=time.time())
+    if found.unreadable:
+        yield Stage(left_out(found), 0, 1, time.time())
+
+    pictures = {digests[path]: path for path, _ in (*found.train, *found.validation)}
+    missing = [(digest, path) for digest, path in pictures.items() if digest not in store]
+    done = len(pictures) - len(missing)
+    if missing:
+        yield Stage("computing features", done, len(pictures), time.time())
+        for more in torch_features.compute(request.backbone, missing, store, device, should_stop):
+            done += more
+            yield Stage("computing features", done, len(pictures), time.time())
+    if should_stop():
+        raise PlaygroundError(f"Stopped before anything was learnt, so there is no model. The features of {done:,} of "
+                              f"{len(pictures):,} photos are kept: the next training goes on from there.")
+
+    train, validation = (
+        Split(torch.from_numpy(store.take([digests[path] for path, _ in half])).to(device),
+              torch.tensor([label for _, label in half], device=device))
+        for half in (found.train, found.validation))
+    steps = request.epochs * math.ceil(len(found.train) / request.batch_size)
+    with torch_features.one_core():  # the steps are tiny: cores that wait for each other would only slow them down
+        head = Head(train, len(found.classes), request.learning_rate, request.weight_decay, steps)
+        yield from epochs(spec, request, found, head, validation, run_dir, should_stop, began)
+
+
+def photo_folder(spec: RunSpec) -> PhotoFolder:
+    """The photographs of a run, divided as the run divides them. Raises PlaygroundError when they cannot be used."""
+    return look(spec, torch_features.store_of(Request.of(spec).backbone))[0]
+
+
+def look(spec: RunSpec, store: FeatureStore) -> tuple[PhotoFolder, dict[Path, bytes]]:
+    """What is in the run's folder, and every file's digest. One whose features are known is not decoded again."""
+    digests: dict[Path, bytes] = {}
+
+    def reason(path: Path) -> str | None:
+        try:
+            digests[path] = content_digest(path)
+        except OSError as error:
+            return f"{path.name} cannot be read: {error.strerror}."
+        return None if digests[path] in store else why_unreadable(path)
+
+    data = spec.request["data"]
+    folder = folders.write_faces(data_dir() / "faces") if data == "faces" else Path(data).expanduser()
+    return folders.scan(folder, spec.seed, reason), digests
+
+
+def epochs(spec: RunSpec, request: Request, found: PhotoFolder, head: Head, validation: Split, run_dir: Path,
+           should_stop: Callable[[], bool], began: float) -> Iterator[Event]:
+    """The epochs: mini-batches in an order drawn from the seed, the weights saved after each epoch and after a stop."""
+    device, count = head.inputs.device, len(head.labels)
+    order = torch.Generator().manual_seed(spec.seed)  # on the CPU: the same order on every device
+    steps, whole, stopped, told = 0, 0, False, 0.0
+    while whole < request.epochs and not stopped:
+        epoch, start = whole + 1, time.perf_counter()
+        loss_sum, right_sum = torch.zeros(2, device=device)
+        parts = torch.randperm(count, generator=order).to(device).split(request.batch_size)  # type: ignore[no-untyped-call]
+        for batch, rows in enumerate(parts, start=1):
+            stopped = steps > 0 and should_stop()
+            if stopped:
+                break
+            rate = head.learning_rate
+            loss, right = head.step(rows)
+            loss_sum, right_sum, steps = loss_sum + loss * len(rows), right_sum + right, steps + 1
+            if time.perf_counter() - told >= BATCH_PAUSE_SECONDS:
+                told = time.perf_counter()
+                yield Batch(epoch, batch, len(parts), loss.item(), right.item() / len(rows), rate, time.time())
+        if not stopped:
+            whole = epoch
+            validation_loss, confusion = measure(head.linear(), validation)
+            if not math.isfinite(validation_loss):
+                raise PlaygroundError("The loss is not a number any more: a smaller learning rate would help.")
+            yield Epoch(epoch, loss_sum.item() / count, right_sum.item() / count, validation_loss, accuracy(confusion),
+                        time.perf_counter() - start, time.time())
+        yield Saved(str(save(run_dir, request, found, head)), whole, time.time())
+
+    _, confusion = measure(head.linear(), validation)
+    yield Finished("stopped" if stopped else "completed", whole, accuracy(confusion), len(validation.labels),
+                   time.perf_counter() - began, confusion, time.time())
+
+
+def save(run_dir: Path, request: Request, found: PhotoFolder, head: Head) -> Path:
+    """Write the head and what goes around it, each whole or not at all."""
+    description = {"backbone": request.backbone, "classes": list(found.classes),
+                   "preprocessing": backbones.find(request.backbone).preprocessing().to_dict(),
+                   "left_out": [[str(path), why] for path, why in found.unreadable]}
+    incoming = run_dir / "model.json.incoming"
+    incoming.write_text(json.dumps(description, ensure_ascii=False, indent=2), encoding="utf-8")
+    os.replace(incoming, run_dir / "model.json")
+    path = run_dir / "head.safetensors"
+    incoming = run_dir / "head.safetensors.incoming"
+    weight, bias = head.linear()
+    save_file({"weight": weight.cpu(), "bias": bias.cpu()}, incoming)
+    os.replace(incoming, path)
+    return path
+
+
+def load_trained(run_dir: Path) -> TrainedTorch:
+    """What a run has learnt, on the CPU, in eval mode. Raises PlaygroundError when it has not learnt anything (yet)."""
+    try:
+        description: dict[str, Any] = json.loads((run_dir / "model.json").read_text(encoding="utf-8"))
+        weights = load_file(run_dir / "head.safetensors")
+    except (OSError, ValueError) as error:
+        raise PlaygroundError(f"The run {run_dir.name} has not kept a model.") from error
+    network = backbones.pretrained(description["backbone"])
+    classes, width = weights["weight"].shape
+    network.classifier = nn.Linear(width, classes, device="meta")
+    network.classifier.load_state_dict(weights, assign=True)
+    return TrainedTorch(network.eval(), Preprocessing.from_dict(description["preprocessing"]),
+                        tuple(description["classes"]))
+
+
+def counts(found: PhotoFolder) -> dict[str, int]:
+    """How many pictures there are of what, for the record."""
+    counted = {"train": len(found.train), "validation": len(found.validation)}
+    return counted | ({"left out": len(found.unreadable)} if found.unreadable else {})
+
+
+def left_out(found: PhotoFolder, most: int = 5) -> str:
+    """Which files were left out and why, in one line."""
+    reasons = "; ".join(why.rstrip(".") for _, why in found.unreadable[:most])
+    more = len(found.unreadable) - most
+    number = "1 file was" if len(found.unreadable) == 1 else f"{len(found.unreadable)} files were"
+    return f"{number} left out: {reasons}" + (f"; and {more} more" if more > 0 else "")
