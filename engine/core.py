@@ -303,7 +303,11 @@ class Tensor:
     def transpose(self, dim0: int, dim1: int) -> "Tensor":
         """Two axes swapped, as torch's transpose; `permute` puts all of them in another order."""
         axes = list(range(self.ndim))
-        axes[dim0], axes[dim1] = axes[dim1], axes[dim0]
+        rank = self.ndim or 1  # of a single number, axis 0 may be swapped with itself, as in torch
+        if not (-rank <= dim0 < rank and -rank <= dim1 < rank):
+            raise ShapeError(f"an array of shape {self.shape} has no axes {dim0} and {dim1} to be swapped")
+        if axes:
+            axes[dim0], axes[dim1] = axes[dim1], axes[dim0]
         return OPS["transpose"](self, axes=axes)
 
     def permute(self, *axes: Any) -> "Tensor":
@@ -417,7 +421,7 @@ def _walk(tensor: Tensor, gradient: Any) -> Iterator[tuple[Tensor, Array, Sequen
             raise ValueError(f"backward of a tensor of shape {tensor.shape} needs the gradient that arrives at it")
         start = np.ones_like(tensor.data)
     else:
-        start = np.array(_data(gradient), tensor.data.dtype)
+        start = np.asarray(_data(gradient), tensor.data.dtype)
         if start.shape != tensor.shape:
             raise ShapeError(f"the gradient has shape {start.shape}, the tensor {tensor.shape}")
 

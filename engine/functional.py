@@ -70,12 +70,16 @@ def _one_or_many(op: Callable[..., Tensor], x: Tensor, options: dict[str, Any]) 
     return op(x.unsqueeze(0), **options).squeeze(0) if x.ndim == 3 else op(x, **options)
 
 
+def _step(stride: Sizes | None) -> Sizes | None:
+    return None if isinstance(stride, Sequence) and not stride else stride  # torch reads () as None
+
+
 def max_pool2d(
     input: TensorLike, kernel_size: Sizes, stride: Sizes | None = None, padding: Padding = 0, dilation: Sizes = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:
     """The largest value of every window; with return_indices also where in its (H, W) plane each one stood."""
-    options = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation,
+    options = {"kernel_size": kernel_size, "stride": _step(stride), "padding": padding, "dilation": dilation,
                "ceil_mode": ceil_mode}
     x = as_tensor(input)
     y = _one_or_many(_pool.max_pool2d, x, options)
@@ -88,7 +92,7 @@ def avg_pool2d(
 ) -> Tensor:
     """The average of every window."""
     return _one_or_many(_pool.avg_pool2d, as_tensor(input), {
-        "kernel_size": kernel_size, "stride": stride, "padding": padding, "ceil_mode": ceil_mode,
+        "kernel_size": kernel_size, "stride": _step(stride), "padding": padding, "ceil_mode": ceil_mode,
         "count_include_pad": count_include_pad, "divisor_override": divisor_override,
     })
 
@@ -116,10 +120,21 @@ def interpolate(
     """Images stretched or shrunk to another size."""
     if antialias:
         raise RefusedArgument("interpolate", "antialias", "shrink by averaging first instead")
+    if mode == "area":
+        return _averaged_area(as_tensor(input), size, scale_factor)
     return _resize.interpolate(
         input, size=size, scale_factor=scale_factor, mode=mode, align_corners=align_corners,
         recompute_scale_factor=recompute_scale_factor,
     )
+
+
+def _averaged_area(x: Tensor, size: Any, scale_factor: Any) -> Tensor:
+    if x.ndim != 4:
+        raise ShapeError(f"interpolate takes images (N, C, H, W), not {x.shape}")
+    if size is None:
+        factors = scale_factor if isinstance(scale_factor, Sequence) else (scale_factor, scale_factor)
+        size = tuple(int(n * factor) for n, factor in zip(x.shape[2:], factors, strict=True))
+    return adaptive_avg_pool2d(x, size)
 
 
 # --- normalisation ---
@@ -203,11 +218,11 @@ def dropout2d(
     input: TensorLike, p: float = 0.5, training: bool = True, inplace: bool = False, *,
     rng: np.random.Generator | None = None,
 ) -> Tensor:
-    """Whole channels of images (N, C, H, W) left out with probability p while training."""
+    """Whole channels of (N, C, ...) left out with probability p while training."""
     x = as_tensor(input)
-    if x.ndim != 4:
-        raise ShapeError(f"dropout2d leaves out channels of images (N, C, H, W), not of {x.shape}")
-    return _left_out("dropout2d", x, (*x.shape[:2], 1, 1), p, training, inplace, rng)
+    if x.ndim < 2:
+        raise ShapeError(f"dropout2d leaves out channels of (N, C, ...), not of {x.shape}")
+    return _left_out("dropout2d", x, (*x.shape[:2], *[1] * (x.ndim - 2)), p, training, inplace, rng)
 
 
 def _left_out(

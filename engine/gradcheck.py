@@ -58,6 +58,6 @@ def gradcheck(op: Op, *arrays: Array | None, tolerance: float = 1e-6, seed: int 
         by_vjp, measured = slopes(op, arrays, wrt, rng, **options)
         if not abs(by_vjp - measured) <= tolerance * max(abs(by_vjp), abs(measured), 1.0):
             raise GradientError(
-                f"{op.name}: along a random direction of input {wrt} the vjp says the slope is {by_vjp:.9g}, but moving "
-                f"the input gives {measured:.9g}"
+                f"{op.name}: along a random direction of input {wrt} the vjp says the slope is {by_vjp:.9g}, but "
+                f"moving the input gives {measured:.9g}"
             )

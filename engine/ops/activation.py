@@ -177,6 +177,8 @@ def softmax(x: Array, *, dim: int = -1) -> tuple[Array, Vjp]:
     >>> y, vjp(np.array([1.0, 0.0]))[0]
     (array([0.5, 0.5]), array([ 0.25, -0.25]))
     """
+    if not x.size:
+        return x.copy(), lambda g: (g.copy(),)
     with np.errstate(invalid="ignore"):
         y = np.asarray(np.exp(x - np.maximum.reduce(x, axis=dim, keepdims=True)))
     y /= np.add.reduce(y, axis=dim, keepdims=True)
@@ -209,6 +211,8 @@ def log_softmax(x: Array, *, dim: int = -1) -> tuple[Array, Vjp]:
 
 def log_probabilities(x: Array, dim: int) -> Array:
     """log_softmax as a plain function of arrays."""
+    if not x.size:
+        return x.copy()
     with np.errstate(invalid="ignore"):
         y = np.asarray(x - np.maximum.reduce(x, axis=dim, keepdims=True))
     y -= np.log(np.add.reduce(np.exp(y), axis=dim, keepdims=True))

@@ -317,12 +317,13 @@ def pad(
 ) -> tuple[Array, Vjp]:
     """x in a wider frame; pad = (left, right, top, bottom, ...) counts from the last axis on, as in torch.
 
-        constant     the frame is `value`, 0 when None; a negative width crops
+        constant     the frame is `value`, 0 when None
         reflect      the frame mirrors the inside, the border itself not repeated
         replicate    the frame repeats the border
         circular     the frame continues on the other side
 
-    Raises ShapeError when the mirror would have to reach beyond the other side.
+    A negative width crops (not in mode circular). Raises ShapeError when the mirror would have to reach beyond the
+    other side.
 
     >>> y, vjp = pad.rule(np.array([1.0, 2.0, 3.0]), pad=(2, 1), mode="reflect")
     >>> y, vjp(np.ones(6))[0]
@@ -385,8 +386,8 @@ def _places(length: int, before: int, after: int, mode: str) -> Array:
     reach = {"reflect": length - 1, "circular": length, "replicate": max(before, after) if length else 0}
     if mode not in reach:
         raise ValueError(f"pad's mode is 'constant', 'reflect', 'replicate' or 'circular', not {mode!r}")
-    if min(before, after) < 0:
-        raise ShapeError(f"a negative width crops in mode 'constant' only, not in {mode!r}")
+    if mode == "circular" and min(before, after) < 0:
+        raise ValueError("pad: in mode 'circular' a negative width is not offered: crop by slicing")
     if max(before, after) > reach[mode]:
         raise ShapeError(f"a {mode} frame of {before} and {after} is too wide for an axis of length {length}")
     if mode == "circular":
