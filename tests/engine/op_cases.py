@@ -130,8 +130,10 @@ CASES: dict[str, list[Case]] = {
     # windows
     "conv2d": [
         case(n(2, 3, 6, 7), n(4, 3, 3, 2), n(4)), case(n(2, 4, 6, 7), n(6, 2, 3, 3), stride=2, padding=1, groups=2),
-        case(n(1, 2, 7, 7), n(2, 2, 3, 3), dilation=2, padding=(0, 1)), case(n(1, 2, 5, 5), n(3, 2, 2, 2), padding="same"),
-        case(n(1, 4, 6, 6), n(4, 1, 3, 3), n(4), groups=4), case(n(1, 1, 5, 5), n(1, 1, 2, 3), padding=((0, 1), (2, 1))),
+        case(n(1, 2, 7, 7), n(2, 2, 3, 3), dilation=2, padding=(0, 1)),
+        case(n(1, 2, 5, 5), n(3, 2, 2, 2), padding="same"),
+        case(n(1, 4, 6, 6), n(4, 1, 3, 3), n(4), groups=4),
+        case(n(1, 1, 5, 5), n(1, 1, 2, 3), padding=((0, 1), (2, 1))),
     ],
     "conv_transpose2d": [
         case(n(2, 3, 4, 5), n(3, 2, 3, 2), n(2)), case(n(1, 4, 3, 3), n(4, 1, 3, 3), groups=2, stride=2, padding=1),
@@ -146,7 +148,8 @@ CASES: dict[str, list[Case]] = {
         case(n(2, 2, 7, 7), kernel_size=3, stride=2, padding=1, count_include_pad=False),
         case(n(1, 2, 5, 5), ceil_mode=True), case(n(1, 1, 4, 4), divisor_override=3),
     ],
-    "adaptive_avg_pool2d": [case(n(2, 3, 6, 8)), case(n(2, 3, 6, 8), output_size=(3, 4)), case(n(1, 1, 5, 7), output_size=3)],
+    "adaptive_avg_pool2d": [case(n(2, 3, 6, 8)), case(n(2, 3, 6, 8), output_size=(3, 4)),
+                            case(n(1, 1, 5, 7), output_size=3)],
     "adaptive_max_pool2d": [case(spread(2, 3, 6, 8)), case(spread(2, 3, 6, 8), output_size=(3, 4)),
                             case(spread(1, 1, 5, 7), output_size=3)],
     "interpolate": [
@@ -175,7 +178,8 @@ CASES: dict[str, list[Case]] = {
     "l1_loss": [case(n(3, 4), n(3, 4, seed=1), **o) for o in LOSSES],
     "smooth_l1_loss": [case(n(3, 4), n(3, 4, seed=1), **o) for o in (*LOSSES, {"beta": 0.4}, {"beta": 0.0})],
     "huber_loss": [case(n(3, 4), n(3, 4, seed=1), **o) for o in (*LOSSES, {"delta": 0.4})],
-    "binary_cross_entropy": [case(u(3, 4), u(3, 4, seed=1), **o) for o in LOSSES] + [case(u(3, 4), u(3, 4, seed=1), u(4))],
+    "binary_cross_entropy": [case(u(3, 4), u(3, 4, seed=1), **o) for o in LOSSES]
+    + [case(u(3, 4), u(3, 4, seed=1), u(4))],
     "binary_cross_entropy_with_logits": [case(n(3, 4), u(3, 4), **o) for o in LOSSES]
     + [case(n(3, 4), u(3, 4), u(3, 1), u(4)), case(n(3, 4), u(3, 4), None, u(4), reduction="none")],
     "nll_loss": [case(n(4, 3), c(3, 4), **o) for o in LOSSES]

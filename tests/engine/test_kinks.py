@@ -1,4 +1,4 @@
-"""Where functions bend, tie or end: random inputs never land there, so these points are asked one by one, beside torch."""
+"""Where functions bend, tie or end: random inputs never land there, so these points are asked one by one."""
 
 import math
 
@@ -112,13 +112,15 @@ def test_all_targets_ignored(name, reduction):
 def test_a_class_of_weight_zero_counts_nothing():
     x, target, weight = [[0.5, 1.0], [2.0, 1.0]], np.array([0, 1]), np.array([0.0, 2.0])
     for smoothing in (0.0, 0.3):
+        wanted, weights = torch.tensor(target), torch.tensor(weight)
         agree(lambda a, s=smoothing: F.cross_entropy(a, target, weight, label_smoothing=s),
-              lambda a, s=smoothing: TF.cross_entropy(a, torch.tensor(target), torch.tensor(weight), label_smoothing=s), x)
+              lambda a, s=smoothing, t=wanted, w=weights: TF.cross_entropy(a, t, w, label_smoothing=s), x)
 
 
 def test_binary_cross_entropy_ends_at_100():
-    agree(lambda a: F.binary_cross_entropy(a, np.array([1.0, 0.0, 0.0, 0.5]), reduction="none"),
-          lambda a: TF.binary_cross_entropy(a, torch.tensor([1.0, 0.0, 0.0, 0.5], dtype=torch.float64), reduction="none"),
+    target = np.array([1.0, 0.0, 0.0, 0.5])
+    agree(lambda a: F.binary_cross_entropy(a, target, reduction="none"),
+          lambda a: TF.binary_cross_entropy(a, torch.tensor(target), reduction="none"),
           [0.0, 1.0, 0.0, 1.0], rtol=1e-8)
 
 
@@ -134,7 +136,8 @@ def test_binary_cross_entropy_with_logits_is_finite(x):
 def test_rounded_losses_at_their_corners(distance):
     zero = np.zeros(1)
     for name in ("smooth_l1_loss", "huber_loss", "l1_loss"):
-        agree(lambda a, n=name: getattr(F, n)(a, zero), lambda a, n=name: getattr(TF, n)(a, torch.tensor(zero)), [distance])
+        ours, theirs = getattr(F, name), getattr(TF, name)
+        agree(lambda a, f=ours: f(a, zero), lambda a, f=theirs: f(a, torch.tensor(zero)), [distance])
 
 
 def test_max_pooling_gives_ties_to_the_first():

@@ -8,8 +8,21 @@ from engine import ShapeError, Tensor, layers, optim
 from engine import functional as F
 from engine.core import RefusedArgument
 from engine.layers import (
-    AdaptiveAvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Flatten, GroupNorm, LayerNorm, Linear, MaxPool2d,
-    Module, ModuleList, ReLU, Sequential, summary,
+    AdaptiveAvgPool2d,
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GroupNorm,
+    LayerNorm,
+    Linear,
+    MaxPool2d,
+    Module,
+    ModuleList,
+    ReLU,
+    Sequential,
+    summary,
 )
 
 
@@ -29,10 +42,10 @@ def lenet(generator):
 
 
 @pytest.mark.parametrize(("chain", "said"), [
-    (lambda: [Conv2d(1, 8, 3), ReLU(), Conv2d(4, 8, 3)], r"layer 0, Conv2d.*gives 8 channels.*layer 2, Conv2d.*takes 4"),
+    (lambda: [Conv2d(1, 8, 3), ReLU(), Conv2d(4, 8, 3)], r"layer 0, Conv2d.*gives 8 chann.*layer 2, Conv2d.*takes 4"),
     (lambda: [Conv2d(1, 8, 3), BatchNorm2d(9)], r"layer 0, Conv2d.*8 channels.*layer 1, BatchNorm2d\(9\), takes 9"),
     (lambda: [Conv2d(1, 8, 3), MaxPool2d(2), GroupNorm(2, 6)], r"8 channels.*GroupNorm\(2, 6\), takes 6"),
-    (lambda: [Linear(3, 4), ReLU(), Linear(5, 4)], r"layer 0, Linear\(3, 4\), gives 4 features.*layer 2, Linear.*takes 5"),
+    (lambda: [Linear(3, 4), ReLU(), Linear(5, 4)], r"layer 0, Linear\(3, 4\), gives 4 feat.*layer 2, Linear.*takes 5"),
     (lambda: [Flatten(), Linear(3, 4), LayerNorm(5)], r"4 features.*LayerNorm"),
     (lambda: [Flatten(), Linear(3, 4), BatchNorm1d(5)], r"4 channels.*BatchNorm1d\(5\), takes 5"),
     (lambda: [Conv2d(1, 8, 3), Flatten(), Linear(15, 2)], r"a multiple of 8 features.*Linear\(15, 2\), takes 15"),
@@ -69,7 +82,7 @@ def test_names_are_torchs():
         "1.0.num_batches_tracked", "2.heads.0.weight", "2.heads.0.bias", "2.heads.1.weight", "2.heads.1.bias",
     ]
     assert [name for name, _ in model.named_parameters()][2] == "1.0.weight"
-    assert [name for name, _ in model.named_buffers()][0] == "1.0.running_mean"
+    assert next(name for name, _ in model.named_buffers()) == "1.0.running_mean"
 
 
 class ModuleListed(Module):
@@ -219,12 +232,14 @@ def stripes():
     phase = generator.integers(0, 4, 96)
     waves = ((np.arange(8) + phase[:, None]) // 2 % 2).astype(np.float32)
     across = np.repeat(waves[:, :, None], 8, axis=2)
-    x = np.where(labels[:, None, None] == 0, across, across.swapaxes(1, 2)) + 0.3 * generator.standard_normal((96, 8, 8))
-    return x[:, None].astype(np.float32), labels
+    x = np.where(labels[:, None, None] == 0, across, across.swapaxes(1, 2))
+    x += 0.3 * generator.standard_normal(x.shape).astype(np.float32)
+    return x[:, None], labels
 
 
 @pytest.mark.parametrize("make", [
-    lambda g: [Residual(4, g)], lambda g: [separable(4, 4, g)], lambda g: [Conv2d(4, 4, 3, rng=g), GroupNorm(2, 4), ReLU()],
+    lambda g: [Residual(4, g)], lambda g: [separable(4, 4, g)],
+    lambda g: [Conv2d(4, 4, 3, rng=g), GroupNorm(2, 4), ReLU()],
 ], ids=["residual", "depthwise separable", "group norm"])
 @pytest.mark.parametrize("optimizer", [
     lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4),

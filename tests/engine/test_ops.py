@@ -62,7 +62,8 @@ def test_changes_no_input_and_says_the_same_twice(op, row):
     g = random_like(y)
     np.testing.assert_array_equal(y, again)
     count = len(arrays)
-    for a, b in zip(back(op, vjp, g, count), back(op, vjp, g, count), strict=True):  # read-only inputs and g: writing to them would have raised
+    # inputs and g are read-only here: writing to them would have raised
+    for a, b in zip(back(op, vjp, g, count), back(op, vjp, g, count), strict=True):
         if a is not None:
             np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(y, again, err_msg="walking back changed the value")
@@ -131,10 +132,10 @@ def test_every_option_is_obeyed(op):
         assert given, f"no case gives {op.name} a {p.name}"
 
         def differs(row, name=p.name):
-            _, y, vjp = run(op, row)
+            _, y, _ = run(op, row)
             others = {k: v for k, v in row.options.items() if k != name}
             try:
-                z, plain = op.rule(*row.arrays, **others)
+                z, _ = op.rule(*row.arrays, **others)
             except (ValueError, IndexError):  # without the option there is no answer at all
                 return True
             return y.dtype != z.dtype or y.shape != z.shape or not np.array_equal(y, z)

@@ -1,5 +1,6 @@
 """Layers, optimizers and schedules beside torch's: weights move across by name, and the same steps are taken."""
 
+import inspect
 import math
 
 import numpy as np
@@ -14,13 +15,15 @@ LAYERS = {
     "Linear": ((6, 4), (5, 6)), "Conv2d": ((4, 6, 3, 2, 1, 1, 2), (2, 4, 7, 8)), "ReLU": ((), (3, 4)),
     "ConvTranspose2d": ((4, 6, 3, 2, 1, 1, 2), (2, 4, 5, 4)), "BatchNorm2d": ((3,), (4, 3, 5, 2)),
     "BatchNorm1d": ((3,), (6, 3)), "LayerNorm": (((3, 4),), (2, 3, 4)), "GroupNorm": ((2, 4), (3, 4, 2, 2)),
-    "InstanceNorm2d": ((3,), (2, 3, 4, 4)), "LeakyReLU": ((0.2,), (3, 4)), "ELU": ((0.7,), (3, 4)), "GELU": ((), (3, 4)),
+    "InstanceNorm2d": ((3,), (2, 3, 4, 4)), "LeakyReLU": ((0.2,), (3, 4)), "ELU": ((0.7,), (3, 4)),
+    "GELU": ((), (3, 4)),
     "SiLU": ((), (3, 4)), "Hardswish": ((), (3, 4)), "Hardsigmoid": ((), (3, 4)), "Softplus": ((2.0, 3.0), (3, 4)),
     "Sigmoid": ((), (3, 4)), "Tanh": ((), (3, 4)), "Softmax": ((1,), (3, 4)), "LogSoftmax": ((1,), (3, 4)),
     "MaxPool2d": ((3, 2, 1), (2, 3, 7, 7)), "AvgPool2d": ((3, 2, 1, True, False), (2, 3, 7, 7)),
     "AdaptiveAvgPool2d": ((3,), (2, 3, 7, 8)), "AdaptiveMaxPool2d": ((3,), (2, 3, 7, 8)), "Flatten": ((), (2, 3, 4)),
     "Upsample": ((None, 2.0, "bilinear"), (1, 2, 3, 4)), "ZeroPad2d": (((1, 2, 0, 1),), (1, 2, 3, 4)),
-    "ReflectionPad2d": ((2,), (1, 2, 3, 4)), "ReplicationPad2d": (((1, 2, 3, 4),), (1, 2, 3, 4)), "Identity": ((), (3,)),
+    "ReflectionPad2d": ((2,), (1, 2, 3, 4)), "ReplicationPad2d": (((1, 2, 3, 4),), (1, 2, 3, 4)),
+    "Identity": ((), (3,)),
 }
 MORE = [
     ("Conv2d", (2, 3, 3), {"padding": "same", "dilation": 2, "bias": False}, (1, 2, 6, 6)),
@@ -35,8 +38,9 @@ MORE = [
     ("BatchNorm1d", (3,), {}, (4, 3, 5)), ("GELU", (), {"approximate": "tanh"}, (3, 4)),
 ]
 LOSSES = {
-    "CrossEntropyLoss": ({"label_smoothing": 0.1, "reduction": "sum"}, "classes"), "NLLLoss": ({"ignore_index": 1}, "classes"),
-    "MSELoss": ({"reduction": "none"}, "numbers"), "L1Loss": ({}, "numbers"), "SmoothL1Loss": ({"beta": 0.5}, "numbers"),
+    "CrossEntropyLoss": ({"label_smoothing": 0.1, "reduction": "sum"}, "classes"),
+    "NLLLoss": ({"ignore_index": 1}, "classes"), "MSELoss": ({"reduction": "none"}, "numbers"),
+    "L1Loss": ({}, "numbers"), "SmoothL1Loss": ({"beta": 0.5}, "numbers"),
     "HuberLoss": ({"delta": 0.5}, "numbers"), "BCELoss": ({}, "shares"), "BCEWithLogitsLoss": ({}, "shares"),
 }
 NOT_BESIDE_TORCH = {"Dropout", "Dropout2d", "Flow", "Function", "Module", "ModuleList", "Row", "Sequential", "Summary",
@@ -53,8 +57,8 @@ def draw(shape, seed=0):
 
 def both(name, arguments, options):
     theirs = getattr(nn, name)(*arguments, **options).double()
-    dtype = {"dtype": np.float64} if any(True for _ in theirs.parameters()) or any(True for _ in theirs.buffers()) else {}
-    ours = getattr(layers, name)(*arguments, **options, **dtype)
+    takes_dtype = "dtype" in inspect.signature(getattr(layers, name)).parameters
+    ours = getattr(layers, name)(*arguments, **options, **({"dtype": np.float64} if takes_dtype else {}))
     with torch.no_grad():
         for p in theirs.parameters():
             p.copy_(torch.tensor(draw(p.shape, 3)))
@@ -302,7 +306,8 @@ def test_functions_take_arguments_by_torchs_positions():
         (F.cross_entropy(x[:, :, 0, 0], np.array([1, 3]), None, None, 1, None, "sum", 0.2),
          tf.cross_entropy(t[:, :, 0, 0], torch.tensor([1, 3]), None, None, 1, None, "sum", 0.2)),
         (F.mse_loss(x, x * 0.5, False), tf.mse_loss(t, t * 0.5, False)),
-        (F.smooth_l1_loss(x, x * 0.5, None, False, "mean", 0.3), tf.smooth_l1_loss(t, t * 0.5, None, False, "mean", 0.3)),
+        (F.smooth_l1_loss(x, x * 0.5, None, False, "mean", 0.3),
+         tf.smooth_l1_loss(t, t * 0.5, None, False, "mean", 0.3)),
         (F.huber_loss(x, x * 0.5, "sum", 0.3), tf.huber_loss(t, t * 0.5, "sum", 0.3)),
         (F.mse_loss(x, x * 0.5, weight=abs(x)), tf.mse_loss(t, t * 0.5, weight=abs(t))),
         (F.interpolate(x, None, 2.0, "bilinear", True), tf.interpolate(t, None, 2.0, "bilinear", True)),

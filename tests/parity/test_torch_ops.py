@@ -39,11 +39,13 @@ def getitem(x, index):
 # The op of that name in torch, taking the engine's options. What is not here has torch's own name and options.
 TORCH: dict[str, Callable[..., Any]] = {
     "pow": torch.pow, "clip": torch.clamp, "abs": torch.abs, "sum": reduced(torch.sum), "mean": reduced(torch.mean),
-    "max": reduced(torch.amax), "min": reduced(torch.amin), "cast": lambda x, dtype: x.to(getattr(torch, np.dtype(dtype).name)),
+    "max": reduced(torch.amax), "min": reduced(torch.amin),
+    "cast": lambda x, dtype: x.to(getattr(torch, np.dtype(dtype).name)),
     "reshape": lambda x, shape=(-1,): x.reshape(shape), "concat": lambda *xs, dim=0: torch.cat(xs, dim),
     "stack": lambda *xs, dim=0: torch.stack(xs, dim), "transpose": lambda x, axes=None: x.permute(
         tuple(reversed(range(x.ndim))) if axes is None else axes),
-    "unsqueeze": lambda x, dim=0: x.unsqueeze(dim), "squeeze": lambda x, dim=None: x.squeeze() if dim is None else x.squeeze(dim),
+    "unsqueeze": lambda x, dim=0: x.unsqueeze(dim),
+    "squeeze": lambda x, dim=None: x.squeeze() if dim is None else x.squeeze(dim),
     "broadcast_to": lambda x, shape: x.broadcast_to(shape), "getitem": getitem,
     "pad": lambda x, pad=(), mode="constant", value=None: TF.pad(x, pad, mode, value),
     "one_hot": TF.one_hot, "einsum": lambda *xs, equation: torch.einsum(equation, *xs),
