@@ -6,6 +6,7 @@ from engine.ops import (
     cross_entropy,
     dropout,
     elementwise,
+    index,
     linear,
     loss,
     norm,
@@ -16,6 +17,6 @@ from engine.ops import (
 )
 
 __all__ = [
-    "activation", "conv", "cross_entropy", "dropout", "elementwise", "linear", "loss", "norm", "pool", "reduce",
-    "resize", "shape",
+    "activation", "conv", "cross_entropy", "dropout", "elementwise", "index", "linear", "loss", "norm", "pool",
+    "reduce", "resize", "shape",
 ]

@@ -1,0 +1,124 @@
+"""The walk back over the tape, from a result to its leaves, one op a step."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from engine.errors import ShapeError
+
+if TYPE_CHECKING:
+    from engine.core import Op, Tensor
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class BackwardStep:
+    """One step of the walk back: one op, the gradient that arrived at its result, what it sends to each input.
+
+    `input_gradients[i]` has the shape of `inputs[i]`, or is None where no gradient is wanted. Nothing here is to be
+    changed in place: the arrays are the walk's own.
+    """
+
+    index: int
+    op: "Op"
+    output: "Tensor"
+    gradient: Array
+    inputs: "tuple[Tensor | None, ...]"
+    options: Mapping[str, Any]
+    input_gradients: tuple[Array | None, ...]
+
+
+def backward_steps(tensor: "Tensor", gradient: Any = None) -> Iterator[BackwardStep]:
+    """The walk from `tensor` back to its leaves, one op a step; run to its end it is `tensor.backward()`.
+
+    gradient: d(something)/d(tensor), of the tensor's shape; 1 when the tensor holds one number. A result used twice
+    receives the sum of both gradients before its own step is taken. Leaves receive theirs (added to `.grad`) when
+    the walk ends, so a walk that is left half-way changes nothing. Raises ValueError when nothing was recorded or a
+    gradient is needed and missing, ShapeError when the given one has another shape.
+
+    >>> from engine import Tensor
+    >>> x = Tensor([1.0, -2.0], requires_grad=True)
+    >>> y = (x * 3.0).sum()
+    >>> [(step.op.name, step.input_gradients[0].tolist()) for step in backward_steps(y)]
+    [('sum', [1.0, 1.0]), ('mul', [3.0, 3.0])]
+    """
+    for index, (output, g, sent) in enumerate(walk(tensor, gradient)):
+        node = output.node
+        assert node is not None
+        yield BackwardStep(index, node.op, output, g, node.inputs, MappingProxyType(dict(node.options)), tuple(sent))
+
+
+def walk(tensor: "Tensor", gradient: Any) -> Iterator[tuple["Tensor", Array, Sequence[Array | None]]]:
+    """Generator behind both: yields (output, its gradient, the gradients sent to its inputs) from last to first."""
+    if not tensor.requires_grad:
+        raise ValueError("nothing to walk back: no input of this tensor has requires_grad=True (or no_grad was on)")
+    if gradient is None:
+        if tensor.data.size != 1:
+            raise ValueError(f"backward of a tensor of shape {tensor.shape} needs the gradient that arrives at it")
+        start = np.ones_like(tensor.data)
+    else:
+        start = np.asarray(gradient, tensor.data.dtype)
+        if start.shape != tensor.shape:
+            raise ShapeError(f"the gradient has shape {start.shape}, the tensor {tensor.shape}")
+
+    # Gradients of results live here, by id, until their step is taken; the tape itself stays clean.
+    arrived: dict[int, Array] = {id(tensor): start}
+    leaves: list[Tensor] = []
+    order = _results_first_to_last(tensor, leaves)
+    while order:
+        output = order.pop()
+        g = arrived.pop(id(output), None)
+        if g is None:  # its consumers sent it nothing (a vjp that returned None)
+            continue
+        node = output.node
+        assert node is not None
+        if node.op.selective:
+            sent = node.vjp(g, tuple(x is not None and x.requires_grad for x in node.inputs))
+        else:
+            sent = node.vjp(g)
+        for x, dx in zip(node.inputs, sent, strict=True):
+            if dx is not None and x is not None and x.requires_grad:
+                key = id(x)
+                before = arrived.get(key)
+                arrived[key] = dx if before is None else before + dx
+        yield output, g, sent
+
+    given: set[int] = {id(start)}
+    for leaf in leaves:
+        g = arrived.get(id(leaf))
+        if g is None:
+            continue
+        # of a single number NumPy's arithmetic makes a scalar; a leaf that met a wider type keeps its own
+        g = np.asarray(g, leaf.data.dtype)
+        if leaf.grad is not None:
+            leaf.grad = np.asarray(leaf.grad + g)
+        else:  # a view, or an array another leaf was given too, must not become somebody's own .grad
+            leaf.grad = g.copy(order="K") if g.base is not None or id(g) in given else g
+            given.add(id(g))
+
+
+def _results_first_to_last(tensor: "Tensor", leaves: "list[Tensor]") -> "list[Tensor]":
+    """The recorded results `tensor` was made from, inputs before outputs; the leaves are put into `leaves`."""
+    order: list[Tensor] = []
+    seen: set[int] = set()
+    stack: list[tuple[Tensor, bool]] = [(tensor, False)]
+    while stack:
+        t, inputs_done = stack.pop()
+        if inputs_done:
+            order.append(t)
+            continue
+        if id(t) in seen:
+            continue
+        seen.add(id(t))
+        if t.node is None:
+            leaves.append(t)
+            continue
+        stack.append((t, True))
+        for x in t.node.inputs:
+            if x is not None and x.requires_grad and id(x) not in seen:
+                stack.append((x, False))
+    return order
