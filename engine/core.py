@@ -47,17 +47,26 @@ class Op:
 
     def __call__(self, *inputs: Any, **options: Any) -> "Tensor":
         """Apply the rule to Tensors or arrays (None for an absent one); record it where a gradient is wanted."""
-        tensors = [x if type(x) is Tensor or x is None else as_tensor(x, inputs) for x in inputs]
-        value, vjp = self.rule(*[None if t is None else t.data for t in tensors], **options)
+        tensors: list[Tensor | None] = []
+        arrays: list[Array | None] = []
+        learned = made = False  # a plain loop: this is what every call of every op waits for
+        for x in inputs:
+            if x is None:
+                tensors.append(None)
+                arrays.append(None)
+                continue
+            if type(x) is not Tensor:
+                x = as_tensor(x, inputs)
+            tensors.append(x)
+            arrays.append(x.data)
+            learned = learned or x.requires_grad
+            made = made or x.node is not None
+        value, vjp = self.rule(*arrays, **options)
         out = Tensor(value)
-        if _mode.recording:
-            for t in tensors:
-                if t is not None and (t.requires_grad or t.node is not None):
-                    out.node = Record(self, tuple(tensors), options, vjp)
-                    # bools and whole numbers are recorded too (an exported model compares as well), without gradient
-                    if value.dtype.kind == "f":
-                        out.requires_grad = any(t is not None and t.requires_grad for t in tensors)
-                    break
+        if (learned or made) and _mode.recording:
+            out.node = Record(self, tuple(tensors), options, vjp)
+            # bools and whole numbers are recorded too (an exported model compares as well), without a gradient
+            out.requires_grad = learned and value.dtype.kind == "f"
         return out
 
     def __repr__(self) -> str:

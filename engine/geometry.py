@@ -69,6 +69,20 @@ class Placement:
         return self.size == (1, 1) and self.stride == (1, 1) and self.image == self.out
 
     @property
+    def can_turn(self) -> bool:
+        """Whether `turned` exists: steps of one pixel, and no window sees padding only."""
+        return self.stride == (1, 1) and all(max(p) < r for p, r in zip(self.pads, self.reach, strict=True))
+
+    def turned(self) -> "Placement":
+        """The windows on the *results* by which a convolution with the turned filter gives the images' gradient."""
+        rows, columns = (
+            (reach - 1 - before, length - out + before)
+            for reach, (before, _), length, out in zip(self.reach, self.pads, self.image, self.out, strict=True)
+        )
+        pads = rows, columns
+        return Placement(self.size, self.stride, self.dilation, pads, pads, self.out, self.image)
+
+    @property
     def onnx(self) -> dict[str, Any]:
         """The same as ONNX attributes."""
         (top, bottom), (left, right) = self.pads

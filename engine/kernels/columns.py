@@ -2,7 +2,7 @@
 
 With few channels (or groups) images lie CHWN: then each place of the kernel is a run of a whole row of all images, and
 the columns are copied at the speed of memory. With many channels they lie HWNC and the run is the channels. The result
-is left in the order the *next* convolution will want: HWNC when it has 16 channels or more, else CHWN (see memory.py).
+is left in the order the *next* convolution will most likely want (`orders`; see memory.py).
 
 `forward` is linear in both arrays; `image_gradient` and `filter_gradient` are its adjoints in each of them.
 """
@@ -14,39 +14,38 @@ import numpy as np
 from engine.arrays import crop, windows
 from engine.core import Array, Vjp
 from engine.geometry import Placement
-from engine.kernels.memory import CHWN, HWNC, Order, framed, images, lies, ordered, workspace
+from engine.kernels.memory import CHWN, HWNC, Order, empty, framed, images, lies, ordered, workspace
 from engine.kernels.sums import channel_sums
 from engine.kernels.threads import Part, overlap_add, parts, together
 
-MANY = 16  # channels that are worth a row of their own
+FEW, MANY = 32, 64  # channels that are a run worth copying: if they lie so already, and if they have to be turned
 BUDGET = 1 << 18  # floats of columns at a time
 
 
 class Orders(NamedTuple):
-    """The memory orders of the images and of the results."""
+    """The memory orders of the images and of the results of a convolution."""
 
     image: Order
     result: Order
 
 
 def orders(shape: tuple[int, ...], filters: int, where: Placement, groups: int, x: Array | None = None) -> Orders:
-    """The rule. A pointwise (1x1) convolution copies nothing, so it takes images x in either order as they come."""
+    """The rule, for images of `shape` (x, where they are there already, for the order they lie in)."""
     if groups > 1:
         return Orders(CHWN, CHWN)
-    many = shape[1] >= MANY
-    if x is not None and where.is_pointwise and (lies(x, HWNC) or lies(x, CHWN)):
-        many = lies(x, HWNC)
-    if many:
-        return Orders(HWNC, HWNC)
-    return Orders(CHWN, HWNC if filters >= MANY else CHWN)
+    pixels_first = x is not None and lies(x, HWNC)
+    if where.is_pointwise:  # copies nothing, so it takes either order as it comes
+        image = HWNC if pixels_first or (shape[1] >= FEW and not (x is not None and lies(x, CHWN))) else CHWN
+        return Orders(image, image)
+    image = HWNC if shape[1] >= (FEW if pixels_first else MANY) else CHWN
+    small = max(where.size) <= 3  # and so, most likely, are the next ones: what Winograd wants
+    return Orders(image, HWNC if image == HWNC or filters >= MANY or (small and filters >= 16) else CHWN)
 
 
 def conv(x: Array, w: Array, b: Array | None, where: Placement, groups: int) -> tuple[Array, Vjp]:
     """conv2d: the value and the way back to (dx, dw, db)."""
     order = orders(x.shape, w.shape[0], where, groups, x)
-    y = forward(x, w, where, groups, order)
-    if b is not None:
-        y += b[:, None, None]
+    y = forward(x, w, where, groups, order, b)
 
     def vjp(g: Array, needs: tuple[bool, bool, bool] = (True, True, True)) -> tuple[Array | None, ...]:
         dx = image_gradient(g, w, x.shape, where, groups, order) if needs[0] else None
@@ -56,25 +55,35 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement, groups: int) -> 
     return y, vjp
 
 
-def forward(x: Array, w: Array, where: Placement, groups: int, order: Orders) -> Array:
-    """The responses of filters w (F, C/groups, KH, KW) to images x (N, C, H, W): (N, F, OH, OW)."""
+def forward(
+    x: Array, w: Array, where: Placement, groups: int, order: Orders, b: Array | None = None
+) -> Array:
+    """The responses of filters w (F, C/groups, KH, KW) to images x (N, C, H, W), plus b (F,): (N, F, OH, OW)."""
     padded = _padded(x, order.image, where)
     n, f, (oh, ow) = x.shape[0], w.shape[0], where.out
     matrix = _matrix(w, order.image, groups)
-    y = np.empty((oh, ow, n, f) if order.result == HWNC else (f, oh, ow, n), np.result_type(x, w))
+    biases = None if b is None else np.tile(b, n) if order.result == HWNC else b[:, None, None, None]
+    result = empty((n, f, oh, ow), order.result, np.result_type(x, w))
+    y = result.transpose(order.result)
 
     def rows(part: Part) -> None:
         for p in _rows_at_once(part, where, n, w):
             cols = _columns(padded, order.image, where, p, groups)
-            if order.image == HWNC:  # (pixels, K) @ (K, F)
+            if order == (HWNC, HWNC):  # (pixels, K) @ (K, F)
                 np.matmul(cols, matrix, out=y[p].reshape(-1, f))
+            elif order.image == HWNC:  # the same turned
+                y[:, p] = np.matmul(matrix.T, cols.T).reshape(f, -1, ow, n)
             elif order.result == HWNC:  # (K, pixels) turned, @ (K, F)
                 np.matmul(cols[0].T, matrix[0].T, out=y[p].reshape(-1, f))
             else:  # (groups, F/groups, K) @ (groups, K, pixels)
                 y[:, p] = np.matmul(matrix, cols).reshape(f, -1, ow, n)
+            if biases is not None and order.result == HWNC:
+                y[p].reshape(-1, n * f)[...] += biases
+            elif biases is not None:
+                y[:, p] += biases
 
     together(rows, parts(oh, float(y.size) * matrix.shape[-1]))
-    return images(y, order.result)
+    return result
 
 
 def filter_gradient(
@@ -105,9 +114,17 @@ def filter_gradient(
 def image_gradient(
     g: Array, w: Array, images_shape: tuple[int, ...], where: Placement, groups: int, order: Orders
 ) -> Array:
-    """The gradient of the images, given g (N, F, OH, OW): every gradient paints its filter back."""
+    """The gradient of the images, given g (N, F, OH, OW): every gradient paints its filter back.
+
+    With steps of one pixel that is a convolution of g with the turned filters, which copies the windows of g instead of
+    adding up painted windows of the images: better unless the images have far fewer channels.
+    """
     n, c, h, wide = images_shape
     f, (oh, ow) = w.shape[0], where.out
+    if where.can_turn and groups == 1 and f <= 2 * c:
+        turned = np.ascontiguousarray(w[:, :, ::-1, ::-1].swapaxes(0, 1))
+        image = HWNC if order.result == HWNC and f >= FEW else CHWN
+        return forward(g, turned, where.turned(), 1, Orders(image, order.image))
     arrived = ordered(g, order.result)
     matrix = _matrix(w, order.image, groups)
     (top, bottom), (left, right) = where.pads

@@ -26,6 +26,8 @@ NCHW: Order = (0, 1, 2, 3)
 CHWN: Order = (1, 2, 3, 0)
 HWNC: Order = (2, 3, 0, 1)
 _BACK = {NCHW: NCHW, CHWN: (3, 0, 1, 2), HWNC: HWNC}
+# One small array an order, to allocate like: a result then owns its memory, and nobody need copy it to be sure.
+_LIKE = {order: np.empty((2, 2, 2, 2)).transpose(_BACK[order]) for order in _BACK}
 _BLOCK = 16  # channels copied at a time: 16 floats are a cache line
 
 
@@ -59,6 +61,15 @@ def images(a: Array, order: Order) -> Array:
     return a.transpose(_BACK[order])
 
 
+def empty(shape: tuple[int, ...], order: Order, dtype: Any) -> Array:
+    """An uninitialised (N, C, H, W) array that lies in this order and owns its memory.
+
+    >>> lies(empty((2, 3, 4, 5), HWNC, np.float32), HWNC)
+    True
+    """
+    return np.empty_like(_LIKE[order], dtype=dtype, shape=shape)
+
+
 def alike(g: Array, x: Array) -> Array:
     """g, of x's shape, in the memory order of x (itself where it is so already)."""
     if g.strides == x.strides or g.ndim != 4:
@@ -82,14 +93,18 @@ def _copy_into(out: Array, x: Array, order: Order) -> None:
             out[..., k : k + _BLOCK] = turned[..., k : k + _BLOCK]
 
 
-def framed(x: Array, order: Order, pads: Pads, size: tuple[int, int], role: str) -> Array:
-    """The images in this order, zero-padded to `size` (rows, columns) or further: a kept buffer, or x itself."""
+def framed(x: Array, order: Order, pads: Pads, size: tuple[int, int], role: str | None) -> Array:
+    """The images in this order, zero-padded to `size` (rows, columns), or x itself where that is its size.
+
+    The result is the kept buffer of this role; without a role it is an array of its own.
+    """
     n, c, h, w = x.shape
     (top, _), (left, _) = pads
     if (h, w) == size:
         return ordered(x, order)
     shape = [n, c, *size]
-    out = workspace(role, tuple(shape[axis] for axis in order), x.dtype)
+    axes = tuple(shape[axis] for axis in order)
+    out = np.empty(axes, x.dtype) if role is None else workspace(role, axes, x.dtype)
     inside = images(out, order)
     for frame in (inside[:, :, :top], inside[:, :, top + h :]):
         frame[...] = 0

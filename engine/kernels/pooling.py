@@ -1,4 +1,4 @@
-"""2x2 max pooling: the maximum of two column slices, then of two row slices, the comparisons kept for the way back.
+"""2x2 max pooling: the larger of every two columns, then of every two rows, the comparisons kept for the way back.
 
 Columns first, then rows, and the earlier one wins a tie: that is torch's "first maximum, reading row by row".
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.core import Array, Vjp
 from engine.geometry import Placement
-from engine.kernels.memory import Order, images, order_of, ordered
+from engine.kernels.memory import Order, empty, order_of, ordered
 from engine.kernels.threads import Part, parts, together
 
 CHUNK = 1 << 16  # values of x at a time
@@ -27,21 +27,23 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
     row = order.index(2)  # columns come next in every order
     before, run = (math.prod(x.shape[axis] for axis in axes) for axes in (order[:row], order[row + 2 :]))
     pixels = ordered(x, order).reshape(before, h, w, run)
-    y = np.empty((before, oh, ow, run), x.dtype)
-    # In every window: is the left one above (below) the larger of two, and is the upper of these two the larger.
-    above, below, upper = (np.empty(y.shape, bool) for _ in range(3))
+    result = empty((*x.shape[:2], oh, ow), order, x.dtype)
+    y = result.transpose(order).reshape(before, oh, ow, run)
+    left_larger = np.empty((before, 2 * oh, ow, run), bool)
+    upper_larger = np.empty(y.shape, bool)
     pieces = _pieces(before, oh, 2 * w * run)
+    shares = parts(len(pieces), x.size)
 
     def forward(part: Part) -> None:
-        for at in pieces[slice(*part)]:
-            left_above, right_above, left_below, right_below = _corners(pixels, at, ow)
-            np.greater_equal(left_above, right_above, out=above[at])
-            np.greater_equal(left_below, right_below, out=below[at])
-            top, bottom = np.maximum(left_above, right_above), np.maximum(left_below, right_below)
-            np.greater_equal(top, bottom, out=upper[at])
-            np.maximum(top, bottom, out=y[at])
+        for planes, rows in pieces[slice(*part)]:
+            both = slice(2 * rows.start, 2 * rows.stop)
+            left, right = pixels[planes, both, 0 : 2 * ow : 2], pixels[planes, both, 1 : 2 * ow : 2]
+            np.greater_equal(left, right, out=left_larger[planes, both])
+            larger = np.maximum(left, right)
+            upper, lower = larger[:, 0::2], larger[:, 1::2]
+            np.greater_equal(upper, lower, out=upper_larger[planes, rows])
+            np.maximum(upper, lower, out=y[planes, rows])
 
-    shares = parts(len(pieces), x.size)
     together(forward, shares)
     flat = y.reshape(-1)
     if np.isnan(np.dot(flat, flat)):
@@ -49,25 +51,27 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
 
     def vjp(g: Array) -> tuple[Array]:
         arrived = ordered(g, order).reshape(y.shape)
-        dx = np.empty(pixels.shape, g.dtype)
+        result = empty(x.shape, order, g.dtype)
+        dx = result.transpose(order).reshape(pixels.shape)
         dx[:, 2 * oh :] = 0
         dx[:, :, 2 * ow :] = 0
 
         def backward(part: Part) -> None:
-            for at in pieces[slice(*part)]:
-                left_above, right_above, left_below, right_below = _corners(dx, at, ow)
-                top = arrived[at] * upper[at]
-                bottom = arrived[at] - top
-                np.multiply(top, above[at], out=left_above)
-                np.subtract(top, left_above, out=right_above)
-                np.multiply(bottom, below[at], out=left_below)
-                np.subtract(bottom, left_below, out=right_below)
+            for planes, rows in pieces[slice(*part)]:
+                both = slice(2 * rows.start, 2 * rows.stop)
+                here = arrived[planes, rows]
+                larger = np.empty((len(here), 2 * here.shape[1], ow, run), g.dtype)
+                upper, lower = larger[:, 0::2], larger[:, 1::2]
+                np.multiply(here, upper_larger[planes, rows], out=upper)
+                np.subtract(here, upper, out=lower)
+                left, right = dx[planes, both, 0 : 2 * ow : 2], dx[planes, both, 1 : 2 * ow : 2]
+                np.multiply(larger, left_larger[planes, both], out=left)
+                np.subtract(larger, left, out=right)
 
         together(backward, shares)
-        return (images(dx.reshape([x.shape[axis] for axis in order]), order),)
+        return (result,)
 
-    shape = (*x.shape[:2], oh, ow)
-    return images(y.reshape([shape[axis] for axis in order]), order), vjp
+    return result, vjp
 
 
 def _pieces(before: int, oh: int, a_row: int) -> list[tuple[slice, slice]]:
@@ -77,11 +81,3 @@ def _pieces(before: int, oh: int, a_row: int) -> list[tuple[slice, slice]]:
     return [
         (slice(b, b + many), slice(r, min(r + rows, oh))) for b in range(0, before, many) for r in range(0, oh, rows)
     ]
-
-
-def _corners(a: Array, at: tuple[slice, slice], ow: int) -> tuple[Array, Array, Array, Array]:
-    """The four corners of the windows: left and right above, left and right below."""
-    planes, rows = at
-    above, below = slice(2 * rows.start, 2 * rows.stop, 2), slice(2 * rows.start + 1, 2 * rows.stop, 2)
-    left, right = slice(0, 2 * ow, 2), slice(1, 2 * ow, 2)
-    return a[planes, above, left], a[planes, above, right], a[planes, below, left], a[planes, below, right]

@@ -1,41 +1,37 @@
-"""Sums over everything but the channel, by BLAS: ones @ X is the fastest sum NumPy has.
+"""Sums over everything but the channel, by BLAS, and numbers a channel spread over the values they belong to.
 
-Whatever the memory order, an (N, C, ...) array without gaps is a matrix in which every row belongs to one channel (a
-plane of pixels each), or every column does (the channels of many pixels side by side): `Lanes`. Sums over short pieces
-are done in the array's own dtype, and the pieces added up in float64.
+Whatever the memory order, an (N, C, ...) array without gaps is three axes in memory, (before, C, after): NCHW is
+(N, C, HW), HWNC is (HWN, C, 1), CHWN is (1, C, HWN). Seen as a matrix, every row belongs to one channel, or every
+column does; NumPy is fast when rows are long, so which of the two is a question of size. Sums of short pieces are made
+in the array's own dtype, the pieces added up in float64.
 """
 
-from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from engine.core import Array
-from engine.kernels.memory import CHWN, HWNC, images, lies
-from engine.kernels.threads import Part
+from engine.kernels.memory import CHWN, HWNC, lies, workspace
+from engine.kernels.threads import Part, parts, together
 
 CHUNK = 1 << 16  # floats at a time: two or three arrays of that stay in the second-level cache
+LONG = 1 << 14  # floats in a row from which on its length does not matter
 
 
-class Lanes:
-    """x (N, C, ...) seen as a matrix with one channel a row (`by_row`) or a column; None when x has gaps."""
+class Lanes(NamedTuple):
+    """The three axes in memory of an (N, C, ...) array."""
 
-    def __init__(self, before: int, channels: int, after: int):
-        self.before, self.channels, self.after = before, channels, after  # (before, C, after) in memory
-        self.by_row = after >= 128
-        if self.by_row:
-            self.repeat, self.shape = 1, (before * channels, after)
-        else:  # several pixels side by side, so that rows are long
-            repeat = 1
-            while before % (2 * repeat) == 0 and repeat * channels * after < 4096:
-                repeat *= 2
-            self.repeat, self.shape = repeat, (before // repeat, repeat * channels * after)
+    before: int
+    channels: int
+    after: int
 
     @staticmethod
     def of(x: Array) -> "Lanes | None":
+        """Those of x; None when it has gaps or lies in no known order."""
         n, c = x.shape[:2]
-        rest = x[0, 0].size if n and c else 0
-        if rest == 0:
+        if x.size == 0:
             return None
+        rest = x.size // (n * c)
         if x.flags.c_contiguous:
             return Lanes(n, c, rest)
         if x.ndim == 4 and lies(x, HWNC):
@@ -44,49 +40,103 @@ class Lanes:
             return Lanes(1, c, rest * n)
         return None
 
-    def matrix(self, x: Array) -> Array:
-        """The view of x, of the memory order the lanes were made for."""
+    def matrix(self, x: Array, shape: tuple[int, int]) -> Array:
+        """x, of the memory order the lanes were made for, as a matrix: a view."""
         if not x.flags.c_contiguous:
             x = x.transpose(HWNC) if lies(x, HWNC) else x.transpose(CHWN)
-        return x.reshape(self.shape)
+        return x.reshape(shape)
 
-    def images(self, m: Array, x: Array) -> Array:
-        """A matrix as an array of the shape and the memory order of x."""
-        if x.flags.c_contiguous:
-            return m.reshape(x.shape)
-        order = HWNC if lies(x, HWNC) else CHWN
-        return images(m.reshape([x.shape[axis] for axis in order]), order)
+    def _side_by_side(self, least: int) -> int:
+        """How many pieces (C, after) make a row of at least so many floats (a power of two that divides `before`)."""
+        many = 1
+        while self.before % (2 * many) == 0 and many * self.channels * self.after < least:
+            many *= 2
+        return many
 
-    def spread(self, v: Array) -> Array:
-        """One number a channel, (C,), shaped to meet the matrix."""
-        if self.by_row:
+    # --- sums ---
+
+    @property
+    def sums_by_row(self) -> bool:
+        return self.after >= 128
+
+    @property
+    def sums_shape(self) -> tuple[int, int]:
+        """The matrix to sum over: a channel a row, or a channel a column."""
+        if self.sums_by_row:
+            return self.before * self.channels, self.after
+        many = self._side_by_side(4096)
+        return self.before // many, many * self.channels * self.after
+
+    def total(self, found: Array) -> Array:
+        """Sums along the lanes of that matrix, added up a channel in float64: (C,)."""
+        shape = (self.before, self.channels, 1) if self.sums_by_row else (-1, self.channels, self.after)
+        return np.asarray(found.reshape(shape).sum(axis=(0, 2), dtype=np.float64))
+
+    # --- one number a channel, spread ---
+
+    @property
+    def spread_by_row(self) -> bool:
+        return self.after >= LONG or (self.after >= 128 and self.channels * self.after > 2 * CHUNK)
+
+    @property
+    def spread_shape(self) -> tuple[int, int]:
+        """The matrix to multiply by one number a channel."""
+        if self.spread_by_row:
+            return self.before * self.channels, self.after
+        many = self._side_by_side(LONG)
+        return self.before // many, many * self.channels * self.after
+
+    def spread(self, v: Array, dtype: Any) -> Array:
+        """One number a channel, (C,), shaped to meet that matrix."""
+        v = v.astype(dtype)
+        if self.spread_by_row:
             return np.tile(v, self.before)[:, None]
-        return np.tile(np.repeat(v, self.after), self.repeat)[None]
+        return np.tile(np.repeat(v, self.after), self.spread_shape[1] // (self.channels * self.after))[None]
 
-    def chunks(self, part: Part) -> Iterator[slice]:
-        """Some rows, cut into pieces that fit into the cache."""
-        step = max(1, CHUNK // self.shape[1])
-        for start in range(*part, step):
-            yield slice(start, min(start + step, part[1]))
 
-    def add(self, total: Array, found: Array, rows: slice) -> None:
-        """total (C,), float64, += what was found along the lanes of some rows."""
-        if self.by_row:
-            np.add.at(total, np.arange(rows.start, rows.stop) % self.channels, found)
-        else:
-            total += found.reshape(self.repeat, self.channels, self.after).sum(axis=(0, 2), dtype=np.float64)
+def chunks(shape: tuple[int, int]) -> list[slice]:
+    """The rows of a matrix, cut into pieces that stay in the cache."""
+    step = max(1, CHUNK // shape[1])
+    return [slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step)]
 
-    def sums(self, m: Array) -> Array:
-        """Along the lanes of some rows m of the matrix."""
-        if self.by_row:
-            return m @ np.ones(m.shape[1], m.dtype)
-        return np.ones(m.shape[0], m.dtype) @ m
 
-    def dots(self, m: Array, other: Array) -> Array:
-        """Sums of products along the lanes of some rows of two matrices."""
-        if self.by_row:
-            return np.asarray(np.vecdot(m, other))
-        return np.asarray(np.einsum("ij,ij->j", m, other))
+def totals(lanes: Lanes, a: Array, d: Array | None = None, offset: Array | None = None) -> tuple[Array, Array]:
+    """The sums of a and (where d is given) of a * (d - offset) of every channel: float64 (C,) twice.
+
+    With d the same array as a the second is the sum of (a - offset)^2.
+    """
+    shape = lanes.sums_shape
+    pieces, by_row = chunks(shape), lanes.sums_by_row
+    m = lanes.matrix(a, shape)
+    other = None if d is None else m if d is a else lanes.matrix(d, shape)
+    minus = None if offset is None else _one_a_lane(lanes, offset.astype(a.dtype))
+    first = np.empty(shape[0] if by_row else (len(pieces), shape[1]), a.dtype)
+    second = np.zeros_like(first)
+
+    def some(part: Part) -> None:
+        for k in range(*part):
+            rows = pieces[k]
+            at = rows if by_row else k
+            one = m[rows]
+            first[at] = one @ np.ones(shape[1], a.dtype) if by_row else np.ones(len(one), a.dtype) @ one
+            if other is None:
+                continue
+            two = other[rows]
+            if minus is not None:
+                two = np.subtract(two, minus[rows] if by_row else minus, out=workspace("sums", two.shape, a.dtype))
+            if by_row:
+                np.vecdot(two if d is a else one, two, out=second[rows])
+            else:
+                np.einsum("ij,ij->j", two if d is a else one, two, out=second[k])
+
+    together(some, parts(len(pieces), a.size))
+    return lanes.total(first), lanes.total(second)
+
+
+def _one_a_lane(lanes: Lanes, v: Array) -> Array:
+    if lanes.sums_by_row:
+        return np.tile(v, lanes.before)[:, None]
+    return np.tile(np.repeat(v, lanes.after), lanes.sums_shape[1] // (lanes.channels * lanes.after))[None]
 
 
 def channel_sums(x: Array) -> Array:
@@ -98,7 +148,4 @@ def channel_sums(x: Array) -> Array:
     lanes = Lanes.of(x) if x.dtype == np.float32 else None
     if lanes is None:
         return np.asarray(x.sum(axis=(0, *range(2, x.ndim))))
-    m, total = lanes.matrix(x), np.zeros(lanes.channels)
-    for rows in lanes.chunks((0, m.shape[0])):
-        lanes.add(total, lanes.sums(m[rows]), rows)
-    return total.astype(x.dtype)
+    return totals(lanes, x)[0].astype(x.dtype)

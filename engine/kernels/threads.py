@@ -6,7 +6,6 @@ that cannot be said (another BLAS) everything here stays on one thread instead. 
 smallest of ENGINE_THREADS, OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and the cores this process may use.
 """
 
-import ctypes
 import os
 import threading
 from collections.abc import Callable
@@ -16,15 +15,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from engine.core import Array
+from engine.kernels.process import blas_on_one_thread, keep_freed_memory
 
 T = TypeVar("T")
 Part = tuple[int, int]
-
-_SETTERS = (
-    "scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads64_",
-    "openblas_set_num_threads",
-)
-
 
 class _Pool:
     """Threads waiting for tasks; started when first needed, and again in a forked child."""
@@ -34,7 +28,6 @@ class _Pool:
         self.running = 0
         self.tasks: SimpleQueue[tuple[Callable[[], Any], list[Any], threading.Lock]] = SimpleQueue()
         self.lock = threading.Lock()
-        self.blas_is_single: bool | None = None
 
     def start(self, count: int) -> None:
         with self.lock:
@@ -57,27 +50,12 @@ _pool = _Pool()
 
 def _after_fork() -> None:
     global _pool
-    asked, blas = _pool.asked, _pool.blas_is_single
-    _pool = _Pool()
-    _pool.asked, _pool.blas_is_single = asked, blas
+    asked, _pool = _pool.asked, _Pool()
+    _pool.asked = asked
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def _blas_on_one_thread() -> bool:
-    """Tell the BLAS NumPy is linked to to use one thread; False where there is no telling it."""
-    try:
-        linked = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
-    except (OSError, AttributeError):
-        return False
-    for name in _SETTERS:
-        setter = getattr(linked, name, None)
-        if setter is not None:
-            setter(1)
-            return True
-    return False
 
 
 def _default_threads() -> int:
@@ -97,11 +75,7 @@ def threads() -> int:
     """How many threads kernels use."""
     if _pool.asked is None:
         _pool.asked = _default_threads()
-    if _pool.asked == 1:
-        return 1
-    if _pool.blas_is_single is None:
-        _pool.blas_is_single = _blas_on_one_thread()
-    return _pool.asked if _pool.blas_is_single else 1
+    return _pool.asked if _pool.asked == 1 or blas_on_one_thread() else 1
 
 
 def parts(count: int, work: float = float("inf")) -> list[Part]:
@@ -111,10 +85,11 @@ def parts(count: int, work: float = float("inf")) -> list[Part]:
     >>> parts(5)
     [(0, 5)]
     """
-    many = min(threads(), count) if work >= 1 << 16 else 1
-    if many <= 1:
+    if work < 1 << 16:
         return [(0, count)]
-    return [(count * k // many, count * (k + 1) // many) for k in range(many)]
+    keep_freed_memory()
+    many = min(threads(), count)
+    return [(count * k // many, count * (k + 1) // many) for k in range(many)] or [(0, 0)]
 
 
 def together(task: Callable[[Part], T], shares: list[Part]) -> list[T]:

@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 from engine.core import Array, Vjp
 from engine.geometry import Placement
 from engine.kernels import is_exact
-from engine.kernels.memory import HWNC, framed, images, workspace
+from engine.kernels.memory import HWNC, empty, framed, lies, workspace
 from engine.kernels.sums import channel_sums
 from engine.kernels.threads import Part, overlap_add, parts, together
 
@@ -31,7 +31,7 @@ B, A = np.ascontiguousarray(BT.T), np.ascontiguousarray(AT.T)
 GG = np.kron(G, G).astype(F32)  # (36, 9)
 GG_BACK = np.ascontiguousarray(GG.T)
 CENTRE = 7  # the point (+1, +1) reaches all 16 results with weight 1: where a bias is added
-BUDGET = 300_000  # floats of transformed tiles at a time, so that they stay in the second-level cache
+BUDGET = 600_000  # floats of transformed tiles at a time, so that they stay in a cache
 
 
 def fits(x: Array, w: Array, where: Placement, groups: int) -> bool:
@@ -52,8 +52,11 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     wide = _tiles_at_once(n, c, f, tw)
     work = float(n) * c * f * oh * ow
     u = (GG @ w.transpose(2, 3, 1, 0).reshape(9, c * f)).reshape(36, c, f)
-    padded = _padded(x, where)
-    y = np.empty((4 * th, 4 * tw, n * f), F32)
+    padded = _padded(x, where, keep=not lies(x, HWNC))
+    kept = None if lies(x, HWNC) else padded  # turning it a second time would cost more than the memory
+    result = empty((n, f, oh, ow), HWNC, F32)
+    whole = (oh, ow) == (4 * th, 4 * tw)
+    y = (result.transpose(HWNC) if whole else np.empty((4 * th, 4 * tw, n, f), F32)).reshape(4 * th, 4 * tw, n * f)
 
     def rows(part: Part) -> None:
         for ty in range(*part):
@@ -65,16 +68,15 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
                 _results(m, n, y, ty, tx)
 
     together(rows, parts(th, work))
-    y = y.reshape(4 * th, 4 * tw, n, f)
-    if (oh, ow) != y.shape[:2]:
-        y = np.ascontiguousarray(y[:oh, :ow])
+    if not whole:
+        result.transpose(HWNC)[...] = y.reshape(4 * th, 4 * tw, n, f)[:oh, :ow]
 
     def vjp(g: Array, needs: tuple[bool, bool, bool] = (True, True, True)) -> tuple[Array | None, ...]:
         db = channel_sums(g) if needs[2] else None
         if not (needs[0] or needs[1]):
             return None, None, db
         u_back = np.ascontiguousarray(u.swapaxes(1, 2)) if needs[0] else None
-        padded = _padded(x, where) if needs[1] else None
+        padded = None if not needs[1] else kept if kept is not None else _padded(x, where)
         arrived = framed(g, HWNC, ((0, 0), (0, 0)), (4 * th, 4 * tw), "winograd g").reshape(4 * th, 4 * tw, n * f)
         dus: dict[int, Array] = {}
 
@@ -94,10 +96,11 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
         dx = None
         if needs[0]:
             shape = (4 * th + 2, 4 * tw + 2, n * c)
-            whole = overlap_add(shape, 0, th, 4, 6, F32, rows, work).reshape(4 * th + 2, 4 * tw + 2, n, c)
+            added = overlap_add(shape, 0, th, 4, 6, F32, rows, work).reshape(4 * th + 2, 4 * tw + 2, n, c)
             (top, _), (left, _) = where.pads
             h, wid = where.image
-            dx = images(np.ascontiguousarray(whole[top : top + h, left : left + wid]), HWNC)
+            dx = empty(x.shape, HWNC, F32)
+            dx.transpose(HWNC)[...] = added[top : top + h, left : left + wid]
         else:
             together(lambda part: rows(part, None), parts(th, work))
         dw = None
@@ -106,7 +109,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
             dw = (GG_BACK @ du.reshape(36, c * f)).reshape(3, 3, c, f).transpose(3, 2, 0, 1)
         return dx, dw, db
 
-    return images(y, HWNC), vjp
+    return result, vjp
 
 
 def _tiles(where: Placement) -> tuple[int, int]:
@@ -117,9 +120,9 @@ def _tiles_at_once(n: int, c: int, f: int, tw: int) -> int:
     return max(1, min(tw, BUDGET // (36 * n * (c + f))))
 
 
-def _padded(x: Array, where: Placement) -> Array:
+def _padded(x: Array, where: Placement, keep: bool = False) -> Array:
     th, tw = _tiles(where)
-    return framed(x, HWNC, where.pads, (4 * th + 2, 4 * tw + 2), "winograd x")
+    return framed(x, HWNC, where.pads, (4 * th + 2, 4 * tw + 2), None if keep else "winograd x")
 
 
 # Each of the four below moves one row of `wide` tiles, beginning at tile (ty, tx). A transform along rows of pixels

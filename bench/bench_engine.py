@@ -1,0 +1,189 @@
+"""The engine against PyTorch in one run: who is how many times as fast, not how many milliseconds on whose machine.
+
+    python -m bench.bench_engine [--quick] [--rounds N] [--only W2 conv ...] [--clock wall|cpu]
+
+Every contestant is a process of its own that sleeps while another one runs. In every round each runs a workload a few
+times; the round's ratio is that of the two medians, and the table shows the median of the ratios over the rounds, so that
+a slow minute of the machine falls on all alike. The first column compares with PyTorch as it comes, the second with
+PyTorch at its best (channels_last, no page faults from malloc), the third with MyGrad where it is installed. Results are
+written to bench/results/.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from bench.shapes import NETWORKS, OPS
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results"
+
+# issue 3's table: the ratio to PyTorch eager that is to be reached with 1 and with 2 threads
+GOALS = {
+    "W1": (0.95, 1.3), "W2": (0.8, 1.1), "W3": (0.3, 0.35), "conv": (0.75, 0.8), "max pool": (0.35, 0.5),
+    "batch norm": (0.75, 1.1), "depthwise": (1.2, 1.0),
+}
+MEMORY_GOALS = (0.4, 0.5)
+WORK = ["W1", "W2", "W3", *OPS]
+GROWTH = ["W2 half batch", "W2", "W2 double batch", "W2 double pixels"]
+
+
+class Contestant:
+    """A running `bench.contestant`."""
+
+    def __init__(self, who: str, threads: int):
+        count = str(threads)
+        environment = {**os.environ, "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count, "MKL_NUM_THREADS": count,
+                       "ENGINE_THREADS": count, "PYTHONPATH": str(ROOT)}
+        if who == "torch_best":
+            environment |= {"MALLOC_MMAP_THRESHOLD_": "2000000000", "MALLOC_TRIM_THRESHOLD_": "2000000000"}
+        self.who = who
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bench.contestant", who, "--threads", count], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment, cwd=ROOT,
+        )
+        if threads == 1 and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(self.process.pid, {max(os.sched_getaffinity(0))})
+        self.versions: dict[str, str] = self._answer()["ready"]
+
+    def run(self, work: str, times: int) -> dict[str, Any] | None:
+        """Seconds each of `times` steps took; None where this contestant cannot do this work."""
+        if self.process.poll() is not None:
+            return None
+        assert self.process.stdin
+        print(json.dumps({"work": work, "times": times}), file=self.process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> Any:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else None
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def contestants() -> list[str]:
+    return ["engine", "torch", "torch_best", *(["mygrad"] if find_spec("mygrad") else [])]
+
+
+def compare(work: str, threads: int, rounds: int, clock: str, names: list[str]) -> dict[str, Any]:
+    """Median seconds of every contestant and the median of the engine's ratios to each, for one workload."""
+    running = [Contestant(name, threads) for name in names]
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    times: dict[str, int] = {}
+    for contestant in running:  # warm up, and see how many steps make a tenth of a second
+        warm = contestant.run(work, 3)
+        if warm is not None:
+            times[contestant.who] = max(1, min(50, int(0.1 / min(warm["wall"]))))
+    for k in range(rounds):
+        for contestant in running[k % len(running) :] + running[: k % len(running)]:
+            if contestant.who in times and (contestant.who != "mygrad" or k < 3):
+                answer = contestant.run(work, times[contestant.who])
+                assert answer is not None
+                seconds[contestant.who].append(statistics.median(answer[clock]))
+    versions = {k: v for contestant in running for k, v in contestant.versions.items()}
+    for contestant in running:
+        contestant.close()
+    ours = seconds["engine"]
+    return {
+        "work": work, "threads": threads,
+        "milliseconds": {name: round(1e3 * statistics.median(s), 3) for name, s in seconds.items() if s},
+        "ratio": {
+            name: round(statistics.median(a / b for a, b in zip(ours, s, strict=False)), 3)
+            for name, s in seconds.items() if s and name != "engine"
+        },
+        "versions": versions,
+    }
+
+
+def memory(threads: int) -> dict[str, Any]:
+    """Peak memory of a whole process that trains W2 for ten steps."""
+    peak = {}
+    for name in ("engine", "torch"):
+        contestant = Contestant(name, threads)
+        answer = contestant.run("W2", 10)
+        assert answer is not None
+        peak[name] = answer["peak"] / 2**20
+        contestant.close()
+    return {"threads": threads, "megabytes": {k: round(v, 1) for k, v in peak.items()},
+            "ratio": round(peak["engine"] / peak["torch"], 3)}
+
+
+def table(rows: list[dict[str, Any]], memories: list[dict[str, Any]], growth: list[dict[str, Any]]) -> str:
+    lines = [
+        "| workload (forward + backward, networks + SGD step) | threads | goal | engine / PyTorch eager | / PyTorch at its best "
+        "| / MyGrad | engine ms | PyTorch ms |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        goals = GOALS.get(row["work"])
+        goal = f"≤ {goals[row['threads'] - 1]}" if goals and row["threads"] <= 2 else ""
+        ratio, ms = row["ratio"], row["milliseconds"]
+        lines.append(
+            f"| {row['work']} | {row['threads']} | {goal} | **{ratio['torch']:.2f}** | {ratio.get('torch_best', float('nan')):.2f} "
+            f"| {ratio.get('mygrad', float('nan')):.2f} | {ms['engine']:.2f} | {ms['torch']:.2f} |"
+        )
+    for row in memories:
+        goal = f"≤ {MEMORY_GOALS[row['threads'] - 1]}" if row["threads"] <= 2 else ""
+        mb = row["megabytes"]
+        lines.append(f"| peak memory of the process, W2 | {row['threads']} | {goal} | **{row['ratio']:.2f}** | | "
+                     f"| {mb['engine']:.0f} MB | {mb['torch']:.0f} MB |")
+    if growth:
+        base = next(r for r in growth if r["work"] == "W2")["milliseconds"]["engine"]
+        lines += ["", "Cost grows with batch and pixels (engine, 1 thread, W2 = 1): " + ", ".join(
+            f"{r['work'].removeprefix('W2 ').replace('W2', 'as it is')} {r['milliseconds']['engine'] / base:.2f}"
+            for r in growth)]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--quick", action="store_true", help="5 rounds, the engine and PyTorch only")
+    parser.add_argument("--only", nargs="+", choices=WORK, help="these workloads only; no memory, no growth")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall",
+                        help="cpu: processor seconds, for one thread on a busy machine")
+    wanted = parser.parse_args()
+    rounds = 5 if wanted.quick else wanted.rounds
+    names = ["engine", "torch"] if wanted.quick else contestants()
+    rows, memories, growth = [], [], []
+    for threads in wanted.threads:
+        for work in wanted.only or WORK:
+            print(f"{work}, {threads} thread(s)", file=sys.stderr)
+            rows.append(compare(work, threads, rounds, wanted.clock, names))
+        if not wanted.only:
+            memories.append(memory(threads))
+    if not wanted.only:
+        growth = [compare(work, 1, rounds, wanted.clock, ["engine", "torch"]) for work in GROWTH if work in NETWORKS]
+    versions = {k: v for row in rows for k, v in row["versions"].items()}
+    shown = table(rows, memories, growth)
+    about = "\n".join([
+        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"{rounds} rounds, {wanted.clock} time", *(f"- {v}" for v in versions.values()),
+        *(f"- {v}" for row in rows[:1] for v in row["versions"].values() if v not in versions.values()),
+    ])
+    print(f"{about}\n\n{shown}")
+    if not wanted.only:
+        RESULTS.mkdir(exist_ok=True)
+        stem = RESULTS / f"engine-{datetime.date.today()}"
+        stem.with_suffix(".md").write_text(f"{about}\n\n{shown}\n", encoding="utf-8")
+        stem.with_suffix(".json").write_text(
+            json.dumps({"about": about, "rows": rows, "memory": memories, "growth": growth}, indent=1) + "\n",
+            encoding="utf-8",
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The workloads on our engine, called as a person would call it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bench.shapes import numbers
+from engine import Tensor, layers, optim
+from engine import functional as F
+from engine.kernels import threads
+
+
+def prepare(count: int, best: bool) -> None:
+    threads.set_threads(count)
+
+
+def versions() -> dict[str, str]:
+    return {"engine": f"NumPy {np.__version__}, {threads.threads()} thread(s)"}
+
+
+def network(work: dict[str, Any]) -> Callable[[], None]:
+    rng = np.random.default_rng(0)
+    model = layers.Sequential(*(
+        getattr(layers, name)(*args, **options, **({"rng": rng} if name in ("Conv2d", "Linear", "Dropout") else {}))
+        for name, args, options in work["layers"]
+    ))
+    x, y = numbers(work["input"], 1), np.random.default_rng(2).integers(0, 10, work["input"][0])
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+
+    return step
+
+
+def op(name: str, work: dict[str, Any]) -> Callable[[], None]:
+    x = Tensor(numbers(work["x"], 1), requires_grad=True)
+    weights = [Tensor(numbers(shape, 2 + k), requires_grad=True) for k, shape in enumerate(work["weights"])]
+    g = numbers(work["result"], 9)
+    calls: dict[str, Callable[[], Tensor]] = {
+        "conv": lambda: F.conv2d(x, *weights, padding=1),
+        "max pool": lambda: F.max_pool2d(x, 2),
+        "batch norm": lambda: F.batch_norm(x, None, None, *weights, training=True),
+        "depthwise": lambda: F.conv2d(x, *weights, padding=1, groups=work["x"][1]),
+    }
+    call = calls[name.partition(",")[0]]
+
+    def step() -> None:
+        for leaf in (x, *weights):
+            leaf.grad = None
+        y = call()
+        y.backward(g)
+        if name.endswith("C order"):  # whoever hands the memory on to C code copies it to NCHW first
+            np.ascontiguousarray(y.data)
+            np.ascontiguousarray(x.grad)
+
+    return step
