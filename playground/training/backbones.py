@@ -77,7 +77,7 @@ class ConvNorm(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, filters, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups,
                               bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01)
+        self.norm: nn.BatchNorm2d | nn.Identity = nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01)
         self.activation = nn.ReLU6() if activated else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ def fused(network: EfficientNetLite) -> EfficientNetLite:
     """A copy for inference only: every batch norm folded into its convolution. The same answers, faster."""
     copied = copy.deepcopy(network).eval()
     for layer in copied.modules():
-        if isinstance(layer, ConvNorm):
+        if isinstance(layer, ConvNorm) and isinstance(layer.norm, nn.BatchNorm2d):
             layer.conv = fuse_conv_bn_eval(layer.conv, layer.norm)
             layer.norm = nn.Identity()
     return copied

@@ -4,10 +4,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import PIL
 import torch
 
 from playground.datasets.photos import open_photo
@@ -42,7 +42,7 @@ def store_of(name: str) -> FeatureStore:
     """The store of a backbone's features: named for the weights, the preprocessing and what decodes the pictures."""
     row = backbones.find(name)
     recipe = {"backbone": name, "weights": row.weights_file().name, "preprocessing": row.preprocessing().to_dict(),
-              "pillow": PIL.__version__}
+              "pillow": metadata.version("pillow")}
     return FeatureStore(recipe)
 
 
