@@ -73,9 +73,11 @@ def _curve(
     figure.add_scatter(
         x=x,
         y=y,
-        mode="lines",
+        # Fast epochs leave less than a batch each in the log: a line would draw a course that nobody saw.
+        mode="lines" if len(batches) >= 3 * len(epochs) else "markers",
         name="training batches",
         line={"color": style.TRAINING, "width": 1},
+        marker={"color": style.TRAINING, "size": 4},
         opacity=0.4,
         hoverinfo="skip",
     )

@@ -20,7 +20,8 @@ def signed_map(values: np.ndarray, limit: float | None = None) -> np.ndarray:
     [[11, 79, 138], [247, 247, 245], [184, 70, 10]]
     """
     reach = style.signed_limit(values) if limit is None else limit
-    return _SIGNED[np.rint(np.clip(values / reach, -1, 1) * 127).astype(int) + 127]
+    steps = np.rint(np.clip(values / reach, -1, 1) * 127).astype(int) + 127
+    return np.take(_SIGNED, steps, axis=0)
 
 
 def contact_sheet(images: np.ndarray, columns: int, scale: int = 1, gap: int = 1) -> np.ndarray:

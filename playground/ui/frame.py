@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from playground import home
 from playground.errors import PlaygroundError
 from playground.figures import maps
 from playground.ui import contents
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { max-width: 72rem; margin: 0 auto; }
 @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
+.st-key-card-table td { overflow-wrap: anywhere; vertical-align: top; }
+.st-key-card-table td:first-child { min-width: 8rem; }
+.st-key-card-table thead { display: none; }
 .st-key-claim p { font-size: 1.125rem; opacity: 0.85; }
 </style>"""
 
@@ -52,7 +56,8 @@ def room(what: str) -> Iterator[None]:
     try:
         yield
     except PlaygroundError as error:
-        st.error(literal(str(error)), icon=":material/error:")
+        # Where on the server something lies is for the command line, not for a visitor.
+        st.error(literal(str(error).replace(f"{home.home()}/", "")), icon=":material/error:")
     except Exception:
         log.exception("room failed: %s", what)
         st.error(

@@ -26,11 +26,12 @@ WAYS = {
 @frame.guarded("Where to start")
 def ways_in() -> None:
     """One card a chapter, in reading order."""
-    places = st.columns(2)
-    for k, row in enumerate(row for row in contents.CHAPTERS[1:] if row.path.exists()):
-        with places[k % 2].container(border=True, height="stretch"):
-            frame.link(row.url, f"**{row.title}**")
-            st.markdown(WAYS.get(row.url, row.claim))
+    rows = [row for row in contents.CHAPTERS[1:] if row.path.exists()]
+    for first in range(0, len(rows), 2):  # a pair a row: on a phone, where columns stack, reading order stays
+        for place, row in zip(st.columns(2), rows[first : first + 2], strict=False):
+            with place.container(border=True, height="stretch"):
+                frame.link(row.url, f"**{row.title}**")
+                st.markdown(WAYS.get(row.url, row.claim))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

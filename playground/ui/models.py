@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def chosen() -> Entry | None:
                 key="chosen-model",
                 help="Newest first. The page's address names the chosen model, so a link leads to it.",
             )
-            if wanted not in (None, *found):
+            if wanted is not None and wanted not in found:
                 st.info(f"There is no model called {frame.literal(wanted)} on this shelf (any more); this is another.")
             st.query_params["model"] = name
             return found[name]
@@ -113,8 +114,13 @@ def of_run(view: RunView) -> Entry | None:
     """The model a run put on the shelf, if it did and it is still there."""
     if view.exported is None:
         return None
-    found = next((entry for entry in shelf.entries() if entry.name == view.exported.name), None)
-    if found is None:
+    return next((entry for entry in shelf.entries() if entry.name == view.exported.name), None)
+
+
+def of_run_or_why_not(view: RunView) -> Entry | None:
+    """The same, and a sentence on the page when the model was there once."""
+    found = of_run(view)
+    if found is None and view.exported is not None:
         st.info("This run's model was taken off the shelf; train again to have it back.")
     return found
 
@@ -139,13 +145,13 @@ def accuracy_metric(label: str, share: float | None, count: int) -> None:
 @frame.guarded("Key figures")
 def headline(entry: Entry) -> None:
     """Accuracy with its interval, what it tells apart, size, age, download."""
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True):
         if (measured := accuracy_of(entry)) is not None:
             accuracy_metric(f"{measured[2]} accuracy", *measured[:2])
         st.metric("classes", len(entry.card["labels"]), width="content")
         st.metric("file", size(entry.card.get("size_bytes", 0)), width="content")
         st.metric("made", ago(entry.card["created"]), width="content", help=entry.card["created"])
-        download(entry, type="primary")
+    download(entry, type="primary")
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -174,7 +180,7 @@ def trial(entry: Entry) -> None:
     """A picture of the reader's or ours, and what onnxruntime says of it from the exported file."""
     left, right = st.columns(2, gap="large")
     with left:
-        picture = image_input.choose_picture()
+        picture = image_input.choose_picture(image_input.DIGIT if entry.card.get("task") == "digits" else "Cat")
         st.image(
             maps.enlarged(picture.pixels),
             caption=f"{frame.literal(picture.name)}, {picture.pixels.shape[1]} × {picture.pixels.shape[0]} pixels",
@@ -182,8 +188,9 @@ def trial(entry: Entry) -> None:
             width="stretch" if min(picture.pixels.shape[:2]) > 64 else "content",
         )
     with right:
+        classifier = session.open_classifier(entry.onnx)
         start = time.perf_counter()
-        said = session.open_classifier(entry.onnx).predict([picture.pixels])[0]
+        said = classifier.predict([picture.pixels])[0]
         seconds = time.perf_counter() - start
         best, chance = said.top(1)[0]
         st.markdown(f"### {frame.literal(best)}, {100 * chance:.1f} %")
@@ -204,23 +211,23 @@ def trial(entry: Entry) -> None:
 def card(entry: Entry) -> None:
     """What is known of the model, in sentences."""
     said = entry.card
-    rows: list[tuple[str, str]] = [("made by", str(said["source"]))]
-    if "task" in said:
-        rows.append(("kind", TASKS.get(said["task"], str(said["task"]))))
-    rows += [("data", "; ".join(f"{k.replace('_', ' ')}: {plain(v)}" for k, v in said.get("data", {}).items()))]
-    measured = accuracy_of(entry)
-    if measured is not None:
+    rows = [
+        ("made by", said["source"]),
+        ("how", TASKS.get(said.get("task", ""), said.get("task", ""))),
+        *((f"data: {key}", value) for key, value in flat(said.get("data", {}))),
+        *((f"training: {key}", value) for key, value in flat(said.get("training", {}))),
+    ]
+    if (measured := accuracy_of(entry)) is not None:
         rows.append((f"{measured[2]} accuracy", interval.sentence(*measured[:2])))
-    rows += [("training", "; ".join(f"{k.replace('_', ' ')}: {plain(v)}" for k, v in said.get("training", {}).items()))]
-    rows.append(("preprocessing, inside the file", str(said.get("preprocessing", {}).get("sentence", ""))))
-    rows.append(("versions", ", ".join(f"{k} {v}" for k, v in said.get("versions", {}).items())))
-    rows.append(("labels", ", ".join(said["labels"])))
-    rows.append(("SHA-256", said["sha256"]))
-    for name, text in rows:
-        if text:
-            left, right = st.columns([1, 4], gap="small")
-            left.caption(frame.literal(name))
-            right.markdown(frame.literal(text))
+    rows += [
+        ("preprocessing, inside the file", said.get("preprocessing", {}).get("sentence", "")),
+        ("versions", ", ".join(f"{name} {version}" for name, version in said.get("versions", {}).items())),
+        ("labels", ", ".join(said["labels"])),
+        ("SHA-256", said["sha256"]),
+    ]
+    table = "\n".join(f"| {frame.literal(name)} | {frame.literal(text)} |" for name, text in rows if text)
+    with st.container(key="card-table"):
+        st.markdown(f"| | |\n|---|---|\n{table}")
     st.download_button(
         "Download card.json",
         json.dumps(said, indent=2, ensure_ascii=False),
@@ -232,17 +239,20 @@ def card(entry: Entry) -> None:
     )
 
 
-def plain(value: Any) -> str:
-    """A value of a card in words.
+def flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Facts of a card as name and text; a fact that holds facts is taken apart.
 
-    >>> plain({"train": 100, "validation": 25}), plain(0.00012), plain(["a", "b"])
-    ('train 100, validation 25', '0.00012', 'a, b')
+    >>> list(flat({"seed": 7, "request": {"batch_size": 32}, "samples": {"test": 1355}, "seconds": 25.913}))
+    [('seed', '7'), ('asked for batch size', '32'), ('images test', '1,355'), ('seconds', '25.91')]
     """
-    if isinstance(value, dict):
-        return ", ".join(f"{k} {plain(v)}" for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(plain(v) for v in value)
-    return f"{value:,.4g}" if isinstance(value, float) else f"{value}"
+    for key, value in facts.items():
+        name = {"request": "asked for", "samples": "images"}.get(key, key.replace("_", " "))
+        if isinstance(value, Mapping):
+            yield from ((f"{name} {part}", text) for part, text in flat(value))
+        elif isinstance(value, float):
+            yield name, f"{value:,.4g}"
+        else:
+            yield name, f"{value:,}" if isinstance(value, int) else str(value)
 
 
 @st.fragment

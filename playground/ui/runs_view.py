@@ -108,8 +108,10 @@ def listed(wanted: str | None) -> Iterator[RunView]:
 
 def caption(view: RunView) -> str:
     """One line that tells runs apart."""
-    score = view.finished and view.finished.test_accuracy
-    return f"{view.spec.name} · {STATES[view.state][0]}" + (f" · {100 * score:.1f} %" if score is not None else "")
+    score = view.finished.test_accuracy if view.finished else None
+    # Live states change twice a second inside the fragment, this list only with the whole page.
+    state = STATES[view.state][0] if view.ended else "under way"
+    return f"{view.spec.name} · {state}" + (f" · {100 * score:.1f} %" if score is not None else "")
 
 
 def watch(view: RunView, held_out: str) -> None:
@@ -178,7 +180,7 @@ def telling(view: RunView) -> str:
         now = view.batches[-1].epoch if view.batches else view.epochs[-1].epoch
         text = f"epoch {now} of {total}"
     else:
-        text = "loading the data"
+        text = "reading the pictures and getting ready"
     if view.state == "stopping":
         return f"{text} · stopping"
     return text + (f" · about {duration(view.remaining_seconds)} left" if view.remaining_seconds is not None else "")

@@ -54,7 +54,13 @@ def settings() -> Mapping[str, Any] | None:
         )
         training, test = loaded(choices[label])
         epochs = st.slider(
-            "Epochs", 1, 40, numpy_fit.EPOCHS, key="epochs", bind="query-params", help="How often every training image is seen."
+            "Epochs",
+            1,
+            40,
+            numpy_fit.EPOCHS,
+            key="epochs",
+            bind="query-params",
+            help="How often every training image is seen.",
         )
         left, right = st.columns(2)
         batch_size = left.selectbox(
@@ -150,8 +156,8 @@ def outcome(view: RunView) -> None:
     if view.finished is None:
         return
     st.subheader("What came out", anchor=False)
-    entry = models.of_run(view)
-    with st.container(horizontal=True, vertical_alignment="center"):
+    entry = models.of_run_or_why_not(view)
+    with st.container(horizontal=True):
         models.accuracy_metric("test accuracy", view.finished.test_accuracy, view.finished.test_count)
         st.metric("trained for", runs_view.duration(view.finished.seconds), width="content")
         if view.exported is not None:
@@ -162,9 +168,10 @@ def outcome(view: RunView) -> None:
                 help=f"The largest difference of any score on {view.exported.samples} images between the NumPy engine "
                 "and onnxruntime on the exported file.",
             )
-        if entry is not None:
-            models.download(entry)
-            frame.link("models", "On the shelf", query_params={"model": entry.name})
+    if entry is not None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            models.download(entry, type="primary")
+            frame.link("models", f"{entry.name} on the shelf", query_params={"model": entry.name})
     if entry is None:
         return
     _, test = loaded(view.spec.request["data"])
@@ -252,5 +259,5 @@ def mistakes(test: ImageSet, probabilities: np.ndarray) -> None:
                     maps.enlarged(test.images[k], 96),
                     width=96,
                     alt=f"A {truth} taken for a {said}",
-                    caption=f"{frame.literal(truth)}, read as {frame.literal(said)} ({sure:.0f} %)",
+                    caption=f"{frame.literal(truth)}, read as {frame.literal(said)} ({sure:.0f}\u00a0%)",
                 )

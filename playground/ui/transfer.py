@@ -1,6 +1,7 @@
 """The parts of the page that retrains a pretrained network on photographs: collect, train, try."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +12,16 @@ from PIL import Image, ImageOps
 from playground.datasets import folders, photos
 from playground.datasets.folders import PhotoFolder
 from playground.deploy import shelf
-from playground.figures import confusion, maps, style
+from playground.deploy.weights import count_weights
+from playground.figures import blocks, confusion, maps, style
 from playground.home import data_dir
 from playground.training.runs import RunSpec, RunView
 from playground.ui import frame, models, runs_view
 
-SAMPLE, ZIP = "Sample photos", "Your zip"
+SAMPLE, ZIP, FOLDER = "Sample photos", "Your zip", "Folder on the server"
 UPLOADS = "uploads"
 THUMBNAIL = 96
-SHOWN_PER_CLASS = 8
+SHOWN_PER_CLASS, MOST_STRIPS = 8, 6
 FEWEST_PER_CLASS = 10
 """Below this a class has almost nothing to be checked on; it trains, but the page says so."""
 
@@ -39,36 +41,51 @@ def collect() -> Collected | None:
         on_server = folders_here()
         source = st.segmented_control(
             "Photos",
-            [SAMPLE, ZIP, *(["Folder on the server"] if on_server else [])],
+            [SAMPLE, ZIP, *([FOLDER] if on_server else [])],
             default=SAMPLE,
             required=True,
             key="photos",
             bind="query-params",
         )
         if source == SAMPLE:
-            st.caption("200 small pictures that come with scikit-image: 100 faces and 100 pieces of other photos.")
-            found = Collected("faces", "faces", sample())
-        elif source == ZIP:
-            given = st.file_uploader(
-                "A zip with one folder for each class",
-                "zip",
-                key="zip",
-                help="cats/1.jpg, cats/2.jpg … dogs/1.jpg … A part is kept aside to check the model. With train/ and "
-                "validation/ folders above the classes, that division is used.",
-            )
             st.caption(
-                "From ten photos a class it starts to work. They are unpacked on this server and go nowhere else."
+                "200 small gray pictures that come with scikit-image: 100 faces, and 100 cut-outs that are none."
             )
-            if given is None:
+            folder = folders.write_faces(data_dir() / "faces")
+            found = Collected("faces", "faces", scanned(str(folder)))
+        elif source == ZIP:
+            folder_of_zip = given_zip()
+            if folder_of_zip is None:
                 return None
-            path = unpacked(given.getvalue())
-            found = Collected(str(path), tidy(given.name), scanned(str(path)))
+            found = Collected(str(folder_of_zip[0]), folder_of_zip[1], scanned(str(folder_of_zip[0])))
         else:
             label = st.selectbox("Folder below data/", list(on_server), key="folder", bind="query-params")
             found = Collected(str(on_server[label]), tidy(label), scanned(str(on_server[label])))
         contents(found.folder)
         return found
     return None
+
+
+def given_zip() -> tuple[Path, str] | None:
+    """The folder of the zip given here, and a name for its model; after a reload, of the one the address names.
+
+    The address holds a part of the zip's SHA-256, which nobody can guess who has not seen the zip or the address.
+    """
+    given = st.file_uploader(
+        "A zip with one folder for each class",
+        "zip",
+        key="zip-file",
+        help="cats/1.jpg, cats/2.jpg … dogs/1.jpg … A fifth is kept aside to check the model. With train/ and "
+        "validation/ folders above the classes, that division is used.",
+    )
+    st.caption("It starts to work from about ten photos a class. They are unpacked on this server and go nowhere else.")
+    if given is not None:
+        folder = unpacked(given.getvalue())
+        st.query_params["zip"] = f"{folder.name}.{tidy(given.name)}"
+        return folder, tidy(given.name)
+    known, _, name = st.query_params.get("zip", "").partition(".")
+    folder = data_dir() / UPLOADS / known
+    return (folder, tidy(name)) if re.fullmatch(r"[0-9a-f]{16}", known) and folder.is_dir() else None
 
 
 def tidy(text: str) -> str:
@@ -83,24 +100,23 @@ def tidy(text: str) -> str:
 
 
 def folders_here() -> dict[str, Path]:
-    """Folders of photographs at most two levels below the playground's data folder: name -> path."""
+    """Folders of photographs at most two levels below the playground's data folder: name -> path.
+
+    Not the sample, which has a button of its own, and not what others uploaded.
+    """
     top = data_dir()
+    found = {str(path.relative_to(top)): path for path in sorted([*top.glob("*"), *top.glob("*/*")]) if path.is_dir()}
     return {
-        str(path.relative_to(top)): path
-        for path in sorted([*top.glob("*"), *top.glob("*/*")])
-        if path.is_dir() and not path.name.startswith(".") and folders.looks_like_classes(path)
+        name: path
+        for name, path in found.items()
+        if not any(part.startswith(".") or part in ("faces", UPLOADS) for part in Path(name).parts)
+        and folders.looks_like_classes(path)
     }
-
-
-@st.cache_resource(show_spinner="Writing the sample photos …")
-def sample() -> PhotoFolder:
-    """The offline sample: faces and what is not one."""
-    return folders.scan(folders.write_faces(data_dir() / "faces"), seed=0)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Looking at the photos …")
 def scanned(path: str) -> PhotoFolder:
-    """What is in a folder, every file opened once."""
+    """What is in a folder, every file opened once. The division shown is seed 0's; a run makes its own."""
     return folders.scan(Path(path), seed=0)
 
 
@@ -112,18 +128,14 @@ def unpacked(content: bytes) -> Path:
 
 def contents(found: PhotoFolder) -> None:
     """Counts per class, a few pictures of each, and what could not be read."""
-    counts = [
-        {
-            "class": name,
-            "to train on": sum(label == k for _, label in found.train),
-            "kept aside": sum(label == k for _, label in found.validation),
-        }
-        for k, name in enumerate(found.classes)
-    ]
+    learnt = [sum(label == k for _, label in found.train) for k in range(len(found.classes))]
+    aside = [sum(label == k for _, label in found.validation) for k in range(len(found.classes))]
     left, right = st.columns([2, 3], gap="large")
     with left:
-        st.dataframe(counts, hide_index=True, height="content")
-        few = [row["class"] for row in counts if row["to train on"] + row["kept aside"] < FEWEST_PER_CLASS]
+        table = {"class": found.classes, "to train on": learnt, "kept aside": aside}
+        st.dataframe(table, hide_index=True, height="content")
+        rows = zip(found.classes, learnt, aside, strict=True)
+        few = [name for name, *counts in rows if sum(counts) < FEWEST_PER_CLASS]
         if few:
             st.warning(
                 f"Fewer than {FEWEST_PER_CLASS} photos of {frame.literal(', '.join(few))}: it will train, but hardly "
@@ -131,9 +143,11 @@ def contents(found: PhotoFolder) -> None:
                 icon=":material/photo_library:",
             )
     with right:
-        for k, name in enumerate(found.classes[:SHOWN_PER_CLASS]):
+        for k, name in enumerate(found.classes[:MOST_STRIPS]):
             shown = [path for path, label in found.train if label == k][:SHOWN_PER_CLASS]
             st.image(strip(tuple(shown)), caption=frame.literal(name), alt=f"Photos of {name}", width="stretch")
+        if len(found.classes) > MOST_STRIPS:
+            st.caption(f"and {len(found.classes) - MOST_STRIPS} classes more")
     if found.unreadable:
         with st.expander(f"Left out: {len(found.unreadable)} unreadable", icon=":material/broken_image:"):
             st.dataframe([{"file": path.name, "why": why} for path, why in found.unreadable[:200]], hide_index=True)
@@ -201,16 +215,19 @@ def outcome(view: RunView) -> None:
     """What came out of an ended run: accuracy, what was taken for what, the file."""
     if view.finished is None or view.started is None:
         return
-    entry = models.of_run(view)
-    with st.container(horizontal=True, vertical_alignment="center"):
+    entry = models.of_run_or_why_not(view)
+    with st.container(horizontal=True):
         models.accuracy_metric("validation accuracy", view.finished.test_accuracy, view.finished.test_count)
         st.metric("trained for", runs_view.duration(view.finished.seconds), width="content")
         st.metric("on", view.started.device, width="content")
-        if entry is not None:
-            models.download(entry)
-            frame.link("models", "On the shelf", query_params={"model": entry.name})
+    if entry is not None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            models.download(entry, type="primary")
+            frame.link("models", f"{entry.name} on the shelf", query_params={"model": entry.name})
     left, right = st.columns(2, gap="large")
     with left:
+        if not view.finished.confusion:
+            return
         st.markdown("**What is taken for what** (photos kept aside)")
         st.plotly_chart(
             confusion.confusion_matrix(view.finished.confusion, view.started.classes),
@@ -218,8 +235,31 @@ def outcome(view: RunView) -> None:
             config=style.CONFIG,
             alt="Confusion matrix of the photos kept aside",
         )
-    with right:
-        st.markdown(f"**{view.started.parameters:,} parameters were trained**")
+    if entry is not None:
+        with right:
+            frozen_and_trained(view.started.parameters, weights(entry.onnx, entry.onnx.stat().st_mtime_ns))
+
+
+def frozen_and_trained(trained: int, total: int) -> None:
+    """How much of the file this run changed, and how much came as it was."""
+    share = 100 * trained / total
+    st.markdown(f"**{trained:,} of the {total:,} numbers in the file were trained** ({share:.2g} %)")
+    st.plotly_chart(
+        blocks.frozen_and_trained(total - trained, trained),
+        key="blocks",
+        config=style.CONFIG,
+        alt=f"{share:.2g} % trained, the rest frozen",
+    )
+    st.caption(
+        "Every photo goes through the frozen part once; what comes out is kept. That is why the epochs are fast, and "
+        "why a second run on the same photos skips to them."
+    )
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def weights(path: Path, version: int) -> int:
+    """How many numbers a file holds, counted once for each version of it."""
+    return count_weights(path)
 
 
 @frame.guarded("Try it")

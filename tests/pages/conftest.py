@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def open_page(playground_home: Path) -> Iterator[OpenPage]:
-    """open_page("train", run="...") is the app at that address, its script run once. Runs it started are ended after."""
+    """open_page("train", run="...") is the app at that address, run once. Runs it started are ended after."""
 
     def opened(url: str, **query: str) -> AppTest:
         app = AppTest.from_file(str(ROOT / "playground" / "app.py"), default_timeout=60)

@@ -41,3 +41,8 @@ def put_model(name: str, labels: tuple[str, ...] = ("dark", "bright"), **facts: 
     assert isinstance(entry, Entry)
     assert Classifier(entry.onnx).labels == labels
     return entry
+
+
+def errors(app: AppTest) -> list[str]:
+    """What went wrong on the page, in its words: uncaught exceptions and error boxes."""
+    return [str(element.value) for element in (*app.exception, *app.error)]

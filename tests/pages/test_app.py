@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from playground.errors import PlaygroundError
 from playground.ui import contents, frame
-from tests.pages.on_a_page import OpenPage, texts
+from tests.pages.on_a_page import OpenPage, errors, texts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,8 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize("chapter", contents.CHAPTERS, ids=lambda c: c.url)
 def test_every_page_opens_with_its_title_its_claim_and_a_way_on(chapter: contents.Chapter, open_page: OpenPage) -> None:
     app = open_page(chapter.url)
-    assert not app.exception
-    assert not app.error
+    assert errors(app) == []
     assert app.title[0].value == chapter.title
     assert chapter.claim in texts(app)
     links = [str(element.proto.label) for element in app.get("page_link")]

@@ -9,7 +9,7 @@ import engine
 from playground.datasets import samples
 from playground.ui import contents, home
 from playground.ui.kernel_editor import PRESETS
-from tests.pages.on_a_page import OpenPage, put_model, texts
+from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 
 def test_every_other_page_can_be_reached_from_the_first(open_page: OpenPage) -> None:
@@ -48,5 +48,4 @@ def test_a_link_restores_the_kernel_and_its_meaning(open_page: OpenPage) -> None
 
 def test_an_unknown_kernel_in_the_address_is_ignored(open_page: OpenPage, playground_home: Path) -> None:
     app = open_page("home", look="<script>")
-    assert not app.exception
-    assert not app.error
+    assert errors(app) == []

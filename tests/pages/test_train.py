@@ -16,7 +16,7 @@ from playground.training.events import Batch, Epoch, Failed, Started
 from playground.training.log import EventLog
 from playground.training.runs import RunSpec
 from playground.ui import drawing, runs_view, train
-from tests.pages.on_a_page import OpenPage, put_model, texts
+from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 REQUEST = {"data": "digits", "epochs": 2, "batch_size": 32, "learning_rate": 0.003}
 
@@ -49,20 +49,18 @@ def wait_until_ended(run_id: str, seconds: float = 120) -> runs.RunView:
 
 def click_start(app: AppTest) -> str:
     app.button(key="start").click().run()
-    assert not app.exception
-    assert not app.error
+    assert errors(app) == []
     asked = app.query_params["run"]
     return asked if isinstance(asked, str) else asked[0]
 
 
 def test_the_network_is_shown_before_it_is_trained(open_page: OpenPage) -> None:
     app = open_page("train")
-    assert not app.exception
-    assert not app.error
+    assert errors(app) == []
     table = app.dataframe[0].value
-    assert list(table["layer"])[0] == "Conv2d"
-    assert list(table["layer"])[-1] == "Linear"
-    assert list(table["output"])[-1] == "10"
+    assert table["layer"].iloc[0] == "Conv2d"
+    assert table["layer"].iloc[-1] == "Linear"
+    assert table["output"].iloc[-1] == "10"
     assert f"{table['parameters'].sum():,} numbers to learn" in texts(app)
 
 
@@ -74,8 +72,7 @@ def test_digits_are_trained_for_one_epoch_and_everything_the_run_left_is_shown(o
     view = wait_until_ended(run_id)
     assert view.state == "completed", view.failed
     app.run()
-    assert not app.exception
-    assert not app.error
+    assert errors(app) == []
     assert view.finished is not None
     assert view.finished.test_accuracy is not None
     accuracy = next(metric for metric in app.metric if metric.label == "test accuracy")
@@ -167,10 +164,14 @@ def write_idx(folder: Path, images: np.ndarray, labels: np.ndarray, prefix: str)
 def test_a_folder_of_idx_files_below_data_can_be_chosen(open_page: OpenPage, playground_home: Path) -> None:
     rng = np.random.default_rng(0)
     for prefix, count in (("train", 40), ("t10k", 10)):
-        write_idx(playground_home / "data" / "mini", rng.integers(0, 256, (count, 12, 12), np.uint8),
-                  (np.arange(count) % 2).astype(np.uint8), prefix)
+        write_idx(
+            playground_home / "data" / "mini",
+            rng.integers(0, 256, (count, 12, 12), np.uint8),
+            (np.arange(count) % 2).astype(np.uint8),
+            prefix,
+        )
     app = open_page("train", data="mini")
-    assert not app.error
+    assert errors(app) == []
     assert app.selectbox(key="data").value == "mini"
     assert list(app.dataframe[0].value["output"])[-1] == "2"
     assert "40 images to learn from" in texts(app)
@@ -186,7 +187,7 @@ def test_damaged_data_is_a_sentence_and_other_data_can_still_be_chosen(
     assert not app.exception
     assert len(app.error) == 1
     app.selectbox(key="data").select("digits").run()
-    assert not app.error
+    assert errors(app) == []
 
 
 def test_a_drawing_is_cut_to_its_ink_and_a_damaged_one_is_refused() -> None:

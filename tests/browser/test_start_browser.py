@@ -1,0 +1,78 @@
+"""The app as a stranger meets it: it starts, shows itself, asks nobody outside, and fits a phone."""
+
+import pytest
+
+from playground.ui import contents
+
+URLS = [chapter.url for chapter in contents.CHAPTERS]
+
+
+def test_the_app_starts_and_the_first_page_shows_its_picture(page, goto) -> None:
+    goto()
+    page.get_by_role("heading", name="CNN Playground").wait_for()
+    picture = page.locator('img[alt^="The cat\'s feature map"]')
+    picture.wait_for()
+    page.wait_for_function("() => [...document.querySelectorAll('img')].every(i => i.complete && i.naturalWidth > 0)")
+    assert page.title() == "CNN Playground"
+
+
+def test_another_kernel_changes_the_picture_and_the_address(page, goto) -> None:
+    goto()
+    before = page.locator('img[alt^="The cat\'s feature map"]').get_attribute("src")
+    page.get_by_text("Laplacian", exact=True).click()
+    page.locator('img[alt="The cat\'s feature map under Laplacian"]').wait_for()
+    assert page.locator('img[alt^="The cat\'s feature map"]').get_attribute("src") != before
+    page.wait_for_function("() => location.search.includes('look=Laplacian')")
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_page_asks_nobody_outside_and_reports_no_error(page, goto, app_url: str, url: str) -> None:
+    outside, problems = [], []
+    page.on("request", lambda r: None if r.url.startswith((app_url, "data:", "blob:")) else outside.append(r.url))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    goto(url)
+    page.wait_for_load_state("networkidle")
+    assert outside == []
+    assert problems == []
+    assert page.locator('[data-testid="stException"]').count() == 0
+    assert page.locator('[data-testid="stAlertContentError"]').count() == 0
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_page_fits_a_phone(page, goto, url: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    goto(url)
+    page.get_by_role("heading", level=1).wait_for()
+    wider = page.evaluate(
+        """() => [...document.querySelectorAll('[data-testid="stMainBlockContainer"] *')]
+            .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && e.checkVisibility())
+            .filter(e => !e.closest('[data-testid="stDataFrame"], .stPlotlyChart, pre, .katex'))
+            .map(e => e.tagName + '.' + e.className).slice(0, 5)"""
+    )
+    assert wider == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_letters_stand_out_from_the_ground_in_light_and_in_dark(page, goto, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    goto()
+    ground, letters = (
+        page.evaluate(f"getComputedStyle(document.querySelector('{where}')).{what}")
+        for where, what in (('[data-testid="stApp"]', "backgroundColor"), ("h1", "color"))
+    )
+    light = sum(int(part) for part in ground[4:-1].split(",")[:3]) > 3 * 128
+    assert light == (scheme == "light")
+    difference = [abs(int(a) - int(b)) for a, b in zip(ground[4:-1].split(","), letters[4:-1].split(","), strict=True)]
+    assert min(difference) > 125
+
+
+def test_a_page_can_be_reached_with_the_keyboard_alone(page, goto) -> None:
+    goto()
+    page.get_by_role("heading", name="CNN Playground").wait_for()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if "Train a CNN" in page.evaluate("document.activeElement.textContent"):
+            break
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Train a CNN").wait_for()

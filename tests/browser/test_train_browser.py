@@ -1,0 +1,77 @@
+"""Digits trained to the end on the page, the file downloaded, and plain onnxruntime giving the page's answer."""
+
+import json
+import re
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from playground.datasets import named
+
+
+def settled(page) -> None:
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(timeout=60_000)
+
+
+@pytest.mark.slow
+def test_digits_are_trained_downloaded_and_answered_by_plain_onnxruntime(page, goto, tmp_path) -> None:
+    page.set_viewport_size({"width": 1280, "height": 2400})
+    goto("train?epochs=4")
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_function("() => location.search.includes('run=')")
+    page.get_by_text(re.compile(r"epoch \d of 4")).wait_for(timeout=60_000)
+    page.locator(".stPlotlyChart").first.wait_for()
+
+    page.reload()  # the run goes on without the page, and the page finds it again by its address
+    settled(page)
+    page.get_by_text("What came out").wait_for(timeout=120_000)
+    page.get_by_text("What is taken for what").wait_for(timeout=60_000)
+    settled(page)
+    assert page.locator('[data-testid="stAlertContentError"]').count() == 0
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download .onnx").click()
+    file = tmp_path / "model.onnx"
+    download.value.save_as(file)
+
+    session = onnxruntime.InferenceSession(file)
+    _, test = named.load("digits")
+    pixels = np.repeat(test.images[..., None], 3, axis=-1)
+    _, probabilities = session.run(["logits", "probabilities"], {"image": pixels})
+    labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
+
+    accuracy = float((probabilities.argmax(1) == test.labels).mean())
+    shown = page.locator('[data-testid="stMetric"]', has_text="test accuracy").locator('[data-testid="stMetricValue"]')
+    assert shown.inner_text() == f"{100 * accuracy:.1f} %"
+    assert accuracy > 0.8
+
+    best = int(probabilities[0].argmax())
+    chart = page.locator(".st-key-bars-Test-image")
+    chart.locator(".bartext").first.wait_for()
+    texts = chart.locator(".bartext").all_text_contents()
+    names = chart.locator(".ytick text").all_text_contents()
+    assert dict(zip(names, texts, strict=True))[labels[best]] == f"{100 * probabilities[0, best]:.1f} %"
+
+    page.get_by_text("Draw one", exact=True).click()
+    canvas = page.locator("canvas[aria-label='Draw a digit here']")
+    canvas.wait_for()
+    box = canvas.bounding_box()
+    middle = box["x"] + box["width"] / 2
+    page.mouse.move(middle, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(middle, box["y"] + box["height"] - 20, steps=8)
+    page.mouse.up()
+    page.get_by_text("what the model sees").wait_for()
+    page.locator(".st-key-bars-Draw-one .bartext").nth(4).wait_for()
+
+
+def test_a_run_is_stopped_with_its_button(page, goto) -> None:
+    goto("train?epochs=40")
+    page.get_by_role("textbox", name="Name").fill("stopped-early")
+    page.keyboard.press("Enter")
+    settled(page)
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text(re.compile(r"epoch [1-9]\d? of 40")).wait_for(timeout=60_000)
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text(re.compile(r"Stopped after \d+ of 40 epochs")).wait_for(timeout=60_000)
