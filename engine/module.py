@@ -281,12 +281,12 @@ def summary(model: Module, input_shape: Sequence[int]) -> Summary:
     >>> from engine.layers import Flatten, Linear
     >>> print(summary(Sequential(Flatten(), Linear(4, 2)), (1, 2, 2)))
     Model: "Sequential"
-    ______________________________________
-    Layer (type)   Output Shape    Param #
-    ======================================
-    0 (Flatten)    (None, 4)             0
-    1 (Linear)     (None, 2)            10
-    ======================================
+    _____________________________________
+    Layer (type)   Output Shape   Param #
+    =====================================
+    0 (Flatten)    (None, 4)            0
+    1 (Linear)     (None, 2)           10
+    =====================================
     Total params: 10
     Trainable params: 10
     Non-trainable params: 0

@@ -77,7 +77,7 @@ def walk(tensor: "Tensor", gradient: Any) -> Iterator[tuple["Tensor", Array, Seq
         node = output.node
         assert node is not None
         if node.op.selective:
-            sent = node.vjp(g, tuple(x is not None and x.requires_grad for x in node.inputs))
+            sent = node.vjp(g, tuple([x is not None and x.requires_grad for x in node.inputs]))
         else:
             sent = node.vjp(g)
         for x, dx in zip(node.inputs, sent, strict=True):

@@ -1,6 +1,7 @@
 """The losses of classification: the negative log-likelihood, and cross entropy, which starts from plain scores."""
 
-from dataclasses import dataclass
+import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,31 +9,45 @@ from engine.core import Array, ShapeError, Vjp, op
 from engine.onnx_spec import Node, Refused, Situation, Spelled
 
 
-@dataclass(frozen=True)
-class _Wanted:
+class _Wanted(NamedTuple):
     """Class numbers, ready to be looked up in scores laid out as (N, C, P), P being all places after the classes."""
 
-    at: tuple[Array, Array, Array]  # index arrays that meet to (N, P)
-    counts: Array  # (N, P): the class's weight, 0 where the target is ignored
+    at: Array  # (N, P): where the scores of the classes stand in the scores' memory order
+    taken: Array  # (N, P): 0 where the target is ignored, 1 elsewhere; one 1 for all where none is
+    counts: Array  # taken times the weight of the class
     norm: Array  # what 'mean' divides by: the sum of counts
 
 
-def _look_up(name: str, x: Array, target: Array, weight: Array | None, ignore_index: int) -> tuple[Array, _Wanted]:
-    """The scores as (N, C, P) and the class numbers to be looked up in them, checked."""
-    shape = x.shape if x.ndim > 1 else (1, *x.shape)  # one sample: (C,)
-    if x.ndim < 1 or target.shape != (x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()):
-        raise ShapeError(f"{name}: scores {x.shape} are (N, C, ...), so class numbers are (N, ...), not {target.shape}")
-    scores = x.reshape(*shape[:2], int(np.prod(shape[2:])))
-    n, c, p = scores.shape
+def _laid_out(name: str, x: Array, weight: Array | None) -> Array:
+    """The scores as (N, C, P), checked beside the weights."""
+    if x.ndim < 1:
+        raise ShapeError(f"{name} takes scores (N, C, ...), not a single number")
+    n, c, *places = x.shape if x.ndim > 1 else (1, *x.shape)  # one sample: (C,)
     if weight is not None and weight.shape != (c,):
         raise ShapeError(f"{name}: {c} classes take {c} weights, not {weight.shape}")
-    wanted = target.reshape(n, p)
-    taken = wanted != ignore_index
-    chosen = wanted if taken.all() else np.where(taken, wanted, 0)
-    if chosen.size and (chosen.min() < 0 or chosen.max() >= c):
-        raise ValueError(f"{name}: class numbers go from 0 to {c - 1}, found {chosen.min()} to {chosen.max()}")
-    counts = taken.astype(x.dtype) if weight is None else taken * weight[chosen]
-    return scores, _Wanted((np.arange(n)[:, None], chosen, np.arange(p)), counts, counts.sum())
+    return x.reshape(n, c, math.prod(places))
+
+
+def _look_up(name: str, x: Array, scores: Array, target: Array, weight: Array | None, ignore_index: int) -> _Wanted:
+    if target.shape != (x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()):
+        raise ShapeError(f"{name}: scores {x.shape} are (N, C, ...), so class numbers are (N, ...), not {target.shape}")
+    n, c, p = scores.shape
+    wanted = target.astype(np.int64, copy=False).reshape(n, p)
+    taken = _ONE[x.dtype]
+    # read as numbers without a sign, negative ones are larger than any class: one question instead of two
+    if wanted.size and (0 <= ignore_index < c or np.maximum.reduce(wanted.view(np.uint64), axis=None) >= c):
+        asked = wanted != ignore_index
+        wanted = np.where(asked, wanted, 0)
+        if wanted.min() < 0 or wanted.max() >= c:
+            raise ValueError(f"{name}: class numbers go from 0 to {c - 1}, found {wanted.min()} to {wanted.max()}")
+        taken = asked.astype(x.dtype)
+    counts = taken if weight is None else taken * weight[wanted]
+    norm = np.add.reduce(counts, axis=None) if counts.ndim else counts * counts.dtype.type(n * p)
+    at = (np.arange(n) * (c * p))[:, None] + (wanted if p == 1 else wanted * p + np.arange(p))
+    return _Wanted(at, taken, counts, norm)
+
+
+_ONE = {np.dtype(kind): np.ones((), kind) for kind in (np.float16, np.float32, np.float64, np.longdouble)}
 
 
 def _reduced(losses: Array, norm: Array, shape: tuple[int, ...], reduction: str) -> Array:
@@ -40,11 +55,10 @@ def _reduced(losses: Array, norm: Array, shape: tuple[int, ...], reduction: str)
         return losses.reshape(shape)
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
-    total = np.asarray(losses.sum())
+    total = np.asarray(np.add.reduce(losses, axis=None))
     if reduction == "sum":
         return total
-    with np.errstate(divide="ignore", invalid="ignore"):  # nothing to average is nan, as in torch
-        return np.asarray(total / norm)
+    return np.asarray(total / norm if norm else norm * np.nan)  # nothing to average is nan, as in torch
 
 
 def _share(g: Array, norm: Array, losses: tuple[int, ...], reduction: str) -> Array:
@@ -85,13 +99,14 @@ def nll_loss(
     >>> round(y.item(), 4), vjp(np.array(1.0))[0]
     (0.2877, array([[ 0., -1.]]))
     """
-    scores, wanted = _look_up("nll_loss", x, target, weight, ignore_index)
-    losses = -wanted.counts * scores[wanted.at]
-    if not wanted.counts.all():  # an ignored -inf is 0, not nan
-        losses[wanted.counts == 0] = 0
+    scores = _laid_out("nll_loss", x, weight)
+    wanted = _look_up("nll_loss", x, scores, target, weight, ignore_index)
+    losses = -wanted.counts * scores.reshape(-1)[wanted.at]
+    if wanted.counts.ndim:  # an ignored -inf is 0, not nan
+        np.copyto(losses, 0, where=wanted.counts == 0)
 
     def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
-        dx = np.zeros(scores.shape, scores.dtype)
+        dx = np.zeros(scores.size, scores.dtype)
         dx[wanted.at] = -wanted.counts * _share(g, wanted.norm, losses.shape, reduction)
         return (dx.reshape(x.shape), None, None)[: len(needs)]
 
@@ -126,42 +141,45 @@ def cross_entropy(
     """
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing is a share between 0 and 1, not {label_smoothing}")
+    scores = _laid_out("cross_entropy", x, weight)
     if target.dtype.kind == "f":
-        return _to_shares(x, target, weight, reduction, label_smoothing)
-    scores, wanted = _look_up("cross_entropy", x, target, weight, ignore_index)
+        return _to_shares(x, scores, target, weight, reduction, label_smoothing)
+    at, taken, counts, norm = _look_up("cross_entropy", x, scores, target, weight, ignore_index)
     c = max(scores.shape[1], 1)
     z, e, total = _exponentials(scores)
     log_total = np.log(total)
-    smooth, sharp = x.dtype.type(label_smoothing / c), x.dtype.type(1 - label_smoothing)
-    losses = (log_total[:, 0] - z[wanted.at]) * (sharp * wanted.counts)
-    taken = wanted.counts != 0 if weight is None else target.reshape(losses.shape) != ignore_index
+    losses = log_total[:, 0] - z.reshape(-1)[at]
+    if label_smoothing or counts.ndim:
+        sharp = counts * counts.dtype.type(1 - label_smoothing)
+        losses *= sharp
+        smooth = taken * counts.dtype.type(label_smoothing / c)
     if label_smoothing:
         others = log_total[:, 0] * c - z.sum(axis=1) if weight is None else _along(weight, log_total - z)
-        losses += smooth * others * taken
-    weights = x.dtype.type(c) if weight is None else weight.sum()
+        losses += smooth * others
 
     def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
-        share = _share(g, wanted.norm, losses.shape, reduction)
-        each = share * wanted.counts * sharp  # (n, p)
-        pull = each + share * taken * (smooth * weights) if label_smoothing else each
-        dx = e * (pull[:, None] / total)
+        pull = each = _share(g, norm, losses.shape, reduction)
+        if label_smoothing or counts.ndim:
+            spread = each * smooth
+            each = each * sharp
+            pull = each + spread * (c if weight is None else weight.sum())
+        dx = e * ((pull[:, None] if pull.ndim else pull) / total)
         if label_smoothing:
-            spread = (share * taken * smooth)[:, None]
+            spread = spread[:, None] if spread.ndim else spread
             dx -= spread if weight is None else spread * weight[:, None]
-        dx[wanted.at] -= each
+        flat = dx.reshape(-1)
+        flat[at] -= each
         return (dx.reshape(x.shape), None, None)[: len(needs)]
 
-    return _reduced(losses, wanted.norm, target.shape, reduction), vjp
+    return _reduced(losses, norm, target.shape, reduction), vjp
 
 
-def _to_shares(x: Array, target: Array, weight: Array | None, reduction: str, smoothing: float) -> tuple[Array, Vjp]:
-    if x.ndim < 1 or target.shape != x.shape:
+def _to_shares(
+    x: Array, scores: Array, target: Array, weight: Array | None, reduction: str, smoothing: float
+) -> tuple[Array, Vjp]:
+    if target.shape != x.shape:
         raise ShapeError(f"cross_entropy: shares have the shape of the scores, {x.shape}, not {target.shape}")
-    shape = x.shape if x.ndim > 1 else (1, *x.shape)
-    scores = x.reshape(*shape[:2], int(np.prod(shape[2:])))
     n, c, p = scores.shape
-    if weight is not None and weight.shape != (c,):
-        raise ShapeError(f"cross_entropy: {c} classes take {c} weights, not {weight.shape}")
     t = target.reshape(scores.shape)
     if smoothing:
         t = t * (1 - smoothing) + smoothing / c
@@ -187,8 +205,7 @@ def _to_shares(x: Array, target: Array, weight: Array | None, reduction: str, sm
 
 def _exponentials(scores: Array) -> tuple[Array, Array, Array]:
     """scores (N, C, P) less their largest, e to that power, and the sum of that over the classes (N, 1, P)."""
-    with np.errstate(invalid="ignore"):
-        z = scores - np.maximum.reduce(scores, axis=1, keepdims=True)
+    z = scores - np.maximum.reduce(scores, axis=1, keepdims=True)
     e = np.exp(z)
     return z, e, np.add.reduce(e, axis=1, keepdims=True)
 

@@ -27,7 +27,7 @@ def sum_to(g: Array, shape: tuple[int, ...]) -> Array:
 def meet(ufunc: Callable[[Array, Array], Array], x: Array, y: Array) -> Array:
     """ufunc(x, y), with an error that names both shapes when they cannot be broadcast to one."""
     try:
-        return np.asarray(ufunc(x, y))
+        return ufunc(x, y)
     except ValueError as error:
         raise ShapeError(f"shapes {x.shape} and {y.shape} cannot be broadcast together") from error
 
