@@ -9,8 +9,9 @@ array([[0., 1.]], dtype=float32)
 
 from engine import functional, layers, optim
 from engine import ops as ops  # registers every op
-from engine.core import OPS, BackwardStep, Op, ShapeError, Tensor, backward_steps, no_grad
+from engine.core import OPS, BackwardStep, Op, RefusedArgument, ShapeError, Tensor, backward_steps, no_grad
 
 __all__ = [
-    "OPS", "BackwardStep", "Op", "ShapeError", "Tensor", "backward_steps", "functional", "layers", "no_grad", "optim",
+    "OPS", "BackwardStep", "Op", "RefusedArgument", "ShapeError", "Tensor", "backward_steps", "functional", "layers",
+    "no_grad", "optim",
 ]

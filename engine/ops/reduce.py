@@ -64,13 +64,15 @@ def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> tuple[Array, 
 
 @op(onnx=_spell("ReduceMean"))
 def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> tuple[Array, Vjp]:
-    """The average along `axis` (a number, several, or all); of nothing it is nan.
+    """The average along `axis` (a number, several, or all); of nothing it is nan. Raises ValueError for whole numbers.
 
     >>> y, vjp = mean.rule(np.arange(4.0).reshape(2, 2), axis=0)
     >>> y, vjp(np.array([1.0, 10.0]))[0]
     (array([1., 2.]), array([[0.5, 5. ],
            [0.5, 5. ]]))
     """
+    if x.dtype.kind != "f":
+        raise ValueError(f"the mean of {x.dtype} is not a whole number: convert to a floating-point type first")
     axes = _axes(x, axis)
     y = np.asarray(x.sum(axis=axes, keepdims=keepdims))
     share = x.dtype.type(y.size / x.size if x.size else np.nan)

@@ -1,5 +1,7 @@
 """Layers, chains of them, their names and modes, and the summary."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -172,6 +174,15 @@ def test_parameters_shared_by_two_layers_count_once():
     assert summary(model, (3,)).parameters == 9 + 3 + 3
 
 
+def test_a_copy_is_a_model_of_its_own():
+    model = lenet(rng(0)).eval()
+    other = copy.deepcopy(model)
+    x = images(2, 1, 8, 8)
+    np.testing.assert_array_equal(model(x).data, other(x).data)
+    other[0].weight.data += 1.0
+    assert not np.array_equal(model(x).data, other(x).data)
+
+
 def test_frozen_parameters_get_no_gradient():
     model = Sequential(Linear(3, 4, rng=rng()), ReLU(), Linear(4, 2, rng=rng()))
     model[0].requires_grad_(False)
@@ -304,6 +315,7 @@ def test_what_torch_accepts_and_the_engine_does_not_is_refused_by_name(call, arg
     (lambda: F.einsum("ii->i", np.ones((2, 2))), "twice"), (lambda: F.einsum("...i->i", np.ones((2, 2))), "every axis"),
     (lambda: F.reshape(np.ones(6), (4, 2)), r"\(6,\).*\(4, 2\)"), (lambda: F.sum(np.ones(2), 1), "no axis"),
     (lambda: F.concat([np.ones((2, 3)), np.ones((3, 2))]), "end to end"), (lambda: F.clip(np.ones(2)), "min, max"),
+    (lambda: F.mean(np.array([1, 2])), "floating-point"),
     (lambda: Linear(3, 2)(images(2, 4)), r"\(2, 4\).*\(2, 3\)"),
 ])
 def test_what_means_nothing_is_refused_with_a_sentence(call, said):
