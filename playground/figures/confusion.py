@@ -44,13 +44,20 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         )
     )
     if len(classes) <= MOST_NUMBERED:
-        for r in positions:
-            for c in positions:
-                if table[r, c]:
-                    ink = style.ink_on(style.colour_at(style.SEQUENTIAL, float(shade[r, c])))
-                    figure.add_annotation(
-                        x=c, y=r, text=str(table[r, c]), showarrow=False, font={"color": ink, "size": 13}
-                    )
+        figure.update_layout(
+            annotations=[
+                {
+                    "x": c,
+                    "y": r,
+                    "text": str(table[r, c]),
+                    "showarrow": False,
+                    "font": {"color": style.ink_on(style.colour_at(style.SEQUENTIAL, float(shade[r, c]))), "size": 13},
+                }
+                for r in positions
+                for c in positions
+                if table[r, c]
+            ]
+        )
     style.layout(figure, x="the model said", y="the picture is", height=min(130 + 34 * len(classes), 620))
     figure.update_xaxes(tickvals=positions, ticktext=names, showgrid=False, side="bottom")
     figure.update_yaxes(tickvals=positions, ticktext=names, showgrid=False, autorange="reversed")

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from playground.figures import style
 
+FAINT = style.CATEGORICAL[5]
 MOST_POINTS = 400
 """Faint points drawn at most: more cannot be told apart on a screen, and every redraw sends them all."""
 
@@ -76,9 +77,9 @@ def _curve(
         # Fast epochs leave less than a batch each in the log: a line would draw a course that nobody saw.
         mode="lines" if len(batches) >= 3 * len(epochs) else "markers",
         name="training batches",
-        line={"color": style.TRAINING, "width": 1},
-        marker={"color": style.TRAINING, "size": 4},
-        opacity=0.4,
+        line={"color": FAINT, "width": 1},
+        marker={"color": FAINT, "size": 4},
+        opacity=0.7,
         hoverinfo="skip",
     )
     ends = [e.epoch for e in epochs]

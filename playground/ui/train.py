@@ -79,6 +79,7 @@ def settings() -> Mapping[str, Any] | None:
             bind="query-params",
             help="How far the weights move against the gradient. Too small: slow. Too large: the loss jumps.",
         )
+        left, right = st.columns(2)
         seed = left.number_input(
             "Seed",
             0,
@@ -199,28 +200,30 @@ def trial(path: str, test: ImageSet, probabilities: np.ndarray) -> None:
     own = "Draw one"
     ways = ["Test image", own] if test.name == "digits" else ["Test image"]
     way = st.segmented_control("Picture", ways, default=ways[0], required=True, key="way", label_visibility="collapsed")
-    left, right = st.columns([2, 3], vertical_alignment="center")
     if way == own:
-        with left:
+        pad, seen = st.columns([3, 2], vertical_alignment="center")
+        with pad:
             ink = drawing("Draw a digit here", key="ink")
         if ink is None:
-            right.caption(
-                "Draw one digit with mouse or finger. The model gets it cut to its ink, as the digits it learnt "
-                "from are."
+            seen.caption(
+                "Draw one digit with mouse or finger. The model gets it cut to its ink, as the digits it learnt from "
+                "are."
             )
             return
         chances, truth = session.open_classifier(path).predict([filled(ink)])[0].probabilities, None
-        left.image(shrunk(filled(ink)), width=96, caption="what the model sees", alt="The drawing, cut to its ink")
+        seen.image(shrunk(filled(ink)), width=96, caption="what the model sees", alt="The drawing, cut to its ink")
+        place = st.container()
     else:
         number = st.slider("Test image", 1, len(probabilities), 1, key="image", bind="query-params") - 1
         chances, truth = probabilities[number], test.classes[test.labels[number]]
+        left, place = st.columns([2, 3], vertical_alignment="center")
         left.image(
             maps.enlarged(test.images[number]),
             width=160,
             caption=f"it is {frame.literal(truth)}",
             alt=f"Test image {number + 1}",
         )
-    right.plotly_chart(
+    place.plotly_chart(
         bars.probability_bars(test.classes, chances.tolist(), truth=truth),
         key=f"bars-{way}",
         config=style.CONFIG,

@@ -1,0 +1,112 @@
+"""The figures of a training run say what the numbers say: smallest and largest case, and names nobody should trust."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from playground.figures import bars, blocks, confusion, curves, maps
+
+
+def batch(epoch: int, number: int, of: int, loss: float = 1.0, accuracy: float = 0.5) -> SimpleNamespace:
+    return SimpleNamespace(epoch=epoch, batch=number, batches=of, loss=loss, accuracy=accuracy)
+
+
+def epoch(number: int, train: float = 0.5, validation: float = 0.4) -> SimpleNamespace:
+    return SimpleNamespace(
+        epoch=number, train_loss=1 - train, train_accuracy=train, validation_loss=1 - validation,
+        validation_accuracy=validation,
+    )  # fmt: skip
+
+
+def test_an_epochs_mean_stands_where_the_epoch_ends_and_accuracy_is_in_per_cent() -> None:
+    figure = curves.accuracy_curves([batch(1, 5, 10), batch(2, 10, 10)], [epoch(1), epoch(2)], 3, "test")
+    faint, training, held_out = figure.data
+    assert list(faint.x) == [0.5, 2.0]
+    assert list(faint.y) == [50, 50]
+    assert (list(training.x), list(training.y)) == ([1, 2], [50, 50])
+    assert held_out.name == "test"
+    assert list(held_out.y) == [40, 40]
+    assert figure.layout.xaxis.range[1] >= 3
+
+
+@pytest.mark.parametrize("count", [0, 1, curves.MOST_POINTS, 10_001])
+def test_few_or_many_batches_keep_their_mean_and_never_more_points_than_can_be_seen(count: int) -> None:
+    values = np.random.default_rng(count).random(count).tolist()
+    x, y = curves.thin(list(range(count)), values)
+    assert len(x) == len(y) == min(count, curves.MOST_POINTS)
+    if count:
+        assert abs(y.mean() - np.mean(values)) < 0.01
+    curves.loss_curves([batch(1, k + 1, count, loss) for k, loss in enumerate(values)], [], 1)
+
+
+def test_a_line_is_not_drawn_through_batches_that_were_not_written_down() -> None:
+    sparse = curves.loss_curves([batch(1, 1, 5), batch(9, 1, 5)], [epoch(k) for k in range(1, 10)], 9)
+    dense = curves.loss_curves([batch(1, k, 40) for k in range(1, 41)], [epoch(1)], 9)
+    assert sparse.data[0].mode == "markers"
+    assert dense.data[0].mode == "lines"
+
+
+def test_bars_are_in_order_and_the_truth_is_shown_even_when_it_is_last() -> None:
+    labels = [f"class {k}" for k in range(1000)]
+    probabilities = np.linspace(1, 0, 1000) / np.linspace(1, 0, 1000).sum()
+    figure = bars.probability_bars(labels, probabilities.tolist(), most=5, truth="class 999")
+    shown = list(figure.data[0].customdata)[::-1]
+    assert shown == ["class 0", "class 1", "class 2", "class 3", "class 999"]
+    assert len(set(figure.data[0].marker.color)) == 2
+
+
+def test_classes_with_one_name_keep_their_own_bars() -> None:
+    figure = bars.probability_bars(["same", "same"], [0.75, 0.25])
+    assert list(figure.data[0].text)[::-1] == ["75.0 %", "25.0 %"]
+    assert len(set(figure.data[0].y)) == 2
+
+
+def test_names_are_never_markup_in_a_figure() -> None:
+    evil = '<a href="http://elsewhere">x</a>'
+    figures = (
+        bars.probability_bars([evil, "fine"], [0.5, 0.5]),
+        confusion.confusion_matrix([[1, 0], [2, 3]], [evil, "fine"]),
+        curves.loss_curves([], [epoch(1)], 1, evil),
+    )
+    for figure in figures:
+        assert "<a href" not in str(figure.to_dict())
+
+
+def test_a_confusion_cell_carries_its_count_and_a_row_its_share() -> None:
+    figure = confusion.confusion_matrix([[8, 2], [0, 0]], ["cat", "dog"])
+    assert [(note.x, note.y, note.text) for note in figure.layout.annotations] == [(0, 0, "8"), (1, 0, "2")]
+    assert np.allclose(np.asarray(figure.data[0].z) ** 2, [[0.8, 0.2], [0, 0]])
+    assert figure.data[0].text[0][1] == "cat taken for dog"
+
+
+@pytest.mark.parametrize("classes", [1, 2, 21, 1000])
+def test_a_confusion_matrix_of_any_size_is_made(classes: int) -> None:
+    figure = confusion.confusion_matrix(np.eye(classes, dtype=int).tolist(), [str(k) for k in range(classes)])
+    assert len(figure.layout.annotations) == (classes if classes <= confusion.MOST_NUMBERED else 0)
+
+
+def test_the_trained_part_is_seen_however_small_and_its_count_is_the_true_one() -> None:
+    figure = blocks.frozen_and_trained(3_350_008, 2_562)
+    frozen, trained = figure.data
+    assert trained.x[0] > 0.01 * (frozen.x[0] + trained.x[0])
+    assert "2 562" in trained.name
+    assert "3 350 008" in frozen.name
+
+
+def test_a_feature_map_is_centred_on_zero_and_cut_at_its_limit() -> None:
+    picture = maps.signed_map(np.array([[-9.0, 0.0, 1.0, 9.0]]), limit=1.0)
+    assert picture[0, 2].tolist() == picture[0, 3].tolist()
+    assert picture[0, 0, 2] > picture[0, 0, 0], "blue below zero"
+    assert picture[0, 3, 0] > picture[0, 3, 2], "orange above"
+    assert np.ptp(picture[0, 1].astype(int)) < 5, "near white at zero"
+    maps.signed_map(np.zeros((2, 2)))
+
+
+def test_a_contact_sheet_holds_every_image_once() -> None:
+    images = np.arange(7, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 3), np.uint8)
+    sheet = maps.contact_sheet(images, columns=3, gap=1)
+    assert sheet.shape == (3 * 3 - 1, 3 * 4 - 1, 3)
+    for k in range(7):
+        top, left = k // 3 * 3, k % 3 * 4
+        assert (sheet[top : top + 2, left : left + 3] == k).all()
