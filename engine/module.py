@@ -268,7 +268,7 @@ class Summary:
         return "\n".join([
             f'Model: "{self.title}"', "_" * rule, lines[0], "=" * rule, *lines[1:], "=" * rule,
             f"Total params: {self.parameters:,}", f"Trainable params: {self.trainable:,}",
-            f"Non-trainable params: {self.frozen + self.buffers:,}",
+            f"Non-trainable params: {self.frozen:,}", f"Buffers: {self.buffers:,}",
         ])
 
 
@@ -290,6 +290,7 @@ def summary(model: Module, input_shape: Sequence[int]) -> Summary:
     Total params: 10
     Trainable params: 10
     Non-trainable params: 0
+    Buffers: 0
     """
     names = {id(module): name for name, module in model.named_modules()}
     modes = [(module, module.training) for _, module in model.named_modules()]

@@ -200,7 +200,8 @@ def test_the_summary_is_keras_like():
     assert [(r.name, r.layer, r.output_shape, r.parameters) for r in table.rows][:2] == [
         ("0", "Conv2d", (4, 8, 8), 40), ("1", "BatchNorm2d", (4, 8, 8), 8)]
     assert table.parameters == sum(r.parameters for r in table.rows) == sum(t.size for t in model.parameters())
-    assert str(table).splitlines()[-3] == "Total params: 698"
+    assert str(table).splitlines()[-4:] == [
+        "Total params: 698", "Trainable params: 698", "Non-trainable params: 0", "Buffers: 9"]
     assert "(None, 4, 8, 8)" in str(table)
     assert all(module.training for _, module in model.named_modules())
     assert model.state_dict()["1.num_batches_tracked"] == 0
