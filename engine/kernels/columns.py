@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.arrays import crop, windows
+from engine.arrays import crop
 from engine.core import Array, Vjp
 from engine.geometry import Placement
 from engine.kernels.memory import CHWN, HWNC, Order, empty, framed, images, lies, ordered, workspace
@@ -55,34 +55,82 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement, groups: int) -> 
     return y, vjp
 
 
+class Columns:
+    """The windows on images x, a few rows of results at a time, as a matrix.
+
+    For images in HWNC order it is (pixels, KH*KW*C), in CHWN order (groups, C/groups*KH*KW, pixels).
+    """
+
+    def __init__(self, x: Array, where: Placement, groups: int, order: Order):
+        self.where, self.groups, self.order = where, groups, order
+        (top, bottom), (left, right) = where.pads
+        h, w = where.image
+        padded = framed(x, order, where.pads, (h + top + bottom, w + left + right), "columns x")
+        n, c = x.shape[:2]
+        (kh, kw), (sh, sw), (dh, dw), (oh, ow) = where.size, where.stride, where.dilation, where.out
+        if order == HWNC:
+            row, column, image, channel = padded.strides
+            shape = (oh, ow, n, kh, kw, c)
+            strides = (row * sh, column * sw, image, row * dh, column * dw, channel)
+            self.a_window = kh * kw * c
+        else:
+            channel, row, column, image = padded.strides
+            shape = (c, kh, kw, oh, ow, n)
+            strides = (channel, row * dh, column * dw, row * sh, column * sw, image)
+            self.a_window = kh * kw * c // groups
+        self.a_row = ow * n  # pixels
+        self.seen = np.ndarray(shape, padded.dtype, padded, 0, strides)  # a view, as as_strided makes, but at once
+
+    def rows(self, part: Part) -> list[slice]:
+        """Rows of results whose columns stay in the cache."""
+        step = max(1, BUDGET // max(1, self.a_row * self.a_window * self.groups))
+        return [slice(p, min(p + step, part[1])) for p in range(*part, step)]
+
+    def matrix(self, rows: slice) -> Array:
+        pixels = (rows.stop - rows.start) * self.a_row
+        if self.order == HWNC:
+            seen, shape = self.seen[rows], (pixels, self.a_window)
+        else:
+            seen, shape = self.seen[:, :, :, rows], (self.groups, self.a_window, pixels)  # type: ignore[assignment]
+        if self.where.is_pointwise:
+            return seen.reshape(shape)  # still a view
+        cols = workspace("columns", seen.shape, seen.dtype)
+        cols[...] = seen
+        return cols.reshape(shape)
+
+
 def forward(
     x: Array, w: Array, where: Placement, groups: int, order: Orders, b: Array | None = None
 ) -> Array:
     """The responses of filters w (F, C/groups, KH, KW) to images x (N, C, H, W), plus b (F,): (N, F, OH, OW)."""
-    padded = _padded(x, order.image, where)
-    n, f, (oh, ow) = x.shape[0], w.shape[0], where.out
-    matrix = _matrix(w, order.image, groups)
-    biases = None if b is None else np.tile(b, n) if order.result == HWNC else b[:, None, None, None]
-    result = empty((n, f, oh, ow), order.result, np.result_type(x, w))
+    n, f = x.shape[0], w.shape[0]
+    columns, filters = Columns(x, where, groups, order.image), _matrix(w, order.image, groups)
+    result = empty((n, f, *where.out), order.result, np.result_type(x, w))
     y = result.transpose(order.result)
+    biases = None if b is None else np.tile(b, n) if order.result == HWNC else b[:, None]
 
-    def rows(part: Part) -> None:
-        for p in _rows_at_once(part, where, n, w):
-            cols = _columns(padded, order.image, where, p, groups)
-            if order == (HWNC, HWNC):  # (pixels, K) @ (K, F)
-                np.matmul(cols, matrix, out=y[p].reshape(-1, f))
-            elif order.image == HWNC:  # the same turned
-                y[:, p] = np.matmul(matrix.T, cols.T).reshape(f, -1, ow, n)
-            elif order.result == HWNC:  # (K, pixels) turned, @ (K, F)
-                np.matmul(cols[0].T, matrix[0].T, out=y[p].reshape(-1, f))
-            else:  # (groups, F/groups, K) @ (groups, K, pixels)
-                y[:, p] = np.matmul(matrix, cols).reshape(f, -1, ow, n)
-            if biases is not None and order.result == HWNC:
-                y[p].reshape(-1, n * f)[...] += biases
-            elif biases is not None:
-                y[:, p] += biases
+    def some(part: Part) -> None:
+        for rows in columns.rows(part):
+            cols = columns.matrix(rows)
+            if order.result == HWNC:
+                here = y[rows].reshape(-1, f)  # (pixels, F)
+                if order.image == HWNC:  # (pixels, K) @ (K, F)
+                    np.matmul(cols, filters, out=here)
+                else:  # (K, pixels) turned, @ (K, F)
+                    np.matmul(cols[0].T, filters[0].T, out=here)
+                if biases is not None:
+                    here = here.reshape(-1, n * f)
+                    here += biases
+            else:
+                here = y[:, rows].reshape(f, -1)  # (F, pixels)
+                if order.image == HWNC:
+                    np.matmul(filters.T, cols.T, out=here)
+                else:  # (groups, F/groups, K) @ (groups, K, pixels)
+                    np.matmul(filters, cols, out=here.reshape(groups, f // groups, -1))
+                if biases is not None:
+                    here += biases
 
-    together(rows, parts(oh, float(y.size) * matrix.shape[-1]))
+    together(some, parts(where.out[0], float(result.size) * columns.a_window))
     return result
 
 
@@ -91,105 +139,87 @@ def filter_gradient(
 ) -> Array:
     """The gradient of filters of `shape`, given g (N, F, OH, OW), the gradient of the responses to x."""
     f = shape[0]
-    padded = _padded(x, order.image, where)
-    arrived = ordered(g, order.result)
-    n = x.shape[0]
+    columns, arrived = Columns(x, where, groups, order.image), ordered(g, order.result)
 
-    def rows(part: Part) -> Array:
-        total = np.zeros((groups, f // groups, shape[1] * shape[2] * shape[3]), np.result_type(g, x))
-        for p in _rows_at_once(part, where, n, np.empty(shape, bool)):
-            cols = _columns(padded, order.image, where, p, groups)
-            if order.image == HWNC:
-                total[0] += (cols.T @ arrived[p].reshape(-1, f)).T
-            elif order.result == HWNC:
-                total[0] += (cols[0] @ arrived[p].reshape(-1, f)).T
-            else:
-                total += arrived[:, p].reshape(groups, f // groups, -1) @ cols.swapaxes(1, 2)
-        return total
+    def some(part: Part) -> list[Array]:
+        found = []
+        for rows in columns.rows(part):
+            cols = columns.matrix(rows)
+            if order.result == HWNC:  # (K, pixels) @ (pixels, F)
+                found.append(np.matmul(cols.T if order.image == HWNC else cols[0], arrived[rows].reshape(-1, f)))
+            else:  # (groups, F/groups, pixels) @ (groups, pixels, K)
+                here = arrived[:, rows].reshape(groups, f // groups, -1)
+                found.append(np.matmul(here, cols.swapaxes(1, 2)))
+        return found
 
-    found = together(rows, parts(where.out[0], float(g.size) * shape[1]))
-    return _filters(sum(found[1:], start=found[0]), order.image, shape)
+    totals = together(some, parts(where.out[0], float(g.size) * columns.a_window))
+    total = _added([one for part in totals for one in part])
+    if order.image == HWNC:  # (KH*KW*C, F)
+        return total.reshape(*shape[2:], shape[1], f).transpose(3, 2, 0, 1)
+    return (total.T if order.result == HWNC else total).reshape(shape)
+
+
+def _added(found: list[Array]) -> Array:
+    total = found[0]
+    for one in found[1:]:
+        total += one
+    return total
 
 
 def image_gradient(
-    g: Array, w: Array, images_shape: tuple[int, ...], where: Placement, groups: int, order: Orders
+    g: Array, w: Array, shape: tuple[int, ...], where: Placement, groups: int, order: Orders
 ) -> Array:
-    """The gradient of the images, given g (N, F, OH, OW): every gradient paints its filter back.
+    """The gradient of images of `shape`, given g (N, F, OH, OW): every gradient paints its filter back.
 
     With steps of one pixel that is a convolution of g with the turned filters, which copies the windows of g instead of
     adding up painted windows of the images: better unless the images have far fewer channels.
     """
-    n, c, h, wide = images_shape
-    f, (oh, ow) = w.shape[0], where.out
+    f, c = w.shape[0], shape[1]
     if where.can_turn and groups == 1 and f <= 2 * c:
         turned = np.ascontiguousarray(w[:, :, ::-1, ::-1].swapaxes(0, 1))
         image = HWNC if order.result == HWNC and f >= FEW else CHWN
         return forward(g, turned, where.turned(), 1, Orders(image, order.image))
-    arrived = ordered(g, order.result)
-    matrix = _matrix(w, order.image, groups)
+    n, _, h, wide = shape
+    arrived, filters = ordered(g, order.result), _matrix(w, order.image, groups)
     (top, bottom), (left, right) = where.pads
-    (kh, kw), (sh, sw), (dh, dw) = where.size, where.stride, where.dilation
-    shape = [n, c, h + top + bottom, wide + left + right]
+    (kh, kw), (sh, sw), (dh, dw), (oh, ow) = where.size, where.stride, where.dilation, where.out
+    padded = (n, c, h + top + bottom, wide + left + right)
     dtype = np.result_type(g, w)
+    step = max(1, BUDGET // max(1, ow * n * c * kh * kw))
 
-    def rows(part: Part, out: Array) -> None:
-        for p in _rows_at_once(part, where, n, w):
-            size = (p.stop - p.start) * ow * n
-            if order.image == HWNC:
-                painted = workspace("columns", (size, matrix.shape[0]), dtype)
-                np.matmul(arrived[p].reshape(-1, f), matrix.T, out=painted)
-                tiles = painted.reshape(-1, ow, n, kh, kw, c).transpose(3, 4, 0, 1, 2, 5)
-                inside = out
-            else:
-                painted = workspace("columns", (groups, matrix.shape[2], size), dtype)
-                if order.result == HWNC:
-                    np.matmul(matrix[0].T, arrived[p].reshape(-1, f).T, out=painted[0])
-                else:
-                    np.matmul(matrix.swapaxes(1, 2), arrived[:, p].reshape(groups, f // groups, -1), out=painted)
-                tiles = painted.reshape(c, kh, kw, -1, ow, n).transpose(1, 2, 3, 4, 0, 5)
-                inside = out.transpose(1, 2, 0, 3)
-            first = (p.start - part[0]) * sh
+    def paint(rows: slice) -> Array:
+        """The painted windows of some rows of results: (KH, KW, rows, OW, then the other axes in their order)."""
+        pixels = (rows.stop - rows.start) * ow * n
+        if order.image == HWNC:  # (pixels, F) @ (F, K)
+            painted = workspace("columns", (pixels, kh * kw * c), dtype)
+            np.matmul(arrived[rows].reshape(-1, f), filters.T, out=painted)
+            return painted.reshape(-1, ow, n, kh, kw, c).transpose(3, 4, 0, 1, 2, 5)
+        grouped = workspace("columns", (groups, c // groups * kh * kw, pixels), dtype)
+        if order.result == HWNC:  # (K, F) @ (F, pixels)
+            np.matmul(filters[0].T, arrived[rows].reshape(-1, f).T, out=grouped[0])
+        else:
+            np.matmul(filters.swapaxes(1, 2), arrived[:, rows].reshape(groups, f // groups, -1), out=grouped)
+        return grouped.reshape(c, kh, kw, -1, ow, n).transpose(1, 2, 3, 4, 0, 5)
+
+    def some(part: Part, out: Array) -> None:
+        inside = out if order.image == HWNC else out.transpose(1, 2, 0, 3)  # rows, columns, ...
+        for p in range(*part, step):
+            rows = slice(p, min(p + step, part[1]))
+            tiles, first = paint(rows), (p - part[0]) * sh
             for i in range(kh):
                 for j in range(kw):
-                    down = slice(first + i * dh, first + i * dh + (p.stop - p.start - 1) * sh + 1, sh)
+                    down = slice(first + i * dh, first + i * dh + (rows.stop - p - 1) * sh + 1, sh)
                     across = slice(j * dw, j * dw + (ow - 1) * sw + 1, sw)
                     inside[down, across] += tiles[i, j]
 
-    axis = order.image.index(2)
-    reach = where.reach[0]
-    whole = tuple(shape[a] for a in order.image)
-    dx = overlap_add(whole, axis, oh, sh, reach, dtype, rows, float(g.size) * matrix.shape[-1])
-    cropped = crop(images(dx, order.image), where.pads)
-    return images(ordered(cropped, order.image), order.image)
-
-
-def _padded(x: Array, order: Order, where: Placement) -> Array:
-    (top, bottom), (left, right) = where.pads
-    h, w = where.image
-    return framed(x, order, where.pads, (h + top + bottom, w + left + right), "columns x")
-
-
-def _rows_at_once(part: Part, where: Placement, n: int, w: Array) -> list[slice]:
-    a_row = max(1, where.out[1] * n * w[0].size)
-    step = max(1, BUDGET // a_row)
-    return [slice(p, min(p + step, part[1])) for p in range(*part, step)]
-
-
-def _columns(padded: Array, order: Order, where: Placement, rows: slice, groups: int) -> Array:
-    """The windows of some rows of results: (pixels, KH*KW*C) for HWNC, (groups, C/groups*KH*KW, pixels) for CHWN."""
-    sh, reach = where.stride[0], where.reach[0]
-    seen = images(padded, order)[:, :, rows.start * sh : (rows.stop - 1) * sh + reach]
-    seen = windows(seen, where.size, where.stride, where.dilation)  # (n, c, kh, kw, rows, ow)
-    n, c, kh, kw, count, ow = seen.shape
-    if order == HWNC:
-        seen, shape = seen.transpose(4, 5, 0, 2, 3, 1), (count * ow * n, kh * kw * c)
-    else:
-        seen, shape = seen.transpose(1, 2, 3, 4, 5, 0), (groups, c // groups * kh * kw, count * ow * n)  # type: ignore[assignment]
-    if where.is_pointwise:
-        return seen.reshape(shape)  # a view
-    cols = workspace("columns", seen.shape, padded.dtype)
-    cols[...] = seen
-    return cols.reshape(shape)
+    whole = tuple(padded[axis] for axis in order.image)
+    work = float(g.size) * c * kh * kw
+    dx = overlap_add(whole, order.image.index(2), oh, sh, where.reach[0], dtype, some, work)
+    if dx.shape == tuple(shape[axis] for axis in order.image):
+        return images(dx, order.image)
+    result = empty(shape, order.image, dtype)
+    result[...] = crop(images(dx, order.image), where.pads)
+    return result
 
 
 def _matrix(w: Array, order: Order, groups: int) -> Array:
@@ -197,10 +227,3 @@ def _matrix(w: Array, order: Order, groups: int) -> Array:
     if order == HWNC:
         return np.ascontiguousarray(w.transpose(2, 3, 1, 0).reshape(-1, w.shape[0]))
     return w.reshape(groups, w.shape[0] // groups, -1)
-
-
-def _filters(total: Array, order: Order, shape: tuple[int, ...]) -> Array:
-    f, c, kh, kw = shape
-    if order == HWNC:
-        return total.reshape(f, kh, kw, c).transpose(0, 3, 1, 2)
-    return total.reshape(shape)

@@ -4,6 +4,7 @@ Columns first, then rows, and the earlier one wins a tie: that is torch's "first
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -74,6 +75,7 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
     return result, vjp
 
 
+@lru_cache(maxsize=256)
 def _pieces(before: int, oh: int, a_row: int) -> list[tuple[slice, slice]]:
     """(before, oh) cut into pieces that stay in the cache."""
     rows = max(1, min(oh, CHUNK // a_row))

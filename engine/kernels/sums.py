@@ -145,7 +145,7 @@ def channel_sums(x: Array) -> Array:
     >>> channel_sums(np.ones((2, 3, 4, 5)))
     array([40., 40., 40.])
     """
-    lanes = Lanes.of(x) if x.dtype == np.float32 else None
+    lanes = Lanes.of(x) if x.dtype == np.float32 and x.size >= CHUNK else None
     if lanes is None:
         return np.asarray(x.sum(axis=(0, *range(2, x.ndim))))
     return totals(lanes, x)[0].astype(x.dtype)

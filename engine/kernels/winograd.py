@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 from engine.core import Array, Vjp
 from engine.geometry import Placement
 from engine.kernels import is_exact
-from engine.kernels.memory import HWNC, empty, framed, lies, workspace
+from engine.kernels.memory import HWNC, empty, framed, workspace
 from engine.kernels.sums import channel_sums
 from engine.kernels.threads import Part, overlap_add, parts, together
 
@@ -31,6 +31,7 @@ B, A = np.ascontiguousarray(BT.T), np.ascontiguousarray(AT.T)
 GG = np.kron(G, G).astype(F32)  # (36, 9)
 GG_BACK = np.ascontiguousarray(GG.T)
 CENTRE = 7  # the point (+1, +1) reaches all 16 results with weight 1: where a bias is added
+KEPT = 32 << 20  # bytes of transformed images that may wait for the way back
 BUDGET = 600_000  # floats of transformed tiles at a time, so that they stay in a cache
 
 
@@ -52,8 +53,9 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     wide = _tiles_at_once(n, c, f, tw)
     work = float(n) * c * f * oh * ow
     u = (GG @ w.transpose(2, 3, 1, 0).reshape(9, c * f)).reshape(36, c, f)
-    padded = _padded(x, where, keep=not lies(x, HWNC))
-    kept = None if lies(x, HWNC) else padded  # turning it a second time would cost more than the memory
+    padded = _padded(x, where)
+    # Transforming the images again costs a sixth of the way back: their tiles are kept, unless they are very many.
+    kept: dict[tuple[int, int], Array] | None = {} if 36 * th * tw * n * c * 4 <= KEPT else None
     result = empty((n, f, oh, ow), HWNC, F32)
     whole = (oh, ow) == (4 * th, 4 * tw)
     y = (result.transpose(HWNC) if whole else np.empty((4 * th, 4 * tw, n, f), F32)).reshape(4 * th, 4 * tw, n * f)
@@ -61,7 +63,9 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     def rows(part: Part) -> None:
         for ty in range(*part):
             for tx in range(0, tw, wide):
-                v = _image_tiles(padded, ty, tx, min(wide, tw - tx))
+                v = _image_tiles(padded, ty, tx, min(wide, tw - tx), own=kept is not None)
+                if kept is not None:
+                    kept[ty, tx] = v
                 m = np.matmul(v, u, out=workspace("winograd m", (36, v.shape[1], f), F32))
                 if b is not None:
                     m[CENTRE] += b
@@ -76,7 +80,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
         if not (needs[0] or needs[1]):
             return None, None, db
         u_back = np.ascontiguousarray(u.swapaxes(1, 2)) if needs[0] else None
-        padded = None if not needs[1] else kept if kept is not None else _padded(x, where)
+        padded = _padded(x, where) if kept is None and needs[1] else None
         arrived = framed(g, HWNC, ((0, 0), (0, 0)), (4 * th, 4 * tw), "winograd g").reshape(4 * th, 4 * tw, n * f)
         dus: dict[int, Array] = {}
 
@@ -85,8 +89,11 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
             for ty in range(*part):
                 for tx in range(0, tw, wide):
                     dm = _gradient_tiles(arrived, n, ty, tx, min(wide, tw - tx))
-                    if padded is not None:
-                        v = _image_tiles(padded, ty, tx, min(wide, tw - tx))
+                    if needs[1]:
+                        if padded is not None:
+                            v = _image_tiles(padded, ty, tx, min(wide, tw - tx))
+                        elif kept is not None:
+                            v = kept[ty, tx]
                         du += np.matmul(v.swapaxes(1, 2), dm, out=workspace("winograd du", (36, c, f), F32))
                     if dx is not None and u_back is not None:
                         dv = np.matmul(dm, u_back, out=workspace("winograd v", (36, dm.shape[1], c), F32))
@@ -120,22 +127,23 @@ def _tiles_at_once(n: int, c: int, f: int, tw: int) -> int:
     return max(1, min(tw, BUDGET // (36 * n * (c + f))))
 
 
-def _padded(x: Array, where: Placement, keep: bool = False) -> Array:
+def _padded(x: Array, where: Placement) -> Array:
     th, tw = _tiles(where)
-    return framed(x, HWNC, where.pads, (4 * th + 2, 4 * tw + 2), None if keep else "winograd x")
+    return framed(x, HWNC, where.pads, (4 * th + 2, 4 * tw + 2), "winograd x")
 
 
 # Each of the four below moves one row of `wide` tiles, beginning at tile (ty, tx). A transform along rows of pixels
 # comes first (its columns are long), then one along columns of pixels.
 
 
-def _image_tiles(padded: Array, ty: int, tx: int, wide: int) -> Array:
-    """V = BT x B of every 6x6 tile: (36, wide * n, c)."""
+def _image_tiles(padded: Array, ty: int, tx: int, wide: int, own: bool = False) -> Array:
+    """V = BT x B of every 6x6 tile: (36, wide * n, c), a kept buffer unless it is to be the caller's own."""
     n, c = padded.shape[2:]
     pixels = padded[4 * ty : 4 * ty + 6, 4 * tx : 4 * (tx + wide) + 2]
     half = workspace("winograd half", (6, 4 * wide + 2, n * c), F32)
     np.matmul(BT, pixels.reshape(6, -1), out=half.reshape(6, -1))
-    v = workspace("winograd v", (6, 6, wide, n * c), F32)
+    shape = (6, 6, wide, n * c)
+    v = np.empty(shape, F32) if own else workspace("winograd v", shape, F32)
     np.matmul(BT, _overlapping(half, wide), out=v.transpose(0, 2, 1, 3))
     return v.reshape(36, wide * n, c)
 
