@@ -186,6 +186,9 @@ class Tensor:
     def __bool__(self) -> bool:
         return bool(self.data)
 
+    def __float__(self) -> float:
+        return self.item()
+
     # --- the way back ---
     def backward(self, gradient: Any = None) -> None:
         """Add d(self)/d(leaf) to `.grad` of every leaf that requires it: `backward_steps`, run to its end."""

@@ -183,6 +183,7 @@ def softmax(x: Array, *, dim: int = -1) -> tuple[Array, Vjp]:
     >>> y, vjp(np.array([1.0, 0.0]))[0]
     (array([0.5, 0.5]), array([ 0.25, -0.25]))
     """
+    real("softmax", x)
     if not x.size:
         return x.copy(), lambda g: (g.copy(),)
     y = np.asarray(x - np.maximum.reduce(x, axis=dim, keepdims=True))
@@ -215,8 +216,15 @@ def log_softmax(x: Array, *, dim: int = -1) -> tuple[Array, Vjp]:
     return y, vjp
 
 
+def real(name: str, x: Array) -> None:
+    """Refuse whole numbers, of which torch makes no probabilities either."""
+    if x.dtype.kind != "f":
+        raise ValueError(f"{name} takes floating-point scores, not {x.dtype}")
+
+
 def log_probabilities(x: Array, dim: int) -> Array:
     """log_softmax as a plain function of arrays."""
+    real("log_softmax", x)
     if not x.size:
         return x.copy()
     y = np.asarray(x - np.maximum.reduce(x, axis=dim, keepdims=True))

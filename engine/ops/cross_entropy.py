@@ -7,6 +7,7 @@ import numpy as np
 
 from engine.core import Array, ShapeError, Vjp, op
 from engine.onnx_spec import Node, Refused, Situation, Spelled
+from engine.ops.activation import real
 
 
 class _Wanted(NamedTuple):
@@ -20,6 +21,7 @@ class _Wanted(NamedTuple):
 
 def _laid_out(name: str, x: Array, weight: Array | None) -> Array:
     """The scores as (N, C, P), checked beside the weights."""
+    real(name, x)
     if x.ndim < 1:
         raise ShapeError(f"{name} takes scores (N, C, ...), not a single number")
     n, c, *places = x.shape if x.ndim > 1 else (1, *x.shape)  # one sample: (C,)
@@ -178,7 +180,10 @@ def _to_shares(
     x: Array, scores: Array, target: Array, weight: Array | None, reduction: str, smoothing: float
 ) -> tuple[Array, Vjp]:
     if target.shape != x.shape:
-        raise ShapeError(f"cross_entropy: shares have the shape of the scores, {x.shape}, not {target.shape}")
+        raise ShapeError(
+            f"cross_entropy: targets are shares of the scores' shape {x.shape}, or class numbers, which are whole "
+            f"numbers; not {target.dtype} of shape {target.shape}"
+        )
     n, c, p = scores.shape
     t = target.reshape(scores.shape)
     if smoothing:

@@ -79,7 +79,7 @@ def mul(x: Array, y: Array) -> tuple[Array, Vjp]:
 
 @op(onnx=Node("Div"), selective=True)
 def div(x: Array, y: Array) -> tuple[Array, Vjp]:
-    """x / y, broadcast; dividing by 0 gives inf or nan, as IEEE 754 and torch have it.
+    """x / y, broadcast; dividing by 0 gives inf or nan, as IEEE 754 and torch have it. Of whole numbers it is float32.
 
     >>> z, vjp = div.rule(np.array([1.0, 2.0]), np.array([4.0]))
     >>> z, vjp(np.array([1.0, 1.0]))
@@ -87,6 +87,8 @@ def div(x: Array, y: Array) -> tuple[Array, Vjp]:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         z = meet(np.true_divide, x, y)
+    if x.dtype.kind != "f" and y.dtype.kind != "f":
+        z = z.astype(np.float32)
 
     def vjp(g: Array, needs: tuple[bool, ...] = BOTH) -> tuple[Array | None, ...]:
         with np.errstate(divide="ignore", invalid="ignore"):

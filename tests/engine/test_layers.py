@@ -316,7 +316,9 @@ def test_what_torch_accepts_and_the_engine_does_not_is_refused_by_name(call, arg
     (lambda: F.einsum("ii->i", np.ones((2, 2))), "twice"), (lambda: F.einsum("...i->i", np.ones((2, 2))), "every axis"),
     (lambda: F.reshape(np.ones(6), (4, 2)), r"\(6,\).*\(4, 2\)"), (lambda: F.sum(np.ones(2), 1), "no axis"),
     (lambda: F.concat([np.ones((2, 3)), np.ones((3, 2))]), "end to end"), (lambda: F.clip(np.ones(2)), "min, max"),
-    (lambda: F.mean(np.array([1, 2])), "floating-point"),
+    (lambda: F.mean(np.array([1, 2])), "floating-point"), (lambda: F.softmax(np.array([1, 2]), 0), "floating-point"),
+    (lambda: F.cross_entropy(np.array([[1, 2]]), np.array([0])), "floating-point"),
+    (lambda: F.cross_entropy(np.ones((2, 3)), np.array([0.0, 1.0])), r"whole numbers; not float64 of shape \(2,\)"),
     (lambda: Linear(3, 2)(images(2, 4)), r"\(2, 4\).*\(2, 3\)"),
 ])
 def test_what_means_nothing_is_refused_with_a_sentence(call, said):

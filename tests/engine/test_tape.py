@@ -217,6 +217,8 @@ def test_python_numbers_and_lists_become_float32():
     assert Tensor([1.0, 2.0]).dtype == np.float32
     assert Tensor(np.array([1.0])).dtype == np.float64
     assert (Tensor(np.array([1, 2])) * 0.5).dtype.kind == "f"
+    assert (Tensor(np.array([1, 2])) / 2).dtype == np.float32
+    assert float(Tensor([2.5])) == 2.5
 
 
 def test_indexing_with_tensors_and_numbers():
