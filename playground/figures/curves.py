@@ -98,7 +98,7 @@ def _curve(
         )
     style.layout(figure, x="epoch", height=300)
     # The whole run is the axis from the first batch on: the curve grows into the empty part instead of rescaling.
-    figure.update_xaxes(range=[0, 1.02 * max(total_epochs, 1)], tickformat="d")
+    figure.update_xaxes(range=[0, 1.02 * max(total_epochs, 1)], dtick=-(-max(total_epochs, 1) // 8))
     # Kept between redraws, so zooming while it trains is not undone twice a second.
     figure.update_layout(uirevision="run", hovermode="x unified")
     return figure

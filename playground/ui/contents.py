@@ -115,5 +115,5 @@ def navigation() -> dict[str, list[st.Page]]:
             )
             for c in rows
         ]
-        for group, rows in groupby((c for c in CHAPTERS if c.path.exists()), key=lambda c: c.group)
+        for group, rows in groupby(CHAPTERS, key=lambda c: c.group)
     }

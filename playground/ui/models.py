@@ -110,6 +110,17 @@ def free_name(wish: str) -> str:
     return next(name for k in range(1, len(taken) + 2) if (name := wish if k == 1 else f"{wish}-{k}") not in taken)
 
 
+def tidy(text: str) -> str:
+    """A file's name as a model's: lower case, digits and dashes.
+
+    >>> tidy("My Cats & Dogs.zip")
+    'my-cats-dogs'
+    """
+    stem = text.rsplit("/", 1)[-1].removesuffix(".zip").lower()
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in stem).split()
+    return "-".join(words)[:40].strip("-") or "photos"
+
+
 def of_run(view: RunView) -> Entry | None:
     """The model a run put on the shelf, if it did and it is still there."""
     if view.exported is None:

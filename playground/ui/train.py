@@ -24,10 +24,13 @@ MOST_ANSWERED = 10_000
 
 
 def data_choices() -> dict[str, str]:
-    """What can be trained on: label -> what numpy_fit is told. Folders count when they hold IDX files."""
+    """What can be trained on: label -> what numpy_fit is told. Folders count when they hold IDX files.
+
+    Looked for in fixed depths and not with `**`, which would walk every uploaded photo and not follow links.
+    """
     found = {"digits": "digits"}
     top = data_dir()
-    for file in sorted(top.rglob("*train-images*")):
+    for file in sorted([*top.glob("*/train-images*"), *top.glob("*/*/train-images*")]):
         label = str(file.parent.relative_to(top))
         if not any(part.startswith(".") for part in file.relative_to(top).parts):
             found[label] = str(file.parent)
@@ -89,7 +92,7 @@ def settings() -> Mapping[str, Any] | None:
             bind="query-params",
             help="Decides the starting weights, the order of images and the dropout. Same seed, same run.",
         )
-        free = models.free_name("digits" if label == "digits" else "cnn")
+        free = models.free_name(models.tidy(label))
         name = right.text_input(  # a key of its own for every proposal: once a name is taken, the next one is proposed
             "Name",
             free,
@@ -197,9 +200,11 @@ def outcome(view: RunView) -> None:
 @frame.guarded("Try it")
 def trial(path: str, test: ImageSet, probabilities: np.ndarray) -> None:
     """One test image, or a digit drawn by hand, and what the exported file says."""
-    own = "Draw one"
-    ways = ["Test image", own] if test.name == "digits" else ["Test image"]
-    way = st.segmented_control("Picture", ways, default=ways[0], required=True, key="way", label_visibility="collapsed")
+    way, own = "Test image", "Draw one"
+    if test.name == "digits":
+        way = st.segmented_control(
+            "Picture", [way, own], default=way, required=True, key="way", label_visibility="collapsed"
+        )
     if way == own:
         pad, seen = st.columns([3, 2], vertical_alignment="center")
         with pad:
@@ -250,7 +255,7 @@ def mistakes(test: ImageSet, probabilities: np.ndarray) -> None:
         return
     surest = wrong[np.argsort(-probabilities[wrong, guesses[wrong]])][:12]
     st.markdown(
-        f"**{len(wrong)} of {len(guesses):,} test images are named wrongly**"
+        f"**{len(wrong):,} of {len(guesses):,} test images are named wrongly**"
         + (f"; the {len(surest)} it was surest of:" if len(wrong) > len(surest) else ", the surest first:")
     )
     with st.container(horizontal=True, key="mistakes"):

@@ -60,7 +60,7 @@ def collect() -> Collected | None:
             found = Collected(str(folder_of_zip[0]), folder_of_zip[1], scanned(str(folder_of_zip[0])))
         else:
             label = st.selectbox("Folder below data/", list(on_server), key="folder", bind="query-params")
-            found = Collected(str(on_server[label]), tidy(label), scanned(str(on_server[label])))
+            found = Collected(str(on_server[label]), models.tidy(label), scanned(str(on_server[label])))
         contents(found.folder)
         return found
     return None
@@ -81,22 +81,11 @@ def given_zip() -> tuple[Path, str] | None:
     st.caption("It starts to work from about ten photos a class. They are unpacked on this server and go nowhere else.")
     if given is not None:
         folder = unpacked(given.getvalue())
-        st.query_params["zip"] = f"{folder.name}.{tidy(given.name)}"
-        return folder, tidy(given.name)
+        st.query_params["zip"] = f"{folder.name}.{models.tidy(given.name)}"
+        return folder, models.tidy(given.name)
     known, _, name = st.query_params.get("zip", "").partition(".")
     folder = data_dir() / UPLOADS / known
-    return (folder, tidy(name)) if re.fullmatch(r"[0-9a-f]{16}", known) and folder.is_dir() else None
-
-
-def tidy(text: str) -> str:
-    """A file's name as a model's: lower case, digits and dashes.
-
-    >>> tidy("My Cats & Dogs.zip")
-    'my-cats-dogs'
-    """
-    stem = text.rsplit("/", 1)[-1].removesuffix(".zip").lower()
-    words = "".join(c if c.isascii() and c.isalnum() else " " for c in stem).split()
-    return "-".join(words)[:40].strip("-") or "photos"
+    return (folder, models.tidy(name)) if re.fullmatch(r"[0-9a-f]{16}", known) and folder.is_dir() else None
 
 
 def folders_here() -> dict[str, Path]:

@@ -85,7 +85,7 @@ def test_digits_are_trained_for_one_epoch_and_everything_the_run_left_is_shown(o
     wrong = sum(int(one.probabilities.argmax()) != label for one, label in zip(said, test.labels, strict=True))
     assert abs(1 - wrong / len(test) - view.finished.test_accuracy) < 0.005
     if wrong:
-        assert f"**{wrong} of {len(test):,} test images are named wrongly**" in texts(app)
+        assert f"**{wrong:,} of {len(test):,} test images are named wrongly**" in texts(app)
     assert "Download .onnx" in [b.proto.label for b in app.get("download_button")]
     assert app.text_input[0].value != view.spec.name, "a name that is free now is proposed for the next run"
 
@@ -170,7 +170,9 @@ def test_a_folder_of_idx_files_below_data_can_be_chosen(open_page: OpenPage, pla
             (np.arange(count) % 2).astype(np.uint8),
             prefix,
         )
+    (playground_home / "data" / "linked").symlink_to(playground_home / "data" / "mini")
     app = open_page("train", data="mini")
+    assert list(app.selectbox(key="data").options) == ["digits", "linked", "mini"]
     assert errors(app) == []
     assert app.selectbox(key="data").value == "mini"
     assert list(app.dataframe[0].value["output"])[-1] == "2"

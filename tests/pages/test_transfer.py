@@ -13,7 +13,7 @@ from playground.datasets import photos
 from playground.deploy import shelf
 from playground.deploy.session import Classifier
 from playground.training import runs
-from playground.ui import transfer
+from playground.ui import models, transfer
 from tests.pages.on_a_page import OpenPage, errors, texts
 
 
@@ -150,6 +150,6 @@ def test_a_zip_of_two_colours_becomes_a_model_that_tells_them_apart(open_page: O
 
 
 def test_a_files_name_becomes_a_models() -> None:
-    assert transfer.tidy("Ünïcode.zip") == "n-code"
-    assert transfer.tidy("...zip") == "photos"
-    shelf.check_name(transfer.tidy("x" * 300 + ".zip"))
+    assert models.tidy("Ünïcode.zip") == "n-code"
+    assert models.tidy("...zip") == "photos"
+    shelf.check_name(models.tidy("x" * 300 + ".zip"))
