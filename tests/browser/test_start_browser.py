@@ -47,6 +47,7 @@ def test_a_page_fits_a_phone(page, goto, url: str) -> None:
         """() => [...document.querySelectorAll('[data-testid="stMainBlockContainer"] *')]
             .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && e.checkVisibility())
             .filter(e => !e.closest('[data-testid="stDataFrame"], .stPlotlyChart, pre, .katex'))
+            .filter(e => e.type !== 'range')  // invisible, over a slider's thumb: overhangs at the maximum
             .map(e => e.tagName + '.' + e.className).slice(0, 5)"""
     )
     assert wider == []
