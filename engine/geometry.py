@@ -45,7 +45,7 @@ def pair(value: Any, name: str) -> Pair:
     return values[0], values[1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # looked up by identity: `place` and `turned` are remembered where it matters
 class Placement:
     """The windows on one image: sizes in pixels, each (rows, columns); padding ((top, bottom), (left, right))."""
 

@@ -84,6 +84,8 @@ class Columns:
     def rows(self, part: Part) -> list[slice]:
         """Rows of results whose columns stay in the cache."""
         step = max(1, BUDGET // max(1, self.a_row * self.a_window * self.groups))
+        if part[1] - part[0] <= step:
+            return [slice(*part)]
         return [slice(p, min(p + step, part[1])) for p in range(*part, step)]
 
     def matrix(self, rows: slice) -> Array:
@@ -105,7 +107,7 @@ def forward(
     """The responses of filters w (F, C/groups, KH, KW) to images x (N, C, H, W), plus b (F,): (N, F, OH, OW)."""
     n, f = x.shape[0], w.shape[0]
     columns, filters = Columns(x, where, groups, order.image), _matrix(w, order.image, groups)
-    result = empty((n, f, *where.out), order.result, np.result_type(x, w))
+    result = empty((n, f, *where.out), order.result, x.dtype if x.dtype == w.dtype else np.result_type(x, w))
     y = result.transpose(order.result)
     biases = None if b is None else np.tile(b, n) if order.result == HWNC else b[:, None]
 

@@ -3,14 +3,13 @@
 Columns first, then rows, and the earlier one wins a tie: that is torch's "first maximum, reading row by row".
 """
 
-import math
 from functools import lru_cache
 
 import numpy as np
 
 from engine.core import Array, Vjp
 from engine.geometry import Placement
-from engine.kernels.memory import Order, empty, order_of, ordered
+from engine.kernels.memory import HWNC, NCHW, Order, empty, order_of, ordered
 from engine.kernels.threads import Part, parts, together
 
 CHUNK = 1 << 16  # values of x at a time
@@ -25,10 +24,10 @@ def fits(x: Array, where: Placement) -> Order | None:
 def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | None:
     """max_pool2d: the value and the way back to (dx,); None when there is a nan, whose place this way would lose."""
     (oh, ow), (h, w) = where.out, where.image
-    row = order.index(2)  # columns come next in every order
-    before, run = (math.prod(x.shape[axis] for axis in axes) for axes in (order[:row], order[row + 2 :]))
-    pixels = ordered(x, order).reshape(before, h, w, run)
-    result = empty((*x.shape[:2], oh, ow), order, x.dtype)
+    n, c = x.shape[:2]
+    before, run = (n * c, 1) if order == NCHW else (1, n * c) if order == HWNC else (c, n)
+    pixels = x.transpose(order).reshape(before, h, w, run)
+    result = empty((n, c, oh, ow), order, x.dtype)
     y = result.transpose(order).reshape(before, oh, ow, run)
     left_larger = np.empty((before, 2 * oh, ow, run), bool)
     upper_larger = np.empty(y.shape, bool)
@@ -47,7 +46,8 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
 
     together(forward, shares)
     flat = y.reshape(-1)
-    if np.isnan(np.dot(flat, flat)):
+    square = np.dot(flat, flat)
+    if square != square:
         return None
 
     def vjp(g: Array) -> tuple[Array]:

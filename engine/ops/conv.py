@@ -3,7 +3,7 @@
 from engine.arrays import Pads, crop, pad
 from engine.core import Array, ShapeError, Vjp, op
 from engine.geometry import Padding, Placement, Sizes, frame, pair, place, remembered
-from engine.kernels import columns, depthwise, winograd
+from engine.kernels import columns, depthwise, small, winograd
 from engine.onnx_spec import Node, Situation
 
 
@@ -55,7 +55,9 @@ def conv2d(
     where = _conv_placement(x.shape, w.shape, stride, padding, dilation, groups)
     if b is not None and b.shape != w.shape[:1]:
         raise ShapeError(f"{w.shape[0]} filters {w.shape} take as many biases, not {b.shape}")
-    if winograd.fits(x, w, where, groups):  # 3x3, many channels, float32: the one that rounds a little differently
+    if small.fits(x, w, where, groups):  # so little arithmetic that the calls are what it costs
+        y, back = small.conv(x, w, b, where)
+    elif winograd.fits(x, w, where, groups):  # 3x3, many channels, float32: the one that rounds a little differently
         y, back = winograd.conv(x, w, b, where)
     elif depthwise.fits(x, w, where, groups):  # a filter a channel
         y, back = depthwise.conv(x, w, b, where)

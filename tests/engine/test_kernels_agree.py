@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from engine.core import OPS
 from engine.geometry import place
-from engine.kernels import columns, depthwise, exact, memory, threads, winograd
+from engine.kernels import columns, depthwise, exact, memory, small, threads, winograd
 from engine.ops.conv import _conv_placement
 from engine.ops.pool import _largest, _seen
 
@@ -104,6 +104,30 @@ def test_depthwise_on_several_threads_and_large_planes():
     x, w, b = numbers((6, 32, 33, 30)), numbers((32, 1, 3, 3), 1), numbers(32, 2)
     for order in ORDERS:
         agree(depthwise, lying(x, order), w, b, {"padding": 1, "groups": 32}, 2e-5, "NCHW", 2)
+
+
+@COMMON
+@given(
+    st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.tuples(st.integers(1, 2), st.integers(1, 3)), st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)), st.tuples(st.integers(0, 9), st.integers(0, 9)), orders, orders,
+    st.booleans(),
+)
+def test_small_convolutions_are_the_general_one(
+    n, c, f, size, stride, dilation, padding, extra, x_order, g_order, biased
+):
+    x = numbers((n, c, *(d * (k - 1) + 1 + e for k, d, e in zip(size, dilation, extra, strict=True))))
+    w, b = numbers((f, c, *size), 1), numbers(f, 2) if biased else None
+    where = _conv_placement(x.shape, w.shape, stride, padding, dilation, 1)
+    assert small.fits(x, w, where, 1)
+    b8 = None if b is None else b.astype(float)
+    exactly, exact_vjp = columns.conv(x.astype(float), w.astype(float), b8, where, 1)
+    ours, vjp = small.conv(lying(x, x_order), w, b, where)
+    close(ours, exactly, 1e-5)
+    g = numbers(exactly.shape, 3)
+    small.conv(lying(x, x_order) * 2, w, b, where)  # what another call of these shapes leaves in the kept buffers
+    for got, expected in zip(vjp(lying(g, g_order)), exact_vjp(g.astype(float)), strict=True):
+        close(got, expected, 1e-5)
 
 
 @COMMON
