@@ -1,8 +1,9 @@
 """Convolution of any shape: the windows laid out as columns of a matrix, a few rows of results at a time, then BLAS.
 
-With few channels (or groups) images lie CHWN: then each place of the kernel is a run of a whole row of all images, and
-the columns are copied at the speed of memory. With many channels they lie HWNC and the run is the channels. The result
-is left in the order the *next* convolution will most likely want (`orders`; see memory.py).
+With few channels (or groups) images lie CHWN: then each place of the kernel is a run of a whole row of all images. Only
+the places beside each other are copied, each row of images once: what a row of results sees is KH such rows, a view.
+With many channels images lie HWNC, the run is the channels, and every place of the kernel is copied. The result is left
+in the order the *next* convolution will most likely want (`orders`; see memory.py).
 
 `forward` is linear in both arrays; `image_gradient` and `filter_gradient` are its adjoints in each of them.
 """
@@ -19,7 +20,7 @@ from engine.kernels.sums import channel_sums
 from engine.kernels.threads import Part, overlap_add, parts, together
 
 FEW, MANY = 32, 64  # channels that are a run worth copying: if they lie so already, and if they have to be turned
-BUDGET = 1 << 18  # floats of columns at a time
+BUDGET = 1 << 19  # floats of columns at a time
 
 
 class Orders(NamedTuple):
@@ -56,49 +57,78 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement, groups: int) -> 
 
 
 class Columns:
-    """The windows on images x, a few rows of results at a time, as a matrix.
+    """The windows on images x, a few rows of results at a time, as matrices.
 
-    For images in HWNC order it is (pixels, KH*KW*C), in CHWN order (groups, C/groups*KH*KW, pixels).
+    For images in HWNC order `matrix` is (pixels, KH*KW*C); in CHWN order it is (groups, rows, KH*C/groups*KW, OW*N).
     """
 
     def __init__(self, x: Array, where: Placement, groups: int, order: Order):
         self.where, self.groups, self.order = where, groups, order
         (top, bottom), (left, right) = where.pads
         h, w = where.image
-        padded = framed(x, order, where.pads, (h + top + bottom, w + left + right), "columns x")
+        self.padded = framed(x, order, where.pads, (h + top + bottom, w + left + right), "columns x")
         n, c = x.shape[:2]
-        (kh, kw), (sh, sw), (dh, dw), (oh, ow) = where.size, where.stride, where.dilation, where.out
-        if order == HWNC:
-            row, column, image, channel = padded.strides
-            shape = (oh, ow, n, kh, kw, c)
-            strides = (row * sh, column * sw, image, row * dh, column * dw, channel)
-            self.a_window = kh * kw * c
-        else:
-            channel, row, column, image = padded.strides
-            shape = (c, kh, kw, oh, ow, n)
-            strides = (channel, row * dh, column * dw, row * sh, column * sw, image)
-            self.a_window = kh * kw * c // groups
-        self.a_row = ow * n  # pixels
-        self.seen = np.ndarray(shape, padded.dtype, padded, 0, strides)  # a view, as as_strided makes, but at once
+        self.window = where.size[0] * where.size[1] * c // groups
+        self.row = where.out[1] * n  # pixels
+        a_row = self.row * c * where.size[1] * (1 if order == CHWN else where.size[0])
+        self.step = max(1, BUDGET // max(1, a_row) - (where.reach[0] if order == CHWN else 0))
 
     def rows(self, part: Part) -> list[slice]:
         """Rows of results whose columns stay in the cache."""
-        step = max(1, BUDGET // max(1, self.a_row * self.a_window * self.groups))
-        if part[1] - part[0] <= step:
-            return [slice(*part)]
-        return [slice(p, min(p + step, part[1])) for p in range(*part, step)]
+        return [slice(p, min(p + self.step, part[1])) for p in range(*part, self.step)]
 
     def matrix(self, rows: slice) -> Array:
-        pixels = (rows.stop - rows.start) * self.a_row
-        if self.order == HWNC:
-            seen, shape = self.seen[rows], (pixels, self.a_window)
-        else:
-            seen, shape = self.seen[:, :, :, rows], (self.groups, self.a_window, pixels)  # type: ignore[assignment]
+        return self._by_pixel(rows) if self.order == HWNC else self._by_row(rows)
+
+    def _by_pixel(self, rows: slice) -> Array:
+        ow, (kh, kw), (sh, sw), (dh, dw) = self.where.out[1], self.where.size, self.where.stride, self.where.dilation
+        _, _, n, c = self.padded.shape
+        row, column, image, channel = self.padded.strides
+        shape = (rows.stop - rows.start, ow, n, kh, kw, c)
+        strides = (row * sh, column * sw, image, row * dh, column * dw, channel)
+        seen = np.ndarray(shape, self.padded.dtype, self.padded, rows.start * sh * row, strides)  # a view
         if self.where.is_pointwise:
-            return seen.reshape(shape)  # still a view
-        cols = workspace("columns", seen.shape, seen.dtype)
+            return seen.reshape(-1, self.window)  # still a view
+        cols = workspace("columns", shape, seen.dtype)
         cols[...] = seen
-        return cols.reshape(shape)
+        return cols.reshape(-1, self.window)
+
+    def _by_row(self, rows: slice) -> Array:
+        ow, (kh, kw), (sh, sw), (dh, dw) = self.where.out[1], self.where.size, self.where.stride, self.where.dilation
+        c, _, _, n = self.padded.shape
+        groups, many = self.groups, rows.stop - rows.start
+        channel, row, column, image = self.padded.strides
+        each = self.padded.itemsize
+        a_row = c // groups * kw * ow * n * each
+        if dh == 1:  # (groups, rows of images, C/groups, KW, OW, N): a row of results sees KH of these rows
+            tall = (many - 1) * sh + kh
+            shape: tuple[int, ...] = (groups, tall, c // groups, kw, ow, n)
+            strides: tuple[int, ...] = (c // groups * channel, row, channel, column * dw, column * sw, image)
+            step = sh * a_row
+        else:  # every row of results has KH rows of its own
+            tall = many * kh
+            shape = (groups, many, kh, c // groups, kw, ow, n)
+            strides = (c // groups * channel, row * sh, row * dh, channel, column * dw, column * sw, image)
+            step = kh * a_row
+        seen = np.ndarray(shape, self.padded.dtype, self.padded, rows.start * sh * row, strides)
+        cols = workspace("columns", shape, seen.dtype)
+        cols[...] = seen
+        matrices = (groups, many, self.window, ow * n)
+        return np.ndarray(matrices, cols.dtype, cols, 0, (tall * a_row, step, ow * n * each, each))
+
+
+def _matrix(w: Array, order: Order, groups: int) -> Array:
+    """The filters as (KH*KW*C, F) for HWNC columns, (groups, 1, F/groups, KH*C/groups*KW) for CHWN ones."""
+    f, c, kh, kw = w.shape
+    if order == HWNC:
+        return np.ascontiguousarray(w.transpose(2, 3, 1, 0).reshape(kh * kw * c, f))
+    return np.ascontiguousarray(w.transpose(0, 2, 1, 3)).reshape(groups, 1, f // groups, kh * c * kw)
+
+
+def _by_group(y: Array, groups: int) -> Array:
+    """Results (F, rows, OW, N) as (groups, rows, F/groups, OW*N): a view."""
+    f, rows, ow, n = y.shape
+    return y.reshape(groups, f // groups, rows, ow * n).transpose(0, 2, 1, 3)
 
 
 def forward(
@@ -109,30 +139,30 @@ def forward(
     columns, filters = Columns(x, where, groups, order.image), _matrix(w, order.image, groups)
     result = empty((n, f, *where.out), order.result, x.dtype if x.dtype == w.dtype else np.result_type(x, w))
     y = result.transpose(order.result)
-    biases = None if b is None else np.tile(b, n) if order.result == HWNC else b[:, None]
+    biases = None if b is None else np.tile(b, n) if order.result == HWNC else b[:, None, None, None]
 
     def some(part: Part) -> None:
         for rows in columns.rows(part):
             cols = columns.matrix(rows)
             if order.result == HWNC:
-                here = y[rows].reshape(-1, f)  # (pixels, F)
+                here = y[rows]
                 if order.image == HWNC:  # (pixels, K) @ (K, F)
-                    np.matmul(cols, filters, out=here)
-                else:  # (K, pixels) turned, @ (K, F)
-                    np.matmul(cols[0].T, filters[0].T, out=here)
+                    np.matmul(cols, filters, out=here.reshape(-1, f))
+                else:  # of every row (K, OW*N) turned, @ (K, F)
+                    np.matmul(cols[0].swapaxes(1, 2), filters[0, 0].T, out=here.reshape(len(here), -1, f))
                 if biases is not None:
-                    here = here.reshape(-1, n * f)
-                    here += biases
+                    lines = here.reshape(-1, n * f)
+                    lines += biases
             else:
-                here = y[:, rows].reshape(f, -1)  # (F, pixels)
-                if order.image == HWNC:
-                    np.matmul(filters.T, cols.T, out=here)
-                else:  # (groups, F/groups, K) @ (groups, K, pixels)
-                    np.matmul(filters, cols, out=here.reshape(groups, f // groups, -1))
+                here = y[:, rows]
+                if order.image == HWNC:  # (F, K) @ (K, pixels)
+                    np.matmul(filters.T, cols.T, out=here.reshape(f, -1))
+                else:  # of every group and row (F/groups, K) @ (K, OW*N)
+                    np.matmul(filters, cols, out=_by_group(here, groups))
                 if biases is not None:
                     here += biases
 
-    together(some, parts(where.out[0], float(result.size) * columns.a_window))
+    together(some, parts(where.out[0], 0.03 * result.size * columns.window))
     return result
 
 
@@ -140,25 +170,27 @@ def filter_gradient(
     g: Array, x: Array, shape: tuple[int, ...], where: Placement, groups: int, order: Orders
 ) -> Array:
     """The gradient of filters of `shape`, given g (N, F, OH, OW), the gradient of the responses to x."""
-    f = shape[0]
+    f, c, kh, kw = shape
     columns, arrived = Columns(x, where, groups, order.image), ordered(g, order.result)
 
     def some(part: Part) -> list[Array]:
         found = []
         for rows in columns.rows(part):
             cols = columns.matrix(rows)
-            if order.result == HWNC:  # (K, pixels) @ (pixels, F)
-                found.append(np.matmul(cols.T if order.image == HWNC else cols[0], arrived[rows].reshape(-1, f)))
-            else:  # (groups, F/groups, pixels) @ (groups, pixels, K)
-                here = arrived[:, rows].reshape(groups, f // groups, -1)
-                found.append(np.matmul(here, cols.swapaxes(1, 2)))
+            if order.image == HWNC:  # (K, pixels) @ (pixels, F)
+                found.append(np.matmul(cols.T, arrived[rows].reshape(-1, f)))
+            elif order.result == HWNC:  # of every row (K, OW*N) @ (OW*N, F)
+                here = arrived[rows]
+                found.append(np.matmul(cols[0], here.reshape(len(here), -1, f)).sum(axis=0))
+            else:  # of every group and row (F/groups, OW*N) @ (OW*N, K)
+                found.append(np.matmul(_by_group(arrived[:, rows], groups), cols.swapaxes(2, 3)).sum(axis=1))
         return found
 
-    totals = together(some, parts(where.out[0], float(g.size) * columns.a_window))
+    totals = together(some, parts(where.out[0], 0.03 * g.size * columns.window))
     total = _added([one for part in totals for one in part])
     if order.image == HWNC:  # (KH*KW*C, F)
-        return total.reshape(*shape[2:], shape[1], f).transpose(3, 2, 0, 1)
-    return (total.T if order.result == HWNC else total).reshape(shape)
+        return total.reshape(kh, kw, c, f).transpose(3, 2, 0, 1)
+    return (total.T if order.result == HWNC else total).reshape(f, kh, c, kw).transpose(0, 2, 1, 3)
 
 
 def _added(found: list[Array]) -> Array:
@@ -191,20 +223,24 @@ def image_gradient(
 
     def paint(rows: slice) -> Array:
         """The painted windows of some rows of results: (KH, KW, rows, OW, then the other axes in their order)."""
-        pixels = (rows.stop - rows.start) * ow * n
+        many = rows.stop - rows.start
         if order.image == HWNC:  # (pixels, F) @ (F, K)
-            painted = workspace("columns", (pixels, kh * kw * c), dtype)
+            painted = workspace("columns", (many * ow * n, kh * kw * c), dtype)
             np.matmul(arrived[rows].reshape(-1, f), filters.T, out=painted)
-            return painted.reshape(-1, ow, n, kh, kw, c).transpose(3, 4, 0, 1, 2, 5)
-        grouped = workspace("columns", (groups, c // groups * kh * kw, pixels), dtype)
-        if order.result == HWNC:  # (K, F) @ (F, pixels)
-            np.matmul(filters[0].T, arrived[rows].reshape(-1, f).T, out=grouped[0])
+            return painted.reshape(many, ow, n, kh, kw, c).transpose(3, 4, 0, 1, 2, 5)
+        grouped = workspace("columns", (groups, many, c // groups * kh * kw, ow * n), dtype)
+        if order.result == HWNC:  # of every row (K, F) @ (F, OW*N)
+            np.matmul(filters[0, 0].T, arrived[rows].reshape(many, -1, f).swapaxes(1, 2), out=grouped[0])
         else:
-            np.matmul(filters.swapaxes(1, 2), arrived[:, rows].reshape(groups, f // groups, -1), out=grouped)
-        return grouped.reshape(c, kh, kw, -1, ow, n).transpose(1, 2, 3, 4, 0, 5)
+            np.matmul(filters.swapaxes(2, 3), _by_group(arrived[:, rows], groups), out=grouped)
+        tiles = grouped.reshape(groups, many, kh, c // groups, kw, ow, n).transpose(2, 4, 1, 5, 0, 3, 6)
+        return tiles  # (KH, KW, rows, OW, groups, C/groups, N)
 
     def some(part: Part, out: Array) -> None:
-        inside = out if order.image == HWNC else out.transpose(1, 2, 0, 3)  # rows, columns, ...
+        if order.image == HWNC:
+            inside = out  # rows, columns, ...
+        else:
+            inside = out.reshape(groups, c // groups, *out.shape[1:]).transpose(2, 3, 0, 1, 4)
         for p in range(*part, step):
             rows = slice(p, min(p + step, part[1]))
             tiles, first = paint(rows), (p - part[0]) * sh
@@ -215,17 +251,10 @@ def image_gradient(
                     inside[down, across] += tiles[i, j]
 
     whole = tuple(padded[axis] for axis in order.image)
-    work = float(g.size) * c * kh * kw
-    dx = overlap_add(whole, order.image.index(2), oh, sh, where.reach[0], dtype, some, work)
+    nanoseconds = 0.05 * g.size * filters.size / f
+    dx = overlap_add(whole, order.image.index(2), oh, sh, where.reach[0], dtype, some, nanoseconds)
     if dx.shape == tuple(shape[axis] for axis in order.image):
         return images(dx, order.image)
     result = empty(shape, order.image, dtype)
     result[...] = crop(images(dx, order.image), where.pads)
     return result
-
-
-def _matrix(w: Array, order: Order, groups: int) -> Array:
-    """The filters as (KH*KW*C, F) for HWNC columns, (groups, F/groups, C/groups*KH*KW) for CHWN ones."""
-    if order == HWNC:
-        return np.ascontiguousarray(w.transpose(2, 3, 1, 0).reshape(-1, w.shape[0]))
-    return w.reshape(groups, w.shape[0] // groups, -1)

@@ -75,7 +75,7 @@ def _respond_pixels(padded: Array, taps: Array, b: Array | None, where: Placemen
             if biases is not None:
                 y[p] += biases
 
-    together(rows, parts(y.shape[0], y.size))
+    together(rows, parts(y.shape[0], 0.25 * y.size * taps[0].size))
     return result
 
 
@@ -95,7 +95,7 @@ def _correlate_pixels(g: Array, padded: Array, where: Placement) -> Array:
                     total[i, j] += np.einsum("pqx,pqx->x", here, seen[i, j, some])
         return total
 
-    found = together(rows, parts(arrived.shape[0], arrived.size))
+    found = together(rows, parts(arrived.shape[0], 0.3 * arrived.size * kh * kw))
     total = np.sum(found, axis=0)
     return np.asarray(total.reshape(kh, kw, n, c).sum(axis=2).transpose(2, 0, 1))
 
@@ -122,7 +122,7 @@ def _respond_rows(padded: Array, taps: Array, b: Array | None, where: Placement)
             if b is not None:
                 y[c] += b[c, None, None]
 
-    together(channels, parts(y.shape[0], y.size))
+    together(channels, parts(y.shape[0], 0.25 * y.size * taps[0].size))
     return result
 
 
@@ -140,5 +140,5 @@ def _correlate_rows(g: Array, padded: Array, where: Placement) -> Array:
                 for j in range(kw):
                     found[some, i, j] = np.vecdot(here, seen[some, i, j]).sum(axis=1)
 
-    together(channels, parts(c, arrived.size))
+    together(channels, parts(c, 0.2 * arrived.size * kh * kw))
     return found

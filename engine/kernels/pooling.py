@@ -3,8 +3,6 @@
 Columns first, then rows, and the earlier one wins a tie: that is torch's "first maximum, reading row by row".
 """
 
-from functools import lru_cache
-
 import numpy as np
 
 from engine.core import Array, Vjp
@@ -31,8 +29,7 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
     y = result.transpose(order).reshape(before, oh, ow, run)
     left_larger = np.empty((before, 2 * oh, ow, run), bool)
     upper_larger = np.empty(y.shape, bool)
-    pieces = _pieces(before, oh, 2 * w * run)
-    shares = parts(len(pieces), x.size)
+    pieces, shares = _pieces(before, oh, 2 * w * run, parts(max(before, oh), 1.5 * x.size))
 
     def forward(part: Part) -> None:
         for planes, rows in pieces[slice(*part)]:
@@ -75,11 +72,16 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
     return result, vjp
 
 
-@lru_cache(maxsize=256)
-def _pieces(before: int, oh: int, a_row: int) -> list[tuple[slice, slice]]:
-    """(before, oh) cut into pieces that stay in the cache."""
+def _pieces(before: int, oh: int, a_row: int, shares: list[Part]) -> tuple[list[tuple[slice, slice]], list[Part]]:
+    """(before, oh) in pieces that stay in the cache, and which pieces each thread is to do: with several threads one
+    large piece each, for short NumPy calls side by side would wait for each other."""
+    if len(shares) > 1:
+        whole = slice(0, before), slice(0, oh)
+        pieces = [(slice(*s), whole[1]) if before >= oh else (whole[0], slice(*s)) for s in shares]
+        return pieces, [(k, k + 1) for k in range(len(shares))]
     rows = max(1, min(oh, CHUNK // a_row))
     many = max(1, CHUNK // (a_row * oh)) if rows == oh else 1
-    return [
+    pieces = [
         (slice(b, b + many), slice(r, min(r + rows, oh))) for b in range(0, before, many) for r in range(0, oh, rows)
     ]
+    return pieces, [(0, len(pieces))]

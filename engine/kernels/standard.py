@@ -12,7 +12,7 @@ import numpy as np
 from engine.core import Array, Vjp
 from engine.kernels.memory import alike, workspace
 from engine.kernels.sums import Lanes, chunks, totals
-from engine.kernels.threads import Part, parts, together
+from engine.kernels.threads import Part, together
 
 FAR = 16.0  # mean^2 / var from where on x is taken relative to its mean
 
@@ -63,7 +63,8 @@ def combined(
 ) -> Array:
     """(x - offset) * scale + shift, + g * scale_g where given: one number a channel each, in the memory order of x."""
     shape = lanes.spread_shape
-    pieces, by_row = chunks(shape), lanes.spread_by_row
+    by_row = lanes.spread_by_row
+    pieces, shares = chunks(shape, (0.6 if g is None else 1.2) * x.size)
     m, other = lanes.matrix(x, shape), None if g is None else lanes.matrix(g, shape)
     result = np.empty_like(x)  # in the memory order of x
     y = lanes.matrix(result, shape)
@@ -86,5 +87,5 @@ def combined(
             if other is not None and times_g is not None:
                 out += np.multiply(other[rows], times_g[at], out=workspace("standard", out.shape, x.dtype))
 
-    together(some, parts(len(pieces), x.size))
+    together(some, shares)
     return result

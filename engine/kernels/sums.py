@@ -94,10 +94,17 @@ class Lanes(NamedTuple):
         return np.tile(np.repeat(v, self.after), self.spread_shape[1] // (self.channels * self.after))[None]
 
 
-def chunks(shape: tuple[int, int]) -> list[slice]:
-    """The rows of a matrix, cut into pieces that stay in the cache."""
+def chunks(shape: tuple[int, int], nanoseconds: float) -> tuple[list[slice], list[Part]]:
+    """The rows of a matrix in pieces that stay in the cache, and which pieces each thread is to do.
+
+    With several threads a piece is a thread's whole part: short NumPy calls side by side would wait for each other.
+    """
+    shares = parts(shape[0], nanoseconds)
+    if len(shares) > 1:
+        return [slice(*share) for share in shares], [(k, k + 1) for k in range(len(shares))]
     step = max(1, CHUNK // shape[1])
-    return [slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step)]
+    pieces = [slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step)]
+    return pieces, [(0, len(pieces))]
 
 
 def totals(lanes: Lanes, a: Array, d: Array | None = None, offset: Array | None = None) -> tuple[Array, Array]:
@@ -106,7 +113,8 @@ def totals(lanes: Lanes, a: Array, d: Array | None = None, offset: Array | None 
     With d the same array as a the second is the sum of (a - offset)^2.
     """
     shape = lanes.sums_shape
-    pieces, by_row = chunks(shape), lanes.sums_by_row
+    by_row = lanes.sums_by_row
+    pieces, shares = chunks(shape, (0.2 if d is None else 0.6) * a.size)
     m = lanes.matrix(a, shape)
     other = None if d is None else m if d is a else lanes.matrix(d, shape)
     minus = None if offset is None else _one_a_lane(lanes, offset.astype(a.dtype))
@@ -129,7 +137,7 @@ def totals(lanes: Lanes, a: Array, d: Array | None = None, offset: Array | None 
             else:
                 np.einsum("ij,ij->j", two if d is a else one, two, out=second[k])
 
-    together(some, parts(len(pieces), a.size))
+    together(some, shares)
     return lanes.total(first), lanes.total(second)
 
 

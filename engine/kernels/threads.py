@@ -20,6 +20,9 @@ from engine.kernels.process import blas_on_one_thread, keep_freed_memory
 T = TypeVar("T")
 Part = tuple[int, int]
 
+LARGE = 1e5  # nanoseconds from which on a kernel's memory is worth keeping
+WORTH = 1.5e6  # nanoseconds from which on a second thread is worth waking: that costs up to 0.2 ms, and back again
+
 class _Pool:
     """Threads waiting for tasks; started when first needed, and again in a forked child."""
 
@@ -78,17 +81,18 @@ def threads() -> int:
     return _pool.asked if _pool.asked == 1 or blas_on_one_thread() else 1
 
 
-def parts(count: int, work: float = float("inf")) -> list[Part]:
-    """range(count) cut into one contiguous (start, stop) a thread; one part when `work` (values touched) is small.
+def parts(count: int, nanoseconds: float) -> list[Part]:
+    """range(count) cut into one contiguous (start, stop) a thread; one part where all of it takes too short a time.
 
-    >>> set_threads(1)
-    >>> parts(5)
+    nanoseconds: about what one thread needs.
+
+    >>> parts(5, nanoseconds=1000)
     [(0, 5)]
     """
-    if work < 1 << 16:
+    if nanoseconds < LARGE:
         return [(0, count)]
     keep_freed_memory()
-    many = min(threads(), count)
+    many = min(threads(), count) if nanoseconds >= WORTH else 1
     return [(count * k // many, count * (k + 1) // many) for k in range(many)] or [(0, 0)]
 
 
@@ -118,7 +122,7 @@ def together(task: Callable[[Part], T], shares: list[Part]) -> list[T]:
 
 def overlap_add(
     shape: tuple[int, ...], axis: int, count: int, step: int, reach: int, dtype: Any,
-    add: Callable[[Part, Array], None], work: float,
+    add: Callable[[Part, Array], None], nanoseconds: float,
 ) -> Array:
     """Sums of `count` overlapping slabs: slab k covers places k*step up to k*step + reach of an axis.
 
@@ -126,7 +130,7 @@ def overlap_add(
     part has its own `out`, so no two threads ever write to one place; the parts are then added up.
     """
     whole = np.zeros(shape, dtype)
-    shares = parts(count, work)
+    shares = parts(count, nanoseconds)
 
     def places(part: Part) -> tuple[slice, ...]:
         return (slice(None),) * axis + (slice(part[0] * step, (part[1] - 1) * step + reach),)

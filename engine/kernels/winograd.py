@@ -51,7 +51,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     f = w.shape[0]
     (oh, ow), (th, tw) = where.out, _tiles(where)
     wide = _tiles_at_once(n, c, f, tw)
-    work = float(n) * c * f * oh * ow
+    nanoseconds = n * th * tw * (1.3 * c * f + 36.0 * c + 24.0 * f)
     u = (GG @ w.transpose(2, 3, 1, 0).reshape(9, c * f)).reshape(36, c, f)
     padded = _padded(x, where)
     # Transforming the images again costs a sixth of the way back: their tiles are kept, unless they are very many.
@@ -71,7 +71,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
                     m[CENTRE] += b
                 _results(m, n, y, ty, tx)
 
-    together(rows, parts(th, work))
+    together(rows, parts(th, nanoseconds))
     if not whole:
         result.transpose(HWNC)[...] = y.reshape(4 * th, 4 * tw, n, f)[:oh, :ow]
 
@@ -103,13 +103,13 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
         dx = None
         if needs[0]:
             shape = (4 * th + 2, 4 * tw + 2, n * c)
-            added = overlap_add(shape, 0, th, 4, 6, F32, rows, work).reshape(4 * th + 2, 4 * tw + 2, n, c)
+            added = overlap_add(shape, 0, th, 4, 6, F32, rows, 2 * nanoseconds).reshape(4 * th + 2, 4 * tw + 2, n, c)
             (top, _), (left, _) = where.pads
             h, wid = where.image
             dx = empty(x.shape, HWNC, F32)
             dx.transpose(HWNC)[...] = added[top : top + h, left : left + wid]
         else:
-            together(lambda part: rows(part, None), parts(th, work))
+            together(lambda part: rows(part, None), parts(th, nanoseconds))
         dw = None
         if needs[1]:
             du = np.sum([dus[start] for start in sorted(dus)], axis=0)

@@ -17,7 +17,10 @@ orders = st.sampled_from(sorted(ORDERS))
 
 
 @pytest.fixture(autouse=True)
-def _threads_as_before():
+def _every_part_is_worth_a_thread(monkeypatch):
+    """However small the work: what is tested is that the parts fit together."""
+    monkeypatch.setattr(threads, "LARGE", 0)
+    monkeypatch.setattr(threads, "WORTH", 0)
     yield
     threads.set_threads(None)
 
