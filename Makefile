@@ -35,7 +35,7 @@ test: lint
 	$(PY) -m pytest
 
 bench: .venv/.dev
-	$(PY) -m playground bench
+	$(PY) -m bench.bench_engine
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache

@@ -2,11 +2,11 @@
 
     python -m bench.bench_engine [--quick] [--rounds N] [--only W2 conv ...] [--clock wall|cpu]
 
-Every contestant is a process of its own that sleeps while another one runs. In every round each runs a workload a few
-times; the round's ratio is that of the two medians, and the table shows the median of the ratios over the rounds, so that
-a slow minute of the machine falls on all alike. The first column compares with PyTorch as it comes, the second with
-PyTorch at its best (channels_last, no page faults from malloc), the third with MyGrad where it is installed. Results are
-written to bench/results/.
+Every contestant is a process of its own that sleeps while another one runs. In every round each runs a workload a
+few times; the round's ratio is that of the two medians, and the table shows the median of the ratios over the
+rounds, so that a slow minute of the machine falls on all alike. The first column compares with PyTorch as it
+comes, the second with PyTorch at its best (channels_last, no page faults from malloc), the third with MyGrad where
+it is installed. Results are written to bench/results/.
 """
 
 import argparse
@@ -122,8 +122,8 @@ def memory(threads: int) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]], memories: list[dict[str, Any]], growth: list[dict[str, Any]]) -> str:
     lines = [
-        "| workload (forward + backward, networks + SGD step) | threads | goal | engine / PyTorch eager | / PyTorch at its best "
-        "| / MyGrad | engine ms | PyTorch ms |",
+        "| workload (forward + backward, networks + SGD step) | threads | goal | engine / PyTorch eager "
+        "| / PyTorch at its best | / MyGrad | engine ms | PyTorch ms |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -131,7 +131,8 @@ def table(rows: list[dict[str, Any]], memories: list[dict[str, Any]], growth: li
         goal = f"≤ {goals[row['threads'] - 1]}" if goals and row["threads"] <= 2 else ""
         ratio, ms = row["ratio"], row["milliseconds"]
         lines.append(
-            f"| {row['work']} | {row['threads']} | {goal} | **{ratio['torch']:.2f}** | {ratio.get('torch_best', float('nan')):.2f} "
+            f"| {row['work']} | {row['threads']} | {goal} | **{ratio['torch']:.2f}** "
+            f"| {ratio.get('torch_best', float('nan')):.2f} "
             f"| {ratio.get('mygrad', float('nan')):.2f} | {ms['engine']:.2f} | {ms['torch']:.2f} |"
         )
     for row in memories:

@@ -1,4 +1,4 @@
-"""The workloads on MyGrad (https://github.com/rsokl/MyGrad), where it is installed: its own layers, our SGD in a line."""
+"""The workloads on MyGrad (https://github.com/rsokl/MyGrad), where it is installed: its layers, our SGD in a line."""
 
 from collections.abc import Callable
 from typing import Any

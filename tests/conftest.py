@@ -22,7 +22,7 @@ def shared_photos() -> Path:
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture
 def playground_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty PLAYGROUND_HOME: what a test trains or exports never lands in the project."""
     monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path))

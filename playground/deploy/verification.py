@@ -47,7 +47,8 @@ def reference_picture(name: str) -> Array:
         return pattern()
     if name not in samples.photo_names():
         raise PlaygroundError(f"There is no built-in photo called {name}.")
-    return samples.photo(name)
+    known: np.ndarray = samples.photo(name)
+    return known
 
 
 def verify(model: Entry | Path) -> Verification:

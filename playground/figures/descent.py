@@ -18,8 +18,8 @@ def bowl_figure(
 ) -> go.Figure:
     """Contours of a loss of two parameters, the steps taken and the lowest point.
 
-    loss: parameters (..., 2) -> losses (...); path (steps + 1, 2); lowest (2,). Contours are drawn at equal steps of the
-    logarithm of the loss above its minimum, so that the valley floor shows as well as its walls.
+    loss: parameters (..., 2) -> losses (...); path (steps + 1, 2); lowest (2,). Contours are drawn at equal steps of
+    the logarithm of the loss above its minimum, so that the valley floor shows as well as its walls.
     """
     drawn = path[np.isfinite(path).all(axis=1)]
     low = np.minimum(drawn.min(axis=0), lowest)

@@ -35,12 +35,13 @@ class Bowl:
 
     def loss(self, parameters: np.ndarray) -> np.ndarray:
         """The loss at one place (2,) or at many (..., 2)."""
-        return ((parameters @ self.design.T - self.target) ** 2).mean(axis=-1)
+        squares: np.ndarray = (parameters @ self.design.T - self.target) ** 2
+        return np.asarray(squares.mean(axis=-1))
 
     @property
     def lowest(self) -> np.ndarray:
         """The parameters of the smallest loss (least squares)."""
-        return np.linalg.lstsq(self.design, self.target, rcond=None)[0]
+        return np.asarray(np.linalg.lstsq(self.design, self.target, rcond=None)[0])
 
     @property
     def curvatures(self) -> tuple[float, float]:

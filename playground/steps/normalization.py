@@ -32,7 +32,8 @@ def normalized(x: np.ndarray) -> np.ndarray:
     if x.size == 0 or sigma == 0:
         raise PlaygroundError("All numbers are equal, so their standard deviation is 0 and they cannot be normalized: "
                               "change at least one of them.")
-    return (x - x.mean()) / sigma
+    z: np.ndarray = (x - x.mean()) / sigma
+    return z
 
 
 def proof_lines(x: np.ndarray) -> Iterator[ProofLine]:
@@ -53,8 +54,8 @@ def proof_lines(x: np.ndarray) -> Iterator[ProofLine]:
     yield ProofLine("mean", r"= \frac{1}{n\,\sigma} \left( n\,\mu - n\,\mu \right)", (n * mu - n * mu) / (n * sigma),
                     "the sum of all numbers is n times their mean")
     yield ProofLine("mean", r"= 0", 0.0, "whatever the numbers were")
-    yield ProofLine("variance", r"\mathrm{var}(z) = \frac1n \sum_{i=1}^n (z_i - \bar z)^2", ((z - z.mean()) ** 2).sum() / n,
-                    "what a variance is")
+    yield ProofLine("variance", r"\mathrm{var}(z) = \frac1n \sum_{i=1}^n (z_i - \bar z)^2",
+                    ((z - z.mean()) ** 2).sum() / n, "what a variance is")
     yield ProofLine("variance", r"= \frac1n \sum_{i=1}^n z_i^2", (z**2).sum() / n, "z̄ = 0, just proved")
     yield ProofLine("variance", r"= \frac1n \sum_{i=1}^n \frac{(x_i - \mu)^2}{\sigma^2}",
                     ((x - mu) ** 2 / sigma**2).sum() / n, "what z is, squared")

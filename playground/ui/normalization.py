@@ -73,7 +73,8 @@ def _before_and_after(x: np.ndarray, z: np.ndarray) -> go.Figure:
     for place, (name, values, symbol) in enumerate((("x, as given", x, "circle"), ("z, normalized", z, "diamond"))):
         figure.add_scatter(
             x=values, y=[name] * len(values), mode="markers", name=name, showlegend=False,
-            xaxis="x" if place == 0 else "x2", marker={"size": 11, "symbol": symbol, "color": CATEGORICAL[place], "opacity": 0.75},
+            xaxis="x" if place == 0 else "x2", marker={
+                "size": 11, "symbol": symbol, "color": CATEGORICAL[place], "opacity": 0.75},
             hovertemplate="%{x:.4g}<extra></extra>",
         )
     layout(figure, x="x", height=240)
@@ -138,7 +139,8 @@ def race(found: dict[str, Bowl]) -> None:
     steps = left.slider("Steps", 1, 200, 40, key="steps", bind="query-params", disabled=locked)
     pace = right.slider(
         "Step size, as a share of the best one", 0.1, 1.3, 1.0, 0.05, key="pace", bind="query-params", disabled=locked,
-        help="The best fixed step size for a bowl is 2 / (flattest + steepest curvature). A little more and it diverges.",
+        help="The best fixed step size for a bowl is 2 / (flattest + steepest curvature). A little more "
+        "and it diverges.",
     )
     compared = st.segmented_control(
         "Beside the raw input", VERSIONS[1:], default=VERSIONS[-1], key="version", bind="query-params", required=True,
@@ -157,13 +159,14 @@ def race(found: dict[str, Bowl]) -> None:
                 config=CONFIG, key=f"bowl-{name}",
             )
     st.plotly_chart(
-        pictures.race_figure([(name, [s.loss - bowl.loss(bowl.lowest) for s in paths[name]])
+        pictures.race_figure([(name, [s.loss - float(bowl.loss(bowl.lowest)) for s in paths[name]])
                               for name, bowl in found.items()]),
         config=CONFIG, key="race",
     )
     st.caption(
-        "Centring removes the tilt of the valley (w and b stop pulling at each other); scaling makes it as steep one way "
-        "as the other. With both, the bowl is round, the slope points straight at the lowest place, and one step of the best size arrives."
+        "Centring removes the tilt of the valley (w and b stop pulling at each other); scaling makes it as steep one "
+        "way as the other. With both, the bowl is round, the slope points straight at the lowest place, "
+        "and one step of the best size arrives."
     )
 
 
@@ -173,7 +176,8 @@ def question(found: dict[str, Bowl]) -> None:
     with st.container(border=True, key="predict"):
         guess = st.radio(
             "**Predict first:** at the best step size, normalized input needs "
-            f"{steps[1]} step{'s' * (steps[1] > 1)} to come a hundred times closer to the lowest place. And the raw pixels?",
+            f"{steps[1]} step{'s' * (steps[1] > 1)} to come a hundred times closer to the lowest place. "
+            "And the raw pixels?",
             _choices(steps[0]), index=None, horizontal=True, key="guess",
             format_func=lambda n: f"about {n:,}",
         )
@@ -200,7 +204,7 @@ def _rounded(n: int) -> int:
     (200000, 7)
     """
     unit = 10 ** (len(str(n)) - 1)
-    return round(n / unit) * unit
+    return int(round(n / unit) * unit)
 
 
 def _choices(answer: int) -> list[int]:

@@ -76,7 +76,7 @@ def app_url(app_home: Path) -> Iterator[str]:
             server.kill()
 
 
-@pytest.fixture()
+@pytest.fixture
 def goto(page, app_url):  # type: ignore[no-untyped-def]
     """goto("convolution") opens that page and waits until its script has run."""
     page.set_default_timeout(30_000)
