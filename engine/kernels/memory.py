@@ -29,6 +29,8 @@ HWNC: Order = (2, 3, 0, 1)
 _BACK = {NCHW: NCHW, CHWN: (3, 0, 1, 2), HWNC: HWNC}
 # One small array an order, to allocate like: a result then owns its memory, and nobody need copy it to be sure.
 _LIKE = {order: np.empty((2, 2, 2, 2)).transpose(_BACK[order]) for order in _BACK}
+_CUT = {frozenset((NCHW, HWNC)): 0, frozenset((NCHW, CHWN)): 1, frozenset((CHWN, HWNC)): 2}
+_WAYS = 8  # lines of one set that the first-level cache holds
 _MUCH = 1 << 15  # values from which on turning memory by way of a buffer pays
 _SLAB = 1 << 16  # values of that buffer
 
@@ -81,22 +83,23 @@ def alike(g: Array, x: Array) -> Array:
 
 
 def _copy_into(out: Array, x: Array, order: Order) -> None:
-    """out[...] = x.transpose(order), where that is a turn of much memory by way of a small buffer."""
-    source = order_of(x) if x.size >= _MUCH else None
-    if source is None or source == order:
-        out[...] = x.transpose(order)
-    else:
-        _turn(out, x, source, order)
+    """out[...] = x.transpose(order), by way of a small buffer where reading x that way would miss the cache."""
+    turned = x.transpose(order)
+    if x.size >= _MUCH and turned.shape[3] > _WAYS and turned.strides[3] % 1024 == 0:
+        source = order_of(x)
+        if source is not None and source != order:
+            return _turn(out, x, source, order)
+    out[...] = turned
 
 
 def _turn(out: Array, x: Array, source: Order, order: Order) -> None:
     """Slab by slab along the one axis that both orders can be cut along.
 
-    A slab is a matrix to be transposed. Its rows are often a multiple of 4 KB apart, and then fall into the same few
-    lines of the cache and push each other out; copied first into a buffer with a little room after each row, they do
-    not, which makes it twice as fast.
+    A slab is a matrix to be transposed. Where its rows are a multiple of 1 KB apart they fall into the same few lines of
+    the cache and push each other out; copied first into a buffer with a little room after each row, they do not, which
+    makes it two to four times as fast.
     """
-    cut = {frozenset((NCHW, HWNC)): 0, frozenset((NCHW, CHWN)): 1, frozenset((CHWN, HWNC)): 2}[frozenset((source, order))]
+    cut = _CUT[frozenset((source, order))]
     before, after = ([axis for axis in axes if axis != cut] for axes in (source, order))
     rows = 1 if before[1:] + before[:1] == after else 2  # axes that make up the rows of the matrix
     shape = [x.shape[axis] for axis in before]
