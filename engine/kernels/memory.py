@@ -95,9 +95,9 @@ def _copy_into(out: Array, x: Array, order: Order) -> None:
 def _turn(out: Array, x: Array, source: Order, order: Order) -> None:
     """Slab by slab along the one axis that both orders can be cut along.
 
-    A slab is a matrix to be transposed. Where its rows are a multiple of 1 KB apart they fall into the same few lines of
-    the cache and push each other out; copied first into a buffer with a little room after each row, they do not, which
-    makes it two to four times as fast.
+    A slab is a matrix to be transposed. Where its rows are a multiple of 1 KB apart they fall into the same few lines
+    of the cache and push each other out; copied first into a buffer with a little room after each row, they do not,
+    which makes it two to four times as fast.
     """
     cut = _CUT[frozenset((source, order))]
     before, after = ([axis for axis in axes if axis != cut] for axes in (source, order))
