@@ -98,7 +98,7 @@ def proofs(x: np.ndarray) -> None:
                 if line.proof == proof:
                     formula, value = st.columns([3, 1], vertical_alignment="center")
                     formula.latex(line.latex)
-                    value.markdown(f"`{_plain(line.value)}`", help=line.why)
+                    value.markdown(f"`{_plain(line.value)}`")
                     formula.caption(line.why, text_alignment="center")
 
 
