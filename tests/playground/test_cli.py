@@ -184,7 +184,9 @@ def test_ctrl_c_stops_the_run_and_keeps_what_it_has_learnt(tmp_path: Path) -> No
     environment = {**os.environ, "PLAYGROUND_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-m", "playground", "train", "--epochs", "5000", "--name", "long", "--json"], text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment)
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment,
+        # A suite started in the background inherits an ignored Ctrl-C; a person's shell does not pass one on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("epoch 1/"):
