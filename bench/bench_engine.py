@@ -33,7 +33,7 @@ GOALS = {
 }
 MEMORY_GOALS = (0.4, 0.5)
 WORK = ["W1", "W2", "W3", *OPS]
-GROWTH = ["W2 half batch", "W2", "W2 double batch", "W2 double pixels"]
+GROWTH = ["W2 half batch", "W2", "W2 double batch", "W2 half pixels", "W2 double pixels"]
 
 
 class Contestant:
@@ -52,7 +52,7 @@ class Contestant:
         )
         if threads == 1 and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(self.process.pid, {max(os.sched_getaffinity(0))})
-        self.versions: dict[str, str] = self._answer()["ready"]
+        self.version: str = self._answer()["ready"]
 
     def run(self, work: str, times: int) -> dict[str, Any] | None:
         """Seconds each of `times` steps took; None where this contestant cannot do this work."""
@@ -92,7 +92,7 @@ def compare(work: str, threads: int, rounds: int, clock: str, names: list[str]) 
                 answer = contestant.run(work, times[contestant.who])
                 assert answer is not None
                 seconds[contestant.who].append(statistics.median(answer[clock]))
-    versions = {k: v for contestant in running for k, v in contestant.versions.items()}
+    versions = [contestant.version for contestant in running]
     for contestant in running:
         contestant.close()
     ours = seconds["engine"]
@@ -120,20 +120,29 @@ def memory(threads: int) -> dict[str, Any]:
             "ratio": round(peak["engine"] / peak["torch"], 3)}
 
 
+def processor() -> str:
+    """The processor's own name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.machine()
+
+
 def table(rows: list[dict[str, Any]], memories: list[dict[str, Any]], growth: list[dict[str, Any]]) -> str:
     lines = [
-        "| workload (forward + backward, networks + SGD step) | threads | goal | engine / PyTorch eager "
+        "| forward + backward (networks: + SGD step), float32 | threads | goal | engine / PyTorch eager "
         "| / PyTorch at its best | / MyGrad | engine ms | PyTorch ms |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         goals = GOALS.get(row["work"])
         goal = f"≤ {goals[row['threads'] - 1]}" if goals and row["threads"] <= 2 else ""
-        ratio, ms = row["ratio"], row["milliseconds"]
+        best, mygrad = (f"{row['ratio'][k]:.2f}" if k in row["ratio"] else "" for k in ("torch_best", "mygrad"))
+        ms = row["milliseconds"]
         lines.append(
-            f"| {row['work']} | {row['threads']} | {goal} | **{ratio['torch']:.2f}** "
-            f"| {ratio.get('torch_best', float('nan')):.2f} "
-            f"| {ratio.get('mygrad', float('nan')):.2f} | {ms['engine']:.2f} | {ms['torch']:.2f} |"
+            f"| {row['work']} | {row['threads']} | {goal} | **{row['ratio']['torch']:.2f}** | {best} | {mygrad} "
+            f"| {ms['engine']:.2f} | {ms['torch']:.2f} |"
         )
     for row in memories:
         goal = f"≤ {MEMORY_GOALS[row['threads'] - 1]}" if row["threads"] <= 2 else ""
@@ -157,7 +166,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall",
                         help="cpu: processor seconds, for one thread on a busy machine")
     wanted = parser.parse_args()
-    rounds = 5 if wanted.quick else wanted.rounds
+    rounds = min(5, wanted.rounds) if wanted.quick else wanted.rounds
     names = ["engine", "torch"] if wanted.quick else contestants()
     rows, memories, growth = [], [], []
     for threads in wanted.threads:
@@ -168,12 +177,11 @@ def main() -> None:
             memories.append(memory(threads))
     if not wanted.only:
         growth = [compare(work, 1, rounds, wanted.clock, ["engine", "torch"]) for work in GROWTH if work in NETWORKS]
-    versions = {k: v for row in rows for k, v in row["versions"].items()}
     shown = table(rows, memories, growth)
     about = "\n".join([
-        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"{rounds} rounds, {wanted.clock} time", *(f"- {v}" for v in versions.values()),
-        *(f"- {v}" for row in rows[:1] for v in row["versions"].values() if v not in versions.values()),
+        f"{datetime.date.today()}, {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"{rounds} rounds, {wanted.clock} time", "",
+        *(f"- {version}" for version in dict.fromkeys(v for row in rows for v in row["versions"])),
     ])
     print(f"{about}\n\n{shown}")
     if not wanted.only:

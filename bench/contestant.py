@@ -38,7 +38,7 @@ def main() -> None:
     made = import_module(MODULES[wanted.who])
     made.prepare(wanted.threads, best=wanted.who == "torch_best")
     steps: dict[str, Callable[[], None]] = {}
-    print(json.dumps({"ready": made.versions()}), flush=True)
+    print(json.dumps({"ready": made.version()}), flush=True)
     for line in sys.stdin:
         order = json.loads(line)
         name = order["work"]

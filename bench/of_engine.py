@@ -15,8 +15,8 @@ def prepare(count: int, best: bool) -> None:
     threads.set_threads(count)
 
 
-def versions() -> dict[str, str]:
-    return {"engine": f"NumPy {np.__version__}, {threads.threads()} thread(s)"}
+def version() -> str:
+    return f"engine on NumPy {np.__version__}, {threads.threads()} thread(s)"
 
 
 def network(work: dict[str, Any]) -> Callable[[], None]:

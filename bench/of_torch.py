@@ -20,9 +20,9 @@ def prepare(count: int, best: bool) -> None:
         _format = torch.channels_last
 
 
-def versions() -> dict[str, str]:
+def version() -> str:
     layout = "channels_last, tuned malloc" if _format is torch.channels_last else "default layout and malloc"
-    return {"torch": f"PyTorch {torch.__version__}, {torch.get_num_threads()} thread(s), {layout}"}
+    return f"PyTorch {torch.__version__}, {torch.get_num_threads()} thread(s), {layout}"
 
 
 def network(work: dict[str, Any]) -> Callable[[], None]:

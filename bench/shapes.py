@@ -35,10 +35,13 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
 }
 # W2 at other sizes: what a step costs a pixel and a sample (the head grows with the image)
-for name, n, side in (("W2 half batch", 16, 32), ("W2 double batch", 64, 32), ("W2 double pixels", 32, 45)):
-    pixels = (side // 2 // 2) ** 2
+for name, n, height, width in (
+    ("W2 half batch", 16, 32, 32), ("W2 double batch", 64, 32, 32), ("W2 half pixels", 32, 32, 16),
+    ("W2 double pixels", 32, 64, 32),
+):
+    pixels = (height // 4) * (width // 4)
     NETWORKS[name] = {
-        "input": (n, 3, side, side),
+        "input": (n, 3, height, width),
         "layers": [*NETWORKS["W2"]["layers"][:15], ("Linear", (64 * pixels, 128), {}),
                    *NETWORKS["W2"]["layers"][16:]],
     }
