@@ -54,7 +54,6 @@ def compute(name: str, pictures: Sequence[tuple[bytes, Path]], store: FeatureSto
     better than many cores on one convolution, and decoding never waits. What was computed before a stop is kept.
     Raises PlaygroundError when a file cannot be opened any more.
     """
-    torch.backends.cudnn.allow_tf32 = False  # a device may change the speed, never the numbers
     network = backbones.fused(backbones.pretrained(name)).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # nn.Module takes it, its stub does not
     preprocessing = backbones.find(name).preprocessing()
@@ -70,7 +69,8 @@ def compute(name: str, pictures: Sequence[tuple[bytes, Path]], store: FeatureSto
     parts = [pictures[start:start + size] for start in range(0, len(pictures), size)]
     digests: list[bytes] = []
     rows: list[np.ndarray] = []
-    with one_core(), ThreadPoolExecutor(threads()) as pool:
+    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # a device changes the speed, never the numbers
+    with exact, one_core(), ThreadPoolExecutor(threads()) as pool:
         try:
             running = {pool.submit(see, part): part for part in parts}
             for future in as_completed(running):
