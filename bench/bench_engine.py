@@ -26,7 +26,7 @@ from bench.shapes import NETWORKS, OPS
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
 
-# issue 3's table: the ratio to PyTorch eager that is to be reached with 1 and with 2 threads
+# The ratio to PyTorch eager that is to be reached with 1 and with 2 threads
 GOALS = {
     "W1": (0.95, 1.3), "W2": (0.8, 1.1), "W3": (0.3, 0.35), "conv": (0.75, 0.8), "max pool": (0.35, 0.5),
     "batch norm": (0.75, 1.1), "depthwise": (1.2, 1.0),

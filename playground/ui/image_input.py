@@ -15,7 +15,7 @@ from PIL import Image
 
 from playground.datasets import named, photos, samples
 from playground.errors import PlaygroundError
-from playground.ui import links
+from playground.ui import frame, links
 
 GRAY = np.array([0.299, 0.587, 0.114])
 """ITU-R 601: how bright red, green and blue look, as in datasets/preprocessing.py."""
@@ -94,7 +94,7 @@ def _own(given: io.BytesIO) -> Picture | None:
     try:
         return Picture("your photo", _opened(given.getvalue()))
     except PlaygroundError as error:
-        st.error(str(error))
+        st.error(frame.literal(str(error)))
         return None
 
 

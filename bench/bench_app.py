@@ -1,0 +1,165 @@
+"""How long a reader waits: every page's first paint, and a slider's way to the redrawn figure, in a real browser.
+
+    python -m bench.bench_app [--rounds N] [--pages convolution pooling ...]
+
+Starts the app with an empty PLAYGROUND_HOME, opens every page once so that the server is warm, then measures. A page's
+first paint is the time from the navigation to its heading and claim on the screen; "all of it" is the time until its
+script has ended. For sliders, every press of an arrow key on a page's sliders is timed from the key to the end of
+the script it starts and the frame painted after it. The browser keeps its cache, as a reader's does. Milliseconds are of
+this machine, so they stand beside its name. Results are written to bench/results/.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+from playground.ui.contents import CHAPTERS
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results"
+PAINT_GOAL, SLIDER_GOAL = 1000, 200  # milliseconds
+PRESSES = 12
+ENDED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+# Resolves with the milliseconds from now to the first painted frame after the script that is about to start has ended.
+REDRAWN = """() => { window.__redrawn = new Promise((resolve) => {
+  const app = document.querySelector('[data-testid="stApp"]'), began = performance.now();
+  let ran = false;
+  const watch = new MutationObserver(() => {
+    const state = app.getAttribute('data-test-script-state');
+    if (state === 'running') ran = true;
+    else if (ran) { watch.disconnect(); requestAnimationFrame(() => requestAnimationFrame(
+      () => resolve(performance.now() - began))); }
+  });
+  watch.observe(app, {attributes: true, attributeFilter: ['data-test-script-state']});
+  setTimeout(() => { watch.disconnect(); resolve(null); }, 8000);
+}); }"""
+
+
+def serve(home: str) -> tuple[subprocess.Popen[bytes], str]:
+    """The app on a free port, and its address once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "playground", "app", "--port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, env={**os.environ, "PLAYGROUND_HOME": home})
+    url = f"http://localhost:{port}"
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
+            return server, url
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    server.terminate()
+    raise SystemExit("The app did not answer in 60 s.")
+
+
+def visit(page: Page, url: str, title: str) -> tuple[float, float]:
+    """Milliseconds from the navigation to the heading and claim, and to the end of the page's script."""
+    began = time.perf_counter()
+    page.goto(url, wait_until="commit")
+    page.get_by_role("heading", name=title, exact=True).first.wait_for()
+    page.locator(".st-key-claim p").first.wait_for()
+    painted = time.perf_counter() - began
+    page.locator(ENDED).wait_for()
+    return 1000 * painted, 1000 * (time.perf_counter() - began)
+
+
+def slide(page: Page) -> list[float]:
+    """Milliseconds of presses shared out over the sliders of an open page; empty where it has none."""
+    page.wait_for_timeout(500)
+    count = page.get_by_test_id("stSlider").count()
+    waits = []
+    for press in range(PRESSES if count else 0):
+        thumb = page.get_by_test_id("stSlider").nth(press % min(count, 3)).get_by_role("slider").first
+        if not thumb.is_visible() or thumb.is_disabled():
+            continue
+        top = thumb.get_attribute("aria-valuenow") == thumb.get_attribute("aria-valuemax")
+        thumb.focus()
+        page.evaluate(REDRAWN)
+        page.keyboard.press("ArrowLeft" if top or press % 4 == 3 else "ArrowRight")
+        took = page.evaluate("() => window.__redrawn")
+        if took is not None:
+            waits.append(float(took))
+    return waits
+
+
+def p95(values: list[float]) -> float:
+    """The value that 95 of 100 do not exceed."""
+    return sorted(values)[max(0, -(-95 * len(values) // 100) - 1)]
+
+
+def measure(rounds: int, pages: list[str]) -> list[dict[str, Any]]:
+    """One row a page: medians of its first paint and of its whole script, and the p95 of its sliders."""
+    rows = []
+    home = tempfile.mkdtemp()
+    server, url = serve(home)
+    try:
+        with sync_playwright() as playwright:
+            path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+            page = browser.new_page(viewport={"width": 1440, "height": 1200})
+            chosen = [c for c in CHAPTERS if c.url in pages or not pages]
+            for c in chosen:
+                visit(page, f"{url}/{c.url}", c.title)
+            for c in chosen:
+                print(c.url, file=sys.stderr)
+                visits = [visit(page, f"{url}/{c.url}", c.title) for _ in range(rounds)]
+                waits = slide(page)
+                rows.append({
+                    "page": c.url, "first_paint_ms": statistics.median(v[0] for v in visits),
+                    "all_ms": statistics.median(v[1] for v in visits), "slider_presses": len(waits),
+                    "slider_p95_ms": p95(waits) if waits else None,
+                })
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(10)
+        shutil.rmtree(home, ignore_errors=True)
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as Markdown, what misses its goal marked."""
+    lines = [f"| page | first paint, ms (goal < {PAINT_GOAL}) | all of it, ms | slider p95, ms (goal < {SLIDER_GOAL}) |",
+             "|---|---|---|---|"]
+    for row in rows:
+        paint, wait = row["first_paint_ms"], row["slider_p95_ms"]
+        slid = "no slider" if wait is None else f"{wait:.0f}{' (missed)' if wait >= SLIDER_GOAL else ''}"
+        lines.append(f"| {row['page']} | {paint:.0f}{' (missed)' if paint >= PAINT_GOAL else ''} | {row['all_ms']:.0f} "
+                     f"| {slid} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pages", nargs="+", default=[], choices=[c.url for c in CHAPTERS], metavar="PAGE")
+    options = parser.parse_args()
+    rows = measure(options.rounds, options.pages)
+    day = datetime.date.today().isoformat()
+    about = f"{day}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, Chromium, server warm"
+    text = f"{about}\n\n{table(rows)}\n"
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"app-{day}.md").write_text(text)
+    (RESULTS / f"app-{day}.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
