@@ -59,6 +59,19 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """One contestant of an experiment has seen every training picture once more; both measured after the epoch."""
+
+    contestant: str
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    time: float
+
+
+@dataclass(frozen=True)
 class Saved:
     """A checkpoint is on the disk; it was written before this event."""
 
@@ -104,9 +117,9 @@ class Failed:
     time: float
 
 
-Event = Started | Stage | Batch | Epoch | Saved | Finished | Exported | Failed
+Event = Started | Stage | Batch | Epoch | Measured | Saved | Finished | Exported | Failed
 KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (Started, Stage, Batch, Epoch, Saved, Finished, Exported, Failed)
+    kind.__name__: kind for kind in (Started, Stage, Batch, Epoch, Measured, Saved, Finished, Exported, Failed)
 }
 
 

@@ -24,10 +24,22 @@ from typing import Any
 
 from playground import home
 from playground.errors import PlaygroundError
-from playground.training.events import Batch, Epoch, Event, Exported, Failed, Finished, Saved, Stage, Started
+from playground.training.events import (
+    Batch,
+    Epoch,
+    Event,
+    Exported,
+    Failed,
+    Finished,
+    Measured,
+    Saved,
+    Stage,
+    Started,
+)
 from playground.training.log import EventLog, read
 
-KINDS = ("digits", "transfer")
+KINDS = ("digits", "transfer", "experiment")
+EXPERIMENT = "experiment"  # trains to be watched: nothing of it is exported
 ENDED = ("completed", "stopped", "failed", "lost")
 _ID = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{4}")
 _PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "onnxscript", "scikit-learn", "scikit-image", "pillow")
@@ -62,6 +74,7 @@ class RunView:
     started: Started | None = None
     batches: list[Batch] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
+    measured: list[Measured] = field(default_factory=list)
     saved: Saved | None = None
     finished: Finished | None = None
     exported: Exported | None = None
@@ -91,7 +104,7 @@ def start(spec: RunSpec) -> str:
     # moment in which a starting run looks dead, and no process id that could be somebody else's by now.
     with open(folder / "worker", "w+") as lock, open(folder / "worker.log", "wb") as output:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        write_spec(folder, spec, device="cpu" if spec.kind == "digits" else "auto")
+        write_spec(folder, spec, device="auto" if spec.kind == "transfer" else "cpu")
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "playground.jobs", str(folder)], cwd=home.REPOSITORY, env=_environment(),
@@ -104,6 +117,28 @@ def start(spec: RunSpec) -> str:
         lock.write(str(process.pid))
     threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie in a server that stays
     return run_id
+
+
+def start_once(spec: RunSpec) -> str:
+    """The newest run of exactly this spec that is under way or was completed, or else a new one.
+
+    A class of thirty that opens the same page with the same settings trains once and watches together.
+    """
+    asked = RunSpec(**json.loads(json.dumps(vars(spec))))  # as it comes back from spec.json: tuples are lists there
+    with open(home.runs_dir() / "once", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two who ask in the same moment are one after the other
+        return found if (found := same(asked)) else start(spec)
+
+
+def same(spec: RunSpec) -> str | None:
+    """The newest run of exactly this spec that is under way or was completed."""
+    for run_id in run_ids():
+        try:
+            if read_spec(run_dir(run_id)) == spec and view(run_id).state in ("starting", "running", "completed"):
+                return run_id
+        except PlaygroundError:
+            continue  # a damaged run is nobody's result
+    return None
 
 
 def stop(run_id: str) -> None:
@@ -150,12 +185,13 @@ def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_aske
     last: dict[type, Event] = {type(event): event for event in events}
     batches = [event for event in events if isinstance(event, Batch)]
     epochs = [event for event in events if isinstance(event, Epoch)]
+    measured = [event for event in events if isinstance(event, Measured)]
     started, finished = last.get(Started), last.get(Finished)
     stage = events[-1] if events and isinstance(events[-1], Stage) else None
 
     if Failed in last:
         state = "failed"
-    elif Exported in last and isinstance(finished, Finished):
+    elif isinstance(finished, Finished) and (Exported in last or spec.kind == EXPERIMENT):
         state = finished.reason
     elif not alive:
         state = "lost"
@@ -170,7 +206,7 @@ def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_aske
         elapsed = events[-1].time - events[0].time
         remaining = elapsed * (1 - progress) / progress if elapsed >= 1 else None
     return RunView(
-        run_id, spec, state, stage, started, batches, epochs,  # type: ignore[arg-type]
+        run_id, spec, state, stage, started, batches, epochs, measured,  # type: ignore[arg-type]
         last.get(Saved), finished, last.get(Exported), last.get(Failed),  # type: ignore[arg-type]
         progress, remaining,
     )
@@ -188,6 +224,8 @@ def _progress(events: list[Event]) -> float:
             epochs_done = event.epoch - 1 + event.batch / max(event.batches, 1)
         elif isinstance(event, Epoch):
             epochs_done = event.epoch
+        elif isinstance(event, Measured):
+            epochs_done += 1
     trained = min(1.0, epochs_done / total_epochs) if total_epochs else 0.0
     before = STAGES_SHARE if staged else 0.0
     return before * (1.0 if epochs_done else share) + (1 - before) * trained

@@ -7,13 +7,14 @@ from typing import get_args
 import pytest
 
 from playground.training import events
-from playground.training.events import Batch, Epoch, Exported, Failed, Finished, Saved, Stage, Started
+from playground.training.events import Batch, Epoch, Exported, Failed, Finished, Measured, Saved, Stage, Started
 
 ONE_OF_EACH = [
     Started("digits", 15, 46, 9_000, ("0", "ä", "猫"), {"train": 1_200, "validation": 240, "test": 355}, "cpu", 1.0),
     Stage("computing features", 120, 799, 2.0),
     Batch(1, 2, 46, 2.3, 0.125, 1e-3, 3.0),
     Epoch(1, 1.5, 0.5, 1.2, 0.625, 0.75, 4.0),
+    Measured("CNN", 1, 1.5, 0.5, 1.2, 0.625, 4.5),
     Saved("/somewhere/model.safetensors", 1, 5.0),
     Finished("stopped", 1, None, 0, 6.5, (), 6.0),
     Finished("completed", 2, 0.5, 4, 6.5, ((1, 1), (1, 1)), 6.0),

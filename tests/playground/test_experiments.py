@@ -1,0 +1,78 @@
+"""Experiments: contestants under the same conditions, trained once for everybody who asks for the same."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from playground import jobs
+from playground.errors import PlaygroundError
+from playground.training import experiments, runs
+from playground.training.events import Finished, Measured, Started
+from playground.training.runs import RunSpec
+
+
+def spec_of(epochs: int = 2, name: str = "shuffled-pixels") -> RunSpec:
+    return RunSpec("experiment", {"experiment": name, "epochs": epochs}, 3, name)
+
+
+def test_shuffling_moves_the_pixels_of_all_pictures_alike_and_loses_none() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8))
+    moved = experiments.shuffled(images, 1)
+    assert (np.sort(moved.reshape(5, -1)) == np.sort(images.reshape(5, -1))).all()
+    assert (moved != images).any()
+    assert (experiments.shuffled(images[:1], 1) == moved[:1]).all()
+
+
+def test_the_cnn_minds_shuffled_pixels_and_the_mlp_does_not(tmp_path: Path) -> None:
+    events = list(jobs.events(spec_of(6), tmp_path, lambda: False))
+    assert isinstance(events[0], Started)
+    assert isinstance(events[-1], Finished)
+    last = {e.contestant: e.test_accuracy for e in events if isinstance(e, Measured)}
+    assert abs(last["MLP, pixels as they are"] - last["MLP, pixels shuffled"]) < 0.03
+    assert last["CNN, pixels as they are"] - last["CNN, pixels shuffled"] > 0.03
+    assert min(last["MLP, pixels shuffled"], last["CNN, pixels as they are"]) > 0.93
+
+
+def test_the_same_spec_gives_the_same_curves(tmp_path: Path) -> None:
+    first, second = (
+        [(e.contestant, e.epoch, e.train_loss, e.test_accuracy) for e in experiments.fit(spec_of(), tmp_path, bool)
+         if isinstance(e, Measured)] for _ in range(2))
+    assert first == second
+
+
+def test_a_stop_keeps_what_was_measured(tmp_path: Path) -> None:
+    asked = iter([False] * 60 + [True] * 1000)
+    events = list(experiments.fit(spec_of(), tmp_path, lambda: next(asked)))
+    assert isinstance(events[-1], Finished)
+    assert events[-1].reason == "stopped"
+    assert len([e for e in events if isinstance(e, Measured)]) == 1
+
+
+@pytest.mark.parametrize(("spec", "sentence"), [(spec_of(0), "1 to 60"), (spec_of(61), "1 to 60"),
+                                                (spec_of(name="alchemy"), "no experiment 'alchemy'")])
+def test_what_is_no_experiment_is_refused(spec: RunSpec, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(PlaygroundError, match=sentence):
+        list(experiments.fit(spec, tmp_path, bool))
+
+
+def test_thirty_who_ask_for_the_same_train_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path))
+    started: list[RunSpec] = []
+
+    def start(spec: RunSpec) -> str:  # a run without a worker: this test asks who starts, not what is learnt
+        started.append(spec)
+        run_id = f"20260101-000000-00000{len(started)}-abcd"
+        folder = tmp_path / ".runs" / run_id
+        folder.mkdir()
+        runs.write_spec(folder, spec, "cpu")
+        log = runs.EventLog(folder / "events.jsonl")
+        log.append(Finished("completed", 2, None, 0, 1.0, (), 1.0))
+        log.close()
+        return run_id
+
+    monkeypatch.setattr(runs, "start", start)
+    assert len({runs.start_once(spec_of()) for _ in range(30)}) == 1
+    assert len(started) == 1
+    assert runs.start_once(spec_of(3)) != runs.start_once(spec_of())
+    assert len(started) == 2
