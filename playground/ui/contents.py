@@ -49,6 +49,14 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
+        "05_channels.py",
+        "channels",
+        "Many channels",
+        ":material/layers:",
+        "A filter has one kernel for each channel; their maps are added up, so one filter gives one feature map.",
+    ),
+    Chapter(
+        "Learn",
         "09_normalization.py",
         "normalization",
         "Normalization",

@@ -1,0 +1,131 @@
+"""The parts of the page on channels: one filter's three maps and their sum, many filters, the 1 × 1 convolution."""
+
+import numpy as np
+import streamlit as st
+
+from engine import functional as F
+from playground.figures.maps import enlarged, signed_map
+from playground.steps.channels import FILTERS, channel_maps, dense_count, parameter_count
+from playground.ui import image_input, links
+
+SIDE = 96
+"""The longest side of the picture that is convolved: small enough for eight filters at every move of a slider."""
+COLOURS = ("red", "green", "blue")
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+def own_picture() -> np.ndarray:
+    """The reader's picture, each channel 0..1, as (3, H, W) of at most SIDE pixels a side."""
+    links.hide_controls()
+    st.latex(r"y_{f,p,q} = b_f + \sum_{c=1}^{C} \sum_{i,j} k_{f,c,i,j}\; x_{c,\,p+i,\,q+j}")
+    pixels = image_input.choose_picture().pixels
+    every = -(-max(pixels.shape[:2]) // SIDE)
+    x = pixels[::every, ::every].transpose(2, 0, 1) / 255
+    columns = st.columns(4)
+    columns[0].image(enlarged(pixels[::every, ::every]), "the picture", width="stretch")
+    for column, name, values in zip(columns[1:], COLOURS, x, strict=True):
+        column.image(enlarged(np.rint(values * 255).astype(np.uint8)), f"{name} channel", width="stretch")
+    return x
+
+
+def one_filter(x: np.ndarray) -> None:
+    """Three maps, one a channel, and their sum plus bias, held against the engine's convolution."""
+    st.subheader("One filter: three kernels, one map", anchor=False)
+    locked = links.locked()
+    left, right = st.columns(2)
+    name = left.selectbox("Filter", list(FILTERS), key="filter", bind="query-params", disabled=locked, required=True)
+    bias = right.slider("Bias $b$", -1.0, 1.0, 0.0, 0.05, key="bias", bind="query-params", disabled=locked)
+    kernels = FILTERS[name]
+    maps = channel_maps(x, kernels)
+    total = maps.sum(axis=0) + bias
+    engine = F.conv2d(x, kernels[None], np.array([bias])).numpy()[0]
+    limit = max(float(np.abs(maps).max()), float(np.abs(total).max()), 1e-9)
+    for column, title, values in zip(
+        st.columns(4), (*COLOURS, "sum + bias"), (*maps, total), strict=True,
+    ):
+        column.image(enlarged(signed_map(values, limit)), title, width="stretch")
+    st.caption(f"Blue is below 0, orange above, full colour at ±{limit:.3g}. Largest difference between the sum and "
+               f"the engine's conv2d: {np.abs(engine - total).max():.1e}.")
+    _inspect(x, kernels, maps, bias)
+
+
+def _inspect(x: np.ndarray, kernels: np.ndarray, maps: np.ndarray, bias: float) -> None:
+    rows, across = maps.shape[1:]
+    left, right = st.columns(2)
+    p = left.slider("Row $p$", 0, max(rows - 1, 1), min(20, rows - 1), key="p", disabled=links.locked())
+    q = right.slider("Column $q$", 0, max(across - 1, 1), min(20, across - 1), key="q", disabled=links.locked())
+    p, q = min(p, rows - 1), min(q, across - 1)
+    for column, c in zip(st.columns(3), range(3), strict=True):
+        column.latex(rf"{_matrix(x[c, p:p + 3, q:q + 3])} \odot {_matrix(kernels[c])}")
+        column.markdown(f"{COLOURS[c]}: sum of products `{maps[c, p, q]:.4f}`")
+    parts = " + ".join(f"({m:.4f})" for m in maps[:, p, q])
+    st.latex(rf"y_{{{p},{q}}} = {parts} + ({bias:g}) = {maps[:, p, q].sum() + bias:.4f}")
+
+
+def _matrix(values: np.ndarray) -> str:
+    rows = r" \\ ".join(" & ".join(f"{v:.2f}" for v in row) for row in values)
+    return rf"\scriptsize\begin{{bmatrix}}{rows}\end{{bmatrix}}"
+
+
+def many_filters(x: np.ndarray) -> None:
+    """F filters give F maps; what they cost beside a dense layer."""
+    st.subheader("Many filters: one map each", anchor=False)
+    n = st.slider("Filters $F$", 1, 8, 4, key="filters", bind="query-params", disabled=links.locked())
+    right = parameter_count(n, 3, 3, 3)
+    guess = st.radio(f"**Predict first:** how many parameters have {n} filters of 3 × 3 on a colour picture?",
+                     sorted({right, n * 9, n * 10, n * 27}), index=None, horizontal=True, key="guess")
+    if guess is not None:
+        (st.success if guess == right else st.info)(
+            f"{'Yes' if guess == right else 'No'}: {right}. Each filter has 3 kernels of 9 weights and one bias.")
+    names = list(FILTERS)[:n]
+    found = F.conv2d(x, np.stack([FILTERS[name] for name in names])).numpy()
+    for start in range(0, n, 4):
+        for column, name, values in zip(st.columns(4), names[start:start + 4], found[start:start + 4], strict=False):
+            column.image(enlarged(signed_map(values)), name, width="stretch")
+    if guess is not None:
+        st.latex(rf"F\,(C \cdot K_H \cdot K_W + 1) = {n}\,(3 \cdot 3 \cdot 3 + 1) = {right}")
+        st.markdown(f"A dense layer from this picture to as many outputs: **{dense_count(x.size, found.size):,}**.")
+
+
+def mix(x: np.ndarray) -> None:
+    """A 1 × 1 convolution: the same weighted sum of the channels at every pixel."""
+    st.subheader("1 × 1 convolution: a mix of channels", anchor=False)
+    weights = [
+        column.slider(f"Weight of {name}", -1.0, 1.0, start, 0.001, key=f"w_{name}", bind="query-params",
+                      disabled=links.locked(), format="%.3f")
+        for column, name, start in zip(st.columns(3), COLOURS, LUMINANCE, strict=True)
+    ]
+    bias = st.slider("Bias of the mix", -1.0, 1.0, 0.0, 0.05, key="mix_bias", bind="query-params",
+                     disabled=links.locked())
+    y = F.conv2d(x, np.array(weights).reshape(1, 3, 1, 1), np.array([bias])).numpy()[0]
+    st.image(enlarged(np.rint(np.clip(y, 0, 1) * 255).astype(np.uint8)), "the mix, black 0 to white 1", width=320)
+    st.caption(f"The mix runs from {y.min():.3f} to {y.max():.3f}; what lies outside 0..1 is drawn black or white.")
+
+
+def in_code() -> None:
+    """The same in three libraries; a test runs the first two."""
+    st.subheader("In code", anchor=False)
+    for tab, code in zip(st.tabs(["Our engine", "PyTorch", "Keras"]), (OURS, PYTORCH, KERAS), strict=True):
+        tab.code(code, language="python")
+
+
+OURS = """import numpy as np
+from engine import functional as F
+
+x = np.arange(75.0).reshape(1, 3, 5, 5)
+y = F.conv2d(x, np.ones((4, 3, 3, 3)), np.zeros(4))
+print(tuple(y.shape), y.numpy().sum())
+"""
+PYTORCH = """import torch
+from torch.nn import functional as F
+
+x = torch.arange(75.0, dtype=torch.float64).reshape(1, 3, 5, 5)
+y = F.conv2d(x, torch.ones(4, 3, 3, 3, dtype=torch.float64), torch.zeros(4, dtype=torch.float64))
+print(tuple(y.shape), y.numpy().sum())
+"""
+KERAS = """import keras
+
+layer = keras.layers.Conv2D(filters=4, kernel_size=3)  # channels last: (N, H, W, C)
+layer.build((None, 5, 5, 3))
+print(layer.count_params())  # 4 * (3 * 3 * 3 + 1) = 112
+"""
