@@ -41,6 +41,15 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
+        "02_mlp.py",
+        "mlp",
+        "How an MLP sees an image",
+        ":material/view_week:",
+        "To a dense layer a picture is one long row of numbers: it pays for every pixel and never learns which ones "
+        "are neighbours.",
+    ),
+    Chapter(
+        "Learn",
         "03_convolution.py",
         "convolution",
         "Convolution",

@@ -1,0 +1,61 @@
+"""Contestants of an experiment side by side, and what a dense layer costs beside a convolution."""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import plotly.graph_objects as go
+
+from playground.figures import style
+
+DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+class MeasuredLike(Protocol):
+    """What a curve reads of a measurement, as training.events.Measured."""
+
+    @property
+    def contestant(self) -> str: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def test_accuracy(self) -> float: ...
+
+
+def accuracy_curves(measured: Sequence[MeasuredLike], contestants: Sequence[str], epochs: int) -> go.Figure:
+    """Accuracy on pictures never seen (%) over epochs, a line for each contestant.
+
+    >>> len(accuracy_curves([], ["MLP", "CNN"], 5).data)
+    2
+    """
+    figure = go.Figure()
+    for k, name in enumerate(contestants):
+        own = [m for m in measured if m.contestant == name]
+        figure.add_scatter(
+            x=[m.epoch for m in own], y=[100 * m.test_accuracy for m in own], name=name, mode="lines+markers",
+            line={"color": style.CATEGORICAL[k % len(style.CATEGORICAL)], "dash": DASHES[k % len(DASHES)]},
+            marker={"symbol": k, "size": 7}, hovertemplate="epoch %{x}: %{y:.1f} %<extra>" + name + "</extra>")
+    style.layout(figure, x="epoch", y="accuracy on pictures never seen (%)", height=380)
+    figure.update_xaxes(range=[0.5, epochs + 0.5], dtick=max(1, epochs // 10))
+    figure.update_layout(legend={"x": 0, "xanchor": "left"}, margin={"t": 70})
+    return figure
+
+
+def growth(sides: Sequence[int], dense: Sequence[int], convolution: Sequence[int], now: int) -> go.Figure:
+    """Parameters of a first layer (log scale) over the side of the picture in pixels, and where the reader is.
+
+    >>> growth([8, 16], [64, 256], [9, 9], 8).layout.yaxis.type
+    'log'
+    """
+    figure = go.Figure()
+    for name, values, colour, dash in (("dense", dense, style.CATEGORICAL[4], "solid"),
+                                       ("convolution", convolution, style.CATEGORICAL[0], "dash")):
+        figure.add_scatter(x=list(sides), y=list(values), name=name, mode="lines", line={"color": colour, "dash": dash},
+                           hovertemplate="%{x} × %{x} pixels: %{y:,} parameters<extra>" + name + "</extra>")
+    figure.add_vline(x=now, line={"color": style.REFERENCE, "dash": "dot"})
+    figure.add_annotation(x=math.log10(now), y=1, yref="paper", text=f"{now} × {now}", showarrow=False, xanchor="right",
+                          xshift=-6, font={"color": style.REFERENCE})
+    style.layout(figure, x="side of the picture (pixels)", y="parameters", height=340)
+    figure.update_xaxes(type="log", tickvals=list(sides), ticktext=[str(s) for s in sides])
+    figure.update_yaxes(type="log", dtick=1)
+    return figure

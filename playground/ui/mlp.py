@@ -1,0 +1,190 @@
+"""The parts of the page on how an MLP sees an image: what it costs, and what it does not know."""
+
+import numpy as np
+import streamlit as st
+
+from playground.datasets import named
+from playground.figures import contest, maps
+from playground.figures.style import CONFIG
+from playground.training import experiments, runs
+from playground.training.runs import RunSpec, RunView
+from playground.ui import frame, links, runs_view
+
+SIDES = (8, 16, 28, 32, 64, 128, 224, 512, 1024)
+GUESSES = (
+    "Both, as well as before",
+    "The MLP as well as before, the CNN worse",
+    "The CNN as well as before, the MLP worse",
+    "Both worse",
+)
+WORSE = 2.0
+"""Percentage points of test accuracy from which on a network counts as worse: 355 digits are no finer a measure."""
+CODE = {
+    "Our engine": """import numpy as np
+from engine import layers
+
+rng = np.random.default_rng(0)
+dense = layers.Sequential(layers.Flatten(), layers.Linear({pixels}, {units}, rng=rng))
+convolution = layers.Conv2d({channels}, {units}, 3, padding=1, rng=rng)
+counts = [sum(p.size for p in layer.parameters()) for layer in (dense, convolution)]
+print(counts)
+""",
+    "PyTorch": """from torch import nn
+
+dense = nn.Sequential(nn.Flatten(), nn.Linear({pixels}, {units}))
+convolution = nn.Conv2d({channels}, {units}, 3, padding=1)
+counts = [sum(p.numel() for p in layer.parameters()) for layer in (dense, convolution)]
+print(counts)
+""",
+    "Keras": """import keras
+
+dense = keras.Sequential([
+    keras.Input(({side}, {side}, {channels})), keras.layers.Flatten(), keras.layers.Dense({units})])
+convolution = keras.Sequential([
+    keras.Input(({side}, {side}, {channels})), keras.layers.Conv2D({units}, 3, padding="same")])
+counts = [dense.count_params(), convolution.count_params()]
+print(counts)
+""",
+}
+
+
+def dense_parameters(pixels: int, units: int) -> int:
+    """A weight for every pixel and unit, a bias for every unit.
+
+    >>> from engine import layers
+    >>> dense_parameters(64, 10), layers.Linear(64, 10).weight.size + 10
+    (650, 650)
+    """
+    return pixels * units + units
+
+
+def convolution_parameters(channels: int, filters: int, kernel: int = 3) -> int:
+    """A kernel for every channel and filter, a bias for every filter, whatever the size of the picture.
+
+    >>> convolution_parameters(3, 64)
+    1792
+    """
+    return filters * (channels * kernel * kernel + 1)
+
+
+def counting() -> dict[str, int]:
+    """How many numbers a first layer has to learn, dense and convolutional."""
+    links.hide_controls()
+    st.latex(r"\underbrace{H W C \cdot U + U}_{\text{dense}} \qquad\text{against}\qquad "
+             r"\underbrace{K^2 C \cdot F + F}_{\text{convolution}}")
+    st.markdown("An MLP takes the picture as **one long row of numbers**: each of its $U$ units has a weight of its "
+                "own for each of the $H W C$ numbers. A convolution has $F$ small kernels of $K × K$ weights, used "
+                "again at every place.")
+    first, second, third = st.columns(3)
+    side = first.select_slider("Side of the picture $H = W$", SIDES, 224, key="side", bind="query-params",
+                               disabled=links.locked())
+    colour = second.segmented_control("Channels $C$", ("gray: 1", "colour: 3"), default="colour: 3", key="channels",
+                                      bind="query-params", disabled=links.locked())
+    units = third.select_slider("Units $U$ = filters $F$", (8, 16, 32, 64, 128), 64, key="units", bind="query-params",
+                                disabled=links.locked())
+    channels = 1 if colour == "gray: 1" else 3
+    dense, convolution = dense_parameters(side * side * channels, units), convolution_parameters(channels, units)
+    one, two, three = st.columns(3)
+    one.metric("Dense layer", f"{dense:,}")
+    two.metric("Convolution 3 × 3", f"{convolution:,}")
+    three.metric("Ratio", f"{dense / convolution:,.0f} ×")
+    st.plotly_chart(
+        contest.growth(SIDES, [dense_parameters(s * s * channels, units) for s in SIDES],
+                       [convolution] * len(SIDES), side),
+        config=CONFIG, key="growth", alt="Parameters of a dense layer and of a convolution over the picture's side")
+    return {"side": side, "channels": channels, "units": units, "pixels": side * side * channels}
+
+
+def predict() -> None:
+    """The question whose answer the experiment computes."""
+    st.subheader("Predict first", anchor=False)
+    st.radio("The pixels of every digit are put into another order, the same for all. Who still learns to read them?",
+             GUESSES, index=None, key="guess")
+    st.caption("Train both below: the answer is what comes out.")
+
+
+def pictures(seed: int) -> None:
+    """The same digits as both see them."""
+    train, _ = named.load("digits")
+    chosen = train.images[:8]
+    for column, images, caption in zip(
+        st.columns(2), (chosen, experiments.shuffled(chosen, seed)),
+        ("Eight digits as they are", "The same digits, their 64 pixels in another order, the same for all"),
+        strict=True,
+    ):
+        sheet = maps.contact_sheet(images.astype(np.uint8), columns=4, scale=10, gap=4)
+        column.image(sheet, caption=caption, width=340)
+
+
+def experiment() -> None:
+    """Shuffled pixels: four networks learn, live, in a process of their own."""
+    st.subheader("Shuffled pixels", anchor=False)
+    st.markdown("An MLP and a CNN of about the same size learn the digits twice: as they are, and with one fixed "
+                "permutation of their pixels. Nothing is lost by it, only **who is whose neighbour**.")
+    first, second = st.columns(2)
+    epochs = first.slider("Epochs", 2, 30, 12, key="epochs", bind="query-params", disabled=links.locked())
+    seed = int(second.number_input("Seed of the permutation and of the weights", 0, 9999, 0, key="seed",
+                                   bind="query-params", disabled=links.locked()))
+    pictures(seed)
+    spec = RunSpec("experiment", {"experiment": "shuffled-pixels", "epochs": epochs}, seed, "shuffled-pixels")
+    run_id = runs.same(spec)
+    if run_id is None:
+        st.button("Train all four", type="primary", icon=":material/play_arrow:", key="go", on_click=_start,
+                  args=(spec,))
+        st.caption("About ten seconds; whoever asks for the same settings afterwards gets this result at once.")
+        return
+    live = not runs_view.look(run_id).ended
+    st.fragment(progress, run_every=runs_view.TICK_SECONDS if live else None)(run_id, live, epochs)
+
+
+def _start(spec: RunSpec) -> None:
+    with frame.room("Starting the experiment"):
+        runs.start_once(spec)
+
+
+@frame.guarded("The progress of the experiment")
+def progress(run_id: str, was_live: bool, epochs: int) -> None:
+    """Curves so far, a stop button while it lives, and what came out at the end."""
+    view = runs_view.look(run_id)
+    if was_live and view.ended:
+        st.rerun()
+    if was_live:
+        st.progress(view.progress, text=f"{len(view.measured)} of {4 * epochs} epochs")
+        st.button("Stop", icon=":material/stop:", key=f"stop-{run_id}", on_click=runs.stop, args=(run_id,))
+    runs_view.ending(view)
+    if view.started:
+        st.plotly_chart(contest.accuracy_curves(view.measured, view.started.classes, epochs), config=CONFIG,
+                        key=f"curves-{run_id}", alt="Accuracy of four networks over epochs")
+    if view.state == "completed":
+        st.success(told(view), icon=":material/fact_check:")
+        if guess := st.session_state.get("guess"):
+            right = GUESSES[outcome(view)]
+            st.info(f"You predicted it: “{right}”." if guess == right else f"You said “{guess}”; it was “{right}”.")
+
+
+def outcome(view: RunView) -> int:
+    """Which of GUESSES the experiment showed."""
+    last = {m.contestant: 100 * m.test_accuracy for m in view.measured}
+    mlp_worse, cnn_worse = (last[f"{kind}, pixels as they are"] - last[f"{kind}, pixels shuffled"] >= WORSE
+                            for kind in ("MLP", "CNN"))
+    return {(False, False): 0, (False, True): 1, (True, False): 2, (True, True): 3}[mlp_worse, cnn_worse]
+
+
+def told(view: RunView) -> str:
+    """What the experiment showed, in its own numbers."""
+    last = {m.contestant: 100 * m.test_accuracy for m in view.measured}
+    mlp, mlp_shuffled = last["MLP, pixels as they are"], last["MLP, pixels shuffled"]
+    cnn, cnn_shuffled = last["CNN, pixels as they are"], last["CNN, pixels shuffled"]
+    return (f"The MLP reads {mlp:.1f} % of the digits it has never seen, and {mlp_shuffled:.1f} % when they are "
+            f"shuffled; the CNN {cnn:.1f} % and {cnn_shuffled:.1f} %. To a dense layer any order of its inputs is as "
+            "good as another; a small window is worth something only where neighbours belong together. "
+            f"({view.started.samples['test'] if view.started else 0} test digits: a difference of 1 % is chance.)")
+
+
+def in_code(setting: dict[str, int]) -> None:
+    """The two counts in three libraries."""
+    st.subheader("In code", anchor=False)
+    for tab, (name, code) in zip(st.tabs(list(CODE)), CODE.items(), strict=True):
+        tab.code(code.format(**setting), language="python")
+        if name == "Our engine":
+            tab.caption("The dense layer really allocates its weights: mind the memory at large sides.")
