@@ -4,5 +4,5 @@ from playground.ui import mlp
 
 setting = mlp.counting()
 mlp.predict()
-mlp.experiment()
+mlp.shuffled_pixels()
 mlp.in_code(setting)

@@ -6,7 +6,7 @@ import streamlit as st
 from engine import functional as F
 from playground.figures.maps import enlarged, signed_map
 from playground.steps.channels import FILTERS, channel_maps, dense_count, parameter_count
-from playground.ui import image_input, links
+from playground.ui import image_input, lesson, links
 
 SIDE = 96
 """The longest side of the picture that is convolved: small enough for eight filters at every move of a slider."""
@@ -16,7 +16,6 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 def own_picture() -> np.ndarray:
     """The reader's picture, each channel 0..1, as (3, H, W) of at most SIDE pixels a side."""
-    links.hide_controls()
     st.latex(r"y_{f,p,q} = b_f + \sum_{c=1}^{C} \sum_{i,j} k_{f,c,i,j}\; x_{c,\,p+i,\,q+j}")
     pixels = image_input.choose_picture().pixels
     every = -(-max(pixels.shape[:2]) // SIDE)
@@ -104,9 +103,7 @@ def mix(x: np.ndarray) -> None:
 
 def in_code() -> None:
     """The same in three libraries; a test runs the first two."""
-    st.subheader("In code", anchor=False)
-    for tab, code in zip(st.tabs(["Our engine", "PyTorch", "Keras"]), (OURS, PYTORCH, KERAS), strict=True):
-        tab.code(code, language="python")
+    lesson.in_code({"Our engine": OURS, "PyTorch": PYTORCH, "Keras": KERAS})
 
 
 OURS = """import numpy as np

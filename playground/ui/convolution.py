@@ -10,7 +10,7 @@ from engine import functional as F
 from playground.figures import style
 from playground.figures.matrix import matrix
 from playground.steps.conv import ConvStep, conv_steps, does_not_fit, output_size, window_extent
-from playground.ui import convolution_code, links
+from playground.ui import convolution_code, lesson, links
 from playground.ui.image_input import Patch, Picture, choose_patch, choose_picture
 from playground.ui.kernel_editor import Kernel, choose_kernel
 from playground.ui.stepper import Equation, Grid, Story, stepper
@@ -84,7 +84,6 @@ def formula() -> None:
 def controls() -> Setting:
     """Draw all controls and return what they say."""
     locked = links.locked()
-    links.hide_controls()
     kernel = choose_kernel()
     left, right = st.columns(2)
     stride = left.slider("Stride $s$", 1, 4, 1, key="stride", bind="query-params", disabled=locked)
@@ -301,13 +300,8 @@ def _shrunk(gray: np.ndarray) -> tuple[np.ndarray, int]:
 
 def in_code(setting: Setting) -> None:
     """The same numbers in three libraries, ready to be pasted."""
-    st.subheader("In code", anchor=False)
     if setting.refusal:
         st.caption("As soon as the kernel fits, the code is here.")
         return
-    for tab, code in zip(
-        st.tabs(["Our engine", "PyTorch", "Keras"]),
-        (convolution_code.ours(setting), convolution_code.pytorch(setting), convolution_code.keras(setting)),
-        strict=True,
-    ):
-        tab.code(code, language="python")
+    lesson.in_code({"Our engine": convolution_code.ours(setting), "PyTorch": convolution_code.pytorch(setting),
+                    "Keras": convolution_code.keras(setting)})

@@ -14,7 +14,7 @@ from PIL import Image
 from playground import home
 from playground.errors import PlaygroundError
 from playground.figures import maps
-from playground.ui import contents
+from playground.ui import contents, links
 
 P = ParamSpec("P")
 log = logging.getLogger(__name__)
@@ -96,8 +96,10 @@ def run() -> None:
     page = st.navigation(contents.navigation(), expanded=True)
     current = next((c for c in contents.CHAPTERS if c.url == page.url_path), contents.CHAPTERS[0])
     st.title(current.title, anchor=False)
-    with st.container(key="claim"):
+    links.hide_controls()
+    with st.container(key="claim", horizontal=True, horizontal_alignment="distribute"):
         st.markdown(current.claim)
+        links.copy_button()
     with room(current.title):
         page.run()
     after = contents.following(current)

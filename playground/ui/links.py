@@ -1,8 +1,48 @@
-"""What a teacher can put into a page's address besides the controls: `hide=a,b` and `lock=1`."""
+"""A page's address: what a teacher can put into it (`hide=a,b`, `lock=1`), and how it is taken along."""
 
 import re
 
 import streamlit as st
+
+_copy = st.components.v2.component(
+    "copy_link",
+    html='<button type="button" title="Copy a link to this page as it is now">Copy link</button>'
+         '<span role="status" aria-live="polite"></span>\n',
+    css="""button { font: 400 0.875rem/1.6 var(--st-font); color: var(--st-text-color); background: none;
+border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius); padding: 0.2rem 0.7rem;
+cursor: pointer; white-space: nowrap; }
+button:hover { color: var(--st-primary-color); border-color: var(--st-primary-color); }
+button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
+span { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+""",
+    js="""export default function ({ parentElement }) {
+  const button = parentElement.querySelector("button");
+  button.onclick = async () => {
+    const link = new URL(window.location.href);
+    if (window.playgroundStep !== undefined) link.searchParams.set("step", window.playgroundStep);
+    let copied = true;
+    try {
+      await navigator.clipboard.writeText(link.href);
+    } catch { // no clipboard without https: the old way
+      const box = document.createElement("textarea");
+      box.value = link.href;
+      document.body.append(box);
+      box.select();
+      copied = document.execCommand("copy");
+      box.remove();
+    }
+    button.textContent = copied ? "Copied" : "Not allowed";
+    parentElement.querySelector("span").textContent = copied ? "Link copied" : "The browser does not allow copying";
+    setTimeout(() => { button.textContent = "Copy link"; }, 1500);
+  };
+}
+""",
+)
+
+
+def copy_button() -> None:
+    """A button that copies the page's address, with the step where a player stands."""
+    _copy(key="copy_link", width="content")
 
 
 def hidden_names(asked: str) -> list[str]:

@@ -6,9 +6,9 @@ import streamlit as st
 from playground.datasets import named
 from playground.figures import contest, maps
 from playground.figures.style import CONFIG
-from playground.training import experiments, runs
+from playground.training import experiments
 from playground.training.runs import RunSpec, RunView
-from playground.ui import frame, links, runs_view
+from playground.ui import experiment, lesson, links
 
 SIDES = (8, 16, 28, 32, 64, 128, 224, 512, 1024)
 GUESSES = (
@@ -69,7 +69,6 @@ def convolution_parameters(channels: int, filters: int, kernel: int = 3) -> int:
 
 def counting() -> dict[str, int]:
     """How many numbers a first layer has to learn, dense and convolutional."""
-    links.hide_controls()
     st.latex(r"\underbrace{H W C \cdot U + U}_{\text{dense}} \qquad\text{against}\qquad "
              r"\underbrace{K^2 C \cdot F + F}_{\text{convolution}}")
     st.markdown("An MLP takes the picture as **one long row of numbers**: each of its $U$ units has a weight of its "
@@ -116,7 +115,7 @@ def pictures(seed: int) -> None:
         column.image(sheet, caption=caption, width=340)
 
 
-def experiment() -> None:
+def shuffled_pixels() -> None:
     """Shuffled pixels: four networks learn, live, in a process of their own."""
     st.subheader("Shuffled pixels", anchor=False)
     st.markdown("An MLP and a CNN of about the same size learn the digits twice: as they are, and with one fixed "
@@ -127,34 +126,14 @@ def experiment() -> None:
                                    bind="query-params", disabled=links.locked()))
     pictures(seed)
     spec = RunSpec("experiment", {"experiment": "shuffled-pixels", "epochs": epochs}, seed, "shuffled-pixels")
-    run_id = runs.same(spec)
-    if run_id is None:
-        st.button("Train all four", type="primary", icon=":material/play_arrow:", key="go", on_click=_start,
-                  args=(spec,))
-        st.caption("About ten seconds; whoever asks for the same settings afterwards gets this result at once.")
-        return
-    live = not runs_view.look(run_id).ended
-    st.fragment(progress, run_every=runs_view.TICK_SECONDS if live else None)(run_id, live, epochs)
+    experiment.show(spec, button="Train all four", about="About ten seconds.", draw=result)
 
 
-def _start(spec: RunSpec) -> None:
-    with frame.room("Starting the experiment"):
-        runs.start_once(spec)
-
-
-@frame.guarded("The progress of the experiment")
-def progress(run_id: str, was_live: bool, epochs: int) -> None:
-    """Curves so far, a stop button while it lives, and what came out at the end."""
-    view = runs_view.look(run_id)
-    if was_live and view.ended:
-        st.rerun()
-    if was_live:
-        st.progress(view.progress, text=f"{len(view.measured)} of {4 * epochs} epochs")
-        st.button("Stop", icon=":material/stop:", key=f"stop-{run_id}", on_click=runs.stop, args=(run_id,))
-    runs_view.ending(view)
-    if view.started:
-        st.plotly_chart(contest.accuracy_curves(view.measured, view.started.classes, epochs), config=CONFIG,
-                        key=f"curves-{run_id}", alt="Accuracy of four networks over epochs")
+def result(view: RunView) -> None:
+    """Curves so far, and what came out at the end."""
+    classes, total = (view.started.classes, view.started.total_epochs) if view.started else ((), 4)
+    st.plotly_chart(contest.accuracy_curves(view.measured, classes, total // len(classes)), config=CONFIG,
+                    key=f"curves-{view.run_id}", alt="Accuracy of four networks over epochs")
     if view.state == "completed":
         st.success(told(view), icon=":material/fact_check:")
         if guess := st.session_state.get("guess"):
@@ -164,7 +143,7 @@ def progress(run_id: str, was_live: bool, epochs: int) -> None:
 
 def outcome(view: RunView) -> int:
     """Which of GUESSES the experiment showed."""
-    last = {m.contestant: 100 * m.test_accuracy for m in view.measured}
+    last = experiment.last_accuracy(view)
     mlp_worse, cnn_worse = (last[f"{kind}, pixels as they are"] - last[f"{kind}, pixels shuffled"] >= WORSE
                             for kind in ("MLP", "CNN"))
     return {(False, False): 0, (False, True): 1, (True, False): 2, (True, True): 3}[mlp_worse, cnn_worse]
@@ -172,7 +151,7 @@ def outcome(view: RunView) -> int:
 
 def told(view: RunView) -> str:
     """What the experiment showed, in its own numbers."""
-    last = {m.contestant: 100 * m.test_accuracy for m in view.measured}
+    last = experiment.last_accuracy(view)
     mlp, mlp_shuffled = last["MLP, pixels as they are"], last["MLP, pixels shuffled"]
     cnn, cnn_shuffled = last["CNN, pixels as they are"], last["CNN, pixels shuffled"]
     return (f"The MLP reads {mlp:.1f} % of the digits it has never seen, and {mlp_shuffled:.1f} % when they are "
@@ -183,8 +162,5 @@ def told(view: RunView) -> str:
 
 def in_code(setting: dict[str, int]) -> None:
     """The two counts in three libraries."""
-    st.subheader("In code", anchor=False)
-    for tab, (name, code) in zip(st.tabs(list(CODE)), CODE.items(), strict=True):
-        tab.code(code.format(**setting), language="python")
-        if name == "Our engine":
-            tab.caption("The dense layer really allocates its weights: mind the memory at large sides.")
+    lesson.in_code({name: code.format(**setting) for name, code in CODE.items()},
+                   "The dense layer really allocates its weights: mind the memory at large sides.")

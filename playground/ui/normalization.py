@@ -12,7 +12,7 @@ from playground.figures import descent as pictures
 from playground.figures.style import CATEGORICAL, CONFIG, layout
 from playground.steps.descent import Bowl, DescentStep, descent_steps
 from playground.steps.normalization import normalized, proof_lines
-from playground.ui import links
+from playground.ui import lesson, links
 
 MOST = 200
 DEFAULT = "52, 61, 58, 200, 190, 71, 65, 180"
@@ -49,7 +49,6 @@ def parsed(text: str, *, least: int = 2) -> np.ndarray:
 
 def own_numbers() -> np.ndarray:
     """The reader's numbers, and what normalizing does to them."""
-    links.hide_controls()
     st.latex(r"z_i = \frac{x_i - \mu}{\sigma}, \qquad \mu = \frac1n \sum_i x_i, \qquad "
              r"\sigma^2 = \frac1n \sum_i (x_i - \mu)^2")
     text = st.text_input(
@@ -217,9 +216,7 @@ def _places(path: list[DescentStep]) -> np.ndarray:
 
 def in_code() -> None:
     """The same in three libraries; a test runs the first two."""
-    st.subheader("In code", anchor=False)
-    for tab, code in zip(st.tabs(["Our engine", "PyTorch", "Keras"]), (OURS, PYTORCH, KERAS), strict=True):
-        tab.code(code, language="python")
+    lesson.in_code({"Our engine": OURS, "PyTorch": PYTORCH, "Keras": KERAS})
 
 
 OURS = """import numpy as np

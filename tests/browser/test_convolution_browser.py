@@ -192,7 +192,7 @@ def test_a_link_restores_the_step(page: Page, goto) -> None:  # type: ignore[no-
     assert position(page) == 21
     page.locator(".stepper").focus()
     page.keyboard.press("ArrowRight")
-    page.get_by_text("Copy link").click()
+    page.get_by_role("button", name="Copy link").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     link = page.evaluate("navigator.clipboard.readText()")
     assert {"stride=2", "padding=0", "step=22"} <= set(link.split("?")[1].split("&"))

@@ -1,5 +1,7 @@
 """What the tests of pages share: reading a page's words, and a real model made in milliseconds."""
 
+import contextlib
+import io
 from collections.abc import Callable
 
 import numpy as np
@@ -46,3 +48,11 @@ def put_model(name: str, labels: tuple[str, ...] = ("dark", "bright"), **facts: 
 def errors(app: AppTest) -> list[str]:
     """What went wrong on the page, in its words: uncaught exceptions and error boxes."""
     return [str(element.value) for element in (*app.exception, *app.error)]
+
+
+def printed(code: str) -> str:
+    """What a page's "In code" prints when it is run."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(code, {})
+    return out.getvalue()

@@ -1,12 +1,9 @@
 """The Channels page: it opens, agrees with the engine, counts parameters, and its code runs."""
 
-import contextlib
-import io
-
 import pytest
 
 from playground.ui import channels
-from tests.pages.on_a_page import OpenPage
+from tests.pages.on_a_page import OpenPage, printed
 
 
 @pytest.mark.parametrize("filters", [1, 8])
@@ -19,10 +16,4 @@ def test_the_fewest_and_the_most_filters_are_drawn_and_counted(filters: int, ope
 
 
 def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees() -> None:
-    printed = []
-    for code in (channels.OURS, channels.PYTORCH):
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            exec(code, {})
-        printed.append(out.getvalue())
-    assert printed[0] == printed[1]
+    assert printed(channels.OURS) == printed(channels.PYTORCH)

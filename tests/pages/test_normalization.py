@@ -1,14 +1,12 @@
 """The Normalization page: it opens, proves on the reader's numbers, races, and its code runs."""
 
-import contextlib
-import io
 
 import numpy as np
 import pytest
 
 from playground.errors import PlaygroundError
 from playground.ui import normalization
-from tests.pages.on_a_page import OpenPage, texts
+from tests.pages.on_a_page import OpenPage, printed, texts
 
 
 def test_the_page_opens_with_numbers_whose_proof_holds(open_page: OpenPage) -> None:
@@ -53,14 +51,10 @@ def test_the_question_is_answered_by_the_condition_number(open_page: OpenPage) -
 
 
 def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees() -> None:
-    printed = []
-    for code in (normalization.OURS, normalization.PYTORCH):
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            exec(code, {})
-        printed.append([float(word) for word in out.getvalue().split()])
-    np.testing.assert_allclose(printed[0], [0.0, 1.0], atol=1e-12)
-    np.testing.assert_allclose(printed[0], printed[1], atol=1e-12)
+    ours, torchs = ([float(word) for word in printed(code).split()]
+                    for code in (normalization.OURS, normalization.PYTORCH))
+    np.testing.assert_allclose(ours, [0.0, 1.0], atol=1e-12)
+    np.testing.assert_allclose(ours, torchs, atol=1e-12)
 
 
 def test_a_text_with_other_separators_is_read_too() -> None:

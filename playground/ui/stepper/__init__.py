@@ -62,7 +62,11 @@ class Grid:
 
 @dataclass(frozen=True, kw_only=True)
 class Equation:
-    """How the steps of one group are written out: start + a·b + a·b ... = value of `result`."""
+    """How the steps of one group are written out: start + a·b + a·b ... = value of `result`.
+
+    With other signs it is another formula: `opening="max(", joint=", ", closing=")"` is a maximum, `opening="("` and
+    `closing=") / 4"` a mean.
+    """
 
     result: str
     """The grid whose cell the group computes."""
@@ -72,6 +76,24 @@ class Equation:
     start_symbol: str = ""
     start_name: str = ""
     digits: int = 0
+    opening: str = ""
+    joint: str = " + "
+    closing: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """What every step adds to a cell of `target`: the product of the marked cells of `operands`.
+
+    Where the target's mark is -1 the step adds nothing: `nowhere` says why.
+    """
+
+    target: str
+    operands: Sequence[str]
+    digits: int = 0
+    replaces: bool = False
+    """The step leaves just the product, instead of adding it to what was there."""
+    nowhere: str = "nothing is added"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +109,11 @@ class Story:
     """Grid name -> the number that the step leaves in its marked cell."""
     groups: Sequence[int]
     """The group of each step: 0, 0, ..., 1, 1, ...; steps of a group are neighbours."""
-    equation: Equation
+    equation: Equation | None = None
+    """How a group comes to one number: a forward pass. Without it, `updates` say what each step adds to which cell."""
+    updates: Sequence[Update] = ()
+    leader: str = ""
+    """With updates: the grid whose marked cell names the group."""
     step_name: str = "multiply-add"
     group_name: str = "window"
     ties: Sequence[tuple[str, str]] = ()
@@ -97,6 +123,8 @@ class Story:
     footnotes: Sequence[str] = field(default=())
 
     def __post_init__(self) -> None:
+        if (self.equation is None) == (not self.updates):
+            raise ValueError("a story has either an equation or updates")
         count = len(self.groups)
         cells = {g.name: g.rows * g.columns for g in self.grids}
         for what, columns in (("marks", self.marks), ("writes", self.writes)):
@@ -115,7 +143,9 @@ class Story:
 
 def payload(story: Story) -> dict[str, object]:
     """The story as what travels: dicts and lists, nothing copied (`asdict` would copy every number)."""
-    return {**vars(story), "grids": [vars(grid) for grid in story.grids], "equation": vars(story.equation)}
+    return {**vars(story), "grids": [vars(grid) for grid in story.grids],
+            "equation": vars(story.equation) if story.equation else None,
+            "updates": [vars(update) for update in story.updates]}
 
 
 def stepper(story: Story, *, key: str) -> None:

@@ -18,7 +18,6 @@ class Player {
     const same = this.story && this.story.groups.length === story.groups.length;
     this.story = story;
     this.count = story.groups.length;
-    this.equations = null;
     this.inspected = null;
     this.groupStart = [...story.groups.keys()].filter((step) => story.groups[step] !== story.groups[step - 1]);
     this.groupStart.push(this.count);
@@ -113,6 +112,7 @@ class Player {
     for (const name of ["first", "back", "group-back"]) this.find(`[data-do="${name}"]`).disabled = this.position === 0;
     for (const name of ["last", "forward", "group-forward"]) this.find(`[data-do="${name}"]`).disabled = this.position === this.count;
     this.root.dataset.position = this.position;
+    window.playgroundStep = this.position; // what "Copy link" takes along
     this.render();
     if (speak) this.find(".spoken").textContent = this.find(".what").textContent + ". " + (this.find(".terms .total")?.textContent ?? "");
   }
@@ -138,7 +138,8 @@ class Player {
         matrix.outline(cells, !seen && now >= 0 ? marks[now] ?? -1 : -1, new Set(cells).size > 1);
         if (matrix.grid.whole_group && seen) matrix.outline(cells.slice(0, 1), cells[0], false);
       }
-      this.writeGroup(group, upTo, Boolean(seen));
+      if (this.story.equation) this.writeGroup(group, upTo, Boolean(seen));
+      else this.writeUpdates(group);
     }
     for (const matrix of Object.values(this.matrices)) {
       const mine = this.inspected?.matrix === matrix;
@@ -177,8 +178,42 @@ class Player {
     return text.startsWith("−") ? `(${text})` : text;
   }
 
-  product(step) {
-    return this.story.equation.operands.map((name) => this.operandText(name, step)).join("·");
+  product(step, formula = this.story.equation) {
+    return formula.operands.map((name) => this.operandText(name, step)).join("·");
+  }
+
+  // What each update does in the step just done: dx[2,3] = 4 + w[0,1]·dy[1,1] = 4 + 2·3 = 10.
+  writeUpdates(group) {
+    const { leader, marks, writes, updates, step_name: stepName, group_name: groupName } = this.story;
+    const [first, end] = [this.groupStart[group], this.groupStart[group + 1]];
+    const now = this.position - 1;
+    const what = this.find(".what");
+    what.replaceChildren();
+    this.named(leader, marks[leader][first], what);
+    what.append(` · ${groupName} ${group + 1} of ${this.groupStart.length - 1}`);
+    if (end - first > 1) what.append(` · ${stepName} ${Math.max(0, Math.min(this.position, end) - first)} of ${end - first}`);
+    const terms = this.find(".terms");
+    terms.replaceChildren();
+    if (now < 0) return terms.append("Nothing is done yet.");
+    for (const update of updates) {
+      const line = html("div", "", terms);
+      const { target } = update;
+      const cell = marks[target][now];
+      if (cell < 0) {
+        update.operands.forEach((name, k) => { if (k) line.append("·"); this.named(name, marks[name][now], line); });
+        line.append(` = ${this.product(now, update)}: ${update.nowhere}`);
+        continue;
+      }
+      this.named(target, cell, line);
+      const earlier = this.lastWrite(target, cell, now);
+      const before = written(earlier < 0 ? this.matrices[target].grid.values?.[cell] ?? 0 : writes[target][earlier], update.digits);
+      const [old, gap] = update.replaces ? ["", ""] : [before, " + "];
+      line.append(` = ${old}${gap}`);
+      update.operands.forEach((name, k) => { if (k) line.append("·"); this.named(name, marks[name][now], line); });
+      line.append(` = ${old}${gap}`);
+      html("span", "term now", line, this.product(now, update));
+      html("span", "total", line, ` = ${written(writes[target][now], update.digits)}`);
+    }
   }
 
   isPadding(step) {
@@ -202,6 +237,7 @@ class Player {
     }
     const terms = this.find(".terms");
     terms.replaceChildren();
+    terms.append(equation.opening);
     if (equation.start !== null) {
       const digits = Number.isInteger(equation.start) ? 0 : Math.max(equation.digits, 2);
       const start = html("span", "term start", terms, written(equation.start, digits));
@@ -209,10 +245,11 @@ class Player {
       start.style.color = this.story.colours[equation.start_symbol] ?? "";
     }
     for (let step = first; step < end; step++) {
-      if (step > first || equation.start !== null) terms.append(" + ");
+      if (step > first || equation.start !== null) terms.append(equation.joint);
       const late = step > now ? " later" : step === now && !inspecting ? " now" : "";
       html("span", `term${late}${this.isPadding(step) ? " border" : ""}`, terms, this.product(step));
     }
+    terms.append(equation.closing);
     const value = now < first ? equation.start ?? 0 : writes[equation.result][Math.min(now, end - 1)];
     html("span", "total", terms, ` = ${written(value, equation.digits)}`);
     if (done < end - first) html("span", "total-note", terms, "\u00a0so far");
@@ -228,7 +265,7 @@ class Player {
   // A pixel or a weight: where it goes, not one window.
   renderCell(steps) {
     const { matrix, index } = this.inspected;
-    const { equation, marks, writes, group_name: groupName } = this.story;
+    const { equation, updates, marks, writes, group_name: groupName, step_name: stepName } = this.story;
     this.fill(this.groupOf[Math.max(this.position - 1, 0)], this.position);
     for (const [name, other] of Object.entries(this.matrices)) {
       const cells = other === matrix || other.grid.emptied || !marks[name] ? [] : steps.map((step) => marks[name][step]);
@@ -243,16 +280,31 @@ class Player {
     const terms = this.find(".terms");
     terms.replaceChildren();
     if (!steps.length) {
-      what.append(` is in no ${groupName}`);
+      what.append(equation ? ` is in no ${groupName}` : " gets nothing");
       return;
     }
-    what.append(steps.length === 1 ? ` is in one ${groupName}` : ` is in ${steps.length} ${groupName}s`);
     const shown = steps.slice(0, 12);
+    const own = updates.find((update) => update.target === matrix.grid.name);
+    if (own) { // where a cell's number comes from, all of it
+      what.append(` gathers ${steps.length} ${stepName}${steps.length > 1 ? "s" : ""}`);
+      shown.forEach((step, k) => {
+        if (k) terms.append(" + ");
+        html("span", `term${step < this.position ? "" : " later"}`, terms, this.product(step, own));
+      });
+      if (steps.length > shown.length) terms.append(` + ${steps.length - shown.length} more`);
+      html("span", "total", terms, ` = ${written(writes[own.target][steps.at(-1)], own.digits)}`);
+      return;
+    }
+    what.append(steps.length === 1 ? ` is in one ${equation ? groupName : stepName}` : ` is in ${steps.length} ${equation ? groupName : stepName}s`);
     shown.forEach((step, k) => {
       if (k) terms.append(", ");
-      const term = html("span", "term", terms);
-      this.named(equation.result, marks[equation.result][step], term);
-      term.append(`: ${this.product(step)}`);
+      for (const to of equation ? [equation] : updates.filter((update) => update.operands.includes(matrix.grid.name))) {
+        const target = equation ? equation.result : to.target;
+        const term = html("span", "term", terms);
+        if (marks[target][step] < 0) { term.append(to.nowhere); continue; }
+        this.named(target, marks[target][step], term);
+        term.append(`: ${this.product(step, to)}`);
+      }
     });
     if (steps.length > shown.length) terms.append(` and ${steps.length - shown.length} more`);
   }
@@ -333,24 +385,6 @@ class Player {
     return Number(this.find(".speed").value);
   }
 
-  async copy() {
-    const link = new URL(window.location.href);
-    link.searchParams.set("step", this.position);
-    let copied = true;
-    try {
-      await navigator.clipboard.writeText(link.href);
-    } catch { // no clipboard without https: the old way
-      const box = html("textarea", "", document.body, link.href);
-      box.select();
-      copied = document.execCommand("copy");
-      box.remove();
-    }
-    const label = this.find('[data-do="copy"] span');
-    label.textContent = copied ? "Copied" : "Not allowed";
-    this.find(".spoken").textContent = copied ? "Link copied" : "The browser does not allow copying";
-    setTimeout(() => { label.textContent = "Copy link"; }, 1500);
-  }
-
   act(name) {
     const actions = {
       first: () => this.goTo(0), last: () => this.goTo(this.count),
@@ -358,7 +392,6 @@ class Player {
       "group-back": () => this.goByGroup(-1), "group-forward": () => this.goByGroup(1),
     };
     if (name === "play") return this.play(!this.playing);
-    if (name === "copy") return this.copy();
     this.play(false);
     this.inspected = null;
     actions[name]();
@@ -389,6 +422,7 @@ class Player {
   stop() {
     this.play(false);
     this.resizes.disconnect();
+    delete window.playgroundStep;
   }
 }
 

@@ -1,0 +1,46 @@
+"""What lessons have in common: a question asked before anything moves, and the same thing in three libraries."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
+
+import streamlit as st
+
+T = TypeVar("T", bound=Hashable)
+
+
+def predict(
+    question: str,
+    choices: Sequence[T],
+    answer: T,
+    why: str,
+    *,
+    key: str = "guess",
+    format_func: Callable[[T], str] = str,
+    horizontal: bool = True,
+) -> bool:
+    """Ask, and after the reader has chosen say whether it was so and why; returns whether something was chosen.
+
+    `answer` and `why` are computed by the caller from what is on the screen, and so are the choices: put whatever
+    the answer depends on into `key`, so that another setting asks anew. Raises ValueError when the answer is not
+    among the choices.
+    """
+    if answer not in choices:
+        raise ValueError(f"the answer {answer!r} is not among the choices {list(choices)!r}")
+    with st.container(border=True, key="predict"):
+        chosen = st.radio(f"**Predict first:** {question}", choices, index=None, horizontal=horizontal, key=key,
+                          format_func=format_func)
+        if chosen is None:
+            return False
+        right = chosen == answer
+        verdict = "Yes" if right else f"Not “{format_func(chosen)}” but “{format_func(answer)}”"
+        (st.success if right else st.info)(f"{verdict}. {why}")
+    return True
+
+
+def in_code(codes: Mapping[str, str], note: str = "") -> None:
+    """The same thing in several libraries, a tab each, ready to be pasted; a test runs what can be run."""
+    st.subheader("In code", anchor=False)
+    for tab, code in zip(st.tabs(list(codes)), codes.values(), strict=True):
+        tab.code(code, language="python")
+    if note:
+        st.caption(note)
