@@ -20,10 +20,9 @@ def own_picture() -> np.ndarray:
     pixels = image_input.choose_picture().pixels
     every = -(-max(pixels.shape[:2]) // SIDE)
     x = pixels[::every, ::every].transpose(2, 0, 1) / 255
-    columns = st.columns(4)
-    columns[0].image(enlarged(pixels[::every, ::every]), "the picture", width="stretch")
-    for column, name, values in zip(columns[1:], COLOURS, x, strict=True):
-        column.image(enlarged(np.rint(values * 255).astype(np.uint8)), f"{name} channel", width="stretch")
+    planes = [enlarged(np.rint(values * 255).astype(np.uint8)) for values in x]
+    lesson.gallery([enlarged(pixels[::every, ::every]), *planes],
+                   ["the picture", *(f"{name} channel" for name in COLOURS)])
     return x
 
 
@@ -39,10 +38,7 @@ def one_filter(x: np.ndarray) -> None:
     total = maps.sum(axis=0) + bias
     engine = F.conv2d(x, kernels[None], np.array([bias])).numpy()[0]
     limit = max(float(np.abs(maps).max()), float(np.abs(total).max()), 1e-9)
-    for column, title, values in zip(
-        st.columns(4), (*COLOURS, "sum + bias"), (*maps, total), strict=True,
-    ):
-        column.image(enlarged(signed_map(values, limit)), title, width="stretch")
+    lesson.gallery([enlarged(signed_map(values, limit)) for values in (*maps, total)], [*COLOURS, "sum + bias"])
     st.caption(f"Blue is below 0, orange above, full colour at ±{limit:.3g}. Largest difference between the sum and "
                f"the engine's conv2d: {np.abs(engine - total).max():.1e}.")
     _inspect(x, kernels, maps, bias)
@@ -78,9 +74,7 @@ def many_filters(x: np.ndarray) -> None:
             f"{'Yes' if guess == right else 'No'}: {right}. Each filter has 3 kernels of 9 weights and one bias.")
     names = list(FILTERS)[:n]
     found = F.conv2d(x, np.stack([FILTERS[name] for name in names])).numpy()
-    for start in range(0, n, 4):
-        for column, name, values in zip(st.columns(4), names[start:start + 4], found[start:start + 4], strict=False):
-            column.image(enlarged(signed_map(values)), name, width="stretch")
+    lesson.gallery([enlarged(signed_map(values)) for values in found], names)
     if guess is not None:
         st.latex(rf"F\,(C \cdot K_H \cdot K_W + 1) = {n}\,(3 \cdot 3 \cdot 3 + 1) = {right}")
         st.markdown(f"A dense layer from this picture to as many outputs: **{dense_count(x.size, found.size):,}**.")

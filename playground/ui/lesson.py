@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
 import streamlit as st
 
 T = TypeVar("T", bound=Hashable)
@@ -35,6 +36,17 @@ def predict(
         verdict = "Yes" if right else f"Not “{format_func(chosen)}” but “{format_func(answer)}”"
         (st.success if right else st.info)(f"{verdict}. {why}")
     return True
+
+
+GALLERY_WIDTH = 168
+"""Pixels a picture: two stand side by side on a phone, six on a desk."""
+
+
+def gallery(pictures: Sequence[np.ndarray], captions: Sequence[str], *, width: int = GALLERY_WIDTH) -> None:
+    """Small pictures side by side, as many as fit; uint8 (H, W) or (H, W, 3)."""
+    with st.container(horizontal=True, gap="small"):
+        for picture, caption in zip(pictures, captions, strict=True):
+            st.image(picture, caption, width=width)
 
 
 def in_code(codes: Mapping[str, str], note: str = "") -> None:
