@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from playground.ui import convolution
+from playground.ui import convolution, convolution_passes
 
 convolution.formula()
 stage, side = st.columns([2.7, 1], gap="medium")
@@ -10,7 +10,7 @@ with side:
     setting = convolution.controls()
 with stage:
     convolution.predict(setting)
-    convolution.steps(setting)
+    convolution_passes.passes(setting)
     convolution.sizes(setting)
 convolution.whole_picture(setting)
 convolution.in_code(setting)

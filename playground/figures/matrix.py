@@ -19,13 +19,14 @@ def matrix(
     symbol: str = "x",
     frame: tuple[float, float, float, float] | None = None,
     width: int = 480,
+    titles: tuple[str, str] = ("column", "row"),
 ) -> go.Figure:
     """Rows downwards, columns to the right, square cells, a colour bar with units.
 
     values (H, W). `scale` "gray" runs from 0 to `limit` (255), "signed" from -limit to limit (the largest magnitude)
     with 0 in the middle; what lies beyond is drawn in the end colour, the number under the pointer stays true. `frame`
     (top, left, height, width) outlines a part, in cells. `width` is about how wide it will be drawn, in pixels; the
-    height follows from it.
+    height follows from it. `titles` are those of the axis across and the axis down.
 
     >>> figure = matrix(np.array([[-2.0, 1.0]]), scale="signed")
     >>> figure.data[0].zmin, figure.data[0].zmax
@@ -51,13 +52,14 @@ def matrix(
                          "tickvals": _ticks(top, signed)},
         },
         {
-            "height": round((width - LEFT - RIGHT) * min(tall / wide, 1.3)) + TOP + BOTTOM,
+            "height": max(40, round((width - LEFT - RIGHT) * min(tall / wide, 1.3))) + TOP + BOTTOM,
             # Fixed: with automatic margins Plotly and the square cells chase each other, and now and then lose.
             "margin": {"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
-            "xaxis": {**axis, "title": {"text": "column", "standoff": 4}},
-            "yaxis": {**axis, "title": {"text": "row", "standoff": 4}, "autorange": "reversed", "scaleanchor": "x"},
+            "xaxis": {**axis, "title": {"text": titles[0], "standoff": 4}},
+            "yaxis": {**axis, "title": {"text": titles[1], "standoff": 4}, "autorange": "reversed", "scaleanchor": "x",
+                      "showticklabels": tall > 1},
             "shapes": _outline(frame),
         },
     )

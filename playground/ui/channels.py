@@ -31,7 +31,7 @@ def one_filter(x: np.ndarray) -> None:
     st.subheader("One filter: three kernels, one map", anchor=False)
     locked = links.locked()
     left, right = st.columns(2)
-    name = left.selectbox("Filter", list(FILTERS), key="filter", bind="query-params", disabled=locked, required=True)
+    name = left.selectbox("Filter", list(FILTERS), key="filter", bind="query-params", disabled=locked)
     bias = right.slider("Bias $b$", -1.0, 1.0, 0.0, 0.05, key="bias", bind="query-params", disabled=locked)
     kernels = FILTERS[name]
     maps = channel_maps(x, kernels)

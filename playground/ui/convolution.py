@@ -13,7 +13,7 @@ from playground.steps.conv import ConvStep, conv_steps, does_not_fit, output_siz
 from playground.ui import convolution_code, lesson, links
 from playground.ui.image_input import Patch, Picture, choose_patch, choose_picture
 from playground.ui.kernel_editor import Kernel, choose_kernel
-from playground.ui.stepper import Equation, Grid, Story, stepper
+from playground.ui.stepper import Equation, Grid, Story
 
 LONGEST_SIDE = 480
 """Photos are shrunk to this for the whole-photo figure: enough to see, and redrawn while a slider moves."""
@@ -96,14 +96,6 @@ def controls() -> Setting:
     return Setting(picture, choose_patch(picture), kernel, stride, padding, dilation, bias)
 
 
-def steps(setting: Setting) -> None:
-    """The player, or the sentence that says why there is nothing to play."""
-    if setting.refusal:
-        st.warning(setting.refusal, icon=":material/fit_screen:")
-        return
-    stepper(story(setting), key="convolution_stepper")
-
-
 def story(setting: Setting) -> Story:
     """The convolution of the patch as the player's grids and records.
 
@@ -116,7 +108,7 @@ def story(setting: Setting) -> Story:
     y = setting.respond(x)
     columns = width + 2 * padding
     tap = [step.tap[1] * k + step.tap[2] for step in records]
-    digits = _digits(y, [step.product for step in records])
+    digits = digits_of(y, [step.product for step in records])
     # One scale for products, running sums and outputs, so that equal colours are equal numbers.
     largest = style.signed_limit([step.running for step in records], [step.product for step in records])
     averages = setting.averages
@@ -128,7 +120,7 @@ def story(setting: Setting) -> Story:
                  values=np.pad(x, padding).ravel().tolist(), scale="gray", border=padding, framed_as="w"),
             Grid(name="w", symbol="w", title="kernel", rows=k, columns=k, note=f"{k} × {k} weights", side=True,
                  values=setting.kernel.weights.ravel().tolist(), texts=setting.kernel.texts,
-                 limit=style.signed_limit(setting.kernel.weights), digits=_digits(setting.kernel.weights)),
+                 limit=style.signed_limit(setting.kernel.weights), digits=digits_of(setting.kernel.weights)),
             Grid(name="products", symbol="w·x", title="products", rows=k, columns=k, note="of this window", side=True,
                  limit=style.signed_limit([s.product for s in records]) if averages else largest, digits=digits,
                  emptied=True, framed_as="w"),
@@ -171,7 +163,7 @@ def _footnotes(setting: Setting, digits: int) -> list[str]:
     return notes
 
 
-def _digits(*arrays: object) -> int:
+def digits_of(*arrays: object) -> int:
     """How many decimals tell the numbers apart: none for whole ones, fewer the larger they are."""
     values = np.concatenate([np.ravel(np.asarray(a, dtype=float)) for a in arrays])
     if np.array_equal(values, np.rint(values)):

@@ -120,7 +120,7 @@ def bowls() -> dict[str, Bowl]:
         "only in what is done to $x$; the best guesses, and so the lowest loss, are the same in all four."
     )
     name = st.selectbox("Photo", samples.photo_names(), key="photo", bind="query-params", disabled=links.locked(),
-                        index=1, required=True)
+                        index=1)
     gray = samples.photo(name) @ np.array([0.299, 0.587, 0.114])
     rows, columns = (np.random.default_rng(0).integers(1, n, PIXELS) for n in gray.shape)
     x, y = gray[rows, columns - 1], gray[rows, columns] / 255

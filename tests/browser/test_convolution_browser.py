@@ -201,6 +201,20 @@ def test_a_link_restores_the_step(page: Page, goto) -> None:  # type: ignore[no-
     assert position(page) == 22
 
 
+def test_backward_steps_add_up_in_the_gradients(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
+    goto("convolution?pass=Backward&step=0")
+    page.locator(".stepper .cell").first.wait_for()
+    expect(page.locator(".terms")).to_have_text("Nothing is done yet.")
+    page.locator(".stepper").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".terms")).to_contain_text("db[0,0] = 1 + dy[0,1] = 1 + 1 = 2")
+    page.keyboard.press("End")
+    expect(page.locator(".what")).to_contain_text("output 64 of 64 · product 9 of 9")
+    page.locator('.grid').filter(has_text="its gradient").last.locator('[data-index="9"]').click()
+    expect(page.locator(".what")).to_contain_text("gathers 9 products")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_all_of_it_and_nothing_moves_where_that_was_asked(page: Page, goto, scheme: str) -> None:  # type: ignore[no-untyped-def]
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]

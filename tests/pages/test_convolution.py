@@ -10,6 +10,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from playground.ui.convolution_passes import UPSTREAM
 from playground.ui.kernel_editor import DEFAULT, PRESETS, text_of
 from tests.pages.on_a_page import OpenPage, texts
 
@@ -27,6 +28,46 @@ def output(app: AppTest) -> np.ndarray:
     y = next(grid for grid in told["grids"] if grid["name"] == "y")
     cells = dict(zip(told["marks"]["y"], told["writes"]["y"], strict=True))
     return np.array([cells[k] for k in range(len(cells))]).reshape(y["rows"], y["columns"])
+
+
+@pytest.mark.parametrize("query", [
+    {}, {"upstream": list(UPSTREAM)[1], "stride": "2", "bias": "3"}, {"upstream": list(UPSTREAM)[2], "dilation": "2"},
+    {"kernel": "1", "picture": "Handwritten digit"},
+    {"size": "16", "padding": "4", "kernel": text_of(PRESETS["Box blur"][5])},
+], ids=["default", "strided", "one place", "smallest", "largest"])
+def test_backward_ends_with_torchs_gradients(open_page: OpenPage, query: dict[str, str]) -> None:
+    app = open_page("convolution", **{"pass": "Backward"}, **query)
+    assert not app.exception
+    assert not app.error
+    told = played(app)
+    grids = {grid["name"]: grid for grid in told["grids"]}
+
+    def last(name: str) -> np.ndarray:
+        written = zip(told["marks"][name], told["writes"][name], strict=True)
+        cells = {cell: value for cell, value in written if cell >= 0}
+        shape = grids[name]["rows"], grids[name]["columns"]
+        return np.array([cells.get(k, 0.0) for k in range(shape[0] * shape[1])]).reshape(shape)
+
+    x = torch.tensor(picture(app), requires_grad=True)
+    w = torch.tensor(np.reshape(grids["w"]["values"], (grids["w"]["rows"],) * 2), requires_grad=True)
+    dy = torch.tensor(np.reshape(grids["dy"]["values"], (grids["dy"]["rows"], grids["dy"]["columns"])))
+    y = torch.nn.functional.conv2d(x[None, None], w[None, None], stride=app.slider(key="stride").value,
+                                   padding=app.slider(key="padding").value, dilation=app.slider(key="dilation").value)
+    y.backward(dy[None, None])
+    np.testing.assert_allclose(last("dx"), x.grad, atol=1e-9)
+    np.testing.assert_allclose(last("dw"), w.grad, atol=1e-9)
+    assert last("db").item() == pytest.approx(dy.sum().item())
+
+
+@pytest.mark.parametrize("query", [{}, {"kernel": "1"}, {"size": "16", "padding": "4"}])
+def test_the_matrix_product_shows_every_window_and_agrees(open_page: OpenPage, query: dict[str, str]) -> None:
+    app = open_page("convolution", **{"pass": "As a matrix product"}, **query)
+    assert not app.exception
+    assert not app.error
+    assert len(app.get("plotly_chart")) == 4
+    said = texts(app)
+    apart = float(said.split("engine's convolution: ")[1].split(". Backward")[0])
+    assert apart < 1e-9
 
 
 def picture(app: AppTest) -> np.ndarray:

@@ -85,7 +85,7 @@ class Equation:
 class Update:
     """What every step adds to a cell of `target`: the product of the marked cells of `operands`.
 
-    Where the target's mark is -1 the step adds nothing: `nowhere` says why.
+    Where the target's mark is -1 the step adds nothing: `nowhere` says why, or is empty when that needs no words.
     """
 
     target: str

@@ -196,9 +196,10 @@ class Player {
     terms.replaceChildren();
     if (now < 0) return terms.append("Nothing is done yet.");
     for (const update of updates) {
-      const line = html("div", "", terms);
       const { target } = update;
       const cell = marks[target][now];
+      if (cell < 0 && !update.nowhere) continue;
+      const line = html("div", "", terms);
       if (cell < 0) {
         update.operands.forEach((name, k) => { if (k) line.append("·"); this.named(name, marks[name][now], line); });
         line.append(` = ${this.product(now, update)}: ${update.nowhere}`);
@@ -301,7 +302,7 @@ class Player {
       for (const to of equation ? [equation] : updates.filter((update) => update.operands.includes(matrix.grid.name))) {
         const target = equation ? equation.result : to.target;
         const term = html("span", "term", terms);
-        if (marks[target][step] < 0) { term.append(to.nowhere); continue; }
+        if (marks[target][step] < 0) { term.append(to.nowhere || "0"); continue; }
         this.named(target, marks[target][step], term);
         term.append(`: ${this.product(step, to)}`);
       }
