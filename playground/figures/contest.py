@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import plotly.graph_objects as go
 
@@ -19,23 +19,30 @@ class MeasuredLike(Protocol):
     @property
     def epoch(self) -> int: ...
     @property
+    def train_accuracy(self) -> float: ...
+    @property
     def test_accuracy(self) -> float: ...
 
 
-def accuracy_curves(measured: Sequence[MeasuredLike], contestants: Sequence[str], epochs: int) -> go.Figure:
-    """Accuracy on pictures never seen (%) over epochs, a line for each contestant.
+def accuracy_curves(
+    measured: Sequence[MeasuredLike], contestants: Sequence[str], epochs: int, of: Literal["train", "test"] = "test"
+) -> go.Figure:
+    """Accuracy (%) over epochs on pictures never seen, or on those learnt from; a line for each contestant.
 
     >>> len(accuracy_curves([], ["MLP", "CNN"], 5).data)
     2
     """
     figure = go.Figure()
+    which = "train_accuracy" if of == "train" else "test_accuracy"
     for k, name in enumerate(contestants):
         own = [m for m in measured if m.contestant == name]
         figure.add_scatter(
-            x=[m.epoch for m in own], y=[100 * m.test_accuracy for m in own], name=name, mode="lines+markers",
+            x=[m.epoch for m in own], y=[100 * getattr(m, which) for m in own], name=name,
+            mode="lines+markers" if epochs <= 30 else "lines",
             line={"color": style.CATEGORICAL[k % len(style.CATEGORICAL)], "dash": DASHES[k % len(DASHES)]},
             marker={"symbol": k, "size": 7}, hovertemplate="epoch %{x}: %{y:.1f} %<extra>" + name + "</extra>")
-    style.layout(figure, x="epoch", y="accuracy on pictures never seen (%)", height=380)
+    style.layout(figure, x="epoch", height=380,
+                 y=f"accuracy on pictures {'learnt from' if of == 'train' else 'never seen'} (%)")
     figure.update_xaxes(range=[0.5, epochs + 0.5], dtick=max(1, epochs // 10))
     figure.update_layout(legend={"x": 0, "xanchor": "left"}, margin={"t": 70})
     return figure

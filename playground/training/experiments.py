@@ -4,16 +4,18 @@ An experiment is a run like any other (its own process, a log, a stop button) wh
 is exported. Contestants take turns, an epoch each, so that their curves grow side by side.
 """
 
+import json
 import math
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine import Tensor, functional, layers
+from engine import Tensor, functional, layers, no_grad
 from engine.optim import Adam
 from playground.datasets import named
 from playground.errors import PlaygroundError
@@ -23,6 +25,10 @@ from playground.training.runs import RunSpec
 
 BATCH_SIZE = 32
 MOST_EPOCHS = 60
+
+
+Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+"""Prepared pictures (N, C, H, W) to as many others of the same shape."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +42,18 @@ class Contestant:
     x_test: np.ndarray
     y_test: np.ndarray
     learning_rate: float
+    weight_decay: float = 0.0
+    """L2: so much times every weight is added to its gradient."""
+    augment: Augment | None = None
+    """What is done to every mini-batch before it is learnt from, with a fresh draw each time."""
 
 
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
     """Train the contestants of the experiment that the request names; a Measured for each after each of its epochs.
 
     request: experiment (a name of EXPERIMENTS), epochs, and what that experiment takes besides. The same spec gives
-    the same curves. Raises PlaygroundError when there is no such experiment or a loss is no longer a number.
+    the same curves. An experiment of REPORTS leaves its report in the run's folder when it is completed. Raises
+    PlaygroundError when there is no such experiment or a loss is no longer a number.
     """
     began, name = time.time(), str(spec.request.get("experiment"))
     epochs = int(spec.request.get("epochs", 0))
@@ -56,7 +67,7 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     yield Started(spec.kind, epochs * len(contestants), batches, sum(size(c.model) for c in contestants),
                   tuple(c.name for c in contestants), {"train": len(first.x), "test": len(first.x_test)}, "cpu",
                   time.time())
-    optimizers = [Adam(c.model.parameters(), lr=c.learning_rate) for c in contestants]
+    optimizers = [Adam(c.model.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay) for c in contestants]
     done, stopped = 0, False
     while done < epochs and not stopped:
         for contestant, optimizer in zip(contestants, optimizers, strict=True):
@@ -66,7 +77,10 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
                 stopped = should_stop()
                 if stopped:
                     break
-                loss = functional.cross_entropy(contestant.model(Tensor(contestant.x[chosen])), contestant.y[chosen])
+                x = contestant.x[chosen]
+                if contestant.augment:
+                    x = contestant.augment(x, rng)
+                loss = functional.cross_entropy(contestant.model(Tensor(x)), contestant.y[chosen])
                 if not math.isfinite(loss.item()):
                     raise PlaygroundError(f"The loss of “{contestant.name}” is no longer a number: a smaller learning "
                                           "rate would help.")
@@ -77,6 +91,10 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
                 break
             yield measured(contestant, done + 1)
         done += not stopped
+    if name in REPORTS and not stopped:
+        incoming = run_dir / f".{REPORT}"
+        incoming.write_text(json.dumps(REPORTS[name](contestants)))
+        os.replace(incoming, run_dir / REPORT)
     yield Finished("stopped" if stopped else "completed", done, None, 0, time.time() - began, (), time.time())
 
 
@@ -143,5 +161,94 @@ def prepared(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return first, second
 
 
-EXPERIMENTS: dict[str, Callable[[Mapping[str, Any], int], list[Contestant]]] = {"shuffled-pixels": shuffled_pixels}
+def few_digits(request: Mapping[str, Any], seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """So few digits that a network can learn them by heart: x, y, x_test, y_test.
+
+    request["samples"] of them, of whose labels the share request["noise"] is drawn anew: what nobody could know.
+    """
+    train, test = named.load("digits")
+    samples = int(request.get("samples", 150))
+    if not 50 <= samples <= len(train.images):
+        raise PlaygroundError(f"{samples} digits to learn from: choose 50 to {len(train.images)}.")
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(train.images))[:samples]
+    x, x_test = prepared(train.images[chosen], test.images)
+    labels = train.labels[chosen].copy()
+    wrong = rng.permutation(samples)[:round(samples * float(request.get("noise", 0.0)))]
+    labels[wrong] = rng.integers(0, len(train.classes), len(wrong))
+    return x, labels, x_test, test.labels
+
+
+def overfitting(request: Mapping[str, Any], seed: int) -> list[Contestant]:
+    """The same wide MLP on few digits: as it is, with dropout (request["p"] is left out), with L2."""
+    x, y, x_test, y_test = few_digits(request, seed)
+    p, decay = float(request.get("p", 0.5)), float(request.get("weight_decay", 0.01))
+    return [
+        Contestant(name, wide_mlp(np.random.default_rng(seed), x[0].size, int(y_test.max()) + 1, drop), x, y, x_test,
+                   y_test, 0.002, weight_decay)
+        for name, drop, weight_decay in (("neither", 0.0, 0.0), ("dropout", p, 0.0), ("L2", 0.0, decay))
+    ]
+
+
+def wide_mlp(rng: np.random.Generator, pixels: int, classes: int, p: float) -> layers.Sequential:
+    """Two hidden layers of 128 units, dropout after each activation."""
+    return layers.Sequential(
+        layers.Flatten(), layers.Linear(pixels, 128, rng=rng), layers.ReLU(), layers.Dropout(p, rng=rng),
+        layers.Linear(128, 128, rng=rng), layers.ReLU(), layers.Dropout(p, rng=rng),
+        layers.Linear(128, classes, rng=rng))
+
+
+def spread(contestants: Sequence[Contestant]) -> dict[str, Any]:
+    """What the contestants' weights look like, and what thinned networks say together.
+
+    Per contestant: `norm` (root of the sum of squares of all weights) and a histogram of the first layer's weights
+    (`counts` between `edges`, the same for all). For the contestant with dropout `ensemble`: accuracy on the pictures
+    never seen of the network in eval mode, of each of 50 thinned networks, and of the average of the first T of them.
+    """
+    first = {c.name: np.concatenate([m.weight.data.ravel() for m in c.model if isinstance(m, layers.Linear)][:1])
+             for c in contestants}
+    reach = max(float(np.abs(w).max()) for w in first.values())
+    edges = np.linspace(-reach, reach, 42)
+    dropped = next(c for c in contestants if any(isinstance(m, layers.Dropout) and m.p > 0 for m in c.model))
+    return {
+        "edges": edges.tolist(),
+        "weights": {
+            c.name: {"counts": np.histogram(first[c.name], edges)[0].tolist(),
+                     "norm": float(np.sqrt(sum((p.data.astype(np.float64) ** 2).sum() for p in c.model.parameters())))}
+            for c in contestants
+        },
+        "ensemble": thinned(dropped),
+    }
+
+
+def thinned(contestant: Contestant, most: int = 50) -> dict[str, Any]:
+    """Accuracy of single thinned networks, of averages of the first T = 1..most of them, and of the eval network."""
+    model, x, y = contestant.model, Tensor(contestant.x_test), contestant.y_test
+    with no_grad():
+        model.eval()
+        alone = float((model(x).data.argmax(1) == y).mean())
+        model.train()
+        single, averages, total = [], [], np.zeros(())
+        for _ in range(most):
+            answer = functional.softmax(model(x), 1).data
+            total = total + answer
+            single.append(float((answer.argmax(1) == y).mean()))
+            averages.append(float((total.argmax(1) == y).mean()))
+        model.eval()
+    return {"eval": alone, "single": single, "average": averages}
+
+
+def report(run_dir: Path) -> dict[str, Any]:
+    """What a completed experiment of REPORTS left in its folder, or nothing if it is not there."""
+    path = run_dir / REPORT
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+REPORT = "report.json"
+EXPERIMENTS: dict[str, Callable[[Mapping[str, Any], int], list[Contestant]]] = {
+    "shuffled-pixels": shuffled_pixels,
+    "overfitting": overfitting,
+}
 """What can be tried; each makes its contestants from a request and a seed."""
+REPORTS: dict[str, Callable[[Sequence[Contestant]], dict[str, Any]]] = {"overfitting": spread}
+"""What is looked at besides the curves when an experiment is completed."""

@@ -74,6 +74,15 @@ CHAPTERS: tuple[Chapter, ...] = (
         "straight down.",
     ),
     Chapter(
+        "Learn",
+        "11_dropout.py",
+        "dropout",
+        "Dropout",
+        ":material/blur_on:",
+        "While training each unit is present with probability p only, so no unit can rely on another; in eval mode all "
+        "are there.",
+    ),
+    Chapter(
         "Build",
         "50_train.py",
         "train",

@@ -76,3 +76,24 @@ def test_thirty_who_ask_for_the_same_train_once(tmp_path: Path, monkeypatch: pyt
     assert len(started) == 1
     assert runs.start_once(spec_of(3)) != runs.start_once(spec_of())
     assert len(started) == 2
+
+
+def test_overfitting_is_held_back_by_dropout_and_by_l2(tmp_path: Path) -> None:
+    request = {"experiment": "overfitting", "epochs": 60, "samples": 250, "noise": 0.3, "p": 0.5, "weight_decay": 0.03}
+    events = list(experiments.fit(RunSpec("experiment", request, 0, "x"), tmp_path, bool))
+    last = {e.contestant: e for e in events if isinstance(e, Measured)}
+    assert last["neither"].train_accuracy > 0.97, "it learns even the wrong labels by heart"
+    assert last["dropout"].test_accuracy > last["neither"].test_accuracy + 0.03
+    assert last["L2"].test_accuracy > last["neither"].test_accuracy + 0.03
+    found = experiments.report(tmp_path)
+    assert found["weights"]["L2"]["norm"] < found["weights"]["neither"]["norm"]
+    ensemble = found["ensemble"]
+    assert ensemble["average"][-1] > np.mean(ensemble["single"])
+    assert ensemble["eval"] == pytest.approx(last["dropout"].test_accuracy)
+
+
+@pytest.mark.parametrize("samples", [10, 10**6])
+def test_too_few_or_too_many_digits_are_refused(samples: int, tmp_path: Path) -> None:
+    spec = RunSpec("experiment", {"experiment": "overfitting", "epochs": 1, "samples": samples}, 0, "x")
+    with pytest.raises(PlaygroundError, match="choose 50 to"):
+        list(experiments.fit(spec, tmp_path, bool))

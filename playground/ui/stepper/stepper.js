@@ -174,7 +174,7 @@ class Player {
   operandText(name, step) {
     const matrix = this.matrices[name];
     const index = this.story.marks[name][step];
-    const text = matrix.text(index, matrix.grid.values[index]);
+    const text = matrix.text(index, matrix.grid.values?.[index] ?? this.story.writes[name][step]);
     return text.startsWith("−") ? `(${text})` : text;
   }
 

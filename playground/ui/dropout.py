@@ -1,0 +1,272 @@
+"""The parts of the page on dropout: masks stepped, two schemes with one expectation, thinner networks, overfitting."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import streamlit as st
+
+from engine import Tensor, layers, no_grad
+from engine import functional as F
+from playground.datasets import named
+from playground.figures import contest, style
+from playground.figures import dropout as pictures
+from playground.steps.dropout import CLASSIC, INVERTED, draw_masks, dropout_steps, factors
+from playground.training import experiments, runs
+from playground.training.runs import RunSpec, RunView
+from playground.ui import experiment, lesson, links
+from playground.ui.stepper import Grid, Story, Update, stepper
+
+PICTURES, UNITS, BATCHES = 4, 8, 3
+SCHEMES = (CLASSIC, INVERTED)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the reader chose, and the layer it acts on: activations h (pictures, units), masks (batches, ...)."""
+
+    p: float
+    scheme: str
+    seed: int
+    hidden: np.ndarray
+    weights: np.ndarray
+    masks: np.ndarray
+
+    @property
+    def factor(self) -> np.ndarray:
+        return factors(self.masks, self.p, self.scheme)
+
+
+def controls() -> Setting:
+    """Formula and controls."""
+    st.latex(r"""\begin{aligned} \text{train:}\quad & y_i = m_i\,h_i, \qquad m_i = 1 \text{ with probability } p
+        \text{, else } 0 \\ \text{eval:}\quad & y_i = p\,h_i \quad (\text{the next layer's weights} \times p)
+        \end{aligned}""")
+    st.markdown("$h$ are the activations of a layer, **after** its ReLU; $m$ is drawn anew for every picture of every "
+                "mini-batch. *Inverted* dropout, which every library uses, divides by $p$ while training instead, so "
+                "that eval mode has nothing to do.")
+    locked = links.locked()
+    first, second, third = st.columns(3)
+    p = first.slider("Present with probability $p$", 0.1, 1.0, 0.5, 0.1, key="p", bind="query-params", disabled=locked)
+    scheme = second.segmented_control("Scheme", SCHEMES, default=CLASSIC, key="scheme", bind="query-params",
+                                      required=True, disabled=locked)
+    seed = int(third.number_input("Seed of the draws", 0, 9999, 0, key="seed", bind="query-params", disabled=locked))
+    hidden, weights = layer(seed)
+    return Setting(p, scheme or CLASSIC, seed, hidden, weights, draw_masks(BATCHES, hidden.shape, p, seed))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def layer(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Four digits through a dense layer of eight units and ReLU; and the eight weights of a unit that follows."""
+    rng = np.random.default_rng(seed)
+    train, _ = named.load("digits")
+    x = train.images[rng.permutation(len(train.images))[:PICTURES]].reshape(PICTURES, -1) / 255
+    model = layers.Sequential(layers.Linear(x.shape[1], UNITS, rng=rng), layers.ReLU())
+    with no_grad():
+        hidden = model(Tensor(x.astype(np.float64))).numpy() * 10
+    return np.round(hidden, 1), np.round(rng.normal(0, 1, UNITS), 2)
+
+
+def predict(setting: Setting) -> None:
+    """What one unit passes on, on average."""
+    unit = int(setting.hidden[0].argmax())
+    h, p = float(setting.hidden[0, unit]), setting.p
+    answer = h if setting.scheme == INVERTED else h * p
+    names = {_plain(v): v for v in (0.0, h * p, h, h / p, h * p * p)}
+    lesson.predict(
+        f"unit {unit} answers {_plain(h)} to the first digit. With {setting.scheme} dropout at p = {p:g}, what does it "
+        "pass on while training, on average over many mini-batches?",
+        sorted(names, key=lambda text: names[text]), _plain(answer),
+        (f"With probability {p:g} it passes on {_plain(h)}, else 0: on average {p:g} · {_plain(h)} = {_plain(h * p)}. "
+         "So in eval mode, when all are present, the next layer's weights are multiplied by p."
+         if setting.scheme == CLASSIC else
+         f"With probability {p:g} it passes on {_plain(h)} / {p:g} = {_plain(h / p)}, else 0: on average {_plain(h)}, "
+         "just as in eval mode."),
+        key=f"guess-{p}-{setting.scheme}-{setting.seed}")
+
+
+def _plain(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def steps(setting: Setting) -> None:
+    """Masks stepped, forward or backward."""
+    backward = st.segmented_control("Pass", ("Forward", "Backward"), default="Forward", key="pass",
+                                    bind="query-params", required=True, disabled=links.locked(),
+                                    label_visibility="collapsed") == "Backward"
+    if backward:
+        st.caption("What arrives from above, $dy$, passes through the same mask: a unit that was left out had no part "
+                   "in the answer and gets no part of the blame. $dh_i = m_i\\,dy_i$"
+                   + (r" $/\,p$" if setting.scheme == INVERTED else ""))
+    stepper(story(setting, upstream(setting) if backward else setting.hidden, backward),
+            key=f"dropout_stepper_{backward}")
+
+
+def upstream(setting: Setting) -> np.ndarray:
+    """What arrives at the outputs when the next layer is one unit and the loss is its sum: its weights, for each."""
+    return np.repeat(setting.weights[None], len(setting.hidden), axis=0)
+
+
+def story(setting: Setting, values: np.ndarray, backward: bool) -> Story:
+    """Three mini-batches as the player's grids and records."""
+    factor = setting.factor
+    records = list(dropout_steps(values, factor))
+    cells = [step.picture * UNITS + step.unit for step in records]
+    into, out = ("dy", "dh") if backward else ("h", "y")
+    limit, digits = style.signed_limit(values, [step.result for step in records]), 2
+    texts = [_plain(v) for v in (0.0, 1.0, 1 / setting.p)]
+    return Story(
+        label=f"Dropout {'backward' if backward else 'forward'}, step by step",
+        grids=(
+            Grid(name=into, symbol=into, title="arrives" if backward else "activations", rows=PICTURES, columns=UNITS,
+                 values=values.ravel().tolist(), limit=limit, digits=digits,
+                 note=f"{PICTURES} pictures × {UNITS} units"),
+            Grid(name="m", symbol="m" if setting.scheme == CLASSIC else "m/p", title="mask", rows=PICTURES,
+                 columns=UNITS, limit=max(1.0, 1 / setting.p), digits=2, emptied=True,
+                 note=f"{texts[0]} or {texts[1] if setting.scheme == CLASSIC else texts[2]}"),
+            Grid(name=out, symbol=out, title="goes on back" if backward else "output", rows=PICTURES, columns=UNITS,
+                 limit=limit, digits=digits, emptied=True, note="of this mini-batch"),
+        ),
+        marks={into: cells, "m": cells, out: cells},
+        writes={"m": [step.factor for step in records], out: [step.result for step in records]},
+        groups=[step.batch for step in records],
+        updates=(Update(target=out, operands=("m", into), digits=digits, replaces=True),),
+        leader=out, step_name="unit", group_name="mini-batch", start=PICTURES * UNITS + UNITS + 3,
+        footnotes=(f"Present in these {BATCHES} mini-batches: {setting.masks.mean():.0%} of the units, expected "
+                   f"{setting.p:.0%}.",),
+    )
+
+
+def expectation(setting: Setting) -> None:
+    """Both schemes over many draws, beside what eval mode gives."""
+    st.subheader("Two schemes, one expectation", anchor=False)
+    draws = st.select_slider("Draws", (1, 2, 5, 10, 50, 100, 500, 1000, 5000), 100, key="draws", bind="query-params",
+                             disabled=links.locked())
+    h = setting.hidden[0]
+    many = F.dropout(Tensor(np.repeat(h[None], draws, axis=0)), 1 - setting.p, True,
+                     rng=np.random.default_rng(setting.seed)).numpy()
+    for column, (scheme, outputs, target) in zip(
+        st.columns(2), ((CLASSIC, many * setting.p, h * setting.p), (INVERTED, many, h)), strict=True,
+    ):
+        with column:
+            st.markdown(f"**{scheme.capitalize()}**: train {'m·h' if scheme == CLASSIC else 'm·h / p'}, "
+                        f"eval {'p·h' if scheme == CLASSIC else 'h'}")
+            error = outputs.std(axis=0) / np.sqrt(draws)
+            st.plotly_chart(pictures.averages(target, outputs.mean(axis=0), error, ("train, average", "eval")),
+                            config=style.CONFIG, key=f"averages-{scheme}", alt=f"Averages of {scheme} dropout")
+            following = float(outputs.mean(axis=0) @ setting.weights)
+            st.caption(f"Largest difference {np.abs(outputs.mean(axis=0) - target).max():.3f}. A unit that follows "
+                       f"gets {following:.2f} on average, and {float(target @ setting.weights):.2f} in eval mode.")
+    st.caption("Bars: eval mode. Diamonds: the average over the draws of the engine's dropout, with two standard "
+               "errors; a hundred times the draws, a tenth of the error.")
+
+
+def thinner(setting: Setting) -> None:
+    """The network that a picture really meets."""
+    st.subheader("Every mini-batch trains a thinner network", anchor=False)
+    sizes = (4, 8, 6, 1)
+    number = st.slider("Draw", 1, 50, 1, key="draw", bind="query-params", disabled=links.locked())
+    rng = np.random.default_rng((setting.seed, number))
+    present = [np.ones(n, bool) if layer in (0, len(sizes) - 1) else rng.random(n) < setting.p
+               for layer, n in enumerate(sizes)]
+    hidden = sum(sizes[1:-1])
+    whole = sum(a * b for a, b in pairwise(sizes))
+    alive = sum(int(a.sum() * b.sum()) for a, b in pairwise(present))
+    st.plotly_chart(pictures.network(sizes, present), config=style.CONFIG, key="network",
+                    alt="A network of which some units are left out")
+    st.markdown(f"{int(sum(layer.sum() for layer in present[1:-1]))} of {hidden} hidden units and {alive} of {whole} "
+                f"weights take part. There are 2^{hidden} = **{2**hidden:,}** such networks; they share their weights."
+                .replace(",", "\u202f"))
+
+
+def overfitting(setting: Setting) -> None:
+    """Few digits, some with a wrong label: with dropout, with L2, with neither."""
+    st.subheader("Against learning by heart", anchor=False)
+    st.markdown("A network with two hidden layers of 128 units learns from few digits, and some of them carry **a "
+                "wrong label**. It can learn all of them by heart, or it can learn to read.")
+    locked = links.locked()
+    first, second, third, fourth = st.columns(4)
+    samples = first.select_slider("Digits to learn from", (100, 150, 250, 500, 1000), 250, key="samples",
+                                  bind="query-params", disabled=locked)
+    noise = second.slider("Wrong labels (%)", 0, 50, 30, 5, key="noise", bind="query-params", disabled=locked)
+    decay = third.select_slider("L2, weight decay", (0.001, 0.003, 0.01, 0.03, 0.1), 0.03, key="decay",
+                                bind="query-params", disabled=locked)
+    epochs = fourth.slider("Epochs", 10, 60, 60, 10, key="epochs", bind="query-params", disabled=locked)
+    st.caption(f"Dropout at p = {setting.p:g} and the seed {setting.seed}, as chosen above.")
+    request = {"experiment": "overfitting", "epochs": epochs, "samples": samples, "noise": noise / 100,
+               "p": round(1 - setting.p, 2), "weight_decay": decay}
+    experiment.show(RunSpec("experiment", request, setting.seed, "overfitting"), button="Train all three",
+                    about="About five seconds.", draw=result)
+
+
+def result(view: RunView) -> None:
+    """Curves so far; weights and thinned networks at the end."""
+    classes, total = (view.started.classes, view.started.total_epochs) if view.started else ((), 3)
+    left, right = st.columns(2)
+    epochs = total // len(classes)
+    left.plotly_chart(contest.accuracy_curves(view.measured, classes, epochs, of="train"), config=style.CONFIG,
+                      key=f"train-{view.run_id}", alt="Accuracy on digits it learns from")
+    right.plotly_chart(contest.accuracy_curves(view.measured, classes, epochs), config=style.CONFIG,
+                       key=f"test-{view.run_id}", alt="Accuracy on digits never seen")
+    if view.state != "completed":
+        return
+    last = experiment.last_accuracy(view)
+    best = max(last, key=lambda name: last[name])
+    st.success("On digits never seen: " + ", ".join(f"{name} {value:.1f} %" for name, value in last.items())
+               + f". The best here is **{best}**.", icon=":material/fact_check:")
+    found = experiments.report(runs.run_dir(view.run_id))
+    if not found:
+        return
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**Like L2:** how the weights are spread")
+        st.plotly_chart(pictures.spread(found["edges"], {n: w["counts"] for n, w in found["weights"].items()}),
+                        config=style.CONFIG, key=f"spread-{view.run_id}", alt="Histogram of weights")
+        st.caption("Length of all weights, ‖w‖: "
+                   + ", ".join(f"{n} {w['norm']:.1f}" for n, w in found["weights"].items()) + ".")
+    with right:
+        st.markdown("**An ensemble:** thinned networks asked together")
+        told = found["ensemble"]
+        st.plotly_chart(pictures.ensemble(told["single"], told["average"], told["eval"]), config=style.CONFIG,
+                        key=f"ensemble-{view.run_id}", alt="Accuracy of thinned networks and of their average")
+        st.caption(f"One thinned network reads {100 * np.mean(told['single']):.1f} % on average, all "
+                   f"{len(told['single'])} together {100 * told['average'][-1]:.1f} %, the eval network, at the price "
+                   f"of one, {100 * told['eval']:.1f} %.")
+
+
+def in_code(setting: Setting) -> None:
+    """The same in three libraries, which call p the share that is left out."""
+    lesson.in_code({name: code.format(out=round(1 - setting.p, 2)) for name, code in CODE.items()},
+                   "Libraries count the other way: their p is the probability of being left out, 1 minus ours.")
+
+
+CODE = {
+    "Our engine": """import numpy as np
+from engine import Tensor, layers
+
+drop = layers.Dropout({out}, rng=np.random.default_rng(0))
+h = Tensor(np.full((1000, 100), 3.0))
+drop.train()
+trained = drop(h).numpy()
+drop.eval()
+print(sorted(set(trained.ravel().round(4).tolist())), drop(h).numpy().mean().round(4))
+""",
+    "PyTorch": """import torch
+from torch import nn
+
+drop = nn.Dropout({out})
+h = torch.full((1000, 100), 3.0, dtype=torch.float64)
+drop.train()
+trained = drop(h).numpy()
+drop.eval()
+print(sorted(set(trained.ravel().round(4).tolist())), drop(h).numpy().mean().round(4))
+""",
+    "Keras": """import keras
+import numpy as np
+
+drop = keras.layers.Dropout({out})
+h = np.full((1000, 100), 3.0)
+trained = drop(h, training=True)
+print(drop(h, training=False))
+""",
+}
