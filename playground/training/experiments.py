@@ -18,17 +18,16 @@ import numpy as np
 from engine import Tensor, functional, layers, no_grad
 from engine.optim import Adam
 from playground.datasets import named
+from playground.datasets.augmentation import Augmentation
+from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
+from playground.training import numpy_fit
 from playground.training.events import Event, Finished, Measured, Started
-from playground.training.numpy_fit import evaluate
+from playground.training.numpy_fit import evaluate, mixed_loss
 from playground.training.runs import RunSpec
 
 BATCH_SIZE = 32
 MOST_EPOCHS = 60
-
-
-Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""Prepared pictures (N, C, H, W) to as many others of the same shape."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class Contestant:
     learning_rate: float
     weight_decay: float = 0.0
     """L2: so much times every weight is added to its gradient."""
-    augment: Augment | None = None
-    """What is done to every mini-batch before it is learnt from, with a fresh draw each time."""
+    augmented: tuple[Augmentation, np.ndarray, Preprocessing] | None = None
+    """A pipeline, the raw pictures behind x and how they are prepared: every mini-batch is then a fresh draw."""
 
 
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -63,7 +62,7 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
         raise PlaygroundError(f"{epochs} epochs: an experiment takes 1 to {MOST_EPOCHS}.")
     contestants = EXPERIMENTS[name](spec.request, spec.seed)
     first = contestants[0]
-    batches = max(1, len(first.x) // BATCH_SIZE)
+    batches = max(1, len(first.x) // int(spec.request.get("batch_size", BATCH_SIZE)))
     yield Started(spec.kind, epochs * len(contestants), batches, sum(size(c.model) for c in contestants),
                   tuple(c.name for c in contestants), {"train": len(first.x), "test": len(first.x_test)}, "cpu",
                   time.time())
@@ -77,10 +76,7 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
                 stopped = should_stop()
                 if stopped:
                     break
-                x = contestant.x[chosen]
-                if contestant.augment:
-                    x = contestant.augment(x, rng)
-                loss = functional.cross_entropy(contestant.model(Tensor(x)), contestant.y[chosen])
+                loss = batch_loss(contestant, chosen, rng)
                 if not math.isfinite(loss.item()):
                     raise PlaygroundError(f"The loss of “{contestant.name}” is no longer a number: a smaller learning "
                                           "rate would help.")
@@ -96,6 +92,16 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
         incoming.write_text(json.dumps(REPORTS[name](contestants)))
         os.replace(incoming, run_dir / REPORT)
     yield Finished("stopped" if stopped else "completed", done, None, 0, time.time() - began, (), time.time())
+
+
+def batch_loss(contestant: Contestant, chosen: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """The loss of one mini-batch, drawn anew and mixed where the contestant augments."""
+    x, y = contestant.x[chosen], contestant.y[chosen]
+    if contestant.augmented is None:
+        return functional.cross_entropy(contestant.model(Tensor(x)), y)
+    pipeline, raw, preparation = contestant.augmented
+    mixed = pipeline.mix(preparation.apply_all(pipeline.draw_all(raw[chosen], rng)), rng)
+    return mixed_loss(contestant.model(Tensor(mixed.x)), y, mixed)
 
 
 def measured(contestant: Contestant, epoch: int) -> Measured:
@@ -131,6 +137,16 @@ def small_cnn(rng: np.random.Generator, channels: int, classes: int) -> layers.S
         layers.AdaptiveAvgPool2d(1), layers.Flatten(), layers.Linear(32, classes, rng=rng))
 
 
+def lenet(rng: np.random.Generator, shape: tuple[int, ...], classes: int) -> layers.Sequential:
+    """Two blocks of convolution and pooling, then dense layers that know where things were."""
+    channels, height, width = shape
+    return layers.Sequential(
+        layers.Conv2d(channels, 16, 3, padding=1, rng=rng), layers.ReLU(), layers.MaxPool2d(2),
+        layers.Conv2d(16, 32, 3, padding=1, rng=rng), layers.ReLU(), layers.MaxPool2d(2), layers.Flatten(),
+        layers.Linear(32 * (height // 4) * (width // 4), 64, rng=rng), layers.ReLU(),
+        layers.Linear(64, classes, rng=rng))
+
+
 def shuffled(images: np.ndarray, seed: int) -> np.ndarray:
     """The pictures (N, H, W) with their pixels in another order, the same for all of them.
 
@@ -161,17 +177,36 @@ def prepared(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return first, second
 
 
+def augmentation(request: Mapping[str, Any], seed: int) -> list[Contestant]:
+    """The same small CNN on few digits, as they are and with the pipeline request["augment"]."""
+    pipeline = Augmentation.from_dict(request.get("augment", {}))
+    train, test = named.load("digits")
+    chosen = few(len(train.images), int(request.get("samples", 100)), np.random.default_rng(seed))
+    raw, labels = train.images[chosen], train.labels[chosen]
+    preparation = numpy_fit.preprocessing_of(raw)
+    x, x_test = preparation.apply_all(raw), preparation.apply_all(test.images)
+    return [
+        Contestant(name, lenet(np.random.default_rng(seed), x.shape[1:], len(train.classes)), x, labels, x_test,
+                   test.labels, 0.002, augmented=(pipeline, raw, preparation) if augments else None)
+        for name, augments in (("as they are", False), ("augmented", True))
+    ]
+
+
+def few(count: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Which pictures to learn from when there are to be few. Raises PlaygroundError when so many there are not."""
+    if not 50 <= samples <= count:
+        raise PlaygroundError(f"{samples} pictures to learn from: choose 50 to {count}.")
+    return rng.permutation(count)[:samples]
+
+
 def few_digits(request: Mapping[str, Any], seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """So few digits that a network can learn them by heart: x, y, x_test, y_test.
 
     request["samples"] of them, of whose labels the share request["noise"] is drawn anew: what nobody could know.
     """
     train, test = named.load("digits")
-    samples = int(request.get("samples", 150))
-    if not 50 <= samples <= len(train.images):
-        raise PlaygroundError(f"{samples} digits to learn from: choose 50 to {len(train.images)}.")
-    rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(train.images))[:samples]
+    rng, samples = np.random.default_rng(seed), int(request.get("samples", 250))
+    chosen = few(len(train.images), samples, rng)
     x, x_test = prepared(train.images[chosen], test.images)
     labels = train.labels[chosen].copy()
     wrong = rng.permutation(samples)[:round(samples * float(request.get("noise", 0.0)))]
@@ -248,6 +283,7 @@ REPORT = "report.json"
 EXPERIMENTS: dict[str, Callable[[Mapping[str, Any], int], list[Contestant]]] = {
     "shuffled-pixels": shuffled_pixels,
     "overfitting": overfitting,
+    "augmentation": augmentation,
 }
 """What can be tried; each makes its contestants from a request and a seed."""
 REPORTS: dict[str, Callable[[Sequence[Contestant]], dict[str, Any]]] = {"overfitting": spread}

@@ -17,6 +17,7 @@ from engine import Tensor, functional, layers, no_grad
 from engine.lr_scheduler import CosineAnnealingLR
 from engine.optim import Adam
 from playground.datasets import named
+from playground.datasets.augmentation import Augmentation, Mixed
 from playground.datasets.named import ImageSet
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
@@ -47,18 +48,21 @@ class TrainedNumpy:
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
     """Train on the data the request names, and yield what happens; the network is in `run_dir` afterwards.
 
-    request: data ("digits" or a folder of IDX files), epochs, batch_size, learning_rate (the last three may be left
-    out). Adam, its learning rate falling to 0 along half a cosine. A sixth of the training pictures is kept aside for
-    validation; the test pictures are looked at once, when training is over. The same spec gives the same weights.
-    Raises PlaygroundError when the data or the request make no training, or the loss is no longer a number.
+    request: data ("digits" or a folder of IDX files), epochs, batch_size, learning_rate, augment (an Augmentation as
+    plain data; all but the first may be left out). Adam, its learning rate falling to 0 along half a cosine. A sixth of
+    the training pictures is kept aside for validation; the test pictures are looked at once, when training is over.
+    The same spec gives the same weights. Raises PlaygroundError when the data or the request make no training, or the
+    loss is no longer a number.
     """
     began = time.time()
     epochs, batch_size, learning_rate = _settings(spec.request)
     train, test = named.load(spec.request["data"])
-    split_rng, weights_rng, order_rng = np.random.default_rng(spec.seed).spawn(3)
+    split_rng, weights_rng, order_rng, augment_rng = np.random.default_rng(spec.seed).spawn(4)
+    pipeline = Augmentation.from_dict(spec.request.get("augment", {}))
     fitted, held_out = _divided(train.labels, split_rng)
-    preprocessing = _preprocessing(train.images[fitted])
+    preprocessing = preprocessing_of(train.images[fitted])
     x, y = preprocessing.apply_all(train.images[fitted]), train.labels[fitted]
+    raw = train.images[fitted]
     x_held, y_held = preprocessing.apply_all(train.images[held_out]), train.labels[held_out]
     description = architecture(x.shape[1:], len(train.classes))
     model = build_model(description, weights_rng)
@@ -77,8 +81,12 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
             stopped = should_stop()
             if stopped:
                 break
-            logits = model(Tensor(x[chosen]))
-            loss = functional.cross_entropy(logits, y[chosen])
+            prepared = x[chosen]
+            if pipeline.active:
+                prepared = preprocessing.apply_all(pipeline.draw_all(raw[chosen], augment_rng))
+            mixed = pipeline.mix(prepared, augment_rng)
+            logits = model(Tensor(mixed.x))
+            loss = mixed_loss(logits, y[chosen], mixed)
             model.zero_grad()
             loss.backward()
             rate = optimizer.lr
@@ -177,6 +185,17 @@ def load_trained(run_dir: Path) -> TrainedNumpy:
     return found
 
 
+def mixed_loss(logits: Tensor, y: np.ndarray, mixed: Mixed) -> Tensor:
+    """Cross-entropy against mixed labels: λ · CE(logits, y) + (1 - λ) · CE(logits, y of the partners).
+
+    That is cross-entropy against λ y_i + (1 - λ) y_j, since it is linear in the label.
+    """
+    loss = functional.cross_entropy(logits, y)
+    if mixed.share == 1.0:
+        return loss
+    return mixed.share * loss + (1 - mixed.share) * functional.cross_entropy(logits, y[mixed.partner])
+
+
 def evaluate(model: layers.Sequential, x: np.ndarray, y: np.ndarray, classes: int) -> tuple[float, np.ndarray]:
     """Mean cross-entropy and confusion[true, predicted] on prepared pictures, in evaluation mode."""
     model.eval()
@@ -212,7 +231,7 @@ def _divided(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, 
     return fitted, kept_aside
 
 
-def _preprocessing(images: np.ndarray) -> Preprocessing:
+def preprocessing_of(images: np.ndarray) -> Preprocessing:
     """Pictures stay as large as they are; their levels get mean 0 and deviation 1 over the training pictures."""
     gray = images.ndim == 3
     levels = np.arange(256) / 255

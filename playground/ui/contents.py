@@ -66,6 +66,14 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
+        "08_augmentation.py",
+        "augmentation",
+        "Data augmentation",
+        ":material/auto_awesome_motion:",
+        "A mirrored cat is a cat: pictures changed in ways that must not matter teach a network what does.",
+    ),
+    Chapter(
+        "Learn",
         "09_normalization.py",
         "normalization",
         "Normalization",

@@ -8,13 +8,14 @@ import streamlit as st
 
 from engine.layers import summary
 from playground.datasets import named
+from playground.datasets.augmentation import Augmentation
 from playground.datasets.named import ImageSet
 from playground.deploy import session, shelf
 from playground.figures import bars, confusion, maps, style
 from playground.home import data_dir
 from playground.training import numpy_fit
 from playground.training.runs import RunSpec, RunView
-from playground.ui import frame, models, runs_view
+from playground.ui import augmentation, frame, models, runs_view
 from playground.ui.drawing import drawing, filled
 
 BATCH_SIZES = (16, 32, 64, 128, 256)
@@ -92,6 +93,8 @@ def settings() -> Mapping[str, Any] | None:
             bind="query-params",
             help="Decides the starting weights, the order of images and the dropout. Same seed, same run.",
         )
+        with st.expander("Augmentation"):
+            augment = augmentation.builder(Augmentation())
         free = models.free_name(models.tidy(label))
         name = right.text_input(  # a key of its own for every proposal: once a name is taken, the next one is proposed
             "Name",
@@ -100,7 +103,8 @@ def settings() -> Mapping[str, Any] | None:
             key=f"name-{free}",
             help="What the model will be called on the shelf: a–z, 0–9, - and _.",
         )
-        request = {"data": choices[label], "epochs": epochs, "batch_size": batch_size, "learning_rate": rate}
+        request = {"data": choices[label], "epochs": epochs, "batch_size": batch_size, "learning_rate": rate,
+                   **({"augment": augment.to_dict()} if augment.active else {})}
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start"):
             shelf.check_free(name)
             runs_view.begin(RunSpec(kind="digits", request=request, seed=seed, name=name))

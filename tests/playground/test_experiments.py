@@ -97,3 +97,13 @@ def test_too_few_or_too_many_digits_are_refused(samples: int, tmp_path: Path) ->
     spec = RunSpec("experiment", {"experiment": "overfitting", "epochs": 1, "samples": samples}, 0, "x")
     with pytest.raises(PlaygroundError, match="choose 50 to"):
         list(experiments.fit(spec, tmp_path, bool))
+
+
+def test_augmented_digits_are_drawn_anew_and_help(tmp_path: Path) -> None:
+    request = {"experiment": "augmentation", "epochs": 60, "samples": 100, "batch_size": 10,
+               "augment": {"rotate": 10, "scale": 0.1, "translate": 0.13}}
+    events = list(experiments.fit(RunSpec("experiment", request, 0, "x"), tmp_path, bool))
+    last = {e.contestant: e for e in events if isinstance(e, Measured)}
+    assert last["as they are"].train_accuracy == 1.0
+    assert last["augmented"].test_accuracy > last["as they are"].test_accuracy + 0.01
+    assert last["augmented"].test_loss < last["as they are"].test_loss

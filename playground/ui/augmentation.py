@@ -1,0 +1,224 @@
+"""The parts of the page on data augmentation: a pipeline built, its draws, mixed labels, and whether it helps."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from playground.datasets import samples
+from playground.datasets.augmentation import Augmentation
+from playground.figures import contest
+from playground.figures.maps import enlarged
+from playground.figures.style import CONFIG
+from playground.training.runs import RunSpec, RunView
+from playground.ui import experiment, lesson, links
+from playground.ui.image_input import Picture, choose_picture
+
+DRAWS = 9
+SIDE = 168
+SCHEMES = {"off": "no mixing", "mixup": "mixup", "cutmix": "cutmix"}
+
+
+class Knob(NamedTuple):
+    """How a step is set: what it is called, the largest sensible value, the slider's step, and what it may not do."""
+
+    label: str
+    most: float
+    step: float
+    caution: str
+
+
+KNOBS: dict[str, Knob] = {
+    "mirror": Knob("Mirror left-right (probability)", 1.0, 0.1, "a mirrored 2 is no 2, a mirrored cat is a cat"),
+    "rotate": Knob("Rotate (± degrees)", 180.0, 5.0, "half a turn makes a 6 a 9"),
+    "scale": Knob("Scale (1 ± share)", 0.5, 0.05, "what matters must stay large enough to be seen"),
+    "translate": Knob("Translate (± share of the side)", 0.5, 0.01, "what matters must stay in the picture"),
+    "crop": Knob("Crop (share of the side given up, at most)", 0.8, 0.05, "a crop without the cat is still called cat"),
+    "brightness": Knob("Brightness (1 ± share)", 0.9, 0.1, "day must not become night where that is the question"),
+    "contrast": Knob("Contrast (1 ± share)", 0.9, 0.1, "nothing is left at contrast 0"),
+    "hue": Knob("Hue (± share of the colour circle)", 0.5, 0.02, "a green tomato is not a ripe one"),
+    "noise": Knob("Noise (deviation, gray levels, at most)", 100.0, 5.0, "too much and only noise is learnt"),
+    "erase": Knob("Erase (share of the side, at most)", 0.9, 0.05, "the part that tells must not always be hidden"),
+}
+PHOTO = Augmentation(mirror=0.5, rotate=15, crop=0.3, brightness=0.3, hue=0.04)
+DIGITS = Augmentation(rotate=10, scale=0.1, translate=0.13)
+TRIALS = {"made for digits": DIGITS, "mirror and half turns": Augmentation(mirror=0.5, rotate=180)}
+OWN = "the one built above"
+
+
+def formula() -> None:
+    """What augmentation changes about learning."""
+    st.latex(r"\min_\theta \; \frac1N \sum_{i=1}^N L\big(f_\theta(\textcolor{#128a63}{T}(x_i)),\, y_i\big), \qquad "
+             r"\textcolor{#128a63}{T} \text{ drawn anew each time}")
+    st.caption("The label $y$ stays, the picture $x$ changes: the network is told what must not matter.",
+               text_alignment="center")
+
+
+def builder(begin: Augmentation, *, mixing: bool = True) -> Augmentation:
+    """Sliders for the chosen steps; returns the pipeline, the very one that trainers take."""
+    locked = links.locked()
+    chosen = st.multiselect("Steps of the pipeline", list(KNOBS), [n for n in begin.active if n in KNOBS], key="steps",
+                            bind="query-params", disabled=locked)
+    values: dict[str, Any] = {}
+    columns = st.columns(3)
+    for place, name in enumerate(name for name in KNOBS if name in chosen):
+        knob = KNOBS[name]
+        start = getattr(begin, name) or knob.step * max(1, round(knob.most / knob.step / 4))
+        values[name] = columns[place % 3].slider(
+            knob.label, 0.0, knob.most, round(float(start), 4), knob.step, key=name, bind="query-params",
+            disabled=locked, help=f"Mind: {knob.caution}.")
+    if mixing:
+        how = st.segmented_control("Of two pictures make one", list(SCHEMES), default="off", key="mix", required=True,
+                                   bind="query-params", format_func=lambda name: SCHEMES[name], disabled=locked)
+        if how in ("mixup", "cutmix"):
+            values[how] = st.slider("α of Beta(α, α), from which λ is drawn", 0.1, 3.0, 1.0, 0.1, key="alpha",
+                                    bind="query-params", disabled=locked,
+                                    help="Small: λ is mostly near 0 or 1. 1: every λ alike. Large: mostly halves.")
+    return Augmentation(**values)
+
+
+def pipeline() -> tuple[Picture, Augmentation, int]:
+    """Picture, pipeline and seed."""
+    picture = choose_picture()
+    built = builder(PHOTO if not picture.drawing else DIGITS)
+    seed = int(st.number_input("Seed of the draws", 0, 9999, 0, key="seed", bind="query-params",
+                               disabled=links.locked()))
+    return picture, built, seed
+
+
+def gallery(picture: Picture, built: Augmentation, seed: int) -> None:
+    """The picture and draws from it."""
+    st.subheader("One picture, many pictures", anchor=False)
+    rng = np.random.default_rng(seed)
+    small = shrunk(picture.pixels)
+    draws = [built.draw(small, rng) for _ in range(DRAWS)]
+    lesson.gallery([enlarged(p, SIDE) for p in (small, *draws)], ["as it is", *(f"draw {k + 1}" for k in range(DRAWS))])
+    apart = np.mean([np.abs(d.astype(float) - small).mean() for d in draws])
+    st.caption(f"On average a pixel of a draw is {apart:.1f} gray levels away from the picture's. "
+               + (f"Steps: {', '.join(n for n in built.active if n in KNOBS)}, in this order."
+                  if set(built.active) & set(KNOBS) else "No step is chosen, so every draw is the picture itself."))
+
+
+def shrunk(pixels: np.ndarray) -> np.ndarray:
+    """A copy of at most SIDE pixels a side: a gallery shows no more."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((SIDE, SIDE))
+    return np.asarray(image)
+
+
+def mixing(picture: Picture, built: Augmentation, seed: int) -> None:
+    """Two pictures, their mixtures and the labels these get."""
+    if not (built.mixup or built.cutmix):
+        return
+    st.subheader("Two pictures, one label between them", anchor=False)
+    st.latex(r"\tilde x = \lambda\,x_i + (1-\lambda)\,x_j, \quad \tilde y = \lambda\,y_i + (1-\lambda)\,y_j"
+             if built.mixup else
+             r"\tilde x = M \odot x_i + (1-M) \odot x_j, \quad \lambda = \text{mean of } M")
+    other = next(name for name in samples.photo_names() if name != picture.name)
+    first, second = (np.asarray(Image.fromarray(pixels).convert("RGB").resize((SIDE, SIDE)))
+                     for pixels in (picture.pixels, samples.photo(other)))
+    rng = np.random.default_rng((seed, 1))
+    found: list[np.ndarray] = []
+    labels: list[str] = []
+    while len(found) < 4:  # of a mini-batch of two, the draws in which they met
+        mixed = built.mix(np.stack([first, second]), rng)
+        if mixed.partner[0] == 1:
+            found.append(mixed.x[0])
+            labels.append(f"{mixed.share:.2f} {picture.name} + {1 - mixed.share:.2f} {other}")
+    lesson.gallery([first, *found], [picture.name, *labels])
+
+
+def predict() -> None:
+    """How many pictures one picture can become, counted."""
+    reach = st.slider("Shift by up to so many pixels", 0, 8, 4, key="reach", bind="query-params",
+                      disabled=links.locked())
+    side = 2 * reach + 1
+    answer = 2 * side * side
+    lesson.predict(
+        f"a picture is mirrored or not, and shifted by up to {reach} pixels left, right, up and down. How many "
+        "different pictures can one become?",
+        sorted({answer, side * side, 2 * side, 2 * reach * reach, 4 * side}), answer,
+        f"{side} shifts across times {side} down times 2 for the mirror: {side} · {side} · 2 = {answer:,}. "
+        "They are no new cats, though: what augmentation cannot do is show a cat never seen.",
+        key=f"guess-{reach}")
+
+
+def ablation(built: Augmentation) -> None:
+    """With and without, on few digits, live."""
+    st.subheader("Does it help?", anchor=False)
+    st.markdown("The same CNN learns from few handwritten digits twice: always the same pictures, and a fresh draw of "
+                "each every time. Mirror the digits, too, and see what a pipeline that lies about labels does.")
+    locked = links.locked()
+    first, second, third = st.columns(3)
+    few = first.select_slider("Digits to learn from", (60, 100, 200, 500), 100, key="samples", bind="query-params",
+                              disabled=locked)
+    epochs = second.slider("Epochs", 10, 60, 60, 10, key="epochs", bind="query-params", disabled=locked)
+    which = third.selectbox("Pipeline", [*TRIALS, OWN], key="trial", bind="query-params", disabled=locked)
+    pipeline = TRIALS[which].to_dict() if which in TRIALS else built.to_dict()
+    st.caption("Augmented with " + (", ".join(f"{name} {value:g}" for name, value in pipeline.items()) or "nothing")
+               + ".")
+    request = {"experiment": "augmentation", "epochs": epochs, "samples": few, "batch_size": 10, "augment": pipeline}
+    experiment.show(RunSpec("experiment", request, 0, "augmentation"), button="Train both", about="About ten seconds.",
+                    draw=result)
+
+
+def result(view: RunView) -> None:
+    """Both curves so far, and the difference at the end."""
+    classes, total = (view.started.classes, view.started.total_epochs) if view.started else ((), 2)
+    left, right = st.columns(2)
+    epochs = total // len(classes)
+    left.plotly_chart(contest.accuracy_curves(view.measured, classes, epochs, of="train"), config=CONFIG,
+                      key=f"train-{view.run_id}", alt="Accuracy on digits it learns from")
+    right.plotly_chart(contest.accuracy_curves(view.measured, classes, epochs), config=CONFIG,
+                       key=f"test-{view.run_id}", alt="Accuracy on digits never seen")
+    if view.state == "completed":
+        last = experiment.last_accuracy(view)
+        gain = last["augmented"] - last["as they are"]
+        count = view.started.samples["test"] if view.started else 1
+        chance = 200 * float(np.sqrt(last["augmented"] / 100 * (1 - last["augmented"] / 100) / count))
+        st.success(
+            f"On {count} digits never seen: {last['as they are']:.1f} % without, {last['augmented']:.1f} % with "
+            f"augmentation, {gain:+.1f} points. Less than {chance:.1f} points may be chance.",
+            icon=":material/fact_check:")
+
+
+def in_code(built: Augmentation) -> None:
+    """The pipeline as the trainers take it, and a mirror in three libraries."""
+    lesson.in_code({"The pipeline": PIPELINE.format(arguments=", ".join(f"{k}={v:g}" for k, v in
+                                                                        built.to_dict().items())), **CODE})
+
+
+PIPELINE = """import numpy as np
+from playground.datasets import samples
+from playground.datasets.augmentation import Augmentation
+
+augment = Augmentation({arguments})
+drawn = augment.draw(samples.photo("cat"), np.random.default_rng(0))  # what the trainers do with every picture
+print(drawn.shape, drawn.dtype)
+"""
+CODE = {
+    "Our engine": """import numpy as np
+from engine import Tensor
+
+x = Tensor(np.arange(12.0).reshape(1, 1, 3, 4))
+mirrored = x[:, :, :, ::-1]
+mixed = 0.7 * x + 0.3 * mirrored
+print(mirrored.numpy()[0, 0].tolist(), mixed.numpy().round(6)[0, 0, 0].tolist())
+""",
+    "PyTorch": """import torch
+
+x = torch.arange(12, dtype=torch.float64).reshape(1, 1, 3, 4)
+mirrored = x.flip(-1)
+mixed = 0.7 * x + 0.3 * mirrored
+print(mirrored.numpy()[0, 0].tolist(), mixed.numpy().round(6)[0, 0, 0].tolist())
+""",
+    "Keras": """import keras
+
+augment = keras.Sequential([
+    keras.layers.RandomFlip("horizontal"),
+    keras.layers.RandomRotation(15 / 360),
+    keras.layers.RandomTranslation(0.1, 0.1),
+])  # the first layers of a model; they do nothing in eval mode
+""",
+}
