@@ -49,32 +49,30 @@ OWN = "the one built above"
 
 def formula() -> None:
     """What augmentation changes about learning."""
-    st.latex(r"\min_\theta \; \frac1N \sum_{i=1}^N L\big(f_\theta(\textcolor{#128a63}{T}(x_i)),\, y_i\big), \qquad "
-             r"\textcolor{#128a63}{T} \text{ drawn anew each time}")
-    st.caption("The label $y$ stays, the picture $x$ changes: the network is told what must not matter.",
+    st.latex(r"\min_\theta \; \frac1N \sum_{i=1}^N L\big(f_\theta(\textcolor{#128a63}{T}(x_i)),\, y_i\big)")
+    st.caption("$T$, what is done to a picture, is drawn anew each time it is seen. The label $y$ stays, the picture $x$ changes: the network is told what must not matter.",
                text_alignment="center")
 
 
-def builder(begin: Augmentation, *, mixing: bool = True) -> Augmentation:
+def builder(begin: Augmentation, *, columns: int = 3) -> Augmentation:
     """Sliders for the chosen steps; returns the pipeline, the very one that trainers take."""
     locked = links.locked()
     chosen = st.multiselect("Steps of the pipeline", list(KNOBS), [n for n in begin.active if n in KNOBS], key="steps",
                             bind="query-params", disabled=locked)
     values: dict[str, Any] = {}
-    columns = st.columns(3)
+    places = st.columns(columns)
     for place, name in enumerate(name for name in KNOBS if name in chosen):
         knob = KNOBS[name]
         start = getattr(begin, name) or knob.step * max(1, round(knob.most / knob.step / 4))
-        values[name] = columns[place % 3].slider(
+        values[name] = places[place % columns].slider(
             knob.label, 0.0, knob.most, round(float(start), 4), knob.step, key=name, bind="query-params",
             disabled=locked, help=f"Mind: {knob.caution}.")
-    if mixing:
-        how = st.segmented_control("Of two pictures make one", list(SCHEMES), default="off", key="mix", required=True,
-                                   bind="query-params", format_func=lambda name: SCHEMES[name], disabled=locked)
-        if how in ("mixup", "cutmix"):
-            values[how] = st.slider("α of Beta(α, α), from which λ is drawn", 0.1, 3.0, 1.0, 0.1, key="alpha",
-                                    bind="query-params", disabled=locked,
-                                    help="Small: λ is mostly near 0 or 1. 1: every λ alike. Large: mostly halves.")
+    how = st.segmented_control("Of two pictures make one", list(SCHEMES), default="off", key="mix", required=True,
+                               bind="query-params", format_func=lambda name: SCHEMES[name], disabled=locked)
+    if how in ("mixup", "cutmix"):
+        values[how] = st.slider("α of Beta(α, α), from which λ is drawn", 0.1, 3.0, 1.0, 0.1, key="alpha",
+                                bind="query-params", disabled=locked,
+                                help="Small: λ is mostly near 0 or 1. 1: every λ alike. Large: mostly halves.")
     return Augmentation(**values)
 
 

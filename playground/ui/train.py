@@ -94,7 +94,7 @@ def settings() -> Mapping[str, Any] | None:
             help="Decides the starting weights, the order of images and the dropout. Same seed, same run.",
         )
         with st.expander("Augmentation"):
-            augment = augmentation.builder(Augmentation())
+            augment = augmentation.builder(Augmentation(), columns=1)
         free = models.free_name(models.tidy(label))
         name = right.text_input(  # a key of its own for every proposal: once a name is taken, the next one is proposed
             "Name",
