@@ -50,8 +50,8 @@ OWN = "the one built above"
 def formula() -> None:
     """What augmentation changes about learning."""
     st.latex(r"\min_\theta \; \frac1N \sum_{i=1}^N L\big(f_\theta(\textcolor{#128a63}{T}(x_i)),\, y_i\big)")
-    st.caption("$T$, what is done to a picture, is drawn anew each time it is seen. The label $y$ stays, the picture $x$ "
-               "changes: the network is told what must not matter.",
+    st.caption("$T$, what is done to a picture, is drawn anew each time it is seen. The label $y$ stays, the picture "
+               "$x$ changes: the network is told what must not matter.",
                text_alignment="center")
 
 
