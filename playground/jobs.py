@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from playground.datasets import named
+from playground.datasets import named, samples
 from playground.errors import PlaygroundError
 from playground.training import worker
 from playground.training.events import Event, Exported, Finished, Stage, Started
-from playground.training.runs import EXPERIMENT, RunSpec
+from playground.training.runs import EXPERIMENT, PRETRAINED, RunSpec
 
 COMPARED = 32
 """How many of the data's own pictures the exported file is compared on, beside the built-in photos."""
@@ -58,6 +58,8 @@ def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]
     if spec.kind == "digits":
         train, _ = named.load(spec.request["data"])
         source, licence, split = train.source, train.licence, "test"
+    elif spec.kind == PRETRAINED:
+        source, licence = "ImageNet (ILSVRC 2012): 1.28 million photographs of 1,000 kinds", "weights: Apache 2.0, EfficientNet-Lite by Google"
     elif spec.request["data"] == "faces":
         source, licence = "faces and non-faces of scikit-image (lfw_subset)", "see scikit-image"
     accuracy = None
@@ -66,7 +68,7 @@ def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]
                     "confusion": [list(row) for row in finished.confusion]}
     return {
         "task": spec.kind,
-        "data": {"name": Path(spec.request["data"]).name, "source": source, "licence": licence,
+        "data": {"name": Path(spec.request.get("data", "imagenet")).name, "source": source, "licence": licence,
                  "samples": started.samples},
         "training": {"request": spec.request, "seed": spec.seed, "epochs": finished.epochs, "reason": finished.reason,
                      "seconds": finished.seconds, "device": started.device, "parameters": started.parameters},
@@ -80,6 +82,8 @@ def own_pictures(spec: RunSpec) -> Sequence[np.ndarray]:
         _, test = named.load(spec.request["data"])
         chosen = test.images[_spread(len(test))]
         return list(chosen if chosen.ndim == 4 else np.repeat(chosen[..., None], 3, axis=3))
+    if spec.kind == PRETRAINED:
+        return [samples.photo(name) for name in samples.photo_names()]
     from playground.datasets import photos
     from playground.training import torch_fit
 
@@ -101,6 +105,9 @@ def _trainer(kind: str) -> Any:
     if kind == "transfer":
         from playground.training import torch_fit
         return torch_fit
+    if kind == PRETRAINED:
+        from playground.training import torch_pretrained
+        return torch_pretrained
     if kind == EXPERIMENT:
         from playground.training import experiments
         return experiments

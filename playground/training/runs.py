@@ -38,8 +38,9 @@ from playground.training.events import (
 )
 from playground.training.log import EventLog, read
 
-KINDS = ("digits", "transfer", "experiment")
+KINDS = ("digits", "transfer", "experiment", "pretrained")
 EXPERIMENT = "experiment"  # trains to be watched: nothing of it is exported
+PRETRAINED = "pretrained"  # trained elsewhere: only exported
 ENDED = ("completed", "stopped", "failed", "lost")
 _ID = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{4}")
 _PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "onnxscript", "scikit-learn", "scikit-image", "pillow")

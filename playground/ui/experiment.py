@@ -19,7 +19,7 @@ def show(spec: RunSpec, *, button: str, about: str, draw: Draw) -> None:
     """
     run_id = runs.same(spec)
     if run_id is None:
-        st.button(button, type="primary", icon=":material/play_arrow:", key=f"go-{spec.request['experiment']}",
+        st.button(button, type="primary", icon=":material/play_arrow:", key=f"go-{spec.name}",
                   on_click=_start, args=(spec,))
         st.caption(f"{about} Whoever asks for the same settings afterwards gets this result at once.")
         return
@@ -39,7 +39,7 @@ def _progress(run_id: str, was_live: bool, draw: Draw) -> None:
         st.rerun()
     if was_live:
         total = view.started.total_epochs if view.started else 0
-        st.progress(view.progress, text=f"{len(view.measured)} of {total} epochs" if total else "getting ready")
+        st.progress(view.progress, text=f"{len(view.measured)} of {total} epochs" if total else runs_view.telling(view))
         st.button("Stop", icon=":material/stop:", key=f"stop-{run_id}", on_click=runs.stop, args=(run_id,))
     runs_view.ending(view)
     if view.started:
