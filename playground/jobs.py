@@ -59,7 +59,8 @@ def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]
         train, _ = named.load(spec.request["data"])
         source, licence, split = train.source, train.licence, "test"
     elif spec.kind == PRETRAINED:
-        source, licence = "ImageNet (ILSVRC 2012): 1.28 million photographs of 1,000 kinds", "weights: Apache 2.0, EfficientNet-Lite by Google"
+        source = "ImageNet (ILSVRC 2012): 1.28 million photographs of 1,000 kinds"
+        licence = "weights of EfficientNet-Lite: Apache 2.0"
     elif spec.request["data"] == "faces":
         source, licence = "faces and non-faces of scikit-image (lfw_subset)", "see scikit-image"
     accuracy = None

@@ -91,6 +91,15 @@ CHAPTERS: tuple[Chapter, ...] = (
         "are there.",
     ),
     Chapter(
+        "Learn",
+        "13_imagenet.py",
+        "imagenet",
+        "The ImageNet challenge",
+        ":material/trophy:",
+        "Five guesses among a thousand classes: since 2012 convolutional networks win, and one of them looks at your "
+        "photo here.",
+    ),
+    Chapter(
         "Build",
         "50_train.py",
         "train",
