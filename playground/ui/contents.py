@@ -66,6 +66,14 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
+        "07_pooling.py",
+        "pooling",
+        "Max pooling",
+        ":material/filter_alt:",
+        "Of each window only the largest number goes on: fewer numbers, and small shifts matter less.",
+    ),
+    Chapter(
+        "Learn",
         "08_augmentation.py",
         "augmentation",
         "Data augmentation",

@@ -1,0 +1,73 @@
+"""The Pooling page: it opens both ways, its player ends with torch's numbers, it answers by counting, its code agrees."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from playground.datasets import samples
+from playground.ui import pooling
+from tests.pages.on_a_page import OpenPage, printed, texts
+
+
+def played(app: AppTest) -> dict:
+    (found,) = [e.proto for e in app.get("bidi_component") if e.proto.component_name == "stepper"]
+    return json.loads(found.mixed.json if found.HasField("mixed") else found.json)
+
+
+@pytest.mark.parametrize("query", [
+    {}, {"kind": "average", "window": "3", "stride": "1"}, {"size": "16", "window": "4", "stride": "4"},
+    {"size": "5", "window": "4", "stride": "4"}, {"picture": "Handwritten digit", "stride": "1"},
+], ids=["default", "overlapping means", "largest", "one window", "ties"])
+def test_both_passes_end_with_torchs_numbers(open_page: OpenPage, query: dict[str, str]) -> None:
+    forward, backward = (open_page("pooling", **{"pass": name}, **query) for name in ("Forward", "Backward"))
+    for app in (forward, backward):
+        assert not app.exception
+        assert not app.error
+    told = played(forward)
+    x = next(grid for grid in told["grids"] if grid["name"] == "x")
+    pixels = torch.tensor(np.reshape(x["values"], (x["rows"], x["columns"])), requires_grad=True)
+    functional = torch.nn.functional
+    pool = functional.max_pool2d if query.get("kind", "max") == "max" else functional.avg_pool2d
+    y = pool(pixels[None, None], int(query.get("window", 2)), int(query.get("stride", 2)))
+    last = dict(zip(told["marks"]["y"], told["writes"]["y"], strict=True))
+    np.testing.assert_allclose([last[k] for k in range(y.numel())], y.detach().ravel())
+    y.sum().backward()
+    told = played(backward)
+    reached = dict(zip(told["marks"]["dx"], told["writes"]["dx"], strict=True))
+    np.testing.assert_allclose([reached.get(k, 0.0) for k in range(pixels.numel())], pixels.grad.ravel())
+
+
+@pytest.mark.parametrize("kind", ["max", "average"])
+def test_the_question_is_answered_by_counting_the_engines_gradient(open_page: OpenPage, kind: str) -> None:
+    app = open_page("pooling", kind=kind)
+    guess = next(radio for radio in app.radio if radio.key.startswith("guess"))
+    guess.set_value(16 if kind == "max" else 64).run()
+    assert app.success[0].value.startswith("Yes")
+
+
+def test_orders_are_compared_and_measured(open_page: OpenPage) -> None:
+    app = open_page("pooling")
+    rows = app.dataframe[0].value
+    assert rows["largest difference"][0] == 0
+    assert rows["largest difference"][1] > 0
+    app.button(key="measure").click().run()
+    assert not app.exception
+    assert "with pooling first" in texts(app)
+
+
+def test_max_pooling_minds_a_small_shift_less_than_none() -> None:
+    none, largest, _ = pooling.changes(samples.photo("cat").mean(axis=2), 4)
+    assert none[0] == largest[0] == 0
+    assert largest[1] < none[1] / 2
+    assert pooling.changes(np.zeros((8, 8)), 4) is None
+
+
+@pytest.mark.parametrize("words", [{"name": "max", "keras": "Max"}, {"name": "avg", "keras": "Average"}])
+def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees(words: dict[str, str]) -> None:
+    ours, torchs = (printed(pooling.CODE[name].format(window=3, stride=2, **words))
+                    for name in ("Our engine", "PyTorch"))
+    assert ours == torchs
+    compile(pooling.CODE["Keras"].format(window=3, stride=2, **words), "keras", "exec")
