@@ -19,6 +19,8 @@ class MeasuredLike(Protocol):
     @property
     def epoch(self) -> int: ...
     @property
+    def train_loss(self) -> float: ...
+    @property
     def train_accuracy(self) -> float: ...
     @property
     def test_accuracy(self) -> float: ...
@@ -32,17 +34,32 @@ def accuracy_curves(
     >>> len(accuracy_curves([], ["MLP", "CNN"], 5).data)
     2
     """
-    figure = go.Figure()
     which = "train_accuracy" if of == "train" else "test_accuracy"
+    return _curves([(m.contestant, m.epoch, 100 * getattr(m, which)) for m in measured], contestants, epochs,
+                   f"accuracy on pictures {'learnt from' if of == 'train' else 'never seen'} (%)")
+
+
+def loss_curves(measured: Sequence[MeasuredLike], contestants: Sequence[str], epochs: int) -> go.Figure:
+    """Cross-entropy on the pictures learnt from over epochs (log scale), a line for each contestant.
+
+    >>> loss_curves([], ["MLP"], 5).layout.yaxis.type
+    'log'
+    """
+    figure = _curves([(m.contestant, m.epoch, max(m.train_loss, 1e-6)) for m in measured], contestants, epochs,
+                     "training loss (cross-entropy)")
+    return figure.update_yaxes(type="log", exponentformat="power")
+
+
+def _curves(points: Sequence[tuple[str, int, float]], contestants: Sequence[str], epochs: int, y: str) -> go.Figure:
+    figure = go.Figure()
     for k, name in enumerate(contestants):
-        own = [m for m in measured if m.contestant == name]
+        own = [(epoch, value) for contestant, epoch, value in points if contestant == name]
         figure.add_scatter(
-            x=[m.epoch for m in own], y=[100 * getattr(m, which) for m in own], name=name,
+            x=[epoch for epoch, _ in own], y=[value for _, value in own], name=name,
             mode="lines+markers" if epochs <= 30 else "lines",
             line={"color": style.CATEGORICAL[k % len(style.CATEGORICAL)], "dash": DASHES[k % len(DASHES)]},
-            marker={"symbol": k, "size": 7}, hovertemplate="epoch %{x}: %{y:.1f} %<extra>" + name + "</extra>")
-    style.layout(figure, x="epoch", height=380,
-                 y=f"accuracy on pictures {'learnt from' if of == 'train' else 'never seen'} (%)")
+            marker={"symbol": k, "size": 7}, hovertemplate="epoch %{x}: %{y:.4~g}<extra>" + name + "</extra>")
+    style.layout(figure, x="epoch", y=y, height=380)
     figure.update_xaxes(range=[0.5, epochs + 0.5], dtick=max(1, epochs // 10))
     figure.update_layout(legend={"x": 0, "xanchor": "left"}, margin={"t": 70})
     return figure

@@ -51,8 +51,9 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     """Train the contestants of the experiment that the request names; a Measured for each after each of its epochs.
 
     request: experiment (a name of EXPERIMENTS), epochs, and what that experiment takes besides. The same spec gives
-    the same curves. An experiment of REPORTS leaves its report in the run's folder when it is completed. Raises
-    PlaygroundError when there is no such experiment or a loss is no longer a number.
+    the same curves. A contestant whose loss is no longer a number is measured no more. An experiment of REPORTS leaves
+    its report in the run's folder when it is completed. Raises PlaygroundError when there is no such experiment or
+    nobody is left.
     """
     began, name = time.time(), str(spec.request.get("experiment"))
     epochs = int(spec.request.get("epochs", 0))
@@ -68,8 +69,11 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
                   time.time())
     optimizers = [Adam(c.model.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay) for c in contestants]
     done, stopped = 0, False
+    out: set[str] = set()  # whose loss is no longer a number
     while done < epochs and not stopped:
         for contestant, optimizer in zip(contestants, optimizers, strict=True):
+            if contestant.name in out:
+                continue
             rng = np.random.default_rng((spec.seed, done))  # every contestant meets the pictures in the same order
             contestant.model.train()
             for chosen in np.array_split(rng.permutation(len(contestant.x)), batches):
@@ -78,14 +82,18 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
                     break
                 loss = batch_loss(contestant, chosen, rng)
                 if not math.isfinite(loss.item()):
-                    raise PlaygroundError(f"The loss of “{contestant.name}” is no longer a number: a smaller learning "
-                                          "rate would help.")
+                    out.add(contestant.name)
+                    break
                 contestant.model.zero_grad()
                 loss.backward()
                 optimizer.step()
             if stopped:
                 break
-            yield measured(contestant, done + 1)
+            if contestant.name not in out:
+                yield measured(contestant, done + 1)
+        if len(out) == len(contestants):
+            raise PlaygroundError("The loss of every network is no longer a number: a smaller learning rate would "
+                                  "help.")
         done += not stopped
     if name in REPORTS and not stopped:
         incoming = run_dir / f".{REPORT}"
@@ -192,6 +200,29 @@ def augmentation(request: Mapping[str, Any], seed: int) -> list[Contestant]:
     ]
 
 
+def batch_norm_race(request: Mapping[str, Any], seed: int) -> list[Contestant]:
+    """The same deep CNN with and without batch norm, at each learning rate of request["rates"]."""
+    rates = [float(rate) for rate in request.get("rates", (0.001, 0.01, 0.1))]
+    if not 1 <= len(rates) <= 4 or not all(0 < rate <= 10 for rate in rates):
+        raise PlaygroundError("The race takes one to four learning rates above 0 and up to 10.")
+    x, y, x_test, y_test = few_digits({"samples": request.get("samples", 300)}, seed)
+    return [
+        Contestant(f"{name}, rate {rate:g}", deep_cnn(np.random.default_rng(seed), int(y_test.max()) + 1, normalize),
+                   x, y, x_test, y_test, rate)
+        for rate in rates for name, normalize in (("with", True), ("without", False))
+    ]
+
+
+def deep_cnn(rng: np.random.Generator, classes: int, normalize: bool) -> layers.Sequential:
+    """Eight convolutions of 12 maps each, batch norm before every activation or none at all."""
+    built: list[layers.Module] = []
+    for depth in range(8):
+        built.append(layers.Conv2d(12 if depth else 1, 12, 3, padding=1, bias=not normalize, rng=rng))
+        built += [layers.BatchNorm2d(12)] if normalize else []
+        built.append(layers.ReLU())
+    return layers.Sequential(*built, layers.MaxPool2d(2), layers.Flatten(), layers.Linear(12 * 16, classes, rng=rng))
+
+
 def few(count: int, samples: int, rng: np.random.Generator) -> np.ndarray:
     """Which pictures to learn from when there are to be few. Raises PlaygroundError when so many there are not."""
     if not 50 <= samples <= count:
@@ -284,6 +315,7 @@ EXPERIMENTS: dict[str, Callable[[Mapping[str, Any], int], list[Contestant]]] = {
     "shuffled-pixels": shuffled_pixels,
     "overfitting": overfitting,
     "augmentation": augmentation,
+    "batch-norm-race": batch_norm_race,
 }
 """What can be tried; each makes its contestants from a request and a seed."""
 REPORTS: dict[str, Callable[[Sequence[Contestant]], dict[str, Any]]] = {"overfitting": spread}

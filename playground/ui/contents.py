@@ -91,6 +91,15 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
+        "10_batch_norm.py",
+        "batch-norm",
+        "Batch norm",
+        ":material/align_vertical_center:",
+        "What was done to the input is done before every activation, too, with the mean and variance of the "
+        "mini-batch.",
+    ),
+    Chapter(
+        "Learn",
         "11_dropout.py",
         "dropout",
         "Dropout",

@@ -90,7 +90,8 @@ def steps(setting: Setting) -> None:
     height, width = setting.x.shape
     oh, ow = setting.outputs
     st.caption(f"O = ⌊(H − K) / s⌋ + 1 = ⌊({height} − {setting.kernel}) / {setting.stride}⌋ + 1 = {oh}. Of "
-               f"{height * width} numbers {oh * ow} remain, {100 * oh * ow / (height * width):.0f} %; nothing is learnt in this layer.")
+               f"{height * width} numbers {oh * ow} remain, {100 * oh * ow / (height * width):.0f} %; nothing is "
+               "learnt in this layer.")
 
 
 def story(setting: Setting) -> Story:
@@ -198,7 +199,7 @@ def shifts(setting: Setting) -> None:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def changes(gray: np.ndarray, size: int) -> list[list[float]] | None:
-    """Relative change (%) of the responses for shifts of 0..FARTHEST pixels: no pooling, max pooling, average pooling."""
+    """Relative change (%) of the responses for shifts of 0..FARTHEST pixels: not pooled, by maximum, by average."""
     side = min(SIDE, min(gray.shape) - FARTHEST)
     side -= side % size
     if side < 2 * size + 2:

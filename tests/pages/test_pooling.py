@@ -1,4 +1,4 @@
-"""The Pooling page: it opens both ways, its player ends with torch's numbers, it answers by counting, its code agrees."""
+"""The Pooling page: its player ends with torch's numbers both ways, it answers by counting, its code agrees."""
 
 import json
 

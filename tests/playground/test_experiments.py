@@ -1,5 +1,6 @@
 """Experiments: contestants under the same conditions, trained once for everybody who asks for the same."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,27 @@ def test_augmented_digits_are_drawn_anew_and_help(tmp_path: Path) -> None:
     assert last["as they are"].train_accuracy == 1.0
     assert last["augmented"].test_accuracy > last["as they are"].test_accuracy + 0.01
     assert last["augmented"].test_loss < last["as they are"].test_loss
+
+
+def test_who_diverges_is_measured_no_more_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def two(request: object, seed: int) -> list[experiments.Contestant]:
+        calm, wild = experiments.overfitting({"samples": 60}, seed)[:2]
+        return [calm, dataclasses.replace(wild, learning_rate=1e30)]
+
+    monkeypatch.setitem(experiments.EXPERIMENTS, "two", two)
+    with np.errstate(all="ignore"):
+        events = list(experiments.fit(spec_of(3, "two"), tmp_path, bool))
+    assert isinstance(events[-1], Finished)
+    counts = [sum(isinstance(e, Measured) and e.contestant == name for e in events) for name in events[0].classes]
+    assert counts[0] == 3
+    assert counts[1] < 3
+    monkeypatch.setitem(experiments.EXPERIMENTS, "two", lambda request, seed: two(request, seed)[1:])
+    with np.errstate(all="ignore"), pytest.raises(PlaygroundError, match="every network is no longer a number"):
+        list(experiments.fit(spec_of(3, "two"), tmp_path, bool))
+
+
+@pytest.mark.parametrize("rates", [[], [0.1] * 5, [-1], [100]])
+def test_a_race_without_sensible_rates_is_refused(rates: list[float], tmp_path: Path) -> None:
+    spec = RunSpec("experiment", {"experiment": "batch-norm-race", "epochs": 1, "rates": rates}, 0, "x")
+    with pytest.raises(PlaygroundError, match="one to four learning rates"):
+        list(experiments.fit(spec, tmp_path, bool))

@@ -113,7 +113,7 @@ class Story:
     """How a group comes to one number: a forward pass. Without it, `updates` say what each step adds to which cell."""
     updates: Sequence[Update] = ()
     leader: str = ""
-    """With updates: the grid whose marked cell names the group."""
+    """With updates: the grid whose marked cell names the group, where it has one."""
     step_name: str = "multiply-add"
     group_name: str = "window"
     ties: Sequence[tuple[str, str]] = ()

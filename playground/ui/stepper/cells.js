@@ -63,7 +63,8 @@ class Matrix {
   // The cell as the formula writes it: padding has indices below 0 or past the end.
   label(index) {
     const [row, column] = this.at(index);
-    const { border, symbol } = this.grid;
+    const { border, symbol, rows, columns } = this.grid;
+    if (columns === 1) return rows === 1 ? symbol : `${symbol}[${row}]`; // a number, a list of numbers
     return `${symbol}[${written(row - border, 0)},${written(column - border, 0)}]`;
   }
 

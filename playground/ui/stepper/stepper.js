@@ -189,8 +189,11 @@ class Player {
     const now = this.position - 1;
     const what = this.find(".what");
     what.replaceChildren();
-    this.named(leader, marks[leader][first], what);
-    what.append(` · ${groupName} ${group + 1} of ${this.groupStart.length - 1}`);
+    if (marks[leader]?.[first] >= 0) {
+      this.named(leader, marks[leader][first], what);
+      what.append(" · ");
+    }
+    what.append(`${groupName} ${group + 1} of ${this.groupStart.length - 1}`);
     if (end - first > 1) what.append(` · ${stepName} ${Math.max(0, Math.min(this.position, end) - first)} of ${end - first}`);
     const terms = this.find(".terms");
     terms.replaceChildren();

@@ -1,0 +1,13 @@
+"""Batch norm: every channel of every mini-batch gets mean 0 and variance 1, then what the network likes."""
+
+from playground.ui import batch_norm
+
+setting = batch_norm.controls()
+batch_norm.predict(setting)
+batch_norm.before_and_after(setting)
+batch_norm.steps(setting)
+batch_norm.running(setting)
+batch_norm.order(setting)
+batch_norm.race()
+batch_norm.slides_model(setting)
+batch_norm.in_code()
