@@ -109,6 +109,15 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
+        "12_autograd.py",
+        "autograd",
+        "Autograd",
+        ":material/account_tree:",
+        "Every gradient is the chain rule, one operation at a time, walked from the result back to the "
+        "variables.",
+    ),
+    Chapter(
+        "Learn",
         "13_imagenet.py",
         "imagenet",
         "The ImageNet challenge",

@@ -16,7 +16,8 @@ ALLOWED: dict[str, set[str]] = {
     "playground/home.py": set(),
     "playground/errors.py": set(),
     "playground/steps": {"here", "numpy", "playground.errors"},
-    "playground/steps/descent.py": {"engine"},  # gradient descent is the engine's to show
+    "playground/steps/descent.py": {"engine"},
+    "playground/steps/autograd.py": {"engine"},  # so is the walk back over its tape
     "playground/figures": {"here", "numpy", "plotly", "playground.errors"},
     "playground/datasets": {"here", "numpy", "PIL", "skimage", "sklearn", "pooch", "playground.home",
                             "playground.errors"},
@@ -33,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
                            "playground.errors"},
     "playground/__main__.py": {"playground", "streamlit"},
     "playground/__init__.py": set(),
+    "playground/torch_gradient.py": {"torch", "playground.steps", "playground.errors"},
     "playground/app.py": {"streamlit", "playground.ui", "playground.errors"},
     "playground/ui": {"here", "numpy", "PIL", "streamlit", "plotly", "engine", "playground.steps",
                       "playground.figures", "playground.datasets", "playground.training", "playground.deploy",

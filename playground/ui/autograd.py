@@ -1,0 +1,211 @@
+"""The parts of the page on autograd: a formula, its graph stepped both ways, and the gradient checked three times."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from playground import home
+from playground.errors import PlaygroundError
+from playground.figures.lines import lines
+from playground.figures.style import CONFIG
+from playground.steps.autograd import Graph, build, gradients, nudged, walk_back
+from playground.steps.expression import parse, spelled, variables
+from playground.ui import frame, lesson, links
+from playground.ui.graph import graph_player
+
+PRESETS: dict[str, tuple[str, dict[str, float]]] = {
+    "A neuron and its error": ("(relu(w*x + b) - t)**2", {"w": 1.5, "x": 2.0, "b": -1.0, "t": 3.0}),
+    "Logistic regression": ("log(1 + exp(-(w*x + b)))", {"w": 0.5, "x": 2.0, "b": -0.3}),
+    "Used twice": ("x*x + 3*x", {"x": 2.0}),
+    "Two layers": ("(v*tanh(w*x) + u*tanh(z*x) - t)**2",
+                   {"v": 0.7, "w": 0.5, "x": 1.5, "u": -0.4, "z": 1.2, "t": 1.0}),
+    "Normalized": ("(x - m)/sqrt(s**2 + 0.1)", {"x": 3.0, "m": 1.0, "s": 0.8}),
+}
+FIRST = next(iter(PRESETS))
+STEPS = tuple(range(-12, 0))
+PATIENCE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A formula as typed and the values of its variables."""
+
+    formula: str
+    values: dict[str, float]
+
+    @property
+    def graph(self) -> Graph:
+        return build(parse(self.formula), self.values)
+
+
+def controls() -> Setting:
+    """Formula and values; a formula that cannot be read says why and the last one stays."""
+    st.latex(r"\frac{\partial L}{\partial a} = \sum_{v \text{ made of } a} "
+             r"\frac{\partial L}{\partial v} \cdot \frac{\partial v}{\partial a}")
+    st.caption("The chain rule, one operation at a time, from the result back to the variables.",
+               text_alignment="center")
+    locked = links.locked()
+    left, right = st.columns([1, 2])
+    state = st.session_state
+    current = state.get("formula", st.query_params.get("formula", PRESETS[FIRST][0]))
+    state["preset"] = next((name for name, (text, _) in PRESETS.items() if text == current), None)
+    left.selectbox("Example", list(PRESETS), key="preset", on_change=_take_preset, disabled=locked, index=None,
+                   placeholder="own formula")
+    text = right.text_input("Formula", PRESETS[FIRST][0], key="formula", bind="query-params", max_chars=300,
+                            disabled=locked,
+                            help="Numbers, names, + - * / **, parentheses, relu, sigmoid, tanh, exp, log, sqrt.")
+    try:
+        tree = parse(text)
+        state["last_formula"] = text
+    except PlaygroundError as error:
+        st.error(f"{frame.literal(str(error))} Until then the last formula stays.")
+        text = state.get("last_formula", PRESETS[FIRST][0])
+        tree = parse(text)
+    begin = next((values for formula, values in PRESETS.values() if formula == text), {})
+    names = variables(tree)
+    with st.container(horizontal=True):
+        values = {
+            name: float(st.number_input(name, -100.0, 100.0, begin.get(name, 1.0), step=0.1, format="%g", width=160,
+                                        key=f"v-{name}", bind="query-params", disabled=locked))
+            for name in names
+        }
+    return Setting(text, values)
+
+
+def _take_preset() -> None:
+    chosen = st.session_state["preset"]
+    if chosen in PRESETS:
+        text, values = PRESETS[chosen]
+        st.session_state["formula"] = text
+        for name, value in values.items():
+            st.session_state[f"v-{name}"] = value
+
+
+def predict(setting: Setting) -> None:
+    """The sign of a derivative, computed by the engine."""
+    tree = parse(setting.formula)
+    build(tree, setting.values)
+    name = variables(tree)[0]
+    slope = gradients(tree, setting.values)[name]
+    outcome = ("it falls", "it stays", "it rises")[int(np.sign(round(slope, 12))) + 1]
+    lesson.predict(f"{name} is made a little larger. What does the result do?", ("it rises", "it falls", "it stays"),
+                   outcome,
+                   f"∂/∂{name} = {slope:.4g}: the result changes by about {slope:.4g} times the change of {name}.",
+                   key=f"guess-{setting.formula}-{setting.values}")
+
+
+def steps(setting: Setting) -> None:
+    """The graph's player and the gradients it ends with."""
+    graph = setting.graph
+    graph_player(graph, walk_back(graph), key="autograd_graph")
+    st.caption("Boxes: operations and their results; ∂: the gradient of the result for this box so far. A box that is "
+               "used twice adds up what comes back on both ways. Constants get none.")
+
+
+def check(setting: Setting) -> None:
+    """One number nudged: finite difference beside the engine, and PyTorch when asked."""
+    st.subheader("Is it right? Nudge one number", anchor=False)
+    st.latex(r"\frac{\partial f}{\partial a} \approx \frac{f(a + h) - f(a - h)}{2h}")
+    tree = parse(setting.formula)
+    locked = links.locked()
+    left, right = st.columns(2)
+    names = variables(tree)
+    name = left.selectbox("Variable", names, key="nudge", bind="query-params", disabled=locked)
+    power = right.select_slider("Nudge $h$ = 10 to the power of", STEPS, -5, key="power", bind="query-params",
+                                disabled=locked)
+    name = name if name in names else names[0]
+    exact = gradients(tree, setting.values)[name]
+    forward, central = difference(setting, name, power)
+    one, two, three = st.columns(3)
+    one.metric("forward difference", f"{forward:.10g}", f"{forward - exact:.1e} off", delta_color="off",
+               delta_arrow="off")
+    two.metric("central difference", f"{central:.10g}", f"{central - exact:.1e} off", delta_color="off",
+               delta_arrow="off")
+    three.metric("our engine", f"{exact:.10g}")
+    errors = [difference(setting, name, p) for p in STEPS]
+    st.plotly_chart(
+        lines([10.0**p for p in STEPS],
+              {"forward difference": [_floor(f - exact) for f, _ in errors],
+               "central difference": [_floor(c - exact) for _, c in errors]},
+              titles=("nudge h", "error of the difference"), log_x=True, log_y=True, now=10.0**power),
+        config=CONFIG, key="differences", alt="Error of finite differences over the nudge")
+    st.caption("Large nudges miss because the function is curved; tiny ones because a computer keeps 16 digits. The "
+               "engine needs no nudge at all, and gets all variables in one walk.")
+    if st.button("Ask PyTorch, too", key="torch", icon=":material/calculate:"):
+        theirs = asked_torch(setting.formula, json.dumps(setting.values))
+        ours = gradients(tree, setting.values)
+        st.dataframe([{"variable": n, "our engine": ours[n], "PyTorch": theirs[n],
+                       "difference": abs(ours[n] - theirs[n])} for n in names], hide_index=True)
+
+
+def _floor(error: float) -> float:
+    return max(1e-17, abs(error)) if np.isfinite(error) else float("nan")
+
+
+def difference(setting: Setting, name: str, power: int) -> tuple[float, float]:
+    """Forward and central difference for h = 10 ** power; nan where the nudge leaves what the formula can take."""
+    try:
+        return nudged(parse(setting.formula), setting.values, name, 10.0**power)
+    except PlaygroundError:
+        return float("nan"), float("nan")
+
+
+@st.cache_data(max_entries=64, show_spinner="PyTorch starts in a process of its own …")
+def asked_torch(formula: str, values: str) -> dict[str, float]:
+    """torch's derivatives, computed by playground.torch_gradient in another process."""
+    question = json.dumps({"formula": formula, "values": json.loads(values)})
+    try:
+        done = subprocess.run([sys.executable, "-m", "playground.torch_gradient"], input=question, text=True,
+                              capture_output=True, timeout=PATIENCE_SECONDS, cwd=home.REPOSITORY, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        raise PlaygroundError("PyTorch did not answer in a minute: try again when the server is less busy.") from None
+    if done.returncode:
+        raise PlaygroundError("PyTorch could not compute this formula here.")
+    return {name: float(value) for name, value in json.loads(done.stdout).items()}
+
+
+def in_code(setting: Setting) -> None:
+    """The reader's own formula in three libraries."""
+    lesson.in_code(code(setting))
+
+
+def code(setting: Setting) -> dict[str, str]:
+    """The formula in our engine, PyTorch and Keras, each printing its derivatives."""
+    tree = parse(setting.formula)
+    names = list(setting.values)
+    listed = ", ".join(names)
+    library = {"Our engine": "F", "PyTorch": "torch"}
+    written = {title: spelled(tree, {f: f"{where}.{f}" for f in ("relu", "sigmoid", "tanh", "exp", "log", "sqrt")})
+               for title, where in library.items()}
+    numbers = ", ".join(f"{value!r}" for value in setting.values.values())
+    keras = spelled(tree, {f: f"keras.ops.{f}" for f in ("relu", "sigmoid", "tanh", "exp", "log", "sqrt")})
+    return {
+        "Our engine": f"""import numpy as np
+from engine import Tensor
+from engine import functional as F
+
+{listed}{',' * (len(names) == 1)} = (Tensor(np.array(v), requires_grad=True) for v in ({numbers},))
+result = {written['Our engine']}
+result.backward()
+print([round(v.grad.item(), 8) for v in ({listed},)])
+""",
+        "PyTorch": f"""import torch
+
+{listed}{',' * (len(names) == 1)} = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in ({numbers},))
+result = {written['PyTorch']}
+result.backward()
+print([round(v.grad.item(), 8) for v in ({listed},)])
+""",
+        "Keras": f"""import keras
+import tensorflow as tf  # Keras leaves gradients to its backend
+
+{listed}{',' * (len(names) == 1)} = (tf.Variable(v) for v in ({numbers},))
+with tf.GradientTape() as tape:
+    result = {keras}
+print(tape.gradient(result, [{listed}]))
+""",
+    }

@@ -1,0 +1,161 @@
+// The player of a formula's graph: positions 0..nodes go forward, the rest goes back.
+const graphs = new WeakMap();
+const WIDE = 112, TALL = 62, GAP_X = 52, GAP_Y = 20;
+const written = (value) => {
+  const size = Math.abs(value);
+  const text = size !== 0 && (size < 0.001 || size >= 1e5) ? value.toExponential(2) : String(Number(value.toFixed(4)));
+  return text.replace("-", "−");
+};
+const shape = (name, attributes, parent) => {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  parent.append(element);
+  return element;
+};
+
+class GraphPlayer {
+  constructor(host) {
+    this.root = host.querySelector(".graph");
+    this.find = (selector) => this.root.querySelector(selector);
+    this.position = null;
+    for (const button of this.root.querySelectorAll("[data-do]")) button.onclick = () => this.act(button.dataset.do);
+    this.find(".scrub").oninput = (event) => { this.play(false); this.goTo(Number(event.target.value)); };
+    this.root.onkeydown = (event) => {
+      const key = { ArrowRight: "forward", ArrowLeft: "back", Home: "first", End: "last", " ": "play" }[event.key];
+      const control = event.target.closest("select, input, button");
+      if (!key || event.ctrlKey || event.metaKey || event.altKey || (control && !(control.matches("button") && event.key !== " "))) return;
+      event.preventDefault();
+      this.act(key);
+    };
+  }
+
+  load(data) {
+    const same = JSON.stringify(this.data?.nodes?.map((n) => n.label)) === JSON.stringify(data.nodes.map((n) => n.label));
+    this.data = data;
+    this.operations = data.nodes.map((node, k) => k).filter((k) => data.nodes[k].inputs.length);
+    this.count = this.operations.length + data.steps.length;
+    this.find(".scrub").max = this.count;
+    this.draw();
+    const asked = Number(new URL(window.location.href).searchParams.get("step") ?? NaN);
+    if (this.position === null) this.position = Number.isInteger(asked) && asked >= 0 ? asked : Math.min(this.count, this.operations.length + 1);
+    else if (!same) this.position = Math.min(this.count, this.operations.length + 1);
+    this.goTo(Math.min(this.position, this.count));
+  }
+
+  draw() {
+    const { nodes } = this.data;
+    const canvas = this.find("svg");
+    canvas.replaceChildren();
+    const rows = nodes.map((node) => node.row);
+    const [low, high] = [Math.min(...rows), Math.max(...rows)];
+    const layers = Math.max(...nodes.map((node) => node.layer)) + 1;
+    const width = layers * WIDE + (layers - 1) * GAP_X + 8;
+    const height = (high - low + 1) * (TALL + GAP_Y) - GAP_Y + 8;
+    canvas.setAttribute("width", width);
+    canvas.setAttribute("height", height);
+    canvas.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    const place = (node) => [4 + node.layer * (WIDE + GAP_X), 4 + (node.row - low) * (TALL + GAP_Y)];
+    this.edges = [];
+    nodes.forEach((node, to) => node.inputs.forEach((from, slot) => {
+      const [[ax, ay], [bx, by]] = [place(nodes[from]), place(node)];
+      const [x1, y1, x2] = [ax + WIDE, ay + TALL / 2, bx];
+      const y2 = by + TALL * (node.inputs.length === 1 ? 0.5 : 0.3 + 0.4 * slot);
+      const path = shape("path", { class: "edge", d: `M${x1},${y1} C${x1 + GAP_X / 2},${y1} ${x2 - GAP_X / 2},${y2} ${x2},${y2}` }, canvas);
+      this.edges.push({ path, from, to });
+    }));
+    this.boxes = nodes.map((node) => {
+      const [x, y] = place(node);
+      const group = shape("g", { class: `node${node.inputs.length ? "" : " leaf"}` }, canvas);
+      shape("rect", { x, y, width: WIDE, height: TALL, rx: 8 }, group);
+      const middle = { x: x + WIDE / 2 };
+      const label = shape("text", { ...middle, y: y + 18, class: "label" }, group);
+      label.textContent = node.inputs.length ? `${node.name} = ${node.label === "neg" ? "−" : node.label}` : node.name;
+      return { group, value: shape("text", { ...middle, y: y + 36 }, group), gradient: shape("text", { ...middle, y: y + 54, class: "gradient" }, group) };
+    });
+  }
+
+  goTo(position) {
+    this.position = Math.min(Math.max(position, 0), this.count);
+    const { nodes, steps } = this.data;
+    const forward = Math.min(this.position, this.operations.length);
+    const back = Math.max(0, this.position - this.operations.length);
+    const done = new Set(this.operations.slice(0, forward));
+    const totals = back || this.position === this.count ? { [nodes.length - 1]: 1 } : {};
+    for (const step of steps.slice(0, back)) for (const sent of step.sent) totals[sent.node] = sent.total;
+    const now = back ? steps[back - 1].node : forward ? this.operations[forward - 1] : -1;
+    nodes.forEach((node, k) => {
+      const box = this.boxes[k];
+      box.value.textContent = !node.inputs.length || done.has(k) ? written(node.value) : "";
+      box.gradient.textContent = k in totals && node.learns ? `∂: ${written(totals[k])}` : "";
+      box.group.setAttribute("class", `node${node.inputs.length ? "" : " leaf"}${k === now ? " now" : ""}`);
+    });
+    for (const { path, to } of this.edges) path.setAttribute("class", `edge${to === now ? " now" : ""}`);
+    this.tell(forward, back, now);
+    const canvas = this.find(".canvas");
+    if (now >= 0) canvas.scrollLeft = 16 + nodes[now].layer * (WIDE + GAP_X) + WIDE / 2 - canvas.clientWidth / 2;
+    this.find(".scrub").value = this.position;
+    for (const name of ["first", "back"]) this.find(`[data-do="${name}"]`).disabled = this.position === 0;
+    for (const name of ["last", "forward"]) this.find(`[data-do="${name}"]`).disabled = this.position === this.count;
+    this.root.dataset.position = this.position;
+    window.playgroundStep = this.position; // what "Copy link" takes along
+    this.find(".spoken").textContent = this.find(".said").innerText;
+  }
+
+  tell(forward, back, now) {
+    const { nodes, steps } = this.data;
+    const what = this.find(".what");
+    const lines = this.find(".lines");
+    lines.replaceChildren();
+    const line = (text) => { const row = document.createElement("div"); row.textContent = text; lines.append(row); };
+    if (!this.position) {
+      what.textContent = "Nothing is computed yet.";
+    } else if (!back) {
+      const node = nodes[now];
+      const parts = node.inputs.map((k) => nodes[k]);
+      const say = (words) => words.length === 1 ? (node.label === "neg" ? `−${words[0]}` : `${node.label}(${words[0]})`) : words.join(` ${node.label} `);
+      what.textContent = `Forward · operation ${forward} of ${this.operations.length}`;
+      line(`${node.name} = ${say(parts.map((p) => p.name))} = ${say(parts.map((p) => p.value < 0 ? `(${written(p.value)})` : written(p.value)))} = ${written(node.value)}`);
+    } else {
+      const step = steps[back - 1];
+      const before = {};
+      for (const past of steps.slice(0, back - 1)) for (const sent of past.sent) before[sent.node] = sent.total;
+      what.textContent = `Backward · operation ${back} of ${steps.length}: what arrives at ${nodes[step.node].name} times the derivative of ${nodes[step.node].label === "neg" ? "−" : nodes[step.node].label}`;
+      for (const sent of step.sent) {
+        const name = nodes[sent.node].name;
+        const sum = sent.node in before ? `${written(before[sent.node])} + ` : "";
+        line(`∂/∂${name} = ${sum}∂/∂${nodes[step.node].name} · ${sent.local} = ${sum}${written(sent.upstream)} · ${written(sent.factor)} = ${written(sent.total)}`);
+        before[sent.node] = sent.total;
+      }
+    }
+  }
+
+  play(on) {
+    clearInterval(this.timer);
+    this.playing = on;
+    this.find(".play").textContent = on ? "Pause" : "Play";
+    if (!on) return;
+    if (this.position === this.count) this.goTo(0);
+    this.timer = setInterval(() => {
+      this.goTo(this.position + 1);
+      if (this.position === this.count) this.play(false);
+    }, 1000 / Number(this.find(".speed").value));
+  }
+
+  act(name) {
+    if (name === "play") return this.play(!this.playing);
+    this.play(false);
+    this.goTo({ first: 0, last: this.count, back: this.position - 1, forward: this.position + 1 }[name]);
+  }
+
+  stop() {
+    this.play(false);
+    delete window.playgroundStep;
+  }
+}
+
+export default function ({ data, parentElement }) {
+  if (!graphs.has(parentElement)) graphs.set(parentElement, new GraphPlayer(parentElement));
+  const player = graphs.get(parentElement);
+  player.load(data);
+  return () => { player.stop(); graphs.delete(parentElement); };
+}

@@ -1,0 +1,64 @@
+"""The Autograd page: every example is drawn, bad formulas are a sentence, three gradients agree, the code runs."""
+
+import json
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from playground.ui import autograd
+from tests.pages.on_a_page import OpenPage, printed, texts
+
+
+def played(app: AppTest) -> dict:
+    (found,) = [e.proto for e in app.get("bidi_component") if e.proto.component_name == "graph_player"]
+    return json.loads(found.mixed.json if found.HasField("mixed") else found.json)
+
+
+@pytest.mark.parametrize("name", autograd.PRESETS)
+def test_every_example_is_drawn_and_its_code_agrees(open_page: OpenPage, name: str) -> None:
+    formula, values = autograd.PRESETS[name]
+    app = open_page("autograd", formula=formula)
+    assert not app.exception
+    assert not app.error
+    told = played(app)
+    totals = {sent["node"]: sent["total"] for step in told["steps"] for sent in step["sent"]}
+    codes = autograd.code(autograd.Setting(formula, values))
+    ours, torchs = printed(codes["Our engine"]), printed(codes["PyTorch"])
+    assert ours == torchs
+    compile(codes["Keras"], "keras", "exec")
+    names = [node["name"] for node in told["nodes"]]
+    assert [round(totals[names.index(v)], 8) for v in values] == json.loads(ours)
+
+
+@pytest.mark.parametrize("formula", ["x", "x + 1", "a+b+c+d+e+f+g+h"])
+def test_the_smallest_and_the_widest_formula_are_drawn(open_page: OpenPage, formula: str) -> None:
+    app = open_page("autograd", formula=formula)
+    assert not app.exception
+    assert not app.error
+
+
+def test_an_own_formula_is_taken_and_a_bad_one_says_why_while_the_last_stays(open_page: OpenPage) -> None:
+    app = open_page("autograd", formula="q*q")
+    app.text_input(key="formula").set_value("q.__class__").run()
+    assert not app.exception
+    assert "is not part of a formula" in app.error[0].value
+    assert [node["name"] for node in played(app)["nodes"]] == ["q", "v1"]
+    app.text_input(key="formula").set_value("log(q - 1)").run()
+    assert "no finite result" in app.error[0].value, "q is 1"
+
+
+def test_choosing_an_example_sets_formula_and_values(open_page: OpenPage) -> None:
+    app = open_page("autograd")
+    app.selectbox(key="preset").set_value("Used twice").run()
+    assert app.text_input(key="formula").value == "x*x + 3*x"
+    guess = next(radio for radio in app.radio if radio.key.startswith("guess"))
+    guess.set_value("it rises").run()
+    assert "∂/∂x = 7" in app.success[0].value
+
+
+def test_pytorch_answers_when_asked(open_page: OpenPage) -> None:
+    app = open_page("autograd")
+    app.button(key="torch").click().run()
+    assert not app.exception
+    assert app.dataframe[0].value["difference"].max() < 1e-12
+    assert "Large nudges miss" in texts(app)
