@@ -58,6 +58,15 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
+        "04_kernels.py",
+        "kernels",
+        "Kernels that detect features",
+        ":material/grain:",
+        "The same sum of products blurs, sharpens or finds edges: what it detects is in the nine numbers of "
+        "its kernel.",
+    ),
+    Chapter(
+        "Learn",
         "05_channels.py",
         "channels",
         "Many channels",

@@ -1,0 +1,37 @@
+"""The kernels a trained network begins with, read out of its file without running anything."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from playground.deploy.session import Array
+from playground.errors import PlaygroundError
+
+
+@dataclass(frozen=True)
+class FirstKernels:
+    """Weights float32 (F, C, KH, KW) of the first convolution, and the node's name in the file."""
+
+    weights: Array
+    node: str
+
+
+def first_kernels(path: Path) -> FirstKernels:
+    """The weights of the first convolution in an exported file, in the graph's order.
+
+    Raises PlaygroundError when the file cannot be read or holds no two-dimensional convolution with stored weights.
+    """
+    try:
+        graph = onnx.load(str(path)).graph
+    except Exception as error:  # onnx raises what protobuf raises
+        raise PlaygroundError("This model's file cannot be read.") from error
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Conv" and len(node.input) > 1 and node.input[1] in stored:
+            weights = numpy_helper.to_array(stored[node.input[1]])
+            if weights.ndim == 4:
+                return FirstKernels(np.asarray(weights, np.float32), node.name or node.output[0])
+    raise PlaygroundError("This model has no convolution, so there are no kernels to look at.")

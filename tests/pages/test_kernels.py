@@ -1,0 +1,88 @@
+"""The Kernels page: all presets answer, detectors are computed, learnt kernels are read from files, its code agrees."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from playground.datasets.preprocessing import Preprocessing
+from playground.deploy import contract, shelf
+from playground.deploy.first_layer import first_kernels
+from playground.errors import PlaygroundError
+from playground.steps.detectors import feature_pictures, strongest
+from playground.ui import kernels
+from playground.ui.kernel_editor import PRESETS, parse, text_of
+from tests.pages.on_a_page import OpenPage, printed, put_model, texts
+
+
+def put_convolution(name: str, channels: int) -> np.ndarray:
+    """A real model with a convolution on the shelf; returns its kernels."""
+    weights = np.random.default_rng(0).normal(size=(4, channels, 3, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["maps"]), helper.make_node("ReduceMean", ["maps", "axes"], ["scores"],
+                                                                         keepdims=0)],
+        "small", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", channels, 8, 8])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 4])],
+        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.array([2, 3]), "axes")])
+    core = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    preparation = Preprocessing((8, 8), gray=channels == 1, mean=(0.5,) * channels, std=(0.5,) * channels)
+    model: onnx.ModelProto = contract.finish(core, preparation, ("a", "b", "c", "d"), "a test")
+    shelf.put(name, model, {"preprocessing": {**preparation.to_dict(), "sentence": preparation.sentence()}})
+    return weights
+
+
+@pytest.mark.parametrize("query", [
+    {}, {"picture": "Handwritten digit"}, {"kernel": text_of(PRESETS["Box blur"][5])},
+    {"kernel": "1 2 3; 4 5 6; 7 8 9"}, {"answers": "true"},
+], ids=["default", "smallest picture", "a picture again", "own", "all answers"])
+def test_it_opens_and_shows_every_kernel(open_page: OpenPage, query: dict[str, str]) -> None:
+    app = open_page("kernels", **query)
+    assert not app.exception
+    assert not app.error
+    assert "The shelf is empty" in texts(app)
+
+
+def test_sobel_x_finds_vertical_edges_and_the_flat_wall_leaves_it_cold(open_page: OpenPage) -> None:
+    pictures, known = feature_pictures(), kernels.presets()
+    found = {name: strongest(kernels.respond(x, known["Sobel x"].weights)) for name, x in pictures.items()}
+    assert found["flat wall"] == found["horizontal edge"] == 0
+    assert found["vertical edge"] == max(found.values()) == 4 * 180
+    app = open_page("kernels", kernel=text_of(PRESETS["Laplacian"][3]))
+    guess = next(radio for radio in app.radio if radio.key.startswith("guess"))
+    guess.set_value("several alike").run()
+    assert app.success, "dot and checkerboard excite it alike"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_learnt_kernels_are_the_files_and_answer_to_the_photo(open_page: OpenPage, channels: int) -> None:
+    weights = put_convolution("net", channels)
+    (entry,) = shelf.entries()
+    np.testing.assert_array_equal(first_kernels(entry.onnx).weights, weights)
+    app = open_page("kernels", which="3")
+    assert not app.exception
+    assert not app.error
+    assert f"4 kernels of {channels} × 3 × 3 weights" in texts(app)
+    assert "Kernel 3 on cat" in texts(app)
+
+
+def test_a_model_without_a_convolution_and_a_broken_file_are_a_sentence(open_page: OpenPage, tmp_path: Path) -> None:
+    entry = put_model("linear")
+    with pytest.raises(PlaygroundError, match="no convolution"):
+        first_kernels(entry.onnx)
+    (tmp_path / "broken.onnx").write_bytes(b"nothing")
+    with pytest.raises(PlaygroundError, match=r"cannot be read|no convolution"):
+        first_kernels(tmp_path / "broken.onnx")
+    app = open_page("kernels")
+    assert not app.exception
+    assert "no convolution" in app.error[0].value
+    assert app.code, "the rest of the page stands"
+
+
+def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees() -> None:
+    for text in (text_of(PRESETS["Emboss"][3]), "2"):
+        kernel = parse(text)
+        words = {"rows": repr(kernel.weights.tolist()), "size": kernel.size}
+        assert printed(kernels.CODE["Our engine"].format(**words)) == printed(kernels.CODE["PyTorch"].format(**words))
+        compile(kernels.CODE["Keras"].format(**words), "keras", "exec")
