@@ -41,6 +41,15 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
+        "01_images.py",
+        "images",
+        "Images as arrays",
+        ":material/grid_on:",
+        "A gray picture is a matrix of numbers from 0 to 255, a colour picture three of them stacked: (H, W, "
+        "3).",
+    ),
+    Chapter(
+        "Learn",
         "02_mlp.py",
         "mlp",
         "How an MLP sees an image",
