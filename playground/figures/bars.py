@@ -52,3 +52,16 @@ def probability_bars(
         tickvals=list(range(len(shown))), ticktext=[shortened(labels[k]) for k in shown], showgrid=False
     )
     return figure
+
+
+def signed_bars(x: Sequence[int], values: Sequence[float], *, titles: tuple[str, str], height: int = 240) -> go.Figure:
+    """Signed numbers as bars from 0, orange up and blue down.
+
+    >>> signed_bars([0, 1], [2.0, -1.0], titles=("channel", "sum")).data[0].marker.color
+    ('#D55E00', '#0072B2')
+    """
+    figure = go.Figure(go.Bar(
+        x=[str(k) for k in x], y=list(values), hovertemplate="%{x}: %{y:.4~g}<extra></extra>",
+        marker={"color": [style.POSITIVE if v >= 0 else style.NEGATIVE for v in values]}))
+    style.layout(figure, x=titles[0], y=titles[1], height=height)
+    return figure.update_xaxes(type="category")

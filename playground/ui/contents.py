@@ -84,6 +84,15 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
+        "06_feature_maps.py",
+        "feature-maps",
+        "Feature maps",
+        ":material/stacks:",
+        "Every filter answers with a map of where it found what it looks for; the next layer looks at those "
+        "maps.",
+    ),
+    Chapter(
+        "Learn",
         "07_pooling.py",
         "pooling",
         "Max pooling",

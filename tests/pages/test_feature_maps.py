@@ -1,0 +1,46 @@
+"""The Feature maps page: without a model it says how to get one, with one it shows any layer down to one number."""
+
+import pytest
+
+from playground.deploy import shelf
+from playground.ui import feature_maps
+from tests.pages.on_a_page import OpenPage, printed, put_model, texts
+from tests.pages.test_kernels import put_convolution
+
+
+def test_without_a_model_it_says_how_to_get_one(open_page: OpenPage) -> None:
+    app = open_page("feature-maps")
+    assert not app.exception
+    assert not app.error
+    assert "The shelf is empty" in texts(app)
+    assert app.button(key="go-imagenet")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("picture", ["Cat", "Handwritten digit"])
+def test_a_layer_is_shown_down_to_one_number(open_page: OpenPage, channels: int, picture: str) -> None:
+    put_convolution("net", channels)
+    app = open_page("feature-maps", picture=picture)
+    assert not app.exception
+    assert not app.error
+    said = texts(app)
+    assert "1. Conv: 4 maps of 6 × 6" in said
+    assert f"{channels} channels × 3 × 3 = {channels * 9} products and a bias" in said
+    guess = next(radio for radio in app.radio if radio.key.startswith("guess"))
+    guess.set_value("3 × 3").run()
+    assert app.success[0].value.startswith("Yes")
+    next(box for box in app.selectbox if box.label == "Score of").set_value("b").run()
+    assert not app.exception
+
+
+def test_a_model_without_maps_is_a_sentence(open_page: OpenPage) -> None:
+    put_model("linear")
+    assert shelf.entries()[0].card
+    app = open_page("feature-maps")
+    assert not app.exception
+    assert "no feature maps" in app.error[0].value
+
+
+def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees() -> None:
+    assert printed(feature_maps.CODE["Our engine"]) == printed(feature_maps.CODE["PyTorch"])
+    compile(feature_maps.CODE["Keras"], "keras", "exec")
