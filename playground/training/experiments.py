@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from engine import Tensor, functional, layers, no_grad
+from engine.lr_scheduler import CosineAnnealingLR
 from engine.optim import Adam
-from playground.datasets import named
+from playground.datasets import folders, named, photos
 from playground.datasets.augmentation import Augmentation
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
+from playground.home import data_dir
 from playground.training import numpy_fit
 from playground.training.events import Event, Finished, Measured, Started
 from playground.training.numpy_fit import evaluate, mixed_loss
@@ -43,6 +46,8 @@ class Contestant:
     learning_rate: float
     weight_decay: float = 0.0
     """L2: so much times every weight is added to its gradient."""
+    decays: bool = False
+    """Whether the learning rate falls to 0 along half a cosine."""
     augmented: tuple[Augmentation, np.ndarray, Preprocessing] | None = None
     """A pipeline, the raw pictures behind x and how they are prepared: every mini-batch is then a fresh draw."""
 
@@ -68,6 +73,8 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
                   tuple(c.name for c in contestants), {"train": len(first.x), "test": len(first.x_test)}, "cpu",
                   time.time())
     optimizers = [Adam(c.model.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay) for c in contestants]
+    schedules = {c.name: CosineAnnealingLR(optimizer, T_max=epochs * batches)
+                 for c, optimizer in zip(contestants, optimizers, strict=True) if c.decays}
     done, stopped = 0, False
     out: set[str] = set()  # whose loss is no longer a number
     while done < epochs and not stopped:
@@ -87,6 +94,8 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
                 contestant.model.zero_grad()
                 loss.backward()
                 optimizer.step()
+                if contestant.name in schedules:
+                    schedules[contestant.name].step()
             if stopped:
                 break
             if contestant.name not in out:
@@ -223,6 +232,54 @@ def deep_cnn(rng: np.random.Generator, classes: int, normalize: bool) -> layers.
     return layers.Sequential(*built, layers.MaxPool2d(2), layers.Flatten(), layers.Linear(12 * 16, classes, rng=rng))
 
 
+def lab(request: Mapping[str, Any], seed: int) -> list[Contestant]:
+    """One CNN from scratch on photographs in folders: request["data"], request["recipe"] a name of RECIPES.
+
+    The folder's validation photographs are those never seen; photographs are cut to squares of SIDE pixels.
+    """
+    recipe = str(request.get("recipe"))
+    if recipe not in RECIPES:
+        raise PlaygroundError(f"There is no recipe {recipe!r}: choose {', '.join(RECIPES)}.")
+    pipeline, regularized = RECIPES[recipe]
+    data = str(request.get("data"))
+    folder = folders.write_faces(data_dir() / "faces") if data == "faces" else Path(data).expanduser()
+    found = folders.scan(folder, seed)
+    if not found.validation:
+        raise PlaygroundError("These folders hold no photographs to check on: at least two of every class are needed.")
+    (raw, y), (raw_test, y_test) = (_squares(part) for part in (found.train, found.validation))
+    preparation = numpy_fit.preprocessing_of(raw)
+    model = photo_cnn(np.random.default_rng(seed), len(found.classes), regularized)
+    return [Contestant(recipe, model, preparation.apply_all(raw), y, preparation.apply_all(raw_test), y_test, 0.001,
+                       decays=True, augmented=(pipeline, raw, preparation) if pipeline.active else None)]
+
+
+SIDE = 48
+RECIPES: dict[str, tuple[Augmentation, bool]] = {
+    "small CNN": (Augmentation(), False),
+    "with augmentation": (Augmentation(mirror=0.5, rotate=10, crop=0.2, brightness=0.2), False),
+    "and batch norm, dropout": (Augmentation(mirror=0.5, rotate=10, crop=0.2, brightness=0.2), True),
+}
+"""The lab's networks from scratch: their pipeline, and whether they have batch norm and dropout."""
+
+
+def photo_cnn(rng: np.random.Generator, classes: int, regularized: bool) -> layers.Sequential:
+    """Four convolutions, each halving the picture, and two dense layers, for colour pictures of SIDE pixels."""
+    built: list[layers.Module] = []
+    for before, after in ((3, 16), (16, 32), (32, 48), (48, 64)):
+        built.append(layers.Conv2d(before, after, 3, padding=1, bias=not regularized, rng=rng))
+        built += [layers.BatchNorm2d(after)] if regularized else []
+        built += [layers.ReLU(), layers.MaxPool2d(2)]
+    built += [layers.Flatten(), layers.Linear(64 * (SIDE // 16) ** 2, 64, rng=rng), layers.ReLU()]
+    built += [layers.Dropout(0.5, rng=rng)] if regularized else []
+    return layers.Sequential(*built, layers.Linear(64, classes, rng=rng))
+
+
+def _squares(pictures: Sequence[tuple[Path, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Photographs as uint8 (N, SIDE, SIDE, 3), and their labels."""
+    images = [np.asarray(ImageOps.fit(Image.fromarray(photos.open_photo(path)), (SIDE, SIDE))) for path, _ in pictures]
+    return np.stack(images), np.array([label for _, label in pictures])
+
+
 def few(count: int, samples: int, rng: np.random.Generator) -> np.ndarray:
     """Which pictures to learn from when there are to be few. Raises PlaygroundError when so many there are not."""
     if not 50 <= samples <= count:
@@ -316,6 +373,7 @@ EXPERIMENTS: dict[str, Callable[[Mapping[str, Any], int], list[Contestant]]] = {
     "overfitting": overfitting,
     "augmentation": augmentation,
     "batch-norm-race": batch_norm_race,
+    "lab": lab,
 }
 """What can be tried; each makes its contestants from a request and a seed."""
 REPORTS: dict[str, Callable[[Sequence[Contestant]], dict[str, Any]]] = {"overfitting": spread}

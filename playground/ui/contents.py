@@ -153,6 +153,15 @@ CHAPTERS: tuple[Chapter, ...] = (
         "photo here.",
     ),
     Chapter(
+        "Learn",
+        "14_lab.py",
+        "lab",
+        "Lab: cats vs dogs",
+        ":material/science:",
+        "From a small CNN that guesses to transfer learning that knows: all steps on your photos, on one "
+        "chart.",
+    ),
+    Chapter(
         "Build",
         "50_train.py",
         "train",

@@ -132,3 +132,20 @@ def test_a_race_without_sensible_rates_is_refused(rates: list[float], tmp_path: 
     spec = RunSpec("experiment", {"experiment": "batch-norm-race", "epochs": 1, "rates": rates}, 0, "x")
     with pytest.raises(PlaygroundError, match="one to four learning rates"):
         list(experiments.fit(spec, tmp_path, bool))
+
+
+@pytest.mark.parametrize(("request_", "sentence"), [
+    ({"recipe": "magic"}, "no recipe 'magic'"), ({"recipe": "small CNN", "data": "/nowhere"}, "no folder /nowhere"),
+])
+def test_a_lab_without_a_recipe_or_photos_is_refused(request_: dict[str, str], sentence: str, tmp_path: Path) -> None:
+    spec = RunSpec("experiment", {"experiment": "lab", "epochs": 1, **request_}, 0, "x")
+    with pytest.raises(PlaygroundError, match=sentence):
+        list(experiments.fit(spec, tmp_path, bool))
+
+
+@pytest.mark.parametrize("recipe", experiments.RECIPES)
+def test_the_labs_networks_learn_faces(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path))
+    spec = RunSpec("experiment", {"experiment": "lab", "epochs": 12, "data": "faces", "recipe": recipe}, 0, "x")
+    last = [e for e in experiments.fit(spec, tmp_path, bool) if isinstance(e, Measured)][-1]
+    assert last.test_accuracy > 0.85

@@ -1,0 +1,63 @@
+"""The lab: it opens with all steps open, knows what was really done, and comes to a model that can be taken along."""
+
+import time
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from playground.training import runs
+from playground.training.experiments import RECIPES
+from playground.ui import lab
+from tests.pages.on_a_page import OpenPage, texts
+
+
+def badges(app: AppTest) -> list[bool]:
+    """Which of the eight steps the page says are done."""
+    found = [element.value for element in app.markdown if "-badge[" in element.value]
+    assert len(found) == len(lab.STEPS)
+    return [value.startswith(":green") for value in found]
+
+
+def wait_for_all() -> None:
+    limit = time.monotonic() + 240
+    while not all(runs.view(run_id).ended for run_id in runs.run_ids()):
+        assert time.monotonic() < limit, "a run did not end"
+        time.sleep(0.2)
+
+
+def test_it_opens_with_everything_still_to_do(open_page: OpenPage) -> None:
+    app = open_page("lab")
+    assert not app.exception
+    assert not app.error
+    assert badges(app) == [False] * 8
+    assert not runs.run_ids()
+
+
+def test_all_steps_are_done_one_after_the_other(open_page: OpenPage) -> None:
+    app = open_page("lab", epochs="3")
+    next(radio for radio in app.radio if radio.key.startswith("lab-look")).set_value("50 %").run()
+    assert badges(app)[0]
+    assert "of that class" in app.success[0].value
+    for k in range(len(RECIPES)):
+        app.button(key=f"go-lab-{k}").click().run()
+        assert not app.exception
+    app.button(key="go-lab-faces").click().run()
+    wait_for_all()
+    app.run()
+    assert not app.exception
+    assert [runs.view(run_id).state for run_id in runs.run_ids()] == ["completed"] * 4
+    assert badges(app) == [True] * 7 + [False], "only a photo of one's own is missing"
+    said = texts(app)
+    assert "published results on **other photos**" in said
+    assert "onnxruntime gives PyTorch's answers from this file" in said
+    again = open_page("lab", epochs="3")
+    assert badges(again)[1:7] == [True] * 6, "what was trained is there for the next reader"
+
+
+@pytest.mark.parametrize("photos", ["Your zip"])
+def test_without_photos_every_step_says_what_is_missing(open_page: OpenPage, photos: str) -> None:
+    app = open_page("lab", photos=photos)
+    assert not app.exception
+    assert not app.error
+    assert badges(app) == [False] * 8
+    assert sum("First choose photos above" in info.value for info in app.info) == 4
