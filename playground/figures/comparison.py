@@ -34,10 +34,10 @@ def comparison(results: Sequence[Result], published: Sequence[tuple[str, float]]
         hovertemplate="%{x}: %{y:.1f} %<extra></extra>"))
     for name, value in published:
         figure.add_hline(y=value, line={"color": style.REFERENCE, "dash": "dash", "width": 1})
-        figure.add_annotation(x=1, xref="paper", y=value, text=f"{escape(name)}: {value:g} %", showarrow=False,
-                              xanchor="right", yanchor="bottom" if value > 97 else "top", font={"size": 11})
+        figure.add_annotation(x=0, xref="paper", y=value, text=f"{escape(name)}: {value:g} %", showarrow=False,
+                              xanchor="left", yanchor="bottom" if value > 97 else "top", font={"size": 11})
     figure.add_hline(y=chance, line={"color": style.REFERENCE, "dash": "dot", "width": 1}, annotation_text="guessing",
-                     annotation_position="bottom right")
+                     annotation_position="bottom left")
     style.layout(figure, x="how it was trained", y="accuracy on photos never seen (%)", height=420)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[escape(r.name) for r in results],
                         range=[-0.5, len(results) - 0.5])

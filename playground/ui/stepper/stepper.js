@@ -201,7 +201,7 @@ class Player {
     for (const update of updates) {
       const { target } = update;
       const cell = marks[target][now];
-      if (cell < 0 && !update.nowhere) continue;
+      if ((cell < 0 && !update.nowhere) || update.operands.some((name) => marks[name][now] < 0)) continue;
       const line = html("div", "", terms);
       if (cell < 0) {
         update.operands.forEach((name, k) => { if (k) line.append("·"); this.named(name, marks[name][now], line); });
