@@ -24,6 +24,36 @@ def signed_map(values: np.ndarray, limit: float | None = None) -> np.ndarray:
     return np.take(_SIGNED, steps, axis=0)
 
 
+# Right and left as in a map of signed numbers; down and up take two more colours that can be told apart.
+_WHEEL = np.array(
+    [[int(colour[k : k + 2], 16) for k in (1, 3, 5)]
+     for colour in (style.POSITIVE, style.CATEGORICAL[2], style.NEGATIVE, style.CATEGORICAL[3], style.POSITIVE)]
+)
+
+
+def direction_map(degrees: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """Directions as colours: orange right (0), green down (90), blue left (180), pink up (-90), black where weak.
+
+    degrees (H, W), any turn; strength (H, W) in 0..1, cut off beyond -> uint8 (H, W, 3).
+
+    >>> direction_map(np.array([[0.0, 180.0, 0.0]]), np.array([[1.0, 1.0, 0.0]]))[0].tolist()
+    [[213, 94, 0], [0, 114, 178], [0, 0, 0]]
+    """
+    quarter = np.mod(degrees, 360) / 90
+    hue = np.stack([np.interp(quarter, np.arange(5), _WHEEL[:, k]) for k in range(3)], axis=-1)
+    return np.asarray(np.rint(hue * np.clip(strength, 0, 1)[..., None]).astype(np.uint8))
+
+
+def direction_wheel(side: int) -> np.ndarray:
+    """The legend of `direction_map`: a disc whose colour at each place is that of the way there from its middle.
+
+    >>> direction_wheel(5).shape
+    (5, 5, 3)
+    """
+    across, down = np.meshgrid(*2 * [np.linspace(-1, 1, side)])
+    return direction_map(np.degrees(np.arctan2(down, across)), (np.hypot(across, down) <= 1) * 1.0)
+
+
 def contact_sheet(images: np.ndarray, columns: int, scale: int = 1, gap: int = 1) -> np.ndarray:
     """Small images of one size side by side, each pixel `scale` wide, on a gray ground.
 

@@ -11,26 +11,43 @@ from playground.deploy import shelf
 from playground.deploy.first_layer import FirstKernels, first_kernels
 from playground.deploy.shelf import Entry
 from playground.figures import style
-from playground.figures.maps import enlarged, signed_map
+from playground.figures.maps import direction_map, direction_wheel, enlarged, signed_map
 from playground.figures.matrix import matrix
 from playground.figures.table import table
-from playground.steps.detectors import feature_pictures, strongest
+from playground.steps.detectors import (
+    edge_direction,
+    edge_strength,
+    favourites,
+    feature_pictures,
+    main_direction,
+    strongest,
+)
 from playground.ui import frame, lesson, links
-from playground.ui.image_input import Picture, choose_picture
-from playground.ui.kernel_editor import MEANING, OWN, PRESETS, Kernel, choose_kernel, parse, text_of
+from playground.ui.image_input import GRAY, Picture, choose_picture
+from playground.ui.kernel_editor import MEANING, OWN, PRESETS, SIZES, Kernel, choose_kernel, parse, text_of
 from playground.ui.models import empty
 
 SIDE = 168
 LARGE = 320
 INSET = 36
+STRIP = 40
 MOST_KERNELS = 32
-GRAY = np.array([0.299, 0.587, 0.114])
+COLOURS = ("red", "green", "blue")
+SEVERAL = "several alike"
 
 
 def formula() -> None:
     """What all of it is."""
     st.latex(r"y[p,q] = \sum_{i,j} w[i,j]\; x[p+i,\; q+j]")
     st.caption("One formula; what it detects is in the nine numbers $w$.", text_alignment="center")
+
+
+def all_kernels(own: Kernel) -> dict[str, Kernel]:
+    """The known kernels and, unless it is one of them, the reader's."""
+    known = presets()
+    if own.name == OWN:
+        return {**known, "Your kernel": own}
+    return known if own.size == 3 else {**known, f"{own.name} {own.size} × {own.size}": own}
 
 
 def presets() -> dict[str, Kernel]:
@@ -49,11 +66,11 @@ def averages(kernel: Kernel) -> bool:
 
 
 def shrunk(gray: np.ndarray, side: int) -> np.ndarray:
-    """A gray picture of at most `side` pixels a side, each the mean of a square."""
-    factor = max(1, -(-max(gray.shape) // side))
+    """A picture (H, W) of about `side` pixels a side, each the mean of a square; of a strip, its beginning."""
+    # Thinner than the largest kernel, nothing could be shown; drawn longer than this, it would be no pixel high.
+    gray = gray[: STRIP * gray.shape[1], : STRIP * gray.shape[0]]
+    factor = max(1, min(-(-max(gray.shape) // side), min(gray.shape) // SIZES[-1]))
     height, width = (n // factor * factor for n in gray.shape)
-    if not height or not width:
-        return gray[:side, :side]
     squares = gray[:height, :width].reshape(height // factor, factor, width // factor, factor)
     return np.asarray(squares.mean(axis=(1, 3)))
 
@@ -65,20 +82,27 @@ def all_at_once() -> tuple[Picture, Kernel]:
         picture = choose_picture()
         own = choose_kernel()
     gray = shrunk(picture.gray, SIDE)
-    kernels = presets()
-    if own.name == OWN or own.size != 3:
-        kernels["your kernel"] = own
-    shown, limit = [], style.signed_limit(*[respond(gray, k.weights) for k in kernels.values() if not averages(k)])
-    for kernel in kernels.values():
-        response = respond(gray, kernel.weights)
-        drawn = (np.repeat(np.rint(np.clip(response, 0, 255)).astype(np.uint8)[..., None], 3, axis=2)
-                 if averages(kernel) else signed_map(response, limit / 2))
-        shown.append(with_inset(enlarged(drawn, SIDE), kernel))
+    kernels = {name: kernel for name, kernel in all_kernels(own).items() if kernel.size <= min(gray.shape)}
+    responses = {name: respond(gray, kernel.weights) for name, kernel in kernels.items()}
+    # Of the known ones: a kernel of one's own must not change how the others look.
+    limit = style.signed_limit(*[responses[n] for n, k in presets().items() if n in kernels and not averages(k)]) / 2
+    shown = [with_inset(enlarged(as_picture(response, averages(kernels[name]), limit), SIDE), kernels[name])
+             for name, response in responses.items()]
     with right:
-        lesson.gallery([enlarged(np.rint(gray).astype(np.uint8), SIDE), *shown], ["the picture", *kernels])
+        lesson.gallery([enlarged(np.rint(gray).astype(np.uint8), SIDE), *shown],
+                       ["The picture", *(f"**{name}.** {MEANING[kernel.name]}" for name, kernel in kernels.items())])
         st.caption(f"Top left the kernel. Blurs give a picture, gray from 0 to 255; the others give signed numbers, "
-                   f"blue below 0 and orange above, full colour from ±{limit / 2:.0f} on, the same for all.")
+                   f"blue below 0 and orange above, full colour from ±{limit:.4g} on, the same for all.")
+        if left_out := [name for name in all_kernels(own) if name not in kernels]:
+            st.info(f"The picture is {gray.shape[0]} × {gray.shape[1]} pixels, too small for: {', '.join(left_out)}.")
     return picture, own
+
+
+def as_picture(response: np.ndarray, gray: bool, limit: float) -> np.ndarray:
+    """A response (H, W) as uint8 (H, W, 3): gray 0..255, or signed with full colour at `limit`."""
+    if not gray:
+        return signed_map(response, limit)
+    return np.repeat(np.rint(np.clip(response, 0, 255)).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def with_inset(picture: np.ndarray, kernel: Kernel) -> np.ndarray:
@@ -108,44 +132,63 @@ def large(picture: Picture, kernel: Kernel) -> None:
     right.plotly_chart(matrix(response, symbol="y", scale=scale, limit=255 if scale == "gray" else
                               style.signed_limit(np.percentile(np.abs(response), 99.5))),
                        config=style.CONFIG, key="large-y", alt=f"The response of {kernel.name}")
-    st.caption(f"{MEANING[kernel.name]} Responses run from {response.min():.0f} to {response.max():.0f}.")
+    st.caption(f"{MEANING[kernel.name]} Responses run from {number(response.min())} to {number(response.max())}.")
     edges(gray)
 
 
+def number(value: float) -> str:
+    """Whole where it is large, four figures where it is small, with a real minus sign."""
+    return (f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
+
+
 def edges(gray: np.ndarray) -> None:
-    """Sobel's two kernels together: how strong an edge is, whatever its direction."""
-    both = presets()
-    across, down = (respond(gray, both[name].weights) for name in ("Sobel x", "Sobel y"))
-    strength = np.hypot(across, down)
+    """Sobel's two kernels together: how strong an edge is, and where it gets brighter."""
+    if min(gray.shape) < 3:
+        return
     with st.expander("Both Sobel kernels together: edges of every direction"):
-        st.latex(r"\text{strength} = \sqrt{g_x^2 + g_y^2}")
-        limit = style.signed_limit(across, down)
-        drawn = np.rint(255 * np.clip(strength / max(np.percentile(strength, 99.5), 1e-9), 0, 1)).astype(np.uint8)
-        lesson.gallery([enlarged(signed_map(across, limit / 2), LARGE), enlarged(signed_map(down, limit / 2), LARGE),
-                        enlarged(drawn, LARGE)], ["Sobel x", "Sobel y", "strength, white from "
-                                                  f"{np.percentile(strength, 99.5):.0f} on"], width=300)
+        st.latex(r"\begin{aligned} \text{strength} &= \sqrt{g_x^2 + g_y^2} \\ "
+                 r"\theta &= \operatorname{atan2}(g_y,\, g_x) \end{aligned}")
+        across, down = sobel(gray)
+        strength = edge_strength(across, down)
+        limit, white = style.signed_limit(across, down) / 2, style.signed_limit(np.percentile(strength, 99.5))
+        lesson.gallery(
+            [enlarged(picture, LARGE) for picture in (
+                signed_map(across, limit), signed_map(down, limit), as_picture(strength * 255 / white, True, limit),
+                direction_map(edge_direction(across, down), np.sqrt(strength / white)))],
+            [f"$g_x$: Sobel x, full colour at ±{number(limit)}", f"$g_y$: Sobel y, full colour at ±{number(limit)}",
+             f"strength, white from {number(white)} on",
+             "direction $\\theta$, as bright as the root of the strength"], width=200)
+        lesson.gallery([direction_wheel(96)], ["the colours of $\\theta$"], width=96)
+        told = ", ".join(f"{name} {number(main_direction(*sobel(x)))}°"
+                         for name, x in feature_pictures().items() if name.endswith("edge"))
+        st.caption("$\\theta$ points to where it gets brighter: 0° to the right, 90° downwards. In the test pictures "
+                   f"it is, at the strongest place: {told}.")
+
+
+def sobel(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The responses of Sobel x and Sobel y to a gray picture."""
+    known = presets()
+    return respond(gray, known["Sobel x"].weights), respond(gray, known["Sobel y"].weights)
 
 
 def detectors(own: Kernel) -> None:
     """Who answers to what: every kernel on pictures that hold one feature each."""
     st.subheader("What does it answer to?", anchor=False)
-    pictures = feature_pictures()
-    kernels = {**presets(), **({"your kernel": own} if own.name == OWN or own.size != 3 else {})}
-    values = np.array([[strongest(respond(x, k.weights)) for x in pictures.values()] for k in kernels.values()])
-    mine = np.array([strongest(respond(x, own.weights)) for x in pictures.values()])
-    best = [name for name, value in zip(pictures, mine, strict=True) if value >= mine.max() - 1e-9]
+    pictures, kernels = feature_pictures(), all_kernels(own)
+    mine = {name: strongest(respond(x, own.weights)) for name, x in pictures.items()}
+    best = favourites(mine)
     lesson.gallery([enlarged(np.rint(x).astype(np.uint8), 96) for x in pictures.values()], list(pictures), width=96)
-    answer = best[0] if len(best) == 1 else "several alike"
-    told = ", ".join(f"{name} {value:.0f}" for name, value in zip(pictures, mine, strict=True))
     lesson.predict(
-        f"to which of these does **{own.name}** answer most strongly?", [*pictures, "several alike"], answer,
-        f"Its strongest answers are {told}." + (f" Alike: {', '.join(best)}." if len(best) > 1 else ""),
-        key=f"guess-{own.texts}")
+        f"to which of these does **{own.name}** answer most strongly?", [*pictures, SEVERAL],
+        best[0] if len(best) == 1 else SEVERAL,
+        f"Its strongest answers are {', '.join(f'{name} {number(value)}' for name, value in mine.items())}."
+        + (f" Alike: {', '.join(best)}." if len(best) > 1 else ""), key=f"guess-{own.texts}")
     if st.toggle("Show all answers", key="answers", bind="query-params", disabled=links.locked()):
+        values = np.array([[strongest(respond(x, k.weights)) for x in pictures.values()] for k in kernels.values()])
         st.plotly_chart(table(values, list(kernels), list(pictures), titles=("test picture", "kernel")),
                         config=style.CONFIG, key="detectors", alt="Strongest response of each kernel to each picture")
-        st.caption("The strongest magnitude of the response over all places. Kernels whose weights add up to 0 are "
-                   "silent on a flat wall.")
+        st.caption("The strongest magnitude of the response over all places; the pictures' levels are 40 and 220. "
+                   "Kernels whose weights add up to 0 are silent on a flat wall.")
 
 
 @frame.guarded("Learnt kernels")
@@ -178,8 +221,6 @@ def learned(picture: Picture) -> None:
 @st.cache_data(max_entries=16, show_spinner=False)
 def opened(path: str, version: int) -> FirstKernels:
     """The first layer of a file, read once a version."""
-
-
     return first_kernels(Path(path))
 
 
@@ -193,9 +234,8 @@ def drawn(weights: np.ndarray, limit: float) -> np.ndarray:
 def applied(picture: Picture, entry: Entry, weights: np.ndarray, k: int) -> None:
     """The engine's response of one learnt kernel to the reader's picture, prepared as the model wants it but large."""
     preparation = Preprocessing.from_dict(entry.card["preprocessing"])
-    factor = max(1, -(-max(picture.pixels.shape[:2]) // LARGE))
-    pixels = picture.pixels[::factor, ::factor] / 255
-    x = (pixels @ GRAY)[None] if preparation.gray else pixels.transpose(2, 0, 1)
+    rgb = np.stack([shrunk(picture.pixels[..., c], LARGE) for c in range(3)]) / 255
+    x = np.tensordot(GRAY, rgb, 1)[None] if preparation.gray else rgb
     mean, std = (np.asarray(v)[:, None, None] for v in (preparation.mean, preparation.std))
     prepared = (x - mean) / std
     if len(weights) != len(prepared) or min(prepared.shape[1:]) < max(weights.shape[1:]):
@@ -205,12 +245,15 @@ def applied(picture: Picture, entry: Entry, weights: np.ndarray, k: int) -> None
     left, right = st.columns(2)
     with left:
         for c in range(len(weights)):
+            across = f"column, {COLOURS[c]}" if len(weights) == 3 else "column"
             st.plotly_chart(matrix(weights[c], symbol="w", scale="signed", limit=style.signed_limit(weights),
-                                   width=240), config=style.CONFIG, key=f"learnt-{c}", alt="Weights of a kernel")
+                                   width=240, titles=(across, "row")),
+                            config=style.CONFIG, key=f"learnt-{c}", alt="Weights of a kernel")
     right.plotly_chart(matrix(y, symbol="y", scale="signed", limit=style.signed_limit(np.percentile(np.abs(y), 99.5))),
                        config=style.CONFIG, key="learnt-y", alt="Its response")
-    right.caption(f"Kernel {k} on {frame.literal(picture.name)}, {y.shape[0]} × {y.shape[1]} sums from {y.min():.2f} "
-                  f"to {y.max():.2f}: the engine's convolution, without the layer's bias and stride.")
+    right.caption(f"Kernel {k} on {frame.literal(picture.name)}, {y.shape[0]} × {y.shape[1]} sums from "
+                  f"{number(y.min())} to {number(y.max())}: the engine's convolution, without the layer's bias and "
+                  "stride.")
 
 
 def in_code(kernel: Kernel) -> None:

@@ -13,8 +13,9 @@ from playground.deploy.first_layer import first_kernels
 from playground.errors import PlaygroundError
 from playground.steps.detectors import feature_pictures, strongest
 from playground.ui import kernels
-from playground.ui.kernel_editor import PRESETS, parse, text_of
-from tests.pages.on_a_page import OpenPage, printed, put_model, texts
+from playground.ui.image_input import Picture
+from playground.ui.kernel_editor import MEANING, OWN, PRESETS, parse, text_of
+from tests.pages.on_a_page import OpenPage, errors, printed, put_model, texts
 
 
 def put_convolution(name: str, channels: int) -> np.ndarray:
@@ -42,6 +43,33 @@ def test_it_opens_and_shows_every_kernel(open_page: OpenPage, query: dict[str, s
     assert not app.exception
     assert not app.error
     assert "The shelf is empty" in texts(app)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 1024), (600, 2), (4, 300), (5, 5)])
+@pytest.mark.parametrize("kernel", ["1", text_of(PRESETS["Sobel y"][3]), text_of(PRESETS["Laplacian"][5])])
+def test_a_picture_too_small_for_some_kernels_says_so_and_shows_the_others(
+        open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], kernel: str) -> None:
+    tiny = Picture("tiny", np.full((*shape, 3), 90, np.uint8))
+    monkeypatch.setattr(kernels, "choose_picture", lambda: tiny)
+    app = open_page("kernels", kernel=kernel)
+    assert not errors(app)
+    assert any("too small for" in info.value for info in app.info) == (min(shape) < max(3, parse(kernel).size))
+    assert app.code, "the page goes on to its end"
+
+
+def test_every_kernel_has_its_meaning_beside_it_and_sobels_directions_are_told(open_page: OpenPage) -> None:
+    app = open_page("kernels", kernel="0 0 0; 0 2 0; 0 0 0")
+    captions = [image.caption for drawn in app.get("image") for image in drawn.proto.imgs]
+    for name in kernels.presets():
+        assert f"**{name}.** {MEANING[name]}" in captions
+    assert f"**Your kernel.** {MEANING[OWN]}" in captions
+    assert "vertical edge 0°, horizontal edge 90°, diagonal edge 45°" in texts(app)
+
+
+def test_a_kernel_of_ones_own_does_not_change_how_the_others_look(open_page: OpenPage) -> None:
+    said = [next(c.value for c in open_page("kernels", **query).caption if "full colour from" in c.value)
+            for query in ({}, {"kernel": "0 0 0; 0 99999 0; 0 0 0"})]
+    assert said[0] == said[1]
 
 
 def test_sobel_x_finds_vertical_edges_and_the_flat_wall_leaves_it_cold(open_page: OpenPage) -> None:
