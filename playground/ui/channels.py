@@ -47,8 +47,10 @@ def one_filter(x: np.ndarray) -> None:
 def _inspect(x: np.ndarray, kernels: np.ndarray, maps: np.ndarray, bias: float) -> None:
     rows, across = maps.shape[1:]
     left, right = st.columns(2)
-    p = left.slider("Row $p$", 0, max(rows - 1, 1), min(20, rows - 1), key="p", disabled=links.locked())
-    q = right.slider("Column $q$", 0, max(across - 1, 1), min(20, across - 1), key="q", disabled=links.locked())
+    p = left.slider("Row $p$", 0, max(rows - 1, 1), min(20, rows - 1), key="p", bind="query-params",
+                    disabled=links.locked())
+    q = right.slider("Column $q$", 0, max(across - 1, 1), min(20, across - 1), key="q", bind="query-params",
+                     disabled=links.locked())
     p, q = min(p, rows - 1), min(q, across - 1)
     for column, c in zip(st.columns(3), range(3), strict=True):
         column.latex(rf"{_matrix(x[c, p:p + 3, q:q + 3])} \odot {_matrix(kernels[c])}")

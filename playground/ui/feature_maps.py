@@ -123,19 +123,20 @@ def one_number(setting: Setting, strongest: int) -> None:
     count, height, width = values.shape
     locked = links.locked()
     first, second, third = st.columns(3)
-    f = int(first.number_input("Map", 0, count - 1, min(strongest, count - 1), disabled=locked,
-                               key=f"map-{setting.entry.name}-{setting.layer.title}"))
+    f = int(first.number_input("Map", 0, count - 1, min(strongest, count - 1), key="map", bind="query-params",
+                               disabled=locked))
     peak = np.unravel_index(int(np.abs(values[f]).argmax()), (height, width))
-    place = f"{setting.entry.name}-{setting.layer.title}-{f}-{setting.picture.name}"
-    p = min(second.slider("Row", 0, max(height - 1, 1), int(peak[0]), key=f"p-{place}", disabled=locked), height - 1)
-    q = min(third.slider("Column", 0, max(width - 1, 1), int(peak[1]), key=f"q-{place}", disabled=locked), width - 1)
+    p = min(second.slider("Row", 0, max(height - 1, 1), int(peak[0]), key="p", bind="query-params", disabled=locked),
+            height - 1)
+    q = min(third.slider("Column", 0, max(width - 1, 1), int(peak[1]), key="q", bind="query-params", disabled=locked),
+            width - 1)
     top, bottom, left, right = receptive_field(setting.inside, setting.layer.output, p, q)
     gray = setting.seen @ np.array([0.299, 0.587, 0.114])
     a, b = st.columns(2)
     a.plotly_chart(matrix(np.rint(gray), frame=(top, left, bottom - top + 1, right - left + 1)), config=style.CONFIG,
                    key="field", alt="The picture with the receptive field outlined")
-    b.plotly_chart(matrix(values[f], symbol="a", scale="signed", frame=(p, q, 1, 1)), config=style.CONFIG, key="map",
-                   alt="The map with one number outlined")
+    b.plotly_chart(matrix(values[f], symbol="a", scale="signed", frame=(p, q, 1, 1)), config=style.CONFIG,
+                   key="map-figure", alt="The map with one number outlined")
     st.caption(f"Map {f}, row {p}, column {q}: **{values[f, p, q]:.4g}**. It can see rows {top} to {bottom} and "
                f"columns {left} to {right} of what the network sees, {bottom - top + 1} × {right - left + 1} pixels.")
     if setting.layer.op == "Conv":

@@ -17,3 +17,14 @@ def test_the_fewest_and_the_most_filters_are_drawn_and_counted(filters: int, ope
 
 def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees() -> None:
     assert printed(channels.OURS) == printed(channels.PYTORCH)
+
+
+@pytest.mark.parametrize(("p", "q"), [("3", "7"), ("9999", "-5"), ("x", "1")])
+def test_the_inspected_place_is_in_the_address_and_an_impossible_one_does_no_harm(
+    p: str, q: str, open_page: OpenPage
+) -> None:
+    app = open_page("channels", p=p, q=q)
+    assert not app.exception
+    assert not app.error
+    if p == "3":
+        assert (app.slider(key="p").value, app.slider(key="q").value) == (3, 7)

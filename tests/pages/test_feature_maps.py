@@ -44,3 +44,19 @@ def test_a_model_without_maps_is_a_sentence(open_page: OpenPage) -> None:
 def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees() -> None:
     assert printed(feature_maps.CODE["Our engine"]) == printed(feature_maps.CODE["PyTorch"])
     compile(feature_maps.CODE["Keras"], "keras", "exec")
+
+
+@pytest.mark.parametrize("query", [{"map": "2", "p": "1", "q": "4"}, {"map": "99", "p": "99", "q": "-1"},
+                                   {"layer": "no such layer"}])
+def test_the_place_is_in_the_address_and_an_impossible_one_does_no_harm(
+    open_page: OpenPage, query: dict[str, str]
+) -> None:
+    put_convolution("net", 1)
+    app = open_page("feature-maps", **query)
+    assert not app.exception
+    assert not app.error
+    if query.get("map") == "2":
+        assert "Map 2, row 1, column 4" in texts(app)
+    app.selectbox(key="picture").set_value("Handwritten digit").run()
+    assert not app.exception
+    assert not app.error
