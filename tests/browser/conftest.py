@@ -76,6 +76,22 @@ def app_url(app_home: Path) -> Iterator[str]:
             server.kill()
 
 
+@pytest.fixture(scope="session")
+def shared_context(browser):  # type: ignore[no-untyped-def]
+    """One browser profile for all tests: the app's scripts are fetched and compiled once, as for a reader."""
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, accept_downloads=True)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(shared_context):  # type: ignore[no-untyped-def]
+    """A window of its own for every test."""
+    opened = shared_context.new_page()
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
 def goto(page, app_url):  # type: ignore[no-untyped-def]
     """goto("convolution") opens that page and waits until its script has run."""

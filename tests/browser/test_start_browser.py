@@ -26,20 +26,10 @@ def test_another_kernel_changes_the_picture_and_the_address(page, goto) -> None:
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_a_page_asks_nobody_outside_and_reports_no_error(page, goto, app_url: str, url: str) -> None:
+def test_a_page_asks_nobody_outside_reports_no_error_and_fits_a_phone(page, goto, app_url: str, url: str) -> None:
     outside, problems = [], []
     page.on("request", lambda r: None if r.url.startswith((app_url, "data:", "blob:")) else outside.append(r.url))
     page.on("pageerror", lambda error: problems.append(str(error)))
-    goto(url)
-    page.wait_for_load_state("networkidle")
-    assert outside == []
-    assert problems == []
-    assert page.locator('[data-testid="stException"]').count() == 0
-    assert page.locator('[data-testid="stAlertContentError"]').count() == 0
-
-
-@pytest.mark.parametrize("url", URLS)
-def test_a_page_fits_a_phone(page, goto, url: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     goto(url)
     page.get_by_role("heading", level=1).wait_for()
@@ -52,6 +42,11 @@ def test_a_page_fits_a_phone(page, goto, url: str) -> None:
     )
     assert wider == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.wait_for_load_state("networkidle")
+    assert outside == []
+    assert problems == []
+    assert page.locator('[data-testid="stException"]').count() == 0
+    assert page.locator('[data-testid="stAlertContentError"]').count() == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
