@@ -2,14 +2,14 @@
 
 import ast
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from engine import Tensor
 from engine import functional as F
-from engine.tape import backward_steps
+from engine.tape import BackwardStep, backward_steps
 from playground.errors import PlaygroundError
 from playground.steps.expression import fold, variables
 
@@ -26,6 +26,8 @@ class Node:
     """How formulas speak of it: a variable's own name, v1, v2, ... for results, a number's spelling."""
     layer: int = 0
     row: float = 0.0
+    ways: dict[int, float] = field(default_factory=dict)
+    """Layer -> row where the line to a later user passes, on each layer between."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,13 @@ def local_factor(label: str, place: int, a: float, b: float, y: float) -> float:
     }
     if (label, place) in table:
         return table[label, place]
-    if label == "/":
-        return 1 / b if place == 0 else -a / (b * b)
-    if label == "^":
-        return float(b * np.float64(a) ** (b - 1))
-    return 1 / a if label == "log" else 1 / (2 * y)
+    one = np.float64(1)  # whose division by 0 is infinite instead of an error
+    with np.errstate(all="ignore"):
+        if label == "/":
+            return float(one / b if place == 0 else -(a * one) / b / b)
+        if label == "^":
+            return float(b * (a * one) ** (b - 1)) if b else 0.0
+        return float(one / a if label == "log" else one / (2 * y))
 
 
 def build(tree: ast.expr, values: Mapping[str, float]) -> Graph:
@@ -169,26 +173,90 @@ def _apply(label: str, tensors: list[Tensor]) -> Tensor:
     return tensors[0].sqrt()
 
 
+WAY_HEIGHT = 0.5
+"""Rows taken by a line that passes a layer, where a box takes 1."""
+
+
 def _lay_out(graph: Graph) -> None:
-    """Layers by the longest way from a leaf; a leaf stands right before its first use; rows by the mean of inputs."""
+    """Layers by the longest way from a leaf; a leaf stands right before its first use and has a way to later ones.
+
+    Within a layer the order is that of reading the formula, and each box stands as near as possible to the row of the
+    results it is made of.
+    """
     for node in graph.nodes:
         node.layer = 1 + max((one.layer for one in node.inputs), default=-1)
+    users = {node: [one for one in graph.nodes if node in one.inputs] for node in graph.nodes}
     for node in graph.nodes:
         if not node.inputs:
-            node.layer = min((one.layer for one in graph.nodes if node in one.inputs), default=1) - 1
-    depth = graph.result.layer
-    for layer in range(depth + 1):
-        members = [node for node in graph.nodes if node.layer == layer]
-        wish = {id(node): (float(np.mean([one.row for one in node.inputs])) if node.inputs else float(k))
-                for k, node in enumerate(members)}
-        for k, node in enumerate(sorted(members, key=lambda node: wish[id(node)])):
-            node.row = k - (len(members) - 1) / 2
+            node.layer = min((one.layer for one in users[node]), default=1) - 1
+    read = _reading_places(graph)
+    for layer in range(graph.result.layer + 1):
+        boxes = [(read[node], node) for node in graph.nodes if node.layer == layer]
+        passing = [(float(np.mean([read[one] for one in later])), node) for node in graph.nodes if node.layer < layer
+                   and (later := [one for one in users[node] if one.layer > layer])]
+        members = [node for _, node in sorted(boxes + passing, key=lambda pair: pair[0])]
+        heights = [1.0 if node.layer == layer else WAY_HEIGHT for node in members]
+        rows = _spread([_wish(node, layer) for node in members], heights)
+        for node, row in zip(members, rows, strict=True):
+            if node.layer == layer:
+                node.row = row
+            else:
+                node.ways[layer] = row
+
+
+def _reading_places(graph: Graph) -> dict[Node, float]:
+    """Where in the formula a node is read: the middle of its leaves' places; of a variable, the mean of its uses."""
+    leaves: dict[Node, list[int]] = {}
+    spans: dict[Node, tuple[int, int]] = {}
+    count = 0
+
+    def visit(node: Node) -> None:
+        nonlocal count
+        first = count
+        for one in node.inputs:
+            visit(one)
+        if not node.inputs:
+            leaves.setdefault(node, []).append(count)
+            count += 1
+        spans[node] = (first, count - 1)
+
+    visit(graph.result)
+    return {node: float(np.mean(leaves.get(node, spans[node]))) for node in graph.nodes}
+
+
+def _wish(node: Node, layer: int) -> float | None:
+    """The row a node (or its line passing by) would like on a layer, from the layer before; None: beside the others."""
+    if node.layer < layer:
+        return node.ways.get(layer - 1, node.row)
+    results = [one for one in node.inputs if one.inputs] or node.inputs
+    return float(np.mean([one.ways.get(layer - 1, one.row) for one in results])) if results else None
+
+
+def _spread(wishes: Sequence[float | None], heights: Sequence[float]) -> list[float]:
+    """The rows nearest to the wishes (least squares) at which members of these heights do not overlap, in order.
+
+    >>> _spread([0.0, 0.0, None], [1.0, 1.0, 1.0])
+    [-0.5, 0.5, 1.5]
+    """
+    offsets = [sum(heights[:k]) + heights[k] / 2 for k in range(len(heights))]
+    shifts = [None if wish is None else wish - offset for wish, offset in zip(wishes, offsets, strict=True)]
+    given = [shift for shift in shifts if shift is not None] or [-sum(heights) / 2]
+    blocks: list[tuple[float, int, int]] = []  # sum of the shifts wished for, how many wished, members
+    for shift in shifts:
+        blocks.append((0.0, 0, 1) if shift is None else (shift, 1, 1))
+        while len(blocks) > 1 and (not blocks[-1][1] or not blocks[-2][1]
+                                   or blocks[-2][0] / blocks[-2][1] >= blocks[-1][0] / blocks[-1][1]):
+            last, before = blocks.pop(), blocks.pop()
+            blocks.append((before[0] + last[0], before[1] + last[1], before[2] + last[2]))
+    moved = [total / wished if wished else given[0] for total, wished, members in blocks for _ in range(members)]
+    return [offset + shift for offset, shift in zip(offsets, moved, strict=True)]
 
 
 def walk_back(graph: Graph) -> list[BackStep]:
     """The engine's own walk from the result to the variables, one op a step, each product written out.
 
-    Gradients come from the engine's `backward_steps`; `local` and `factor` explain them.
+    Gradients come from the engine's `backward_steps`; `local` and `factor` explain them. Raises PlaygroundError naming
+    the first operation whose derivative is not finite (sqrt at 0).
 
     >>> from playground.steps.expression import parse
     >>> steps = walk_back(build(parse("x*x"), {"x": 3.0}))
@@ -200,7 +268,7 @@ def walk_back(graph: Graph) -> list[BackStep]:
     steps: list[BackStep] = []
     if not graph.result.inputs:
         return steps
-    for step in backward_steps(graph.result.tensor):
+    for step in _quiet_walk(graph.result.tensor):
         index = places[id(step.output)]
         node = graph.nodes[index]
         names = {"a": node.inputs[0].name, "b": node.inputs[-1].name, "y": node.name}
@@ -211,14 +279,47 @@ def walk_back(graph: Graph) -> list[BackStep]:
                 continue
             target = places[id(given.tensor)]
             totals[target] = totals.get(target, 0.0) + float(gradient)
-            sent.append(Contribution(target, _LOCAL[node.label][place].format(**names), float(step.gradient),
-                                     local_factor(node.label, place, *numbers), float(gradient), totals[target]))
+            factor = local_factor(node.label, place, *numbers)
+            if not (math.isfinite(totals[target]) and math.isfinite(factor)):
+                shown = ", ".join(f"{one.value:.4g}" for one in node.inputs)
+                raise PlaygroundError(f"{_SPOKEN.get(node.label, node.label)} of {shown} has no finite derivative: "
+                                      "choose other values.")
+            sent.append(Contribution(target, _LOCAL[node.label][place].format(**names), float(step.gradient), factor,
+                                     float(gradient), totals[target]))
         steps.append(BackStep(index, tuple(sent)))
     return steps
 
 
+def _quiet_walk(result: Tensor) -> Iterator[BackwardStep]:
+    walk = backward_steps(result)
+    while True:
+        with np.errstate(all="ignore"):  # what is not finite is said in a sentence
+            step = next(walk, None)
+        if step is None:
+            return
+        yield step
+
+
+def at_a_corner(graph: Graph) -> bool:
+    """Whether some relu's input is exactly 0, where relu has a corner and its slope is a convention.
+
+    >>> from playground.steps.expression import parse
+    >>> at_a_corner(build(parse("relu(x)"), {"x": 0.0})), at_a_corner(build(parse("relu(x)"), {"x": 1.0}))
+    (True, False)
+    """
+    return any(node.label == "relu" and node.inputs[0].value == 0 for node in graph.nodes if node.inputs)
+
+
 def gradients(tree: ast.expr, values: Mapping[str, float]) -> dict[str, float]:
-    """The engine's derivative of the formula for each of its variables."""
+    """The engine's derivative of the formula for each of its variables.
+
+    Raises PlaygroundError as `build` and `walk_back` do.
+
+    >>> from playground.steps.expression import parse
+    >>> gradients(parse("w*x"), {"w": 2.0, "x": 3.0})
+    {'w': 3.0, 'x': 2.0}
+    """
+    walk_back(build(tree, values))  # which refuses what is not finite, on a graph of its own: it leaves gradients there
     graph = build(tree, values)
     if graph.result.inputs:
         graph.result.tensor.backward()
@@ -230,9 +331,17 @@ def gradients(tree: ast.expr, values: Mapping[str, float]) -> dict[str, float]:
 def nudged(tree: ast.expr, values: Mapping[str, float], name: str, h: float) -> tuple[float, float]:
     """Finite differences for one variable: forward (f(x+h) - f(x)) / h, central (f(x+h) - f(x-h)) / 2h.
 
+    nan where x + h or x - h leaves what the formula can take, as log does below 0.
+
     >>> from playground.steps.expression import parse
     >>> [round(v, 6) for v in nudged(parse("x**2"), {"x": 3.0}, "x", 0.01)]
     [6.01, 6.0]
     """
-    here, above, below = (build(tree, {**values, name: values[name] + step}).result.value for step in (0.0, h, -h))
+    def at(step: float) -> float:
+        try:
+            return build(tree, {**values, name: values[name] + step}).result.value
+        except PlaygroundError:
+            return math.nan
+
+    here, above, below = at(0.0), at(h), at(-h)
     return (above - here) / h, (above - below) / (2 * h)

@@ -111,17 +111,26 @@ def fold(tree: ast.expr, variable: Callable[[str], T], number: Callable[[float],
     return down(tree)
 
 
-def spelled(tree: ast.expr, functions: Mapping[str, str]) -> str:
+def spelled(tree: ast.expr, functions: Mapping[str, str], names: Mapping[str, str], number: str = "{}") -> str:
     """The formula as a line of Python for a library, which calls the functions otherwise: {"relu": "torch.relu"}.
 
-    >>> spelled(parse("relu(x)**2"), {"relu": "torch.relu"})
-    'torch.relu(x) ** 2'
+    `names` are the variables' names there; a number alone inside a function is written as the template `number` says,
+    for a library whose functions take arrays only.
+
+    >>> spelled(parse("relu(x)**2 + exp(2)"), {"relu": "torch.relu", "exp": "torch.exp"}, {"x": "x_"}, "array({})")
+    'torch.relu(x_) ** 2 + torch.exp(array(2))'
     """
     class Renamed(ast.NodeTransformer):
         def visit_Call(self, node: ast.Call) -> ast.AST:
             self.generic_visit(node)
             assert isinstance(node.func, ast.Name)
-            return ast.Call(func=ast.Name(functions.get(node.func.id, node.func.id)), args=node.args, keywords=[])
+            args = node.args
+            if not any(isinstance(part, ast.Name) for part in ast.walk(args[0])):
+                args = [ast.Name(number.format(ast.unparse(args[0])))]
+            return ast.Call(func=ast.Name(functions[node.func.id]), args=args, keywords=[])
+
+        def visit_Name(self, node: ast.Name) -> ast.AST:
+            return ast.Name(names.get(node.id, node.id))
 
     copied = ast.parse(ast.unparse(tree), mode="eval").body
     return ast.unparse(ast.fix_missing_locations(Renamed().visit(copied)))

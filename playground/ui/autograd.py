@@ -11,9 +11,9 @@ import streamlit as st
 from playground import home
 from playground.errors import PlaygroundError
 from playground.figures.lines import lines
-from playground.figures.style import CONFIG
-from playground.steps.autograd import Graph, build, gradients, nudged, walk_back
-from playground.steps.expression import parse, spelled, variables
+from playground.figures.style import CONFIG, signed_limit
+from playground.steps.autograd import BackStep, Graph, at_a_corner, build, gradients, nudged, walk_back
+from playground.steps.expression import FUNCTIONS, parse, spelled, variables
 from playground.ui import frame, lesson, links
 from playground.ui.graph import graph_player
 
@@ -21,11 +21,13 @@ PRESETS: dict[str, tuple[str, dict[str, float]]] = {
     "A neuron and its error": ("(relu(w*x + b) - t)**2", {"w": 1.5, "x": 2.0, "b": -1.0, "t": 3.0}),
     "Logistic regression": ("log(1 + exp(-(w*x + b)))", {"w": 0.5, "x": 2.0, "b": -0.3}),
     "Used twice": ("x*x + 3*x", {"x": 2.0}),
-    "Two layers": ("(v*tanh(w*x) + u*tanh(z*x) - t)**2",
-                   {"v": 0.7, "w": 0.5, "x": 1.5, "u": -0.4, "z": 1.2, "t": 1.0}),
+    "A 2-2-1 network": ("(u*tanh(a*x + b*y) + v*tanh(c*x + d*y) - 1)**2",
+                        {"u": 0.7, "a": 0.5, "x": 1.5, "b": -0.8, "y": 0.4, "v": -0.6, "c": 1.2, "d": 0.9}),
     "Normalized": ("(x - m)/sqrt(s**2 + 0.1)", {"x": 3.0, "m": 1.0, "s": 0.8}),
 }
 FIRST = next(iter(PRESETS))
+CORNER = ("A relu's input is exactly 0 here, where relu has a corner and no one slope: the engine, as PyTorch does, "
+          "takes 0, and a difference takes something between 0 and 1.")
 STEPS = tuple(range(-12, 0))
 PATIENCE_SECONDS = 60
 
@@ -92,18 +94,28 @@ def predict(setting: Setting) -> None:
     name = variables(tree)[0]
     slope = gradients(tree, setting.values)[name]
     outcome = ("it falls", "it stays", "it rises")[int(np.sign(round(slope, 12))) + 1]
-    lesson.predict(f"{name} is made a little larger. What does the result do?", ("it rises", "it falls", "it stays"),
-                   outcome,
-                   f"∂/∂{name} = {slope:.4g}: the result changes by about {slope:.4g} times the change of {name}.",
+    why = (f"∂/∂{name} = {slope:.4g}: the result changes by about {slope:.4g} times the change of {name}."
+           if outcome != "it stays" else f"∂/∂{name} = 0: as far as the slope tells, nothing changes.")
+    corner = f" {CORNER}" if at_a_corner(setting.graph) else ""
+    lesson.predict(f"{name} is made a tiny bit larger. What does the slope say the result does?",
+                   ("it rises", "it falls", "it stays"), outcome, why + corner,
                    key=f"guess-{setting.formula}-{setting.values}")
 
 
 def steps(setting: Setting) -> None:
     """The graph's player and the gradients it ends with."""
     graph = setting.graph
-    graph_player(graph, walk_back(graph), key="autograd_graph")
-    st.caption("Boxes: operations and their results; ∂: the gradient of the result for this box so far. A box that is "
-               "used twice adds up what comes back on both ways. Constants get none.")
+    walked = walk_back(graph)
+    limit = largest_gradient(walked)
+    graph_player(graph, walked, limit, key="autograd_graph")
+    st.caption("Boxes: operations and their results; ∂: the gradient of the result for this box so far, orange above "
+               f"0, blue below, full colour at ±{limit:.3g}. A box that is used twice adds up what comes back on both "
+               "ways. Constants get none.")
+
+
+def largest_gradient(walked: list[BackStep]) -> float:
+    """The largest magnitude any gradient has on the way; at least the 1 the walk begins with."""
+    return signed_limit([1.0, *(sent.total for step in walked for sent in step.contributions)])
 
 
 def check(setting: Setting) -> None:
@@ -121,11 +133,14 @@ def check(setting: Setting) -> None:
     exact = gradients(tree, setting.values)[name]
     forward, central = difference(setting, name, power)
     one, two, three = st.columns(3)
-    one.metric("forward difference", f"{forward:.10g}", f"{forward - exact:.1e} off", delta_color="off",
-               delta_arrow="off")
-    two.metric("central difference", f"{central:.10g}", f"{central - exact:.1e} off", delta_color="off",
-               delta_arrow="off")
+    for column, title, found in ((one, "forward difference", forward), (two, "central difference", central)):
+        column.metric(title, f"{found:.10g}" if np.isfinite(found) else "none",
+                      f"{found - exact:.1e} off" if np.isfinite(found) else None, delta_color="off", delta_arrow="off")
     three.metric("our engine", f"{exact:.10g}")
+    if not (np.isfinite(forward) and np.isfinite(central)):
+        st.caption(f"So large a nudge takes {name} to where the formula has no finite result: choose a smaller one.")
+    if at_a_corner(setting.graph):
+        st.caption(CORNER)
     errors = [difference(setting, name, p) for p in STEPS]
     st.plotly_chart(
         lines([10.0**p for p in STEPS],
@@ -136,10 +151,11 @@ def check(setting: Setting) -> None:
     st.caption("Large nudges miss because the function is curved; tiny ones because a computer keeps 16 digits. The "
                "engine needs no nudge at all, and gets all variables in one walk.")
     if st.button("Ask PyTorch, too", key="torch", icon=":material/calculate:"):
-        theirs = asked_torch(setting.formula, json.dumps(setting.values))
-        ours = gradients(tree, setting.values)
-        st.dataframe([{"variable": n, "our engine": ours[n], "PyTorch": theirs[n],
-                       "difference": abs(ours[n] - theirs[n])} for n in names], hide_index=True)
+        with frame.room("PyTorch's answer"):
+            theirs = asked_torch(setting.formula, json.dumps(setting.values))
+            ours = gradients(tree, setting.values)
+            st.dataframe([{"variable": n, "our engine": ours[n], "PyTorch": theirs[n],
+                           "difference": abs(ours[n] - theirs[n])} for n in names], hide_index=True)
 
 
 def _floor(error: float) -> float:
@@ -148,10 +164,7 @@ def _floor(error: float) -> float:
 
 def difference(setting: Setting, name: str, power: int) -> tuple[float, float]:
     """Forward and central difference for h = 10 ** power; nan where the nudge leaves what the formula can take."""
-    try:
-        return nudged(parse(setting.formula), setting.values, name, 10.0**power)
-    except PlaygroundError:
-        return float("nan"), float("nan")
+    return nudged(parse(setting.formula), setting.values, name, 10.0**power)
 
 
 @st.cache_data(max_entries=64, show_spinner="PyTorch starts in a process of its own …")
@@ -173,39 +186,44 @@ def in_code(setting: Setting) -> None:
     lesson.in_code(code(setting))
 
 
+TAKEN = {"F", "Tensor", "keras", "np", "print", "result", "tape", "tf", "torch"}
+"""What the code of a library calls its own: a variable of that name is written with an underscore."""
+
+
 def code(setting: Setting) -> dict[str, str]:
     """The formula in our engine, PyTorch and Keras, each printing its derivatives."""
     tree = parse(setting.formula)
-    names = list(setting.values)
-    listed = ", ".join(names)
-    library = {"Our engine": "F", "PyTorch": "torch"}
-    written = {title: spelled(tree, {f: f"{where}.{f}" for f in ("relu", "sigmoid", "tanh", "exp", "log", "sqrt")})
-               for title, where in library.items()}
+    names = {name: f"{name}_" if name in TAKEN else name for name in setting.values}
+    listed = ", ".join(names.values())
     numbers = ", ".join(f"{value!r}" for value in setting.values.values())
-    keras = spelled(tree, {f: f"keras.ops.{f}" for f in ("relu", "sigmoid", "tanh", "exp", "log", "sqrt")})
+    alone = "," * (len(names) == 1)
+
+    def written(library: str, number: str = "{}") -> str:
+        return spelled(tree, {function: f"{library}.{function}" for function in FUNCTIONS}, names, number)
+
     return {
         "Our engine": f"""import numpy as np
 from engine import Tensor
 from engine import functional as F
 
-{listed}{',' * (len(names) == 1)} = (Tensor(np.array(v), requires_grad=True) for v in ({numbers},))
-result = {written['Our engine']}
+{listed}{alone} = (Tensor(np.array(value), requires_grad=True) for value in ({numbers}{alone}))
+result = {written("F", "np.array({}, dtype=float)")}
 result.backward()
-print([round(v.grad.item(), 8) for v in ({listed},)])
+print([variable.grad.item() for variable in ({listed}{alone})])
 """,
         "PyTorch": f"""import torch
 
-{listed}{',' * (len(names) == 1)} = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in ({numbers},))
-result = {written['PyTorch']}
+{listed}{alone} = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in ({numbers}{alone}))
+result = {written("torch", "torch.tensor({}, dtype=torch.float64)")}
 result.backward()
-print([round(v.grad.item(), 8) for v in ({listed},)])
+print([variable.grad.item() for variable in ({listed}{alone})])
 """,
         "Keras": f"""import keras
 import tensorflow as tf  # Keras leaves gradients to its backend
 
-{listed}{',' * (len(names) == 1)} = (tf.Variable(v) for v in ({numbers},))
+{listed}{alone} = (tf.Variable(value) for value in ({numbers}{alone}))
 with tf.GradientTape() as tape:
-    result = {keras}
-print(tape.gradient(result, [{listed}]))
+    result = {written("keras.ops")}
+print([gradient.numpy() for gradient in tape.gradient(result, [{listed}])])
 """,
     }

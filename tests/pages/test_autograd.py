@@ -5,6 +5,8 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from playground.steps.autograd import gradients
+from playground.steps.expression import parse, variables
 from playground.ui import autograd
 from tests.pages.on_a_page import OpenPage, printed, texts
 
@@ -23,11 +25,46 @@ def test_every_example_is_drawn_and_its_code_agrees(open_page: OpenPage, name: s
     told = played(app)
     totals = {sent["node"]: sent["total"] for step in told["steps"] for sent in step["sent"]}
     codes = autograd.code(autograd.Setting(formula, values))
-    ours, torchs = printed(codes["Our engine"]), printed(codes["PyTorch"])
-    assert ours == torchs
+    ours, torchs = json.loads(printed(codes["Our engine"])), json.loads(printed(codes["PyTorch"]))
+    assert ours == pytest.approx(torchs, rel=1e-10, abs=1e-10)
     compile(codes["Keras"], "keras", "exec")
     names = [node["name"] for node in told["nodes"]]
-    assert [round(totals[names.index(v)], 8) for v in values] == json.loads(ours)
+    assert [totals[names.index(v)] for v in values] == pytest.approx(ours, rel=1e-10, abs=1e-10)
+
+
+@pytest.mark.parametrize("formula", [
+    "result*print + F", "relu(np*torch) + Tensor/tf", "x", "exp(2)*x + exp(log(3) + 1)*x", "relu(3)*v*v", "-(x**-2)",
+])
+def test_the_code_of_any_formula_runs_whatever_its_variables_are_called(formula: str) -> None:
+    tree = parse(formula)
+    values = {name: 0.7 + k for k, name in enumerate(variables(tree))}
+    codes = autograd.code(autograd.Setting(formula, values))
+    expected = pytest.approx(list(gradients(tree, values).values()), rel=1e-10)
+    assert json.loads(printed(codes["Our engine"])) == expected
+    assert json.loads(printed(codes["PyTorch"])) == expected
+    compile(codes["Keras"], "keras", "exec")
+
+
+@pytest.mark.parametrize(("formula", "x", "sentence"), [
+    ("sqrt(x)", "0", "sqrt of 0 has no finite derivative"), ("x**0.5", "0", "The power of 0, 0.5 has no finite"),
+    ("sqrt(x*x)", "0", "sqrt of 0 has no finite derivative"), ("1/(x**50)", "0.0001", "has no finite derivative"),
+])
+def test_a_derivative_that_is_not_finite_is_one_sentence(
+    open_page: OpenPage, formula: str, x: str, sentence: str
+) -> None:
+    app = open_page("autograd", formula=formula, **{"v-x": x})
+    assert not app.exception
+    (told,) = app.error
+    assert sentence in told.value.replace("\\", "")
+
+
+def test_a_nudge_out_of_the_formulas_reach_and_a_corner_are_explained(open_page: OpenPage) -> None:
+    app = open_page("autograd", formula="log(x)", **{"v-x": "0.05", "power": "-1"})
+    assert [metric.value for metric in app.metric] == ["10.98612289", "none", "20"]
+    assert "choose a smaller one" in texts(app)
+    app = open_page("autograd", formula="relu(x)", **{"v-x": "0"})
+    assert [metric.value for metric in app.metric] == ["1", "0.5", "0"]
+    assert "has a corner" in texts(app)
 
 
 @pytest.mark.parametrize("formula", ["x", "x + 1", "a+b+c+d+e+f+g+h"])

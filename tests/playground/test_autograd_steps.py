@@ -4,13 +4,14 @@ import json
 import math
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from playground.errors import PlaygroundError
-from playground.steps.autograd import build, gradients, local_factor, nudged, walk_back
+from playground.steps.autograd import WAY_HEIGHT, build, gradients, local_factor, nudged, walk_back
 from playground.steps.expression import FUNCTIONS, parse, variables
 from playground.torch_gradient import torch_gradients
 from playground.ui.autograd import PRESETS
@@ -31,11 +32,12 @@ def test_the_walk_back_is_the_chain_rule_and_torchs_gradient(text: str, x: float
     try:
         tree = parse(text)
         graph = build(tree, values)
+        walked = walk_back(graph)
     except PlaygroundError:
         assume(False)
     assume(all(abs(node.value) < 1e4 for node in graph.nodes))
     totals = {}
-    for step in walk_back(graph):
+    for step in walked:
         for sent in step.contributions:
             assert sent.gradient == pytest.approx(sent.upstream * sent.factor, rel=1e-9, abs=1e-12)
             totals[graph.nodes[sent.node].name] = sent.total
@@ -46,6 +48,56 @@ def test_the_walk_back_is_the_chain_rule_and_torchs_gradient(text: str, x: float
     for name in variables(tree):
         alone = 1.0 if text.strip("()") == name else 0.0
         assert totals.get(name, alone) == pytest.approx(ours[name], rel=1e-9, abs=1e-9)
+
+
+@settings(max_examples=120, deadline=None)
+@given(FORMULAS, st.floats(0.3, 2), st.floats(-2, -0.3), st.floats(0.3, 2))
+def test_random_formulas_gradients_are_finite_differences(text: str, x: float, y: float, z: float) -> None:
+    values = {"x": x, "y": y, "z": z}
+    try:
+        tree = parse(text)
+        graph = build(tree, values)
+        found = gradients(tree, values)
+    except PlaygroundError:
+        assume(False)
+    largest = max(abs(node.value) for node in graph.nodes)
+    assume(largest < 1e3)
+    assume(all(abs(node.inputs[0].value) > 1e-2 for node in graph.nodes if node.label == "relu"))
+    for name, exact in found.items():
+        wide, narrow = (nudged(tree, values, name, h)[1] for h in (2e-4, 1e-4))
+        assume(math.isfinite(wide) and abs(wide - narrow) <= 1e-5 * max(1, abs(narrow)))
+        better = (4 * narrow - wide) / 3  # Richardson: the error of h squared is gone
+        assert exact == pytest.approx(better, rel=1e-5, abs=1e-7 * max(1, largest))
+
+
+@settings(max_examples=120, deadline=None)
+@given(FORMULAS)
+def test_boxes_do_not_overlap_and_lines_pass_beside_them(text: str) -> None:
+    try:
+        graph = build(parse(text), {"x": 1.0, "y": 0.7, "z": 1.3})
+    except PlaygroundError:
+        assume(False)
+    assert graph.result.layer == max(node.layer for node in graph.nodes)
+    for node in graph.nodes:
+        assert all(given_.layer < node.layer for given_ in node.inputs)
+        for given_ in node.inputs:
+            assert set(range(given_.layer + 1, node.layer)) <= set(given_.ways)
+    for layer in range(graph.result.layer + 1):
+        rows = sorted([(node.row, 1.0) for node in graph.nodes if node.layer == layer]
+                      + [(node.ways[layer], WAY_HEIGHT) for node in graph.nodes if layer in node.ways])
+        for (above, tall), (below, high) in pairwise(rows):
+            assert below - above >= (tall + high) / 2 - 1e-9
+
+
+def test_a_formula_without_repeated_variables_is_drawn_without_crossing_lines() -> None:
+    graph = build(parse("(a - b*c)/(d + relu(f*g))"), dict.fromkeys("abcdfg", 1.0))
+    segments = []
+    for node in graph.nodes:
+        for one in node.inputs:
+            rows = [one.row, *(one.ways[k] for k in range(one.layer + 1, node.layer)), node.row]
+            segments += [(one.layer + k, a, b) for k, (a, b) in enumerate(pairwise(rows))]
+    for k, a, b in segments:
+        assert not any(k == m and (a - c) * (b - d) < 0 for m, c, d in segments)
 
 
 @pytest.mark.parametrize(("formula", "values"), PRESETS.values(), ids=PRESETS)

@@ -1,11 +1,12 @@
 // The player of a formula's graph: positions 0..nodes go forward, the rest goes back.
 const graphs = new WeakMap();
-const WIDE = 112, TALL = 62, GAP_X = 52, GAP_Y = 20;
-const written = (value) => {
+const WIDE = 104, TALL = 64, GAP_X = 34, GAP_Y = 16;
+const short = (value) => {
   const size = Math.abs(value);
   const text = size !== 0 && (size < 0.001 || size >= 1e5) ? value.toExponential(2) : String(Number(value.toFixed(4)));
   return text.replace("-", "−");
 };
+const factor = (value) => (value < 0 ? `(${short(value)})` : short(value)); // inside a product
 const shape = (name, attributes, parent) => {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -19,6 +20,7 @@ class GraphPlayer {
     this.find = (selector) => this.root.querySelector(selector);
     this.position = null;
     for (const button of this.root.querySelectorAll("[data-do]")) button.onclick = () => this.act(button.dataset.do);
+    this.find(".speed").onchange = () => { if (this.playing) { this.play(false); this.play(true); } };
     this.find(".scrub").oninput = (event) => { this.play(false); this.goTo(Number(event.target.value)); };
     this.root.onkeydown = (event) => {
       const key = { ArrowRight: "forward", ArrowLeft: "back", Home: "first", End: "last", " ": "play" }[event.key];
@@ -46,7 +48,7 @@ class GraphPlayer {
     const { nodes } = this.data;
     const canvas = this.find("svg");
     canvas.replaceChildren();
-    const rows = nodes.map((node) => node.row);
+    const rows = nodes.flatMap((node) => [node.row, ...Object.values(node.ways)]);
     const [low, high] = [Math.min(...rows), Math.max(...rows)];
     const layers = Math.max(...nodes.map((node) => node.layer)) + 1;
     const width = layers * WIDE + (layers - 1) * GAP_X + 8;
@@ -54,14 +56,24 @@ class GraphPlayer {
     canvas.setAttribute("width", width);
     canvas.setAttribute("height", height);
     canvas.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    const place = (node) => [4 + node.layer * (WIDE + GAP_X), 4 + (node.row - low) * (TALL + GAP_Y)];
+    const place = ({ layer, row }) => [4 + layer * (WIDE + GAP_X), 4 + (row - low) * (TALL + GAP_Y)];
     this.edges = [];
     nodes.forEach((node, to) => node.inputs.forEach((from, slot) => {
-      const [[ax, ay], [bx, by]] = [place(nodes[from]), place(node)];
-      const [x1, y1, x2] = [ax + WIDE, ay + TALL / 2, bx];
-      const y2 = by + TALL * (node.inputs.length === 1 ? 0.5 : 0.3 + 0.4 * slot);
-      const path = shape("path", { class: "edge", d: `M${x1},${y1} C${x1 + GAP_X / 2},${y1} ${x2 - GAP_X / 2},${y2} ${x2},${y2}` }, canvas);
-      this.edges.push({ path, from, to });
+      const [ax, ay] = place(nodes[from]);
+      let [x, y] = [ax + WIDE, ay + TALL / 2];
+      let d = `M${x},${y}`;
+      const lead = (toX, toY) => {
+        d += ` C${x + GAP_X / 2},${y} ${toX - GAP_X / 2},${toY} ${toX},${toY}`;
+        [x, y] = [toX, toY];
+      };
+      for (let layer = nodes[from].layer + 1; layer < node.layer; layer++) { // past the boxes between
+        const [wayX, wayY] = place({ layer, row: nodes[from].ways[layer] });
+        lead(wayX, wayY + TALL / 2);
+        d += ` H${(x += WIDE)}`;
+      }
+      const [bx, by] = place(node);
+      lead(bx, by + TALL * (node.inputs.length === 1 ? 0.5 : 0.3 + 0.4 * slot));
+      this.edges.push({ path: shape("path", { class: "edge", d }, canvas), from, to });
     }));
     this.boxes = nodes.map((node) => {
       const [x, y] = place(node);
@@ -70,7 +82,9 @@ class GraphPlayer {
       const middle = { x: x + WIDE / 2 };
       const label = shape("text", { ...middle, y: y + 18, class: "label" }, group);
       label.textContent = node.inputs.length ? `${node.name} = ${node.label === "neg" ? "−" : node.label}` : node.name;
-      return { group, value: shape("text", { ...middle, y: y + 36 }, group), gradient: shape("text", { ...middle, y: y + 54, class: "gradient" }, group) };
+      const value = shape("text", { ...middle, y: y + 36 }, group);
+      const chip = shape("rect", { x: x + 6, y: y + 42, width: WIDE - 12, height: 17, rx: 4, class: "chip" }, group);
+      return { group, value, chip, gradient: shape("text", { ...middle, y: y + 55, class: "gradient" }, group) };
     });
   }
 
@@ -85,8 +99,15 @@ class GraphPlayer {
     const now = back ? steps[back - 1].node : forward ? this.operations[forward - 1] : -1;
     nodes.forEach((node, k) => {
       const box = this.boxes[k];
-      box.value.textContent = !node.inputs.length || done.has(k) ? written(node.value) : "";
-      box.gradient.textContent = k in totals && node.learns ? `∂: ${written(totals[k])}` : "";
+      box.value.textContent = !node.inputs.length || done.has(k) ? short(node.value) : "";
+      const arrived = k in totals && node.learns;
+      box.gradient.textContent = arrived ? `∂: ${short(totals[k])}` : "";
+      box.chip.style.display = arrived ? "" : "none";
+      if (arrived) {
+        const rgb = colourAt(this.data.signed, totals[k] / this.data.limit / 2 + 0.5);
+        box.chip.style.fill = `rgb(${rgb})`;
+        box.gradient.style.fill = inkOn(rgb);
+      }
       box.group.setAttribute("class", `node${node.inputs.length ? "" : " leaf"}${k === now ? " now" : ""}`);
     });
     for (const { path, to } of this.edges) path.setAttribute("class", `edge${to === now ? " now" : ""}`);
@@ -114,7 +135,7 @@ class GraphPlayer {
       const parts = node.inputs.map((k) => nodes[k]);
       const say = (words) => words.length === 1 ? (node.label === "neg" ? `−${words[0]}` : `${node.label}(${words[0]})`) : words.join(` ${node.label} `);
       what.textContent = `Forward · operation ${forward} of ${this.operations.length}`;
-      line(`${node.name} = ${say(parts.map((p) => p.name))} = ${say(parts.map((p) => p.value < 0 ? `(${written(p.value)})` : written(p.value)))} = ${written(node.value)}`);
+      line(`${node.name} = ${say(parts.map((p) => p.name))} = ${say(parts.map((p) => node.inputs.length > 1 ? factor(p.value) : short(p.value)))} = ${short(node.value)}`);
     } else {
       const step = steps[back - 1];
       const before = {};
@@ -122,8 +143,8 @@ class GraphPlayer {
       what.textContent = `Backward · operation ${back} of ${steps.length}: what arrives at ${nodes[step.node].name} times the derivative of ${nodes[step.node].label === "neg" ? "−" : nodes[step.node].label}`;
       for (const sent of step.sent) {
         const name = nodes[sent.node].name;
-        const sum = sent.node in before ? `${written(before[sent.node])} + ` : "";
-        line(`∂/∂${name} = ${sum}∂/∂${nodes[step.node].name} · ${sent.local} = ${sum}${written(sent.upstream)} · ${written(sent.factor)} = ${written(sent.total)}`);
+        const sum = sent.node in before ? `${short(before[sent.node])} + ` : "";
+        line(`∂/∂${name} = ${sum}∂/∂${nodes[step.node].name} · ${sent.local} = ${sum}${factor(sent.upstream)} · ${factor(sent.factor)} = ${short(sent.total)}`);
         before[sent.node] = sent.total;
       }
     }
