@@ -195,8 +195,9 @@ def code(setting: Setting) -> dict[str, str]:
     tree = parse(setting.formula)
     names = {name: f"{name}_" if name in TAKEN else name for name in setting.values}
     listed = ", ".join(names.values())
-    numbers = ", ".join(f"{value!r}" for value in setting.values.values())
-    alone = "," * (len(names) == 1)
+
+    def given(made: str) -> str:
+        return "\n".join(f"{names[name]} = {made.format(repr(value))}" for name, value in setting.values.items())
 
     def written(library: str, number: str = "{}") -> str:
         return spelled(tree, {function: f"{library}.{function}" for function in FUNCTIONS}, names, number)
@@ -206,22 +207,22 @@ def code(setting: Setting) -> dict[str, str]:
 from engine import Tensor
 from engine import functional as F
 
-{listed}{alone} = (Tensor(np.array(value), requires_grad=True) for value in ({numbers}{alone}))
+{given('Tensor(np.array({}), requires_grad=True)')}
 result = {written("F", "np.array({}, dtype=float)")}
 result.backward()
-print([variable.grad.item() for variable in ({listed}{alone})])
+print([variable.grad.item() for variable in [{listed}]])
 """,
         "PyTorch": f"""import torch
 
-{listed}{alone} = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in ({numbers}{alone}))
+{given('torch.tensor({}, dtype=torch.float64, requires_grad=True)')}
 result = {written("torch", "torch.tensor({}, dtype=torch.float64)")}
 result.backward()
-print([variable.grad.item() for variable in ({listed}{alone})])
+print([variable.grad.item() for variable in [{listed}]])
 """,
         "Keras": f"""import keras
 import tensorflow as tf  # Keras leaves gradients to its backend
 
-{listed}{alone} = (tf.Variable(value) for value in ({numbers}{alone}))
+{given('tf.Variable({})')}
 with tf.GradientTape() as tape:
     result = {written("keras.ops")}
 print([gradient.numpy() for gradient in tape.gradient(result, [{listed}])])

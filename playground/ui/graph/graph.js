@@ -1,6 +1,6 @@
 // The player of a formula's graph: positions 0..nodes go forward, the rest goes back.
 const graphs = new WeakMap();
-const WIDE = 104, TALL = 64, GAP_X = 34, GAP_Y = 16;
+const WIDE = 104, TALL = 64, GAP_X = 34, GAP_Y = 16, SMALLEST = 0.8;
 const short = (value) => {
   const size = Math.abs(value);
   const text = size !== 0 && (size < 0.001 || size >= 1e5) ? value.toExponential(2) : String(Number(value.toFixed(4)));
@@ -19,6 +19,8 @@ class GraphPlayer {
     this.root = host.querySelector(".graph");
     this.find = (selector) => this.root.querySelector(selector);
     this.position = null;
+    this.resizes = new ResizeObserver(() => { if (this.data) this.fit(); });
+    this.resizes.observe(this.root);
     for (const button of this.root.querySelectorAll("[data-do]")) button.onclick = () => this.act(button.dataset.do);
     this.find(".speed").onchange = () => { if (this.playing) { this.play(false); this.play(true); } };
     this.find(".scrub").oninput = (event) => { this.play(false); this.goTo(Number(event.target.value)); };
@@ -53,8 +55,8 @@ class GraphPlayer {
     const layers = Math.max(...nodes.map((node) => node.layer)) + 1;
     const width = layers * WIDE + (layers - 1) * GAP_X + 8;
     const height = (high - low + 1) * (TALL + GAP_Y) - GAP_Y + 8;
-    canvas.setAttribute("width", width);
-    canvas.setAttribute("height", height);
+    this.width = width;
+    this.height = height;
     canvas.setAttribute("viewBox", `0 0 ${width} ${height}`);
     const place = ({ layer, row }) => [4 + layer * (WIDE + GAP_X), 4 + (row - low) * (TALL + GAP_Y)];
     this.edges = [];
@@ -80,7 +82,8 @@ class GraphPlayer {
       const group = shape("g", { class: `node${node.inputs.length ? "" : " leaf"}` }, canvas);
       shape("rect", { x, y, width: WIDE, height: TALL, rx: 8 }, group);
       const middle = { x: x + WIDE / 2 };
-      const label = shape("text", { ...middle, y: y + 18, class: "label" }, group);
+      const spelled = !node.inputs.length && !node.learns; // a number is its own name
+      const label = shape("text", { ...middle, y: y + (spelled ? 36 : 18), class: "label" }, group);
       label.textContent = node.inputs.length ? `${node.name} = ${node.label === "neg" ? "−" : node.label}` : node.name;
       const value = shape("text", { ...middle, y: y + 36 }, group);
       const chip = shape("rect", { x: x + 6, y: y + 42, width: WIDE - 12, height: 17, rx: 4, class: "chip" }, group);
@@ -99,7 +102,7 @@ class GraphPlayer {
     const now = back ? steps[back - 1].node : forward ? this.operations[forward - 1] : -1;
     nodes.forEach((node, k) => {
       const box = this.boxes[k];
-      box.value.textContent = !node.inputs.length || done.has(k) ? short(node.value) : "";
+      box.value.textContent = (node.inputs.length ? done.has(k) : node.learns) ? short(node.value) : "";
       const arrived = k in totals && node.learns;
       box.gradient.textContent = arrived ? `∂: ${short(totals[k])}` : "";
       box.chip.style.display = arrived ? "" : "none";
@@ -112,14 +115,25 @@ class GraphPlayer {
     });
     for (const { path, to } of this.edges) path.setAttribute("class", `edge${to === now ? " now" : ""}`);
     this.tell(forward, back, now);
-    const canvas = this.find(".canvas");
-    if (now >= 0) canvas.scrollLeft = 16 + nodes[now].layer * (WIDE + GAP_X) + WIDE / 2 - canvas.clientWidth / 2;
+    this.now = now;
+    this.fit();
     this.find(".scrub").value = this.position;
     for (const name of ["first", "back"]) this.find(`[data-do="${name}"]`).disabled = this.position === 0;
     for (const name of ["last", "forward"]) this.find(`[data-do="${name}"]`).disabled = this.position === this.count;
     this.root.dataset.position = this.position;
     window.playgroundStep = this.position; // what "Copy link" takes along
     this.find(".spoken").textContent = this.find(".said").innerText;
+  }
+
+  // A graph a little too wide is drawn smaller; one much too wide (on a phone) scrolls in its box to where it happens.
+  fit() {
+    const canvas = this.find(".canvas");
+    const room = canvas.clientWidth - 24; // its padding
+    const scale = room / this.width >= SMALLEST ? Math.min(1, room / this.width) : 1;
+    const drawing = this.find("svg");
+    drawing.setAttribute("width", this.width * scale);
+    drawing.setAttribute("height", this.height * scale);
+    if (this.now >= 0) canvas.scrollLeft = 16 + this.data.nodes[this.now].layer * (WIDE + GAP_X) + WIDE / 2 - canvas.clientWidth / 2;
   }
 
   tell(forward, back, now) {
@@ -170,6 +184,7 @@ class GraphPlayer {
 
   stop() {
     this.play(false);
+    this.resizes.disconnect();
     delete window.playgroundStep;
   }
 }
