@@ -155,7 +155,8 @@ def check(setting: Setting) -> None:
             theirs = asked_torch(setting.formula, json.dumps(setting.values))
             ours = gradients(tree, setting.values)
             st.dataframe([{"variable": n, "our engine": ours[n], "PyTorch": theirs[n],
-                           "difference": abs(ours[n] - theirs[n])} for n in names], hide_index=True)
+                           "difference": abs(ours[n] - theirs[n])} for n in names], hide_index=True,
+                         column_config={"difference": st.column_config.NumberColumn(format="%.1e")})
 
 
 def _floor(error: float) -> float:
