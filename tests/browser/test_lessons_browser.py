@@ -35,14 +35,6 @@ def test_mlp_a_larger_picture_costs_a_dense_layer_more(page: Page, goto) -> None
     expect(metric(page, "Convolution")).to_contain_text("1,792")
 
 
-def test_kernels_all_answers_are_shown_when_asked(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
-    goto("kernels")
-    page.get_by_text("Show all answers").click()
-    settled(page)
-    expect(page.get_by_text("silent on a flat wall")).to_be_visible()
-    assert "answers=true" in page.url
-
-
 def test_channels_a_right_count_is_confirmed(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
     goto("channels")
     page.get_by_role("radio", name="112").check(force=True)

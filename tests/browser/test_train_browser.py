@@ -73,5 +73,5 @@ def test_a_run_is_stopped_with_its_button(page, goto) -> None:
     settled(page)
     page.get_by_role("button", name="Start training").click()
     page.get_by_text(re.compile(r"epoch [1-9]\d? of 40")).wait_for(timeout=60_000)
-    page.get_by_role("button", name="Stop").click()
+    page.get_by_test_id("stMainBlockContainer").get_by_role("button", name="Stop").click()
     page.get_by_text(re.compile(r"Stopped after \d+ of 40 epochs")).wait_for(timeout=60_000)
