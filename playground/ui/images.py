@@ -110,7 +110,9 @@ def numbers(values: np.ndarray, inspected: tuple[int, int], rgb: np.ndarray | No
     shown = np.asarray(rgb if rgb is not None else np.repeat(values[..., None], 3, axis=2), np.uint8)
     inks = {colour: style.ink_on("#{:02x}{:02x}{:02x}".format(*colour)) for colour in map(tuple, shown.reshape(-1, 3))}
     row, column = np.indices(values.shape)
-    (r, c), axis = inspected, {"dtick": 1, "showgrid": False, "constrain": "domain", "zeroline": False}
+    (r, c), (high, wide) = inspected, values.shape
+    axis = {"dtick": 1, "showgrid": False, "constrain": "domain", "zeroline": False, "automargin": True}
+    cell = (height - 90) / high  # pixels on the screen, less what the axes take
     # One constructor instead of add_trace and update_layout, which take several times as long
     return go.Figure(
         [{"type": "image", "z": shown, "customdata": values,
@@ -118,11 +120,11 @@ def numbers(values: np.ndarray, inspected: tuple[int, int], rgb: np.ndarray | No
          {"type": "scatter", "mode": "text", "x": column.ravel(), "y": row.ravel(), "hoverinfo": "skip",
           "text": [str(int(v)) for v in values.ravel()],
           "textfont": {"color": [inks[tuple(colour)] for colour in shown.reshape(-1, 3)],
-                       "size": 15 if len(values) <= 8 else 10}}],
+                       "size": min(15, max(8, cell / 2))}}],
         {"height": height, "margin": {"l": 8, "r": 8, "t": 12, "b": 8}, "showlegend": False,
          "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
-         "xaxis": {**axis, "title": {"text": "column"}, "automargin": True},
-         "yaxis": {**axis, "title": {"text": "row"}, "automargin": True},
+         "xaxis": {**axis, "title": {"text": "column"}, "range": [-0.5, wide - 0.5]},
+         "yaxis": {**axis, "title": {"text": "row"}, "range": [high - 0.5, -0.5], "scaleanchor": "x"},
          "shapes": [{"type": "rect", "x0": c - 0.5, "x1": c + 0.5, "y0": r - 0.5, "y1": r + 0.5,
                      "line": {"color": colour, "width": thick}} for colour, thick in (("#111111", 5), ("#ffffff", 2))]})
 
@@ -163,20 +165,21 @@ def memory(setting: Setting) -> None:
         ("the picture in Pillow, NumPy, Keras", last, np.uint8),
         ("the picture in PyTorch, ONNX, our engine", first, np.uint8),
         ("… as a network gets it, 0 to 1", first, np.float32))
-    st.dataframe([{"array": name, "shape": str(shape), "dtype": dtype.__name__,
-                   "bytes": f"{int(np.prod(shape)) * np.dtype(dtype).itemsize:,}"} for name, shape, dtype in arrays],
-                 hide_index=True)
+    # Written as text, it wraps on a phone, where a data frame would hide the bytes
+    st.markdown("\n".join(["| array | shape | dtype | bytes |", "|:--|:--|:--|--:|", *(
+        f"| {name} | {shape} | {dtype.__name__} | {int(np.prod(shape)) * np.dtype(dtype).itemsize:,} |"
+        for name, shape, dtype in arrays)]))
     st.markdown(f"Channels last, **{last}**, or channels first, **{first}**: the same {int(np.prod(last)):,} numbers "
                 "in another order. Those of the patch begin")
-    st.code(f"{cube.shape}:  " + " | ".join(" ".join(map(str, pixel)) for pixel in cube.reshape(-1, 3)[:4].tolist())
-            + " …\n" + f"{cube.transpose(2, 0, 1).shape}:  "
-            + " ".join(map(str, cube.transpose(2, 0, 1).ravel()[:12].tolist())) + " …", language=None)
+    pixels, planes = cube.reshape(-1, 3)[:3].tolist(), cube.transpose(2, 0, 1)
+    st.code(f"{cube.shape}\n{' | '.join(' '.join(map(str, pixel)) for pixel in pixels)} …\n"
+            f"{planes.shape}\n{' '.join(map(str, planes.ravel()[:9].tolist()))} …", language=None)
     side, r, c = len(cube), setting.row, setting.column
     st.markdown(f"Before the green of the inspected pixel, **{cube[r, c, 1]}**, stand so many numbers "
                 f"(row r = {r}, column c = {c}, channel k = 1):")
-    st.latex(rf"\begin{{aligned}} (H, W, 3){{:}}\quad & (r W + c) \cdot 3 + k \\ &= ({r} \cdot {side} + {c}) "
-             rf"\cdot 3 + 1 = {offset_channels_last(r, c, 1, side)} \\ (3, H, W){{:}}\quad & (k H + r) \cdot W + c \\ "
-             rf"&= (1 \cdot {side} + {r}) \cdot {side} + {c} = {offset_channels_first(r, c, 1, side, side)} "
+    st.latex(rf"\begin{{aligned}} & (H, W, 3){{:}}\ (r W + c) \cdot 3 + k \\ &= ({r} \cdot {side} + {c}) \cdot 3 + 1 = "
+             rf"{offset_channels_last(r, c, 1, side)} \\ & (3, H, W){{:}}\ (k H + r) \cdot W + c \\ &= "
+             rf"(1 \cdot {side} + {r}) \cdot {side} + {c} = {offset_channels_first(r, c, 1, side, side)} "
              r"\end{aligned}")
 
 
@@ -186,11 +189,10 @@ def levels(setting: Setting) -> int:
     bits = st.slider("Bits a channel", 1, 8, 3, key="bits", bind="query-params", disabled=links.locked())
     count, red = 2**bits, setting.pixel[0]
     level, restored = red * count // 256, int(quantised(np.array([red], np.uint8), bits)[0])
-    st.latex(r"\begin{aligned} L &= 2^b, \qquad q = \left\lfloor \frac{x}{256} \cdot L \right\rfloor, \qquad "
-             r"\hat x = \left\lfloor \left( q + \tfrac12 \right) \frac{256}{L} \right\rfloor \end{aligned}")
-    st.latex(rf"\begin{{aligned}} q &= \left\lfloor \tfrac{{{red}}}{{256}} \cdot {count} \right\rfloor = {level} \\ "
-             rf"\hat x &= \left\lfloor {level + 0.5} \cdot \tfrac{{256}}{{{count}}} \right\rfloor = {restored} "
-             r"\end{aligned}")
+    st.latex(rf"\begin{{aligned}} L &= 2^b = {count} \\ q &= \left\lfloor \frac{{x}}{{256}} \cdot L \right\rfloor = "
+             rf"\left\lfloor \tfrac{{{red}}}{{256}} \cdot {count} \right\rfloor = {level} \\ \hat x &= \left\lfloor "
+             r"\left( q + \tfrac12 \right) \frac{256}{L} \right\rfloor \\ &= \left\lfloor "
+             rf"{level + 0.5} \cdot \tfrac{{256}}{{{count}}} \right\rfloor = {restored} \end{{aligned}}")
     st.caption(f"The numbers put in are those of the inspected red, x = {red}: level {level} of 0 to {count - 1}, "
                f"drawn as {restored}, off by {abs(red - restored)}.")
     pixels = setting.picture.pixels
