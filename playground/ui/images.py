@@ -11,11 +11,14 @@ from playground.figures import style
 from playground.figures.lines import lines
 from playground.figures.maps import enlarged
 from playground.steps.images import (
-    GRAY,
     bits_of,
     colours,
+    gray_of,
     mean_squared_error,
+    offset_channels_first,
+    offset_channels_last,
     peak_signal_to_noise,
+    places_of_ones,
     quantised,
 )
 from playground.ui import frame, lesson, links
@@ -73,9 +76,18 @@ def predict(setting: Setting) -> None:
     lesson.predict(
         f"the picture has {height} rows and {width} columns of pixels, in colour. How many numbers is that?",
         sorted({answer, height * width, height + width + 3, height * width * 256}), answer,
-        f"{height} · {width} · 3 = {answer:,}: every pixel is three numbers, each one byte, so {answer / 1024:,.0f} "
-        "KiB in memory.".replace(",", "\u202f"),
-        key=f"guess-{height}-{width}", format_func=lambda n: f"{n:,}".replace(",", "\u202f"))
+        f"{height} · {width} · 3 = {answer:,}: every pixel is three numbers, each one byte, so {size(answer)} in "
+        "memory.",
+        key=f"guess-{height}-{width}", format_func=lambda n: f"{n:,}")
+
+
+def size(count: int) -> str:
+    """Bytes as a person says them.
+
+    >>> size(192), size(405900)
+    ('192 bytes', '396 KiB')
+    """
+    return f"{count:,} bytes" if count < 1024 else f"{count / 1024:,.0f} KiB"
 
 
 def gray_matrix(setting: Setting) -> None:
@@ -84,8 +96,12 @@ def gray_matrix(setting: Setting) -> None:
     st.plotly_chart(numbers(values, (setting.row, setting.column)), config=style.CONFIG, key="gray",
                     alt="The patch as a matrix of gray levels")
     value = int(values[setting.row, setting.column])
-    st.markdown(f"x[{setting.row},{setting.column}] = **{value}**, {100 * value / 255:.0f} % of white; as bits "
-                f"`{bits_of(value)}`. 0 is black, 255 is white.")
+    ones = " + ".join(map(str, places_of_ones(value))) or "0"
+    st.markdown(f"x[{setting.row},{setting.column}] = **{value}**, {100 * value / 255:.0f} % of white; as 8 bits "
+                f"`{bits_of(value)}` = {ones}. 0 is black, 255 is white.")
+    cell = setting.patch.cell
+    st.caption("Each cell is one pixel of the picture." if cell == 1 else
+               f"Each cell is the mean of {cell} × {cell} pixels; with 1 photo pixel a cell, it is the pixel itself.")
 
 
 def numbers(values: np.ndarray, inspected: tuple[int, int], rgb: np.ndarray | None = None, height: int = 420
@@ -94,7 +110,9 @@ def numbers(values: np.ndarray, inspected: tuple[int, int], rgb: np.ndarray | No
     shown = np.asarray(rgb if rgb is not None else np.repeat(values[..., None], 3, axis=2), np.uint8)
     inks = {colour: style.ink_on("#{:02x}{:02x}{:02x}".format(*colour)) for colour in map(tuple, shown.reshape(-1, 3))}
     row, column = np.indices(values.shape)
-    (r, c), axis = inspected, {"dtick": 1, "showgrid": False, "constrain": "domain", "zeroline": False}
+    (r, c), (high, wide) = inspected, values.shape
+    axis = {"dtick": 1, "showgrid": False, "constrain": "domain", "zeroline": False, "automargin": True}
+    cell = (height - 90) / high  # pixels on the screen, less what the axes take
     # One constructor instead of add_trace and update_layout, which take several times as long
     return go.Figure(
         [{"type": "image", "z": shown, "customdata": values,
@@ -102,11 +120,11 @@ def numbers(values: np.ndarray, inspected: tuple[int, int], rgb: np.ndarray | No
          {"type": "scatter", "mode": "text", "x": column.ravel(), "y": row.ravel(), "hoverinfo": "skip",
           "text": [str(int(v)) for v in values.ravel()],
           "textfont": {"color": [inks[tuple(colour)] for colour in shown.reshape(-1, 3)],
-                       "size": 15 if len(values) <= 8 else 10}}],
+                       "size": min(15, max(8, cell / 2))}}],
         {"height": height, "margin": {"l": 8, "r": 8, "t": 12, "b": 8}, "showlegend": False,
          "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
-         "xaxis": {**axis, "title": {"text": "column"}, "automargin": True},
-         "yaxis": {**axis, "title": {"text": "row"}, "automargin": True},
+         "xaxis": {**axis, "title": {"text": "column"}, "range": [-0.5, wide - 0.5]},
+         "yaxis": {**axis, "title": {"text": "row"}, "range": [high - 0.5, -0.5], "scaleanchor": "x"},
          "shapes": [{"type": "rect", "x0": c - 0.5, "x1": c + 0.5, "y0": r - 0.5, "y1": r + 0.5,
                      "line": {"color": colour, "width": thick}} for colour, thick in (("#111111", 5), ("#ffffff", 2))]})
 
@@ -123,41 +141,111 @@ def colour_cube(setting: Setting) -> None:
                            key=f"plane-{k}", alt=f"The {name} matrix of the patch")
     red, green, blue = setting.pixel
     swatch = np.full((48, 48, 3), setting.pixel, np.uint8)
-    gray = sum(w * v for w, v in zip(GRAY, setting.pixel, strict=True))
+    gray = float(gray_of(np.array(setting.pixel)))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.image(enlarged(cube, 160), "the patch in colour", width=160)
         st.image(swatch, f"X[{setting.row},{setting.column}]", width=64)
         st.markdown(f"The pixel is three numbers: red **{red}**, green **{green}**, blue **{blue}**.")
     st.latex(rf"\begin{{aligned}} y &= 0.299\,R + 0.587\,G + 0.114\,B \\ &= 0.299 \cdot {red} + 0.587 \cdot {green} "
-             rf"+ 0.114 \cdot {blue} \\ &= {gray:.1f} \text{{ (gray)}} \end{{aligned}}")
-    height, width = setting.picture.pixels.shape[:2]
-    st.markdown(f"The whole picture is an array of shape **({height}, {width}, 3)** in NumPy, Pillow and Keras; our "
-                f"engine, PyTorch and ONNX put the channels first, **(3, {height}, {width})**. The numbers are the "
-                "same.")
+             rf"+ 0.114 \cdot {blue} \\ &= {gray:.1f} \approx {round(gray)} \end{{aligned}}")
+    above = int(setting.patch.values[setting.row, setting.column])
+    if above != round(gray):
+        st.caption(f"The gray matrix says {above}: there, every photo pixel became gray before the mean was taken and "
+                   "rounded; here, the means of the colours were rounded first.")
 
 
-def levels(setting: Setting) -> None:
-    """Fewer bits a channel: what is seen and what is lost."""
+def memory(setting: Setting) -> None:
+    """The picture's shape, type and bytes in two layouts, and where the inspected number stands in each."""
+    st.subheader("In memory", anchor=False)
+    cube, (height, width, _) = setting.colour, setting.picture.pixels.shape
+    last, first = (height, width, 3), (3, height, width)
+    arrays: tuple[tuple[str, tuple[int, ...], type[np.generic]], ...] = (
+        ("the patch, gray", setting.patch.values.shape, np.uint8),
+        ("the picture, gray", (height, width), np.uint8),
+        ("the picture in Pillow, NumPy, Keras", last, np.uint8),
+        ("the picture in PyTorch, ONNX, our engine", first, np.uint8),
+        ("… as a network gets it, 0 to 1", first, np.float32))
+    # Written as text, it wraps on a phone, where a data frame would hide the bytes
+    st.markdown("\n".join(["| array | shape | dtype | bytes |", "|:--|:--|:--|--:|", *(
+        f"| {name} | {shape} | {dtype.__name__} | {int(np.prod(shape)) * np.dtype(dtype).itemsize:,} |"
+        for name, shape, dtype in arrays)]))
+    st.markdown(f"Channels last, **{last}**, or channels first, **{first}**: the same {int(np.prod(last)):,} numbers "
+                "in another order. Those of the patch begin")
+    pixels, planes = cube.reshape(-1, 3)[:3].tolist(), cube.transpose(2, 0, 1)
+    st.code(f"{cube.shape}\n{' | '.join(' '.join(map(str, pixel)) for pixel in pixels)} …\n"
+            f"{planes.shape}\n{' '.join(map(str, planes.ravel()[:9].tolist()))} …", language=None)
+    side, r, c = len(cube), setting.row, setting.column
+    st.markdown(f"Before the green of the inspected pixel, **{cube[r, c, 1]}**, stand so many numbers "
+                f"(row r = {r}, column c = {c}, channel k = 1):")
+    st.latex(rf"\begin{{aligned}} & (H, W, 3){{:}}\ (r W + c) \cdot 3 + k \\ &= ({r} \cdot {side} + {c}) \cdot 3 + 1 = "
+             rf"{offset_channels_last(r, c, 1, side)} \\ & (3, H, W){{:}}\ (k H + r) \cdot W + c \\ &= "
+             rf"(1 \cdot {side} + {r}) \cdot {side} + {c} = {offset_channels_first(r, c, 1, side, side)} "
+             r"\end{aligned}")
+
+
+def levels(setting: Setting) -> int:
+    """Fewer bits a channel: what is seen and what is lost; returns the bits chosen."""
     st.subheader("Fewer levels", anchor=False)
     bits = st.slider("Bits a channel", 1, 8, 3, key="bits", bind="query-params", disabled=links.locked())
-    st.latex(r"q = \left\lfloor \frac{x \cdot 2^b}{256} \right\rfloor, \qquad "
-             r"\hat x = \left( q + \tfrac12 \right) \cdot \frac{256}{2^b}")
-    pixels = shrunk(setting.picture.pixels)
-    fewer = quantised(pixels, bits)
+    count, red = 2**bits, setting.pixel[0]
+    level, restored = red * count // 256, int(quantised(np.array([red], np.uint8), bits)[0])
+    st.latex(rf"\begin{{aligned}} L &= 2^b = {count} \\ q &= \left\lfloor \frac{{x}}{{256}} \cdot L \right\rfloor = "
+             rf"\left\lfloor \tfrac{{{red}}}{{256}} \cdot {count} \right\rfloor = {level} \\ \hat x &= \left\lfloor "
+             r"\left( q + \tfrac12 \right) \frac{256}{L} \right\rfloor \\ &= \left\lfloor "
+             rf"{level + 0.5} \cdot \tfrac{{256}}{{{count}}} \right\rfloor = {restored} \end{{aligned}}")
+    st.caption(f"The numbers put in are those of the inspected red, x = {red}: level {level} of 0 to {count - 1}, "
+               f"drawn as {restored}, off by {abs(red - restored)}.")
+    pixels = setting.picture.pixels
+    small = shrunk(pixels)
     left, right = st.columns(2)
-    left.image(enlarged(pixels), f"8 bits: {colours(pixels):,} colours in it", width="stretch")
-    right.image(enlarged(fewer), f"{bits} bits: {colours(fewer):,} colours in it, {2 ** (3 * bits):,} possible",
-                width="stretch")
-    error = errors(pixels)[bits - 1]
-    one, two, three = st.columns(3)
-    one.metric("levels a channel", 2**bits)
-    two.metric("mean squared error", f"{error:.1f}")
-    three.metric("signal to noise", "no loss" if error == 0 else f"{peak_signal_to_noise(error):.1f} dB")
+    left.image(enlarged(small), f"8 bits: {counted(pixels, 8):,} colours in it", width="stretch")
+    right.image(enlarged(quantised(small, bits)),
+                f"{bits} bits: {counted(pixels, bits):,} colours in it, {2 ** (3 * bits):,} possible", width="stretch")
     every = errors(pixels)
-    st.plotly_chart(
-        lines(list(range(1, 9)), {"mean squared error": every}, titles=("bits a channel", "error (gray levels²)"),
-              now=bits, height=280), config=style.CONFIG, key="errors", alt="Error over the number of bits")
-    st.caption("Each bit less doubles the width of a level, so the squared error grows about fourfold.")
+    error, noise = every[bits - 1], [peak_signal_to_noise(e) for e in every]
+    one, two, three = st.columns(3)
+    one.metric("levels a channel", count)
+    two.metric("mean squared error", f"{error:.1f}")
+    three.metric("signal to noise", "no loss" if error == 0 else f"{noise[bits - 1]:.1f} dB")
+    st.latex(r"\begin{aligned} \mathrm{MSE} &= \frac{1}{3HW} \sum (x - \hat x)^2 = " + f"{error:.1f}" + r" \\ "
+             r"\mathrm{PSNR} &= 10 \log_{10} \frac{255^2}{\mathrm{MSE}} = "
+             + (r"\infty" if error == 0 else rf"{noise[bits - 1]:.1f}\ \mathrm{{dB}}") + r" \end{aligned}")
+    left, right = st.columns(2)
+    left.plotly_chart(
+        over_bits("mean squared error", every, "MSE (gray levels²)", bits), config=style.CONFIG,
+        key="errors", alt="Mean squared error over the number of bits")
+    right.plotly_chart(
+        over_bits("PSNR", noise, "PSNR (dB)", bits), config=style.CONFIG, key="noise",
+        alt="Signal to noise over the number of bits")
+    st.caption(verdict(every, bits))
+    return bits
+
+
+def over_bits(name: str, values: list[float], title: str, bits: int) -> go.Figure:
+    """A number for each of 1 to 8 bits with the reader's place; what is infinite (no error at all) has no point."""
+    finite = [(b, value) for b, value in enumerate(values, 1) if np.isfinite(value)]
+    figure = lines([b for b, _ in finite], {name: [value for _, value in finite]}, titles=("bits a channel", title),
+                   now=bits, height=280)
+    return figure.update_xaxes(dtick=1, range=[0.7, 8.3])
+
+
+def verdict(every: list[float], bits: int) -> str:
+    """What one bit less costs, in this picture's numbers; `every` is the squared error for 1 to 8 bits."""
+    if bits == 1:
+        return "Dotted: the bits chosen. With 1 bit, every channel is either dark or bright; there is nothing below."
+    now, less = every[bits - 1], every[bits - 2]
+    if now == 0:
+        return (f"Dotted: the bits chosen. With {bits} bits nothing is lost, so PSNR has no point there; one bit "
+                f"less gives an error of {less:.2f}.")
+    return (f"Dotted: the bits chosen. One bit less makes every level twice as wide: here the squared error grows "
+            f"{less / now:.1f} times, and {peak_signal_to_noise(now) - peak_signal_to_noise(less):.1f} dB are lost. "
+            "Were all colours equally frequent, it would be about 4 times, 6 dB.")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def counted(pixels: np.ndarray, bits: int) -> int:
+    """Different colours of the whole picture with so many bits a channel."""
+    return colours(quantised(pixels, bits))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -200,32 +288,52 @@ def zoom(setting: Setting) -> None:
                "there is no more detail: only squares, one number (or three) each.")
 
 
-def in_code() -> None:
-    """Shapes in three libraries."""
-    lesson.in_code(CODE)
+def in_code(setting: Setting, bits: int) -> None:
+    """The patch on the screen in three libraries."""
+    lesson.in_code(code(setting.colour, (setting.row, setting.column), bits),
+                   "The engine and PyTorch want the channels first, so the axes change places; Keras takes them last.")
+
+
+def code(cube: np.ndarray, inspected: tuple[int, int], bits: int) -> dict[str, str]:
+    """Shapes, the inspected pixel's gray and its levels, of a patch uint8 (H, W, 3); a test runs the first two."""
+    rows = ",\n    ".join("[" + ", ".join(f"[{r}, {g}, {b}]" for r, g, b in row) + "]" for row in cube.tolist())
+    words = {"rows": rows, "r": inspected[0], "c": inspected[1], "levels": 2**bits}
+    return {library: text.format(**words) for library, text in CODE.items()}
 
 
 CODE = {
     "Our engine": """import numpy as np
 from engine import Tensor
-from playground.datasets import samples
 
-photo = samples.photo("cat")  # uint8 (H, W, 3)
-x = Tensor(photo.transpose(2, 0, 1)[None] / 255)  # (N, 3, H, W)
-gray = (x * np.array([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)).sum(1)
-print(tuple(x.shape), tuple(gray.shape), gray.numpy().mean().round(6))
+patch = np.array([  # (H, W, 3): each pixel is [red, green, blue]
+    {rows}], dtype=np.uint8)
+x = Tensor(patch.transpose(2, 0, 1)[None] / 255)  # (N, 3, H, W), 0 to 1
+weights = np.array([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
+gray = (x * weights).sum(1)  # (N, H, W)
+print(patch.shape, tuple(x.shape), tuple(gray.shape))
+print(patch[{r}, {c}].tolist(), round(255 * gray.numpy()[0, {r}, {c}].item(), 3))
+print((patch[{r}, {c}].astype(int) * {levels} // 256).tolist())  # q, with {levels} levels
 """,
     "PyTorch": """import torch
-from playground.datasets import samples
 
-photo = torch.tensor(samples.photo("cat"))
-x = photo.permute(2, 0, 1)[None] / 255.0
-gray = (x.double() * torch.tensor([0.299, 0.587, 0.114]).double().reshape(1, 3, 1, 1)).sum(1)
-print(tuple(x.shape), tuple(gray.shape), gray.numpy().mean().round(6))
+patch = torch.tensor([  # (H, W, 3): each pixel is [red, green, blue]
+    {rows}], dtype=torch.uint8)
+x = patch.permute(2, 0, 1)[None].double() / 255  # (N, 3, H, W), 0 to 1
+weights = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64).reshape(1, 3, 1, 1)
+gray = (x * weights).sum(1)  # (N, H, W)
+print(tuple(patch.shape), tuple(x.shape), tuple(gray.shape))
+print(patch[{r}, {c}].tolist(), round(255 * gray[0, {r}, {c}].item(), 3))
+print((patch[{r}, {c}].int() * {levels} // 256).tolist())  # q, with {levels} levels
 """,
     "Keras": """import keras
+import numpy as np
 
-photo = keras.utils.img_to_array(keras.utils.load_img("photo.jpg"))  # float32 (H, W, 3), 0..255
-gray = keras.ops.image.rgb_to_grayscale(photo)
+patch = np.array([  # (H, W, 3): each pixel is [red, green, blue]
+    {rows}], dtype=np.uint8)
+x = keras.ops.convert_to_tensor(patch[None] / 255)  # (N, H, W, 3), 0 to 1: the channels stay last
+gray = keras.ops.sum(x * np.array([0.299, 0.587, 0.114]), axis=-1)  # (N, H, W)
+print(patch.shape, tuple(x.shape), tuple(gray.shape))
+print(patch[{r}, {c}].tolist(), round(255 * float(gray[0, {r}, {c}]), 3))
+print((patch[{r}, {c}].astype(int) * {levels} // 256).tolist())  # q, with {levels} levels
 """,
 }

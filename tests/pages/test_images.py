@@ -5,8 +5,7 @@ import pytest
 
 from playground.datasets import samples
 from playground.errors import PlaygroundError
-from playground.steps.images import colours, mean_squared_error, quantised
-from playground.ui import images
+from playground.steps.images import colours, mean_squared_error, peak_signal_to_noise, quantised
 from tests.pages.on_a_page import OpenPage, printed, texts
 
 
@@ -18,7 +17,8 @@ def test_it_opens_on_any_picture(open_page: OpenPage, query: dict[str, str]) -> 
     app = open_page("images", **query)
     assert not app.exception
     assert not app.error
-    assert len(app.get("plotly_chart")) == 5
+    assert len(app.get("plotly_chart")) == 6
+    assert len(app.code) == 4  # the order in memory, and three libraries
 
 
 def test_the_inspected_number_is_the_patchs_mean(open_page: OpenPage) -> None:
@@ -35,7 +35,50 @@ def test_the_question_is_answered_by_the_pictures_shape(open_page: OpenPage) -> 
     height, width, _ = samples.photo("cat").shape
     guess = next(radio for radio in app.radio if radio.key.startswith("guess"))
     guess.set_value(height * width * 3).run()
-    assert app.success[0].value.startswith("Yes")
+    assert app.success[0].value == (f"Yes. 300 · 451 · 3 = {height * width * 3:,}: every pixel is three numbers, "
+                                    "each one byte, so 396 KiB in memory.")
+
+
+def test_a_small_picture_is_counted_in_bytes(open_page: OpenPage) -> None:
+    app = open_page("images", picture="Handwritten digit")
+    next(radio for radio in app.radio if radio.key.startswith("guess")).set_value(8 * 8 * 3).run()
+    assert "so 192 bytes in memory" in app.success[0].value
+
+
+def test_both_layouts_are_shown_with_the_pictures_shape_and_bytes(open_page: OpenPage) -> None:
+    app = open_page("images")
+    table = next(str(text.value) for text in app.markdown if str(text.value).startswith("| array"))
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    assert [shape for _, shape, _, _ in rows] == ["(8, 8)", "(300, 451)", "(300, 451, 3)", *2 * ["(3, 300, 451)"]]
+    count = samples.photo("cat").nbytes
+    assert [size for *_, size in rows] == ["64", f"{count // 3:,}", f"{count:,}", f"{count:,}", f"{4 * count:,}"]
+
+
+def test_colours_and_errors_are_those_of_the_whole_picture(open_page: OpenPage) -> None:
+    app = open_page("images", picture="Rocket", bits="3")  # 640 pixels wide: what is drawn is a smaller copy
+    rocket = samples.photo("rocket")
+    captions = [image.caption for drawn in app.get("image") for image in drawn.proto.imgs]
+    assert f"8 bits: {len(np.unique(rocket.reshape(-1, 3), axis=0)):,} colours in it" in captions
+    error = mean_squared_error(rocket, quantised(rocket, 3))
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["mean squared error"] == f"{error:.1f}"
+    assert shown["signal to noise"] == f"{peak_signal_to_noise(error):.1f} dB"
+
+
+def test_the_formulas_hold_the_inspected_numbers_and_what_the_code_computes(open_page: OpenPage) -> None:
+    app = open_page("images", size="8", cell="1", across="0", down="0", row="1", column="2", bits="8")
+    red, green, blue = (int(v) for v in samples.photo("cat")[1, 2])
+    formulas = "\n".join(latex.value for latex in app.latex)
+    assert rf"0.299 \cdot {red} + 0.587 \cdot {green} + 0.114 \cdot {blue}" in formulas
+    assert f"= {0.299 * red + 0.587 * green + 0.114 * blue:.1f}" in formulas
+    assert rf"&= \left\lfloor {red + 0.5} \cdot \tfrac{{256}}{{256}} \right\rfloor = {red} " in formulas
+    assert "no loss" in [metric.value for metric in app.metric]
+
+
+def test_a_place_outside_a_smaller_patch_does_no_harm(open_page: OpenPage) -> None:
+    app = open_page("images", size="5", row="15", column="-3", bits="x")
+    assert not app.exception
+    assert not app.error
 
 
 def test_fewer_bits_are_fewer_levels_and_a_larger_error() -> None:
@@ -51,6 +94,20 @@ def test_fewer_bits_are_fewer_levels_and_a_larger_error() -> None:
         quantised(photo, 9)
 
 
-def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees() -> None:
-    assert printed(images.CODE["Our engine"]) == printed(images.CODE["PyTorch"])
-    compile(images.CODE["Keras"], "keras", "exec")
+@pytest.mark.parametrize("query", [
+    {}, {"size": "16", "row": "15", "column": "0", "bits": "8"}, {"picture": "Handwritten digit", "bits": "1"},
+], ids=["default", "largest patch", "a digit"])
+def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees(
+    open_page: OpenPage, query: dict[str, str]
+) -> None:
+    app = open_page("images", **query)
+    ours, torchs, keras = (block.value for block in app.code[1:])
+    answer = printed(ours)
+    assert answer == printed(torchs)
+    compile(keras, "keras", "exec")
+    shapes, pixel, levels = answer.splitlines()
+    side = int(query.get("size", 8))
+    assert shapes == f"({side}, {side}, 3) (1, 3, {side}, {side}) (1, {side}, {side})"
+    red = pixel.strip("[").split(",")[0]
+    assert f"red **{red}**" in texts(app)
+    assert int(levels.strip("[]").split(",")[0]) == int(red) * 2 ** int(query.get("bits", 3)) // 256
