@@ -13,6 +13,5 @@ with stage:
     images.gray_matrix(setting)
 images.colour_cube(setting)
 images.memory(setting)
-bits = images.levels(setting)
 images.zoom(setting)
-images.in_code(setting, bits)
+images.levels(setting)

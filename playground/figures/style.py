@@ -8,6 +8,7 @@ and in dark; only what carries data has a colour of its own.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -75,6 +76,11 @@ def ink_on(colour: str) -> str:
     return "#ffffff" if luminance < 0.18 else "#111111"
 
 
+def _first(trace: Any, axis: str) -> list[Any]:
+    values = getattr(trace, axis, None)
+    return [] if values is None else list(values[:1])
+
+
 def layout(
     figure: go.Figure, *, x: str = "", y: str = "", title: str = "", height: int = 320, legend: bool | None = None
 ) -> go.Figure:
@@ -86,10 +92,14 @@ def layout(
     'epoch'
     """
     named = [t for t in figure.data if t.name and t.showlegend is not False]
+    # Numbers fit a fixed margin; only names need one that Plotly measures, which takes as long as all the rest.
+    spelled = {axis: any(isinstance(value, str) for t in figure.data for value in _first(t, axis))
+               for axis in "xy"}
     figure.update_layout(
         title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 15}} if title else None,
         height=height,
-        margin={"l": 8, "r": 8, "t": 40 if title or len(named) > 1 else 12, "b": 8},
+        margin={"l": 8 if spelled["y"] else 64, "r": 8, "t": 40 if title or len(named) > 1 else 12,
+                "b": 8 if spelled["x"] else 48},
         showlegend=len(named) > 1 if legend is None else legend,
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
         paper_bgcolor="rgba(0,0,0,0)",
@@ -97,6 +107,6 @@ def layout(
         hoverlabel={"namelength": -1},
         separators=". ",
     )
-    figure.update_xaxes(title_text=x, automargin=True, zeroline=False)
-    figure.update_yaxes(title_text=y, automargin=True, zeroline=False)
+    figure.update_xaxes(title_text=x, automargin=spelled["x"], zeroline=False)
+    figure.update_yaxes(title_text=y, automargin=spelled["y"], zeroline=False)
     return figure

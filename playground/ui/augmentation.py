@@ -12,7 +12,7 @@ from playground.figures import contest
 from playground.figures.maps import enlarged
 from playground.figures.style import CONFIG
 from playground.training.runs import RunSpec, RunView
-from playground.ui import experiment, lesson, links
+from playground.ui import experiment, frame, lesson, links
 from playground.ui.image_input import Picture, choose_picture
 
 DRAWS = 9
@@ -128,6 +128,8 @@ def mixing(picture: Picture, built: Augmentation, seed: int) -> None:
     lesson.gallery([first, *found], [picture.name, *labels])
 
 
+@st.fragment
+@frame.guarded("Predict first")
 def predict() -> None:
     """How many pictures one picture can become, counted."""
     reach = st.slider("Shift by up to so many pixels", 0, 8, 4, key="reach", bind="query-params",

@@ -6,7 +6,7 @@ import streamlit as st
 from engine import functional as F
 from playground.figures.maps import enlarged, signed_map
 from playground.steps.channels import FILTERS, channel_maps, dense_count, parameter_count
-from playground.ui import image_input, lesson, links
+from playground.ui import frame, image_input, lesson, links
 
 SIDE = 96
 """The longest side of the picture that is convolved: small enough for eight filters at every move of a slider."""
@@ -64,6 +64,8 @@ def _matrix(values: np.ndarray) -> str:
     return rf"\scriptsize\begin{{bmatrix}}{rows}\end{{bmatrix}}"
 
 
+@st.fragment
+@frame.guarded("Many filters")
 def many_filters(x: np.ndarray) -> None:
     """F filters give F maps; what they cost beside a dense layer."""
     st.subheader("Many filters: one map each", anchor=False)
@@ -82,6 +84,8 @@ def many_filters(x: np.ndarray) -> None:
         st.markdown(f"A dense layer from this picture to as many outputs: **{dense_count(x.size, found.size):,}**.")
 
 
+@st.fragment
+@frame.guarded("1 × 1 convolution")
 def mix(x: np.ndarray) -> None:
     """A 1 × 1 convolution: the same weighted sum of the channels at every pixel."""
     st.subheader("1 × 1 convolution: a mix of channels", anchor=False)

@@ -11,7 +11,7 @@ from playground.figures import style
 from playground.figures.matrix import matrix
 from playground.steps.conv import output_size
 from playground.steps.conv_backward import conv_backward_steps, im2col
-from playground.ui import links
+from playground.ui import frame, links
 from playground.ui.convolution import Setting, digits_of, story
 from playground.ui.stepper import Grid, Story, Update, stepper
 
@@ -111,6 +111,8 @@ def backward_story(setting: Setting, dy: np.ndarray) -> Story:
     )
 
 
+@st.fragment
+@frame.guarded("As a matrix product")
 def as_matrix(setting: Setting) -> None:
     """im2col: every window a column, so that the whole convolution is one product of two matrices."""
     x, k = setting.patch.values.astype(float), setting.kernel.size

@@ -14,7 +14,7 @@ from playground.figures import dropout as pictures
 from playground.steps.dropout import CLASSIC, INVERTED, draw_masks, dropout_steps, factors
 from playground.training import experiments, runs
 from playground.training.runs import RunSpec, RunView
-from playground.ui import experiment, lesson, links
+from playground.ui import experiment, frame, lesson, links
 from playground.ui.stepper import Grid, Story, Update, stepper
 
 PICTURES, UNITS, BATCHES = 4, 8, 3
@@ -161,6 +161,8 @@ def expectation(setting: Setting) -> None:
                "errors; a hundred times the draws, a tenth of the error.")
 
 
+@st.fragment
+@frame.guarded("Thinner networks")
 def thinner(setting: Setting) -> None:
     """The network that a picture really meets."""
     st.subheader("Every mini-batch trains a thinner network", anchor=False)

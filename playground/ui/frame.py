@@ -3,6 +3,7 @@
 import functools
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ParamSpec
@@ -28,6 +29,9 @@ STYLE = """<style>
 .st-key-card-table thead { display: none; }
 .st-key-claim p { font-size: 1.125rem; opacity: 0.85; }
 </style>"""
+
+PAINT_SECONDS = 0.1
+"""How long a visit's first page holds its content back, so that heading and claim are read while the rest comes."""
 
 EMBLEM = maps.contact_sheet(
     maps.signed_map(np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])).reshape(9, 1, 1, 3), columns=3, scale=20, gap=2
@@ -100,6 +104,9 @@ def run() -> None:
     with st.container(key="claim", horizontal=True, horizontal_alignment="distribute"):
         st.markdown(current.claim)
         links.copy_button()
+    if "heading_painted" not in st.session_state:  # the browser paints what it has once nothing more arrives
+        st.session_state.heading_painted = True
+        time.sleep(PAINT_SECONDS)
     with room(current.title):
         page.run()
     after = contents.following(current)

@@ -21,7 +21,7 @@ from playground.steps.images import (
     places_of_ones,
     quantised,
 )
-from playground.ui import frame, lesson, links
+from playground.ui import frame, lesson, links, number_table
 from playground.ui.image_input import Patch, Picture, choose_patch, choose_picture
 
 COLOURS = ("red", "green", "blue")
@@ -93,8 +93,8 @@ def size(count: int) -> str:
 def gray_matrix(setting: Setting) -> None:
     """The patch as its numbers, and one of them taken apart."""
     values = setting.patch.values
-    st.plotly_chart(numbers(values, (setting.row, setting.column)), config=style.CONFIG, key="gray",
-                    alt="The patch as a matrix of gray levels")
+    number_table.show(values, np.repeat(values[..., None], 3, axis=2), (setting.row, setting.column), "gray",
+                      "The patch as a matrix of gray levels")
     value = int(values[setting.row, setting.column])
     ones = " + ".join(map(str, places_of_ones(value))) or "0"
     st.markdown(f"x[{setting.row},{setting.column}] = **{value}**, {100 * value / 255:.0f} % of white; as 8 bits "
@@ -102,31 +102,6 @@ def gray_matrix(setting: Setting) -> None:
     cell = setting.patch.cell
     st.caption("Each cell is one pixel of the picture." if cell == 1 else
                f"Each cell is the mean of {cell} × {cell} pixels; with 1 photo pixel a cell, it is the pixel itself.")
-
-
-def numbers(values: np.ndarray, inspected: tuple[int, int], rgb: np.ndarray | None = None, height: int = 420
-            ) -> go.Figure:
-    """A matrix of levels with every number written in its cell; `rgb` (H, W, 3) colours the cells instead of gray."""
-    shown = np.asarray(rgb if rgb is not None else np.repeat(values[..., None], 3, axis=2), np.uint8)
-    inks = {colour: style.ink_on("#{:02x}{:02x}{:02x}".format(*colour)) for colour in map(tuple, shown.reshape(-1, 3))}
-    row, column = np.indices(values.shape)
-    (r, c), (high, wide) = inspected, values.shape
-    axis = {"dtick": 1, "showgrid": False, "constrain": "domain", "zeroline": False, "automargin": True}
-    cell = (height - 90) / high  # pixels on the screen, less what the axes take
-    # One constructor instead of add_trace and update_layout, which take several times as long
-    return go.Figure(
-        [{"type": "image", "z": shown, "customdata": values,
-          "hovertemplate": "x[%{y},%{x}] = %{customdata}<extra></extra>"},
-         {"type": "scatter", "mode": "text", "x": column.ravel(), "y": row.ravel(), "hoverinfo": "skip",
-          "text": [str(int(v)) for v in values.ravel()],
-          "textfont": {"color": [inks[tuple(colour)] for colour in shown.reshape(-1, 3)],
-                       "size": min(15, max(8, cell / 2))}}],
-        {"height": height, "margin": {"l": 8, "r": 8, "t": 12, "b": 8}, "showlegend": False,
-         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
-         "xaxis": {**axis, "title": {"text": "column"}, "range": [-0.5, wide - 0.5]},
-         "yaxis": {**axis, "title": {"text": "row"}, "range": [high - 0.5, -0.5], "scaleanchor": "x"},
-         "shapes": [{"type": "rect", "x0": c - 0.5, "x1": c + 0.5, "y0": r - 0.5, "y1": r + 0.5,
-                     "line": {"color": colour, "width": thick}} for colour, thick in (("#111111", 5), ("#ffffff", 2))]})
 
 
 def colour_cube(setting: Setting) -> None:
@@ -137,8 +112,9 @@ def colour_cube(setting: Setting) -> None:
         tinted = np.zeros_like(cube)
         tinted[..., k] = cube[..., k]
         place.markdown(f"**{name}**, X[:, :, {k}]")
-        place.plotly_chart(numbers(cube[..., k], (setting.row, setting.column), tinted, 320), config=style.CONFIG,
-                           key=f"plane-{k}", alt=f"The {name} matrix of the patch")
+        with place:
+            number_table.show(cube[..., k], tinted, (setting.row, setting.column), f"plane-{k}",
+                              f"The {name} matrix of the patch")
     red, green, blue = setting.pixel
     swatch = np.full((48, 48, 3), setting.pixel, np.uint8)
     gray = float(gray_of(np.array(setting.pixel)))
@@ -183,8 +159,10 @@ def memory(setting: Setting) -> None:
              r"\end{aligned}")
 
 
-def levels(setting: Setting) -> int:
-    """Fewer bits a channel: what is seen and what is lost; returns the bits chosen."""
+@st.fragment
+@frame.guarded("Fewer levels")
+def levels(setting: Setting) -> None:
+    """Fewer bits a channel: what is seen and what is lost, and the code for it."""
     st.subheader("Fewer levels", anchor=False)
     bits = st.slider("Bits a channel", 1, 8, 3, key="bits", bind="query-params", disabled=links.locked())
     count, red = 2**bits, setting.pixel[0]
@@ -218,7 +196,7 @@ def levels(setting: Setting) -> int:
         over_bits("PSNR", noise, "PSNR (dB)", bits), config=style.CONFIG, key="noise",
         alt="Signal to noise over the number of bits")
     st.caption(verdict(every, bits))
-    return bits
+    in_code(setting, bits)
 
 
 def over_bits(name: str, values: list[float], title: str, bits: int) -> go.Figure:

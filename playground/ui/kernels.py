@@ -213,9 +213,7 @@ def learned(picture: Picture) -> None:
     st.caption(f"{frame.literal(entry.name)}: {count} kernels of {channels} × {height} × {width} weights in its first "
                "convolution" + (f", the first {MOST_KERNELS} of them" if count > MOST_KERNELS else "")
                + f". {coloured}; each is drawn with its own full colour.")
-    k = min(st.slider("Kernel", 0, max(len(weights) - 1, 1), 0, key="which", bind="query-params",
-                      disabled=links.locked()), len(weights) - 1)
-    applied(picture, entry, weights[k], k)
+    applied(picture, entry, weights)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -231,8 +229,13 @@ def drawn(weights: np.ndarray, limit: float) -> np.ndarray:
     return signed_map(weights.mean(axis=0), limit)
 
 
-def applied(picture: Picture, entry: Entry, weights: np.ndarray, k: int) -> None:
+@st.fragment
+@frame.guarded("One learnt kernel")
+def applied(picture: Picture, entry: Entry, all_weights: np.ndarray) -> None:
     """The engine's response of one learnt kernel to the reader's picture, prepared as the model wants it but large."""
+    k = min(st.slider("Kernel", 0, max(len(all_weights) - 1, 1), 0, key="which", bind="query-params",
+                      disabled=links.locked()), len(all_weights) - 1)
+    weights = all_weights[k]
     preparation = Preprocessing.from_dict(entry.card["preprocessing"])
     rgb = np.stack([shrunk(picture.pixels[..., c], LARGE) for c in range(3)]) / 255
     x = np.tensordot(GRAY, rgb, 1)[None] if preparation.gray else rgb

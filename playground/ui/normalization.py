@@ -78,7 +78,7 @@ def _before_and_after(x: np.ndarray, z: np.ndarray) -> go.Figure:
         )
     layout(figure, x="x", height=240)
     figure.update_layout(
-        xaxis2={"overlaying": "x", "side": "top", "title": {"text": "z"}, "zeroline": True, "automargin": True},
+        xaxis2={"overlaying": "x", "side": "top", "title": {"text": "z"}, "zeroline": True},
         margin={"t": 48}, yaxis={"categoryorder": "array", "categoryarray": ["x, as given", "z, normalized"],
                                  "range": [-0.6, 1.6]},
     )

@@ -12,7 +12,7 @@ from engine import functional as F
 from playground.figures import style
 from playground.figures.lines import lines
 from playground.steps.pooling import AVERAGE, MAX, pool_backward_steps, pool_steps, pooled_size
-from playground.ui import lesson, links
+from playground.ui import frame, lesson, links
 from playground.ui.image_input import Patch, Picture, choose_patch, choose_picture
 from playground.ui.stepper import Equation, Grid, Story, Update, stepper
 
@@ -178,6 +178,8 @@ def _touched(setting: Setting) -> np.ndarray:
     return seen
 
 
+@st.fragment
+@frame.guarded("Small shifts")
 def shifts(setting: Setting) -> None:
     """How much the outputs change when the picture is shifted a little."""
     st.subheader("Small shifts", anchor=False)

@@ -8,15 +8,16 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from playground.training import runs
-from playground.ui import contents
+from playground.ui import contents, frame
 from tests.pages.on_a_page import OpenPage
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def open_page(playground_home: Path) -> Iterator[OpenPage]:
+def open_page(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenPage]:
     """open_page("train", run="...") is the app at that address, run once. Runs it started are ended after."""
+    monkeypatch.setattr(frame, "PAINT_SECONDS", 0.0)
 
     def opened(url: str, **query: str) -> AppTest:
         app = AppTest.from_file(str(ROOT / "playground" / "app.py"), default_timeout=60)

@@ -17,7 +17,11 @@ def test_it_opens_on_any_picture(open_page: OpenPage, query: dict[str, str]) -> 
     app = open_page("images", **query)
     assert not app.exception
     assert not app.error
-    assert len(app.get("plotly_chart")) == 6
+    assert len(app.get("plotly_chart")) == 2
+    gray, *planes = [table.proto.body for table in app.get("html") if "<table" in table.proto.body]
+    assert len(planes) == 3
+    side = int(query.get("size", 8))
+    assert gray.count("<td") - 1 == planes[0].count("<td") - 1 == side * side
     assert len(app.code) == 4  # the order in memory, and three libraries
 
 
