@@ -6,7 +6,7 @@ shows is what a trainer does.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageEnhance
@@ -81,38 +81,56 @@ class Augmentation:
         >>> Augmentation(mirror=1).draw(dot, np.random.default_rng(0)).tolist()
         [[0, 255], [0, 0]]
         """
-        if self.mirror and rng.random() < self.mirror:
-            image = image[:, ::-1]
+        return self.apply(image, self.sample(image.shape, rng))
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> "Draw":
+        """The random numbers of one draw for a picture of this shape, in an order that never changes.
+
+        They are drawn apart from their use, so that a trainer on another device does the same to the same picture.
+        """
+        drawn: dict[str, Any] = {}
+        if self.mirror:
+            drawn["mirrored"] = bool(rng.random() < self.mirror)
         if self.rotate or self.scale or self.translate:
-            image = _moved(image, rng.uniform(-self.rotate, self.rotate), 1 + rng.uniform(-self.scale, self.scale),
-                           *rng.uniform(-self.translate, self.translate, 2))
+            drawn["moved"] = (rng.uniform(-self.rotate, self.rotate), 1 + rng.uniform(-self.scale, self.scale),
+                              *rng.uniform(-self.translate, self.translate, 2))
         if self.crop:
-            image = _cropped(image, 1 - rng.uniform(0, self.crop), *rng.random(2))
-        if self.brightness or self.contrast or self.hue:
-            image = self._coloured(image, rng)
+            drawn["cropped"] = (1 - rng.uniform(0, self.crop), *rng.random(2))
+        if self.brightness:
+            drawn["brightness"] = 1 + rng.uniform(-self.brightness, self.brightness)
+        if self.contrast:
+            drawn["contrast"] = 1 + rng.uniform(-self.contrast, self.contrast)
+        if self.hue and len(shape) == 3:
+            drawn["hue"] = round(256 * rng.uniform(-self.hue, self.hue)) % 256
         if self.noise:
-            louder = image + rng.normal(0, 1, image.shape) * rng.uniform(0, self.noise)
-            image = np.rint(np.clip(louder, 0, 255)).astype(np.uint8)
+            drawn["noise"] = (rng.normal(0, 1, shape), rng.uniform(0, self.noise))
         if self.erase:
-            image = _erased(image, *rng.uniform(0, self.erase, 2), *rng.random(2))
+            sides, place = rng.uniform(0, self.erase, 2), rng.random(2)
+            drawn["erased"] = rectangle(*shape[:2], *sides, *place)
+        return Draw(**drawn)
+
+    def apply(self, image: np.ndarray, drawn: "Draw") -> np.ndarray:
+        """The single-picture steps with numbers that were drawn before. uint8 (H, W) or (H, W, 3) -> the same shape."""
+        if drawn.mirrored:
+            image = image[:, ::-1]
+        if drawn.moved:
+            image = _moved(image, *drawn.moved)
+        if drawn.cropped:
+            image = _cropped(image, *drawn.cropped)
+        if drawn.brightness != 1 or drawn.contrast != 1 or drawn.hue:
+            image = _coloured(image, drawn)
+        if drawn.noise:
+            normal, deviation = drawn.noise
+            image = np.rint(np.clip(image + normal * deviation, 0, 255)).astype(np.uint8)
+        if drawn.erased:
+            top, bottom, left, right = drawn.erased
+            image = image.copy()
+            image[top:bottom, left:right] = 128
         return np.ascontiguousarray(image)
 
     def draw_all(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One draw for each of uint8 images (N, H, W) or (N, H, W, 3)."""
         return np.stack([self.draw(image, rng) for image in images])
-
-    def _coloured(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        picture = Image.fromarray(np.ascontiguousarray(image))
-        if self.brightness:
-            picture = ImageEnhance.Brightness(picture).enhance(1 + rng.uniform(-self.brightness, self.brightness))
-        if self.contrast:
-            picture = ImageEnhance.Contrast(picture).enhance(1 + rng.uniform(-self.contrast, self.contrast))
-        turned = np.array(picture)
-        if self.hue and image.ndim == 3:
-            hsv = np.array(picture.convert("HSV"))
-            hsv[..., 0] += np.uint8(round(256 * rng.uniform(-self.hue, self.hue)) % 256)  # a circle: 255 + 1 is 0
-            turned = np.array(Image.fromarray(hsv, "HSV").convert("RGB"))
-        return turned
 
     def mix(self, x: np.ndarray, rng: np.random.Generator) -> "Mixed":
         """mixup or cutmix of a mini-batch x (N, ...): numbers of any scale, height and width being the last two axes
@@ -124,20 +142,53 @@ class Augmentation:
         >>> Augmentation().mix(np.zeros((2, 1, 4, 4)), np.random.default_rng(0)).share
         1.0
         """
-        if not (self.mixup or self.cutmix):
-            return Mixed(x, np.arange(len(x)), 1.0)
-        alpha = self.mixup or self.cutmix
-        share, partner = float(rng.beta(alpha, alpha)), rng.permutation(len(x))
-        if self.mixup:
-            return Mixed((share * x + (1 - share) * x[partner]).astype(x.dtype), partner, share)
         last = x.ndim == 4 and x.shape[-1] == 3
         height, width = x.shape[1:3] if last else x.shape[-2:]
-        side = float(np.sqrt(1 - share))
-        top, bottom, left, right = _rectangle(height, width, side, side, *rng.random(2))
+        partner, share, box = self.sample_mix(len(x), height, width, rng)
+        if box is None:
+            blended = (share * x + (1 - share) * x[partner]).astype(x.dtype) if share < 1 else x
+            return Mixed(blended, partner, share)
+        top, bottom, left, right = box
         mixed, place = x.copy(), (slice(top, bottom), slice(left, right))
         where = (slice(None), *place) if last else (..., *place)
         mixed[where] = x[partner][where]
-        return Mixed(mixed, partner, 1 - (bottom - top) * (right - left) / (height * width))
+        return Mixed(mixed, partner, share)
+
+    def sample_mix(self, count: int, height: int, width: int, rng: np.random.Generator
+                   ) -> tuple[np.ndarray, float, "Box | None"]:
+        """The random numbers of `mix`: every picture's partner, its own share, and the rectangle for cutmix."""
+        if not (self.mixup or self.cutmix):
+            return np.arange(count), 1.0, None
+        alpha = self.mixup or self.cutmix
+        share, partner = float(rng.beta(alpha, alpha)), rng.permutation(count)
+        if self.mixup:
+            return partner, share, None
+        side = float(np.sqrt(1 - share))
+        box = top, bottom, left, right = rectangle(height, width, side, side, *rng.random(2))
+        return partner, 1 - (bottom - top) * (right - left) / (height * width), box
+
+
+Box: TypeAlias = tuple[int, int, int, int]
+"""A rectangle of pixels: first row, row after the last, first column, column after the last."""
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """The random numbers of one draw; what is None, or 1 for a factor, is not done.
+
+    `moved`: degrees, factor, shift down and across as shares of the side; `cropped`: the share kept of each side, and
+    where, 0..1 down and across; `hue`: 256ths of the circle; `noise`: normal numbers of the picture's shape and their
+    deviation.
+    """
+
+    mirrored: bool = False
+    moved: tuple[float, float, float, float] | None = None
+    cropped: tuple[float, float, float] | None = None
+    brightness: float = 1.0
+    contrast: float = 1.0
+    hue: int = 0
+    noise: tuple[np.ndarray, float] | None = None
+    erased: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -183,16 +234,22 @@ def _cropped(image: np.ndarray, keep: float, down: float, across: float) -> np.n
     return np.array(picture.resize((width, height), Image.Resampling.BILINEAR, box=box))
 
 
-def _erased(image: np.ndarray, tall: float, wide: float, down: float, across: float) -> np.ndarray:
-    height, width = image.shape[:2]
-    top, bottom, left, right = _rectangle(height, width, tall, wide, down, across)
-    erased = image.copy()
-    erased[top:bottom, left:right] = 128
-    return erased
+def _coloured(image: np.ndarray, drawn: Draw) -> np.ndarray:
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    if drawn.brightness != 1:
+        picture = ImageEnhance.Brightness(picture).enhance(drawn.brightness)
+    if drawn.contrast != 1:
+        picture = ImageEnhance.Contrast(picture).enhance(drawn.contrast)
+    turned = np.array(picture)
+    if drawn.hue:
+        hsv = np.array(picture.convert("HSV"))
+        hsv[..., 0] += np.uint8(drawn.hue)  # a circle: 255 + 1 is 0
+        turned = np.array(Image.fromarray(hsv, "HSV").convert("RGB"))
+    return turned
 
 
-def _rectangle(height: int, width: int, tall: float, wide: float, down: float, across: float
-               ) -> tuple[int, int, int, int]:
+def rectangle(height: int, width: int, tall: float, wide: float, down: float, across: float) -> Box:
+    """A rectangle of these shares of the sides, at this place (0..1 of the room there is)."""
     h, w = round(tall * height), round(wide * width)
     top, left = round(down * (height - h)), round(across * (width - w))
     return top, top + h, left, left + w
