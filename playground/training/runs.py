@@ -38,9 +38,11 @@ from playground.training.events import (
 )
 from playground.training.log import EventLog, read
 
-KINDS = ("digits", "transfer", "experiment", "pretrained")
+KINDS = ("digits", "transfer", "experiment", "pretrained", "download")
 EXPERIMENT = "experiment"  # trains to be watched: nothing of it is exported
 PRETRAINED = "pretrained"  # trained elsewhere: only exported
+DOWNLOAD = "download"  # fetches a set of photographs: nothing is trained and nothing exported
+WITHOUT_MODEL = (EXPERIMENT, DOWNLOAD)
 ENDED = ("completed", "stopped", "failed", "lost")
 _ID = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{4}")
 _PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "onnxscript", "scikit-learn", "scikit-image", "pillow")
@@ -192,7 +194,7 @@ def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_aske
 
     if Failed in last:
         state = "failed"
-    elif isinstance(finished, Finished) and (Exported in last or spec.kind == EXPERIMENT):
+    elif isinstance(finished, Finished) and (Exported in last or spec.kind in WITHOUT_MODEL):
         state = finished.reason
     elif not alive:
         state = "lost"
