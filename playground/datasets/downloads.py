@@ -255,7 +255,7 @@ def _receive(url: str, file: File, path: Path, have: int, should_stop: Callable[
             raise PlaygroundError(
                 f"{_host(url)} offers {total or 0:,} bytes for {file.name} where {file.size:,} are expected: the file "
                 "was changed, or something in between (a network's login page) answered; nothing was downloaded.")
-        with open(path, "ab" if begins else "wb") as target:
+        with open(path, "ab" if begins else "wb", buffering=0) as target:
             have = begins
             while not should_stop() and have <= file.size and (chunk := response.read1(CHUNK)):
                 target.write(chunk)

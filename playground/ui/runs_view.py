@@ -13,7 +13,7 @@ import streamlit as st
 from playground.errors import PlaygroundError
 from playground.figures import curves, style
 from playground.training import runs
-from playground.training.runs import RunSpec, RunView
+from playground.training.runs import DOWNLOAD, RunSpec, RunView
 from playground.ui import frame
 
 TICK_SECONDS = 0.5
@@ -138,7 +138,8 @@ def progress(run_id: str, was_live: bool, held_out: str) -> None:
                 disabled=view.state == "stopping",
                 on_click=runs.stop,
                 args=(run_id,),
-                help="Ends after the batch it is in; what was learnt until then is kept.",
+                help="What has come is kept." if view.spec.kind == DOWNLOAD
+                else "Ends after the batch it is in; what was learnt until then is kept.",
             )
     if was_live:
         st.progress(min(max(view.progress, 0.0), 1.0), text=frame.literal(telling(view)))
@@ -190,6 +191,8 @@ def ending(view: RunView) -> None:
     """The sentence a run ends with when it did not end well."""
     if view.state == "failed" and view.failed is not None:
         st.error(frame.literal(view.failed.message), icon=":material/error:")
+    elif view.spec.kind == DOWNLOAD and view.state in ("lost", "stopped"):
+        st.info("The download was interrupted; what has come is kept.", icon=":material/stop:")
     elif view.state == "lost":
         st.error(
             "The process that trained this model ended without a last word: it was killed or the machine went down. "
