@@ -101,6 +101,11 @@ def folder(name: str) -> Path | None:
     return path if path.is_dir() else None
 
 
+def host(name: str) -> str:
+    """Who is asked for the set: its maker's server, or the mirror."""
+    return _host(_address(name, find(name).files[0]))
+
+
 def received(name: str) -> int:
     """Bytes of the set that have come so far, in a download that was not finished."""
     paths = (home.data_dir() / PARTIAL / name / file.name for file in find(name).files)
@@ -255,10 +260,11 @@ def _receive(url: str, file: File, path: Path, have: int, should_stop: Callable[
             raise PlaygroundError(
                 f"{_host(url)} offers {total or 0:,} bytes for {file.name} where {file.size:,} are expected: the file "
                 "was changed, or something in between (a network's login page) answered; nothing was downloaded.")
-        with open(path, "ab" if begins else "wb", buffering=0) as target:
+        with open(path, "ab" if begins else "wb") as target:
             have = begins
             while not should_stop() and have <= file.size and (chunk := response.read1(CHUNK)):
                 target.write(chunk)
+                target.flush()  # a worker that is killed leaves what has come
                 have += len(chunk)
                 yield Progress("downloading", min(have, file.size), file.size)
     if have > file.size:
@@ -414,7 +420,7 @@ CATALOGUE: dict[str, Downloadable] = {
         _zip_of_folders,
         "Google; a part of Asirra (Microsoft Research and Petfinder.com, 2007)",
         "https://www.tensorflow.org/tutorials/images/transfer_learning",
-        "no licence is stated; offered for teaching and research: do not pass the photos on",
+        "none is stated for the photos: for teaching and research only",
     ),
     "oxford_iiit_pet": Downloadable(
         "Oxford-IIIT Pet, cats vs dogs",
@@ -440,7 +446,7 @@ CATALOGUE: dict[str, Downloadable] = {
         _cifar,
         "Krizhevsky (2009), University of Toronto",
         "https://www.cs.toronto.edu/~kriz/cifar.html",
-        "no licence is stated; cite the technical report “Learning Multiple Layers of Features from Tiny Images”",
+        "none is stated; its makers ask to be cited (Learning Multiple Layers of Features from Tiny Images, 2009)",
         small=True,
     ),
     "fashion-mnist": Downloadable(

@@ -54,7 +54,7 @@ def offer(name: str) -> Path | None:
     received = downloads.received(name)
     st.button("Go on downloading" if received else "Download", type="primary", icon=":material/download:",
               key=f"download-{name}", disabled=links.locked(), on_click=_start, args=(wish,))
-    st.caption("It is stored on this server once, for everybody" +
+    st.caption(f"This server asks {downloads.host(name)} for it, once for everybody" +
                (f"; {received / 1e6:,.1f} MB have come already." if received else
                 ", and goes on while you do something else."))
     return None
