@@ -289,6 +289,8 @@ def follow(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> i
     told.end()
 
     view = runs.view(run_id)
+    if view.state == "stopped" and view.started is None:
+        raise PlaygroundError(f"The run {run_id} was stopped before it began.")
     if view.failed is not None:
         raise PlaygroundError(view.failed.message)
     if view.finished is None or view.exported is None:
@@ -333,6 +335,10 @@ class Telling:
     def event(self, event: Any) -> None:
         """Tell of one event, whatever it is (`training.events`; its class's name decides)."""
         match type(event).__name__:
+            case "Queued" if event.place:
+                from playground.training.events import ordinal
+
+                self.line(f"{ordinal(event.place)} in the queue (PLAYGROUND_RUNS says how many train at once)")
             case "Started":
                 self.total = event.total_epochs
                 counts = ", ".join(f"{count:,} {split}" for split, count in event.samples.items())

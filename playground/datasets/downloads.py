@@ -33,7 +33,7 @@ TIMEOUT_SECONDS = 20.0  # without a single byte
 PAUSE_SECONDS = 1.0  # before asking again a server that broke off
 TRIES = 4  # in a row that brought nothing new
 CHUNK = 1 << 18
-OFFLINE = "the handwritten digits (page Train) and the faces (page Transfer) are here without a network"
+OFFLINE = "the handwritten digits (Train a CNN) and the sample photos of faces (Transfer learning) need none"
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)  # answers of a server that may think otherwise in a moment
 _DAMAGED = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 _BROKEN_OFF = (TimeoutError, ConnectionError, http.client.HTTPException)
@@ -439,7 +439,7 @@ CATALOGUE: dict[str, Downloadable] = {
     "cifar-10": Downloadable(
         "CIFAR-10",
         "60,000 colour pictures of 32 × 32 pixels in ten classes from airplane to truck, 10,000 of them for "
-        "validation. A network from scratch takes them as they are (page Train); to retrain a pretrained one on "
+        "validation. A network from scratch takes them as they are (Train a CNN); to retrain a pretrained one on "
         "all of them wants a GPU.",
         (File("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", 170_052_171,
               "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"),),
