@@ -89,7 +89,7 @@ def wait(run_dir: Path) -> tuple[str, IO[str]] | None:
             if len(earlier) + 1 != told:
                 told = len(earlier) + 1
                 log.append(Queued(told, time.time()))
-            time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS * min(told, 4))  # who is far from its turn looks less often
         log.append(Cancelled(time.time()))
         return None
     finally:
