@@ -102,6 +102,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--backbone", default="efficientnet_lite0", help="the pretrained network (default: %(default)s)")
     training(one, 20)
 
+    one = command(download, "fetch a set of photographs, checked and unpacked; without a name, list what there is")
+    one.add_argument("set", metavar="NAME", nargs="?", help="which set")
+
     one = command(predict, "ask an exported model, through onnxruntime and nothing else")
     one.add_argument("model", metavar="MODEL", help="a name on the shelf, or an .onnx file")
     one.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="picture files of any size")
@@ -181,6 +184,37 @@ def transfer(options: argparse.Namespace) -> int:
     return follow(options, "transfer", {"data": data, "backbone": options.backbone, "epochs": options.epochs})
 
 
+def download(options: argparse.Namespace) -> int:
+    """Fetch a set, or list what could be fetched."""
+    from playground.datasets import downloads
+
+    if options.set is None:
+        if options.json:
+            print(json.dumps({name: {"title": one.title, "bytes": one.size, "licence": one.licence,
+                                     "here": downloads.folder(name) is not None}
+                              for name, one in downloads.CATALOGUE.items()}))
+            return 0
+        for name, one in downloads.CATALOGUE.items():
+            print(f"{name:24} {one.size / 1e6:6,.1f} MB  {'(here) ' if downloads.folder(name) else ''}{one.about}")
+        return 0
+    wanted, told = downloads.find(options.set), Telling()
+    if downloads.folder(options.set) is not None:
+        told.line(f"{wanted.title} is here already")
+    else:
+        told.line(f"{wanted.title}, {wanted.size / 1e6:,.1f} MB, from {wanted.source}; licence: {wanted.licence}")
+        try:
+            for step in downloads.download(options.set):
+                told.passing(f"{step.doing}: {step.done / 1e6:,.1f} of {step.total / 1e6:,.1f} MB"
+                             if step.doing == "downloading" else f"{step.doing} {100 * step.done // step.total} %")
+        except KeyboardInterrupt:
+            told.line("what has come is kept: the same command goes on from there")
+            raise
+        told.end()
+    path = downloads.folder(options.set)
+    print(json.dumps({"set": options.set, "folder": str(path)}) if options.json else path)
+    return 0
+
+
 def predict(options: argparse.Namespace) -> int:
     """Ask a model about pictures."""
     from playground.datasets import photos
@@ -255,6 +289,8 @@ def follow(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> i
     told.end()
 
     view = runs.view(run_id)
+    if view.state == "stopped" and view.started is None:
+        raise PlaygroundError(f"The run {run_id} was stopped before it began.")
     if view.failed is not None:
         raise PlaygroundError(view.failed.message)
     if view.finished is None or view.exported is None:
@@ -299,6 +335,10 @@ class Telling:
     def event(self, event: Any) -> None:
         """Tell of one event, whatever it is (`training.events`; its class's name decides)."""
         match type(event).__name__:
+            case "Queued" if event.place:
+                from playground.training.events import ordinal
+
+                self.line(f"{ordinal(event.place)} in the queue (PLAYGROUND_RUNS says how many train at once)")
             case "Started":
                 self.total = event.total_epochs
                 counts = ", ".join(f"{count:,} {split}" for split, count in event.samples.items())

@@ -13,7 +13,7 @@ from playground.datasets import named, samples
 from playground.errors import PlaygroundError
 from playground.training import worker
 from playground.training.events import Event, Exported, Finished, Stage, Started
-from playground.training.runs import EXPERIMENT, PRETRAINED, RunSpec
+from playground.training.runs import DOWNLOAD, EXPERIMENT, PRETRAINED, WITHOUT_MODEL, RunSpec
 
 COMPARED = 32
 """How many of the data's own pictures the exported file is compared on, beside the built-in photos."""
@@ -25,7 +25,7 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
     A name that is taken is refused before anything is trained. An export that is refused because onnxruntime disagrees
     raises, which ends the run as failed; the trained weights stay in the run's folder.
     """
-    if spec.kind == EXPERIMENT:
+    if spec.kind in WITHOUT_MODEL:
         yield from _trainer(spec.kind).fit(spec, run_dir, should_stop)
         return
     from playground.deploy import export, shelf  # here, so that a run whose data are wrong says so at once
@@ -112,6 +112,9 @@ def _trainer(kind: str) -> Any:
     if kind == EXPERIMENT:
         from playground.training import experiments
         return experiments
+    if kind == DOWNLOAD:
+        from playground.training import downloading
+        return downloading
     raise PlaygroundError(f"There is no training of the kind {kind!r}.")
 
 

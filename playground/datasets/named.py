@@ -1,4 +1,4 @@
-"""Sets of small pictures that have a name: scikit-learn's digits, and IDX files as MNIST and Fashion-MNIST come in."""
+"""Sets of small pictures that have a name: scikit-learn's digits, IDX files (MNIST, Fashion-MNIST), CIFAR-10."""
 
 import gzip
 import hashlib
@@ -15,6 +15,9 @@ from playground.errors import PlaygroundError
 IMAGES_MAGIC, LABELS_MAGIC = 0x803, 0x801  # uint8 in three dimensions, and in one
 MOST_PIXELS = 2**31
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR_TRAIN, CIFAR_TEST = tuple(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin"
+CIFAR_FILES = (*CIFAR_TRAIN, CIFAR_TEST)
 FASHION_LABELS_SHA256 = "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7"
 
 
@@ -34,16 +37,17 @@ class ImageSet:
 
 
 def load(data: str) -> tuple[ImageSet, ImageSet]:
-    """(train, test) of "digits", or of a folder of IDX files. The split is part of the data: the same every time.
+    """(train, test) of "digits", or of a folder of IDX files or of CIFAR-10's binary batches.
 
-    Raises PlaygroundError when there is no such set, or the files are missing, damaged, or do not fit together.
+    The split is part of the data: the same every time. Raises PlaygroundError when there is no such set, or the files
+    are missing, damaged, or do not fit together.
     """
     if data == "digits":
         return _digits()
     folder = Path(data).expanduser()
     if not folder.is_dir():
         raise PlaygroundError(f"There are no data called {data}: name digits, or a folder of IDX files.")
-    return _idx(folder.resolve())
+    return _cifar(folder.resolve()) if (folder / CIFAR_TRAIN[0]).is_file() else _idx(folder.resolve())
 
 
 @lru_cache(maxsize=1)
@@ -89,6 +93,25 @@ def _idx(folder: Path) -> tuple[ImageSet, ImageSet]:
         _frozen(ImageSet(name, train_images, train_labels, classes, source, licence)),
         _frozen(ImageSet(name, test_images, test_labels, classes, source, licence)),
     )
+
+
+def _cifar(folder: Path) -> tuple[ImageSet, ImageSet]:
+    """CIFAR-10 in its binary version: records of a label and 32 x 32 bytes each of red, green and blue."""
+    halves = []
+    for names in (CIFAR_TRAIN, (CIFAR_TEST,)):
+        try:
+            data = np.concatenate([np.fromfile(folder / name, np.uint8) for name in names])
+        except OSError as error:
+            raise PlaygroundError(f"{folder} does not hold all of {', '.join(CIFAR_FILES)}: CIFAR-10's binary version "
+                                  "has these six files.") from error
+        if not len(data) or len(data) % 3073 or data[::3073].max() >= len(CIFAR):
+            raise PlaygroundError(f"{folder / names[0]} is no batch of CIFAR-10's binary version, or is damaged.")
+        records = data.reshape(-1, 3073)
+        images = np.ascontiguousarray(records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+        source = "CIFAR-10 (Krizhevsky, 2009), University of Toronto"
+        halves.append(_frozen(ImageSet("cifar-10", images, records[:, 0].astype(np.int64), CIFAR, source,
+                                       "not stated")))
+    return halves[0], halves[1]
 
 
 def _split(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,21 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Queued:
+    """Other trainings come first: place 1 is the next; 0 says that the turn has come."""
+
+    place: int
+    time: float
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The run was taken out of the queue before it began."""
+
+    time: float
+
+
+@dataclass(frozen=True)
 class Started:
     """The data are read and the model is built. `samples` counts pictures by split, `parameters` those that train."""
 
@@ -117,9 +132,20 @@ class Failed:
     time: float
 
 
-Event = Started | Stage | Batch | Epoch | Measured | Saved | Finished | Exported | Failed
+def ordinal(place: int) -> str:
+    """A place in a queue as a person says it.
+
+    >>> [ordinal(place) for place in (1, 2, 3, 4, 11, 22)]
+    ['1st', '2nd', '3rd', '4th', '11th', '22nd']
+    """
+    ending = "th" if place % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place}{ending}"
+
+
+Event = Queued | Cancelled | Started | Stage | Batch | Epoch | Measured | Saved | Finished | Exported | Failed
 KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (Started, Stage, Batch, Epoch, Measured, Saved, Finished, Exported, Failed)
+    kind.__name__: kind
+    for kind in (Queued, Cancelled, Started, Stage, Batch, Epoch, Measured, Saved, Finished, Exported, Failed)
 }
 
 

@@ -5,6 +5,7 @@
                worker         its process id; locked by the worker as long as it lives
                worker.log     what the worker wrote to its standard output and error
                stop           exists once somebody asked it to stop
+    .runs/queue/<id>          stands for a run that waits for its turn (training.queue)
 """
 
 import fcntl
@@ -26,21 +27,28 @@ from playground import home
 from playground.errors import PlaygroundError
 from playground.training.events import (
     Batch,
+    Cancelled,
     Epoch,
     Event,
     Exported,
     Failed,
     Finished,
     Measured,
+    Queued,
     Saved,
     Stage,
     Started,
 )
 from playground.training.log import EventLog, read
 
-KINDS = ("digits", "transfer", "experiment", "pretrained")
+KINDS = ("digits", "transfer", "experiment", "pretrained", "download")
 EXPERIMENT = "experiment"  # trains to be watched: nothing of it is exported
 PRETRAINED = "pretrained"  # trained elsewhere: only exported
+DOWNLOAD = "download"  # fetches a set of photographs: nothing is trained and nothing exported
+WITHOUT_MODEL = (EXPERIMENT, DOWNLOAD)
+WITHOUT_QUEUE = (PRETRAINED, DOWNLOAD)  # they hardly compute
+QUEUE = "queue"
+WANTED = ("queued", "starting", "running", "completed")  # who asks for the same again is shown this one
 ENDED = ("completed", "stopped", "failed", "lost")
 _ID = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{4}")
 _PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "onnxscript", "scikit-learn", "scikit-image", "pillow")
@@ -64,8 +72,9 @@ class RunSpec:
 class RunView:
     """How a run is doing: a pure fold of its events, and whether its worker lives.
 
-    `state` is "starting", "running", "stopping", "completed", "stopped", "failed" or "lost" (the worker died without a
-    last word). `progress` is 0..1; `remaining_seconds` is None while nobody can know.
+    `state` is "queued" (`place` says how far from its turn, 1 is next), "starting", "running", "stopping", "completed",
+    "stopped", "failed" or "lost" (the worker died without a last word). `progress` is 0..1; `remaining_seconds` is None
+    while nobody can know.
     """
 
     run_id: str
@@ -80,6 +89,7 @@ class RunView:
     finished: Finished | None = None
     exported: Exported | None = None
     failed: Failed | None = None
+    place: int = 0
     progress: float = 0.0
     remaining_seconds: float | None = None
 
@@ -90,7 +100,7 @@ class RunView:
 
 
 def start(spec: RunSpec) -> str:
-    """Start a worker in an interpreter of its own, and return the run's id.
+    """Start a worker in an interpreter of its own, and return the run's id. A training waits in it for its turn.
 
     It outlives the process that started it, and that process's Ctrl-C. Raises PlaygroundError when the run is of no
     known kind or the worker cannot be started.
@@ -106,9 +116,14 @@ def start(spec: RunSpec) -> str:
     with open(folder / "worker", "w+") as lock, open(folder / "worker.log", "wb") as output:
         fcntl.flock(lock, fcntl.LOCK_EX)
         write_spec(folder, spec, device="auto" if spec.kind == "transfer" else "cpu")
+        module = "playground.jobs"
+        if spec.kind not in WITHOUT_QUEUE:
+            module = "playground.training.queue"
+            (home.runs_dir() / QUEUE).mkdir(exist_ok=True)
+            (home.runs_dir() / QUEUE / run_id).write_text(spec.kind, encoding="utf-8")  # here: first come, first served
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "playground.jobs", str(folder)], cwd=home.REPOSITORY, env=_environment(),
+                [sys.executable, "-m", module, str(folder)], cwd=home.REPOSITORY, env=_environment(),
                 stdin=lock, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )
         except OSError as error:
@@ -135,7 +150,7 @@ def same(spec: RunSpec) -> str | None:
     """The newest run of exactly this spec that is under way or was completed."""
     for run_id in run_ids():
         try:
-            if read_spec(run_dir(run_id)) == spec and view(run_id).state in ("starting", "running", "completed"):
+            if read_spec(run_dir(run_id)) == spec and view(run_id).state in WANTED:
                 return run_id
         except PlaygroundError:
             continue  # a damaged run is nobody's result
@@ -189,27 +204,35 @@ def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_aske
     measured = [event for event in events if isinstance(event, Measured)]
     started, finished = last.get(Started), last.get(Finished)
     stage = events[-1] if events and isinstance(events[-1], Stage) else None
+    queued = events[-1] if events and isinstance(events[-1], Queued) else None
+    events = [event for event in events if not isinstance(event, Queued)]  # waiting is neither progress nor work
 
     if Failed in last:
         state = "failed"
-    elif isinstance(finished, Finished) and (Exported in last or spec.kind == EXPERIMENT):
+    elif Cancelled in last:
+        state = "stopped"
+    elif isinstance(finished, Finished) and (Exported in last or spec.kind in WITHOUT_MODEL):
         state = finished.reason
     elif not alive:
         state = "lost"
     elif stop_asked:
         state = "stopping"
+    elif queued is not None and queued.place:
+        state = "queued"
     else:
         state = "running" if events else "starting"
 
     progress = 1.0 if state in ("completed", "stopped") else _progress(events)
     remaining = None
     if state == "running" and isinstance(started, Started) and progress >= 0.02:
-        elapsed = events[-1].time - events[0].time
-        remaining = elapsed * (1 - progress) / progress if elapsed >= 1 else None
+        # What was there already when the counting began (of a download, say) took no time.
+        first = next((k for k, event in enumerate(events) if isinstance(event, Stage) and event.total > 1), 0)
+        elapsed, made = events[-1].time - events[0].time, progress - _progress(events[:first + 1])
+        remaining = elapsed * (1 - progress) / made if elapsed >= 1 and made > 0 else None
     return RunView(
         run_id, spec, state, stage, started, batches, epochs, measured,  # type: ignore[arg-type]
         last.get(Saved), finished, last.get(Exported), last.get(Failed),  # type: ignore[arg-type]
-        progress, remaining,
+        queued.place if queued and state == "queued" else 0, progress, remaining,
     )
 
 

@@ -13,13 +13,15 @@ import streamlit as st
 from playground.errors import PlaygroundError
 from playground.figures import curves, style
 from playground.training import runs
-from playground.training.runs import RunSpec, RunView
+from playground.training.events import ordinal
+from playground.training.runs import DOWNLOAD, RunSpec, RunView
 from playground.ui import frame
 
 TICK_SECONDS = 0.5
 MOST_LISTED = 30
 
 STATES = {
+    "queued": ("waiting", ":material/hourglass_top:", "violet"),
     "starting": ("starting", ":material/hourglass_top:", "blue"),
     "running": ("running", ":material/play_arrow:", "blue"),
     "stopping": ("stopping", ":material/stop:", "orange"),
@@ -132,13 +134,13 @@ def progress(run_id: str, was_live: bool, held_out: str) -> None:
         st.badge(state, icon=icon, color=colour)  # type: ignore[arg-type]
         if was_live:
             st.button(
-                "Stop",
+                "Cancel" if view.state == "queued" else "Stop",
                 icon=":material/stop:",
                 key=f"stop-{run_id}",
                 disabled=view.state == "stopping",
                 on_click=runs.stop,
                 args=(run_id,),
-                help="Ends after the batch it is in; what was learnt until then is kept.",
+                help=stopping(view),
             )
     if was_live:
         st.progress(min(max(view.progress, 0.0), 1.0), text=frame.literal(telling(view)))
@@ -165,8 +167,19 @@ def progress(run_id: str, was_live: bool, held_out: str) -> None:
         )
 
 
+def stopping(view: RunView) -> str:
+    """What the stop button does."""
+    if view.state == "queued":
+        return "Takes it out of the queue."
+    if view.spec.kind == DOWNLOAD:
+        return "What has come is kept."
+    return "Ends after the batch it is in; what was learnt until then is kept."
+
+
 def telling(view: RunView) -> str:
     """What is going on and how long it will take, in one line."""
+    if view.state == "queued":
+        return f"{ordinal(view.place)} in the queue: it starts by itself when its turn comes"
     if view.state == "starting":
         return "starting a process of its own"
     if view.stage is not None:
@@ -190,12 +203,16 @@ def ending(view: RunView) -> None:
     """The sentence a run ends with when it did not end well."""
     if view.state == "failed" and view.failed is not None:
         st.error(frame.literal(view.failed.message), icon=":material/error:")
+    elif view.spec.kind == DOWNLOAD and view.state in ("lost", "stopped"):
+        st.info("The download was interrupted; what has come is kept.", icon=":material/stop:")
     elif view.state == "lost":
         st.error(
             "The process that trained this model ended without a last word: it was killed or the machine went down. "
             "Start the run again.",
             icon=":material/error:",
         )
+    elif view.state == "stopped" and view.started is None:
+        st.info("It was stopped before it began.", icon=":material/stop:")
     elif view.state == "stopped":
         epochs = view.finished.epochs if view.finished else len(view.epochs)
         st.info(

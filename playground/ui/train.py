@@ -15,7 +15,7 @@ from playground.figures import bars, confusion, maps, style
 from playground.home import data_dir
 from playground.training import numpy_fit
 from playground.training.runs import RunSpec, RunView
-from playground.ui import augmentation, frame, models, runs_view
+from playground.ui import augmentation, downloads, frame, models, runs_view
 from playground.ui.drawing import drawing, filled
 
 BATCH_SIZES = (16, 32, 64, 128, 256)
@@ -25,13 +25,14 @@ MOST_ANSWERED = 10_000
 
 
 def data_choices() -> dict[str, str]:
-    """What can be trained on: label -> what numpy_fit is told. Folders count when they hold IDX files.
+    """What can be trained on: label -> what numpy_fit is told. Folders count when they hold IDX files or CIFAR-10.
 
     Looked for in fixed depths and not with `**`, which would walk every uploaded photo and not follow links.
     """
     found = {"digits": "digits"}
     top = data_dir()
-    for file in sorted([*top.glob("*/train-images*"), *top.glob("*/*/train-images*")]):
+    marks = ("train-images*", named.CIFAR_TRAIN[0])
+    for file in sorted(path for mark in marks for below in ("*", "*/*") for path in top.glob(f"{below}/{mark}")):
         label = str(file.parent.relative_to(top))
         if not any(part.startswith(".") for part in file.relative_to(top).parts):
             found[label] = str(file.parent)
@@ -54,8 +55,10 @@ def settings() -> Mapping[str, Any] | None:
             key="data",
             bind="query-params",
             help="`digits`: 1,797 handwritten digits of 8 × 8 pixels that come with scikit-learn. Folders with IDX "
-            "files (MNIST, Fashion-MNIST) appear here when they lie below `data/` in the playground's home.",
+            "files (MNIST, Fashion-MNIST) or CIFAR-10's binary files appear here when they lie below `data/` in the "
+            "playground's home.",
         )
+        downloads.small_sets()
         training, test = loaded(choices[label])
         epochs = st.slider(
             "Epochs",

@@ -16,9 +16,9 @@ from playground.deploy.weights import count_weights
 from playground.figures import blocks, confusion, maps, style
 from playground.home import data_dir
 from playground.training.runs import RunSpec, RunView
-from playground.ui import frame, models, runs_view
+from playground.ui import downloads, frame, models, runs_view
 
-SAMPLE, ZIP, FOLDER = "Sample photos", "Your zip", "Folder on the server"
+SAMPLE, ZIP, DOWNLOAD, FOLDER = "Sample photos", "Your zip", "Download", "Folder on the server"
 UPLOADS = "uploads"
 THUMBNAIL = 96
 SHOWN_PER_CLASS, MOST_STRIPS = 8, 6
@@ -41,7 +41,7 @@ def collect() -> Collected | None:
         on_server = folders_here()
         source = st.segmented_control(
             "Photos",
-            [SAMPLE, ZIP, *([FOLDER] if on_server else [])],
+            [SAMPLE, ZIP, DOWNLOAD, *([FOLDER] if on_server else [])],
             default=SAMPLE,
             required=True,
             key="photos",
@@ -58,6 +58,10 @@ def collect() -> Collected | None:
             if folder_of_zip is None:
                 return None
             found = Collected(str(folder_of_zip[0]), folder_of_zip[1], scanned(str(folder_of_zip[0])))
+        elif source == DOWNLOAD:
+            if (downloaded := downloads.photo_set()) is None:
+                return None
+            found = Collected(str(downloaded[0]), downloaded[1], scanned(str(downloaded[0])))
         else:
             label = st.selectbox("Folder below data/", list(on_server), key="folder", bind="query-params")
             found = Collected(str(on_server[label]), models.tidy(label), scanned(str(on_server[label])))

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from playground.deploy import shelf
 from playground.deploy.session import Classifier
 from playground.home import runs_dir
-from playground.training import runs
+from playground.training import queue, runs
 from playground.training.events import Batch, Epoch, Failed, Started
 from playground.training.log import EventLog
 from playground.training.runs import RunSpec
@@ -215,3 +215,26 @@ def test_a_drawing_is_cut_to_its_ink_and_a_damaged_one_is_refused() -> None:
 def test_what_goes_on_is_said_in_one_line(view_state: str, expected: str) -> None:
     view = runs.RunView("id", RunSpec("digits", REQUEST, 0, "x"), view_state, started=started())
     assert expected in runs_view.telling(view)
+
+
+def test_a_run_that_waits_says_its_place_and_can_be_cancelled(
+        open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLAYGROUND_RUNS", "1")
+    taken = queue.take("digits")
+    assert taken is not None
+    with taken[1]:
+        app = open_page("train")
+        run_id = click_start(app)
+        deadline = time.monotonic() + 30
+        while runs.view(run_id).state != "queued":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        app.run()
+        assert "1st in the queue" in app.get("progress")[0].proto.text
+        cancel = app.button(key=f"stop-{run_id}")
+        assert cancel.label == "Cancel"
+        cancel.click().run()
+        wait_until_ended(run_id)
+        app.run()
+    assert errors(app) == []
+    assert "It was stopped before it began" in texts(app)

@@ -7,9 +7,23 @@ from typing import get_args
 import pytest
 
 from playground.training import events
-from playground.training.events import Batch, Epoch, Exported, Failed, Finished, Measured, Saved, Stage, Started
+from playground.training.events import (
+    Batch,
+    Cancelled,
+    Epoch,
+    Exported,
+    Failed,
+    Finished,
+    Measured,
+    Queued,
+    Saved,
+    Stage,
+    Started,
+)
 
 ONE_OF_EACH = [
+    Queued(2, 0.5),
+    Cancelled(0.7),
     Started("digits", 15, 46, 9_000, ("0", "ä", "猫"), {"train": 1_200, "validation": 240, "test": 355}, "cpu", 1.0),
     Stage("computing features", 120, 799, 2.0),
     Batch(1, 2, 46, 2.3, 0.125, 1e-3, 3.0),

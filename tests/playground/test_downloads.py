@@ -1,0 +1,421 @@
+"""Downloads from a server that truncates, stalls, corrupts, redirects and refuses: whole and right, or a sentence."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from playground import __main__ as cli
+from playground import jobs
+from playground.datasets import downloads, folders, named
+from playground.datasets.downloads import Downloadable, File, Progress, download
+from playground.errors import PlaygroundError
+from playground.training import runs, worker
+from playground.training.runs import DOWNLOAD, RunSpec
+from tests.playground.a_server import Server, here, idx, offered, pets_zip, photo, serving, tar_gz
+
+PETS = "/pets.zip"
+
+
+@pytest.fixture
+def server(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    with serving(monkeypatch) as one:
+        yield one
+
+
+@pytest.fixture
+def pets(server: Server, monkeypatch: pytest.MonkeyPatch) -> Downloadable:
+    """A small set `pets` in the catalogue, of one zip."""
+    monkeypatch.setattr(downloads, "CHUNK", 256)
+    return put(server, monkeypatch, "pets", "cats_and_dogs_filtered", {"pets.zip": pets_zip()})
+
+
+def put(server: Server, monkeypatch: pytest.MonkeyPatch, name: str, like: str, files: dict[str, bytes],
+        checked: bool = True) -> Downloadable:
+    one = offered(server, like, files, checked)
+    monkeypatch.setitem(downloads.CATALOGUE, name, one)
+    return one
+
+
+def refusal(name: str = "pets") -> str:
+    with pytest.raises(PlaygroundError) as raised:
+        list(download(name))
+    said = str(raised.value)
+    assert said.endswith(".")
+    assert "\n" not in said
+    return said
+
+
+def is_whole(playground_home: Path) -> bool:
+    """Sixteen photos and the script beside them; nothing half done anywhere."""
+    names = here(playground_home / "data")
+    return len([name for name in names if name.endswith(".png")]) == 16 and not any(
+        ".incoming" in name or ".downloads/pets/" in name for name in names)
+
+
+def test_a_download_tells_how_far_it_is_and_becomes_a_folder_that_can_be_trained_on(
+        pets: Downloadable, playground_home: Path) -> None:
+    told = list(download("pets"))
+    coming = [step for step in told if step.doing == "downloading"]
+    assert coming[0] == Progress("downloading", 0, pets.size)
+    assert coming[-1] == Progress("downloading", pets.size, pets.size)
+    assert [step.done for step in coming] == sorted(step.done for step in coming)
+    assert len(coming) > 5
+    assert is_whole(playground_home)
+    found = folders.scan(downloads.folder("pets") or Path(), seed=0)
+    assert (found.classes, len(found.train), len(found.validation)) == (("cats", "dogs"), 8, 8)
+
+
+def test_what_is_there_is_not_fetched_again(pets: Downloadable, server: Server) -> None:
+    list(download("pets"))
+    server.asked.clear()
+    assert list(download("pets")) == []
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("plan", ["truncate", "stall"])
+def test_a_download_that_breaks_off_goes_on_where_it_was(
+        plan: str, pets: Downloadable, server: Server, playground_home: Path) -> None:
+    server.plans[PETS] = [plan, plan]
+    done = [step.done for step in download("pets") if step.doing == "downloading"]
+    assert done == sorted(done)
+    half = pets.size // 2
+    assert [span for _, span in server.asked] == [None, f"bytes={half}-", f"bytes={half + (pets.size - half) // 2}-"]
+    assert is_whole(playground_home)
+
+
+def test_a_server_that_knows_no_ranges_starts_again_cleanly(
+        pets: Downloadable, server: Server, playground_home: Path) -> None:
+    server.plans[PETS] = ["truncate", "no range"]
+    list(download("pets"))
+    assert len(server.asked) == 2
+    assert is_whole(playground_home)
+
+
+def test_a_range_that_is_refused_is_not_asked_for_again(
+        pets: Downloadable, server: Server, playground_home: Path) -> None:
+    server.plans[PETS] = ["truncate", "416"]
+    list(download("pets"))
+    assert [span for _, span in server.asked][-1] is None
+    assert is_whole(playground_home)
+
+
+def test_a_server_that_always_breaks_off_at_the_same_place_is_given_up_and_what_came_is_kept(
+        pets: Downloadable, server: Server) -> None:
+    server.plans[PETS] = ["truncate"] + ["503"] * 99
+    assert "goes on from there" in refusal()
+    assert len(server.asked) == 1 + downloads.TRIES
+    assert downloads.received("pets") == pets.size // 2
+    server.plans.clear()
+    list(download("pets"))
+    assert server.asked[-1][1] == f"bytes={pets.size // 2}-"
+    assert downloads.received("pets") == 0
+
+
+def test_a_corrupted_file_is_deleted_and_nothing_is_unpacked(
+        pets: Downloadable, server: Server, playground_home: Path) -> None:
+    server.plans[PETS] = ["corrupt"]
+    assert "SHA-256" in refusal()
+    assert here(playground_home / "data") == [".downloads/pets.lock"]
+    list(download("pets"))
+    assert is_whole(playground_home)
+
+
+def test_pieces_that_do_not_fit_together_are_fetched_once_more_in_one_piece(
+        pets: Downloadable, server: Server, playground_home: Path) -> None:
+    part = playground_home / "data" / downloads.PARTIAL / "pets" / "pets.zip"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"something else" * 9)
+    list(download("pets"))
+    assert [span is None for _, span in server.asked] == [False, True]
+    assert is_whole(playground_home)
+
+
+def test_without_a_checksum_a_damaged_zip_is_found_and_fetched_anew(
+        server: Server, playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(server, monkeypatch, "pets", "cats_and_dogs_filtered", {"pets.zip": pets_zip()}, checked=False)
+    server.plans[PETS] = ["corrupt"]
+    assert "not a zip" in refusal()
+    list(download("pets"))
+    assert is_whole(playground_home)
+
+
+@pytest.mark.parametrize("plan", ["portal", "endless"])
+def test_an_answer_of_another_size_is_refused(plan: str, pets: Downloadable, server: Server,
+                                              playground_home: Path) -> None:
+    server.plans[PETS] = [plan]
+    assert "expected" in refusal()
+    assert here(playground_home / "data") == [".downloads/pets.lock"]
+
+
+def test_redirects_are_followed(pets: Downloadable, server: Server, playground_home: Path) -> None:
+    server.files["/elsewhere"] = server.files[PETS]
+    server.plans[PETS] = ["truncate", "to /elsewhere"]
+    list(download("pets"))
+    assert server.asked[-1] == ("/elsewhere", f"bytes={pets.size // 2}-")
+    assert is_whole(playground_home)
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/pets.zip", PETS])
+def test_redirects_to_files_and_in_circles_are_refused(target: str, pets: Downloadable, server: Server,
+                                                       playground_home: Path) -> None:
+    server.plans[PETS] = [f"to {target}"] * 50
+    assert "127.0.0.1" in refusal()
+    assert downloads.folder("pets") is None
+
+
+def test_https_is_not_led_back_to_http() -> None:
+    import urllib.request
+
+    request = urllib.request.Request("https://example.org/a.zip")
+    with pytest.raises(PlaygroundError, match="not followed"):
+        downloads._Redirects().redirect_request(request, None, 302, "", {}, "http://example.org/a.zip")
+
+
+def test_what_is_gone_is_said_to_be(pets: Downloadable, server: Server) -> None:
+    server.files.clear()
+    assert "404 Not Found" in refusal()
+    assert len(server.asked) == 1
+
+
+def test_a_busy_server_is_asked_again(pets: Downloadable, server: Server, playground_home: Path) -> None:
+    server.plans[PETS] = ["503", "429"]
+    list(download("pets"))
+    assert is_whole(playground_home)
+
+
+def test_without_a_network_one_sentence_names_what_needs_none(
+        playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("PLAYGROUND_MIRROR", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        for name in downloads.CATALOGUE:
+            said = refusal(name)
+            assert "cannot be reached" in said
+            assert "digits" in said
+            assert "faces" in said
+
+
+def test_a_stopped_download_is_kept_and_goes_on(pets: Downloadable, server: Server, playground_home: Path) -> None:
+    told: list[Progress] = []
+    for step in download("pets", should_stop=lambda: len(told) > 3):
+        told.append(step)
+    assert 0 < downloads.received("pets") < pets.size
+    assert downloads.folder("pets") is None
+    list(download("pets"))
+    assert server.asked[-1][1] is not None
+    assert is_whole(playground_home)
+
+
+def test_two_at_once_fetch_once(pets: Downloadable, server: Server, playground_home: Path) -> None:
+    first = download("pets")
+    next(first)
+    told: list[Progress] = []
+    second = threading.Thread(target=lambda: told.extend(download("pets")))
+    second.start()
+    list(first)
+    second.join(10)
+    assert not second.is_alive()
+    assert len(server.asked) == 1
+    assert {step.doing for step in told} <= {"waiting"}
+
+
+def test_a_mirror_is_asked_instead_and_a_file_put_there_by_hand_is_used(
+        pets: Downloadable, server: Server, playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLAYGROUND_MIRROR", f"{server.url}/mirror/")
+    assert "404" in refusal()
+    assert server.asked[-1][0] == "/mirror/pets/pets.zip"
+    by_hand = playground_home / "data" / downloads.PARTIAL / "pets" / "pets.zip"
+    by_hand.write_bytes(server.files[PETS])
+    list(download("pets"))
+    assert len(server.asked) == 1
+    assert is_whole(playground_home)
+
+
+def test_a_full_disk_is_told_of_before_anything_is_fetched(
+        pets: Downloadable, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("Usage", (), {"free": 10})
+    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: usage)
+    assert "of disk" in refusal()
+    assert server.asked == []
+
+
+def test_fashion_mnist_stays_idx_files_that_can_be_trained_on(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    files = {f"{half}-{what}-ubyte.gz": idx(array) for half in ("train", "t10k") for what, array in (
+        ("images-idx3", rng.integers(0, 255, (20, 4, 4), dtype=np.uint8)),
+        ("labels-idx1", np.arange(20, dtype=np.uint8) % 10))}
+    put(server, monkeypatch, "fashion-mnist", "fashion-mnist", files)
+    told = list(download("fashion-mnist"))
+    assert max(step.done for step in told) == max(step.total for step in told) == sum(map(len, files.values()))
+    train, test = named.load(str(downloads.folder("fashion-mnist")))
+    assert (len(train), len(test), train.classes) == (20, 20, named.FASHION)
+
+
+def cifar_record(label: int) -> bytes:
+    return bytes([label]) + bytes([200] * 1024) + bytes([10] * 1024) + bytes(range(256)) * 4
+
+
+def test_cifar_becomes_folders_of_pictures_and_a_set_to_train_on(
+        server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = {f"cifar-10-batches-bin/{name}": cifar_record(3) + cifar_record(8) for name in named.CIFAR_FILES}
+    put(server, monkeypatch, "cifar", "cifar-10", {"cifar.tar.gz": tar_gz(**batches)})
+    list(download("cifar"))
+    folder = downloads.folder("cifar")
+    assert folder is not None
+    train, test = named.load(str(folder))
+    assert (train.images.shape, test.images.shape) == ((10, 32, 32, 3), (2, 32, 32, 3))
+    assert train.images[0, 0, 5].tolist() == [200, 10, 5]
+    assert [train.classes[label] for label in train.labels[:2]] == ["cat", "ship"]
+    assert len(list(folder.glob("train/cat/*.png"))) == 5
+    assert len(list(folder.glob("validation/ship/*.png"))) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"\x03", cifar_record(10), cifar_record(1) + b"\x00"])
+def test_cifar_batches_that_are_none_are_refused(content: bytes, tmp_path: Path) -> None:
+    for name in named.CIFAR_FILES:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(PlaygroundError, match="no batch"):
+        named.load(str(tmp_path))
+
+
+def test_cifar_with_a_missing_batch_is_refused(tmp_path: Path) -> None:
+    for name in named.CIFAR_TRAIN:
+        (tmp_path / name).write_bytes(cifar_record(0))
+    with pytest.raises(PlaygroundError, match="six files"):
+        named.load(str(tmp_path))
+
+
+def pet_archives(**more: bytes) -> dict[str, bytes]:
+    listed = b"#Image CLASS-ID SPECIES BREED ID\nAbyssinian_1 1 1 1\nbeagle_2 5 2 2\nmissing_3 5 2 2\n"
+    pictures = {"images/Abyssinian_1.jpg": photo((200, 0, 0), "JPEG"), "images/beagle_2.jpg": photo((0, 0, 9), "JPEG"),
+                "images/unlisted_4.jpg": photo((0, 9, 0), "JPEG"), "images/Abyssinian_1.mat": b"no picture"}
+    return {"annotations.tar.gz": tar_gz(**{"annotations/list.txt": listed, "annotations/._list.txt": b"x"}),
+            "images.tar.gz": tar_gz(**pictures, **more)}
+
+
+def test_the_oxford_pets_are_sorted_by_species(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(server, monkeypatch, "oxford", "oxford_iiit_pet", pet_archives())
+    list(download("oxford"))
+    assert here(downloads.folder("oxford") or Path()) == ["cat/Abyssinian_1.jpg", "dog/beagle_2.jpg"]
+
+
+def test_an_archive_that_leads_outside_writes_nothing_outside(
+        server: Server, playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(server, monkeypatch, "oxford", "oxford_iiit_pet", pet_archives(**{"../../../outside.jpg": b"x"}))
+    list(download("oxford"))
+    assert not list(playground_home.parent.glob("**/outside*"))
+
+
+def test_an_archive_that_is_too_large_or_none_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(server, monkeypatch, "oxford", "oxford_iiit_pet", pet_archives())
+    with monkeypatch.context() as small:
+        small.setattr(downloads, "MOST_BYTES", 100)
+        assert "larger than" in refusal("oxford")
+    put(server, monkeypatch, "other", "oxford_iiit_pet",
+        {"annotations.tar.gz": b"no archive", "images.tar.gz": b"none either"})
+    assert "damaged" in refusal("other")
+
+
+def test_the_catalogue_says_where_everything_is_from_and_how_large_it_is() -> None:
+    for name, one in downloads.CATALOGUE.items():
+        assert all((one.title, one.about, one.source, one.licence, one.files)), name
+        assert one.page.startswith("https://")
+        assert all(file.size > 5000 and file.url.startswith(("https://", "http://")) for file in one.files)
+        assert all(file.sha256 is None or len(file.sha256) == 64 for file in one.files)
+        assert all(file.sha256 for file in one.files if file.url.startswith("http://")), "http and no checksum"
+        assert len({file.name for file in one.files}) == len(one.files)
+    assert downloads.find("cats_and_dogs_filtered").size == 68_606_236
+    with pytest.raises(PlaygroundError, match="oxford_iiit_pet"):
+        downloads.find("../etc")
+    assert File("https://a.org/b/c.zip", 1).name == "c.zip"
+
+
+# -- as a run ----------------------------------------------------------------------------------------------------------
+
+
+def begun(playground_home: Path, name: str = "pets") -> Path:
+    folder = playground_home / ".runs" / "20260101-000000-000000-abcd"
+    folder.mkdir(parents=True)
+    runs.write_spec(folder, RunSpec(DOWNLOAD, {"set": name}, 0, name), "cpu")
+    return folder
+
+
+def test_a_run_downloads_and_exports_nothing(pets: Downloadable, playground_home: Path) -> None:
+    folder = begun(playground_home)
+    assert worker.work(folder, jobs.events) == 0
+    view = runs.view(folder.name)
+    assert (view.state, view.progress, view.exported) == ("completed", 1.0, None)
+    assert is_whole(playground_home)
+    assert not list((playground_home / "exports").glob("*"))
+
+
+def test_a_run_that_is_stopped_keeps_what_has_come(pets: Downloadable, playground_home: Path, server: Server) -> None:
+    folder = begun(playground_home)
+    server.plans[PETS] = ["truncate"] + ["503"] * 9
+    (folder / "stop").touch()
+    assert worker.work(folder, jobs.events) == 0
+    assert runs.view(folder.name).state == "stopped"
+    assert downloads.folder("pets") is None
+
+
+def test_a_run_that_fails_says_why(pets: Downloadable, playground_home: Path, server: Server) -> None:
+    server.files.clear()
+    folder = begun(playground_home)
+    assert worker.work(folder, jobs.events) == 1
+    view = runs.view(folder.name)
+    assert view.state == "failed"
+    assert view.failed is not None
+    assert "404" in view.failed.message
+
+
+def test_thirty_who_ask_share_one_run(playground_home: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLAYGROUND_MIRROR", server.url)
+    path = "/fashion-mnist/train-images-idx3-ubyte.gz"
+    server.files[path] = bytes(26_421_880)
+    server.plans[path] = ["stall"] * 9
+    spec = RunSpec(DOWNLOAD, {"set": "fashion-mnist"}, 0, "fashion-mnist")
+    try:
+        assert len({runs.start_once(spec) for _ in range(30)}) == 1
+        (run_id,) = runs.run_ids()
+        limit = time.monotonic() + 30
+        while downloads.received("fashion-mnist") < 1_000_000:
+            assert not runs.view(run_id).ended
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+    finally:
+        runs.stop(runs.run_ids()[0])
+        server.released.set()
+    while not runs.view(run_id).ended:
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    assert runs.view(run_id).state == "stopped"
+    assert downloads.received("fashion-mnist") > 1_000_000
+
+
+# -- on the command line -----------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_downloads(pets: Downloadable, playground_home: Path,
+                                    capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["download", "pets", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert str(playground_home / "data" / "pets") in out
+    assert pets.licence in err
+    assert is_whole(playground_home)
+    assert cli.main(["download", "pets"]) == 0
+    assert "is here already" in capsys.readouterr().err
+
+
+def test_the_command_line_lists_what_there_is_and_refuses_the_rest(
+        playground_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["download"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in downloads.CATALOGUE)
+    assert cli.main(["download", "imagenet"]) == 2
+    assert "choose cats_and_dogs_filtered" in capsys.readouterr().err
