@@ -110,17 +110,38 @@ def start(spec: RunSpec) -> str:
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
     folder = home.runs_dir() / run_id
     folder.mkdir()
+    _launch(folder, spec)
+    return run_id
+
+
+def resume(run_id: str) -> None:
+    """Let a run whose worker died go on: from its last checkpoint where its trainer keeps one, or else from the start.
+
+    It comes to the same end as if nothing had happened. Raises PlaygroundError when the run is not lost.
+    """
+    with open(home.runs_dir() / "once", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of two who ask in the same moment, the second finds it running
+        found = view(run_id)
+        if found.state != "lost":
+            raise PlaygroundError(f"Only a training whose process died can go on, this one is {found.state}.")
+        folder = run_dir(run_id)
+        (folder / "stop").unlink(missing_ok=True)
+        _launch(folder, found.spec)
+
+
+def _launch(folder: Path, spec: RunSpec) -> None:
+    """Start the worker of the run in `folder`."""
     # The lock belongs to the open file, and the worker inherits the open file as its standard input: it is held from
     # before the worker exists until the kernel closes it with the worker's last breath, however it dies. So there is no
     # moment in which a starting run looks dead, and no process id that could be somebody else's by now.
-    with open(folder / "worker", "w+") as lock, open(folder / "worker.log", "wb") as output:
+    with open(folder / "worker", "w+") as lock, open(folder / "worker.log", "ab") as output:
         fcntl.flock(lock, fcntl.LOCK_EX)
         write_spec(folder, spec, device="auto" if spec.kind == "transfer" else "cpu")
         module = "playground.jobs"
         if spec.kind not in WITHOUT_QUEUE:
             module = "playground.training.queue"
             (home.runs_dir() / QUEUE).mkdir(exist_ok=True)
-            (home.runs_dir() / QUEUE / run_id).write_text(spec.kind, encoding="utf-8")  # here: first come, first served
+            (home.runs_dir() / QUEUE / folder.name).write_text(spec.kind, encoding="utf-8")  # first come, first served
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, str(folder)], cwd=home.REPOSITORY, env=_environment(),
@@ -132,7 +153,6 @@ def start(spec: RunSpec) -> str:
             raise PlaygroundError(message) from error
         lock.write(str(process.pid))
     threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie in a server that stays
-    return run_id
 
 
 def start_once(spec: RunSpec) -> str:
@@ -199,8 +219,9 @@ def is_alive(folder: Path) -> bool:
 def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_asked: bool) -> RunView:
     """The events of a run as one view; the same events, aliveness and wish give the same view."""
     last: dict[type, Event] = {type(event): event for event in events}
-    batches = [event for event in events if isinstance(event, Batch)]
-    epochs = [event for event in events if isinstance(event, Epoch)]
+    # A resumed run tells again what it had told after its last checkpoint: the later word counts.
+    batches = list({(event.epoch, event.batch): event for event in events if isinstance(event, Batch)}.values())
+    epochs = list({event.epoch: event for event in events if isinstance(event, Epoch)}.values())
     measured = [event for event in events if isinstance(event, Measured)]
     started, finished = last.get(Started), last.get(Finished)
     stage = events[-1] if events and isinstance(events[-1], Stage) else None
@@ -226,6 +247,8 @@ def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_aske
     remaining = None
     if state == "running" and isinstance(started, Started) and progress >= 0.02:
         # What was there already when the counting began (of a download, say) took no time.
+        begun = [k for k, event in enumerate(events) if isinstance(event, Started)]
+        events = events[begun[-1]:] if len(begun) > 1 else events  # nor did the time a killed run lay dead
         first = next((k for k, event in enumerate(events) if isinstance(event, Stage) and event.total > 1), 0)
         elapsed, made = events[-1].time - events[0].time, progress - _progress(events[:first + 1])
         remaining = elapsed * (1 - progress) / made if elapsed >= 1 and made > 0 else None

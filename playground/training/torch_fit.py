@@ -97,6 +97,10 @@ class Request:
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float) \
                     or not least <= value <= most:
                 raise PlaygroundError(f"{name.replace('_', ' ').capitalize()} cannot be {value!r}.")
+        own_size = backbones.find(request.backbone).image_size
+        if request.mode == "frozen" and request.image_size not in (0, own_size):
+            raise PlaygroundError(f"Frozen features are computed at the backbone's own size, {own_size} pixels: leave "
+                                  "the size out, or choose another mode.")
         if Augmentation.from_dict(request.augment).active and request.mode == "frozen":
             raise PlaygroundError("Frozen features are computed once for each photo, so nothing can be augmented: "
                                   "choose fine-tune or scratch, or leave the augmentation out.")

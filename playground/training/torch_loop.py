@@ -160,6 +160,7 @@ def train(lesson: Lesson, recipe: Recipe, seed: int, should_stop: Callable[[], b
         model = nn.parallel.DistributedDataParallel(network)
     per_epoch = math.ceil(lesson.count / recipe.batch_size)
     steps, last_told, last_kept, stopped = recipe.epochs * per_epoch, 0.0, time.monotonic(), False
+    last: Confusion | None = None  # of the weights as they are
     sums = torch.tensor((progress.loss_sum, progress.right_sum), device=device, dtype=torch.float64)
     while progress.epoch < recipe.epochs and not stopped and not _given_up(progress, recipe):
         epoch, began = progress.epoch + 1, time.perf_counter() - progress.seconds
@@ -199,11 +200,11 @@ def train(lesson: Lesson, recipe: Recipe, seed: int, should_stop: Callable[[], b
                 last_kept = time.monotonic()
         with Averaged(optimizer, averages):
             if not stopped:
-                validation_loss, confusion = measure(network, lesson)
+                validation_loss, last = measure(network, lesson)
                 if not math.isfinite(validation_loss):
                     raise PlaygroundError("The loss is not a number any more: a smaller learning rate would help.")
                 train_loss, train_accuracy = (sums / lesson.count).tolist()
-                told = Epoch(epoch, train_loss, train_accuracy, validation_loss, accuracy(confusion),
+                told = Epoch(epoch, train_loss, train_accuracy, validation_loss, accuracy(last),
                              time.perf_counter() - began, time.time())
                 progress = Progress(epoch, 0, progress.taken, part=progress.part, best_epoch=progress.best_epoch,
                                     best_loss=progress.best_loss, history=[*progress.history, asdict(told)])
@@ -222,8 +223,8 @@ def train(lesson: Lesson, recipe: Recipe, seed: int, should_stop: Callable[[], b
         with Averaged(optimizer, averages):
             state = best if recipe.patience and best else _copied(network)
     network.load_state_dict(state)
-    _, confusion = measure(network, lesson)
     chosen = bool(recipe.patience and best)
+    confusion = last if last is not None and not stopped and not chosen else measure(network, lesson)[1]
     yield Learnt(state, confusion, progress.epoch, progress.best_epoch if chosen else progress.epoch, chosen, stopped)
 
 

@@ -4,6 +4,7 @@ The worker writes a log, this reads it; nothing here trains. The run's id stands
 second window or a colleague with the link sees the same run.
 """
 
+import contextlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -199,6 +200,12 @@ def telling(view: RunView) -> str:
     return text + (f" · about {duration(view.remaining_seconds)} left" if view.remaining_seconds is not None else "")
 
 
+def go_on(run_id: str) -> None:
+    """Resume a lost run; that somebody else was quicker is no trouble."""
+    with contextlib.suppress(PlaygroundError):
+        runs.resume(run_id)
+
+
 def ending(view: RunView) -> None:
     """The sentence a run ends with when it did not end well."""
     if view.state == "failed" and view.failed is not None:
@@ -208,9 +215,10 @@ def ending(view: RunView) -> None:
     elif view.state == "lost":
         st.error(
             "The process that trained this model ended without a last word: it was killed or the machine went down. "
-            "Start the run again.",
+            "It can go on from where it last saved itself, and comes to the same end.",
             icon=":material/error:",
         )
+        st.button("Go on", icon=":material/resume:", key=f"resume-{view.run_id}", on_click=go_on, args=(view.run_id,))
     elif view.state == "stopped" and view.started is None:
         st.info("It was stopped before it began.", icon=":material/stop:")
     elif view.state == "stopped":

@@ -151,6 +151,28 @@ def test_a_worker_that_was_killed_is_lost_and_leaves_no_zombie(playground_home: 
     until(gone)
 
 
+def test_a_lost_run_goes_on_in_its_own_folder(playground_home: Path) -> None:
+    run_id = runs.start(RunSpec("digits", {"data": "digits", "epochs": 1}, 0, "mine"))
+    with pytest.raises(PlaygroundError, match="Only a training whose process died can go on"):
+        runs.resume(run_id)
+    os.kill(int((runs.run_dir(run_id) / "worker").read_text()), signal.SIGKILL)
+    until(lambda: runs.view(run_id).state == "lost")
+    runs.resume(run_id)
+    assert runs.view(run_id).state in ("starting", "running", "queued")
+    until(lambda: runs.view(run_id).ended)
+    assert runs.view(run_id).state == "completed"
+    assert [one.epoch for one in runs.view(run_id).epochs] == [1]
+
+
+def test_a_resumed_run_counts_an_epoch_once_and_the_time_it_lay_dead_not() -> None:
+    view = fold(STARTED, batch(1, 10, 105), epoch(1, 110), batch(2, 5, 115),
+                Started("digits", 4, 10, 99, ("0", "1"), {"train": 10}, "cpu", 1000.0), epoch(1, 1000), batch(2, 5, 1010))
+    assert [one.epoch for one in view.epochs] == [1]
+    assert [(one.epoch, one.batch) for one in view.batches] == [(1, 10), (2, 5)]
+    assert view.remaining_seconds is not None
+    assert view.remaining_seconds < 60
+
+
 def test_a_dead_workers_process_id_given_to_somebody_else_does_not_revive_it(playground_home: Path) -> None:
     folder = playground_home / ".runs" / "20260101-000000-000000-abcd"
     folder.mkdir(parents=True)
