@@ -89,7 +89,7 @@ def test_where_there_is_room_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_run_that_waits_can_be_cancelled_and_who_waits_behind_moves_up(way: str) -> None:
     with taken():
         first, second = runs.start(NO_DATA), runs.start(NO_DATA)
-        until(lambda: place(second) == 2)
+        until(lambda: (place(first), place(second)) == (1, 2))
         runs.stop(first) if way == "stop" else os.kill(pid(first), signal.SIGTERM)
         until(lambda: state(first) == "stopped")
         assert isinstance(events(first)[-1], Cancelled)

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -166,7 +167,7 @@ def test_a_lost_run_goes_on_in_its_own_folder(playground_home: Path) -> None:
 
 def test_a_resumed_run_counts_an_epoch_once_and_the_time_it_lay_dead_not() -> None:
     view = fold(STARTED, batch(1, 10, 105), epoch(1, 110), batch(2, 5, 115),
-                Started("digits", 4, 10, 99, ("0", "1"), {"train": 10}, "cpu", 1000.0), epoch(1, 1000), batch(2, 5, 1010))
+                replace(STARTED, time=1000.0), epoch(1, 1000), batch(2, 5, 1010))
     assert [one.epoch for one in view.epochs] == [1]
     assert [(one.epoch, one.batch) for one in view.batches] == [(1, 10), (2, 5)]
     assert view.remaining_seconds is not None
