@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from playground.ui import runs_view, transfer
+from playground.ui import insight, runs_view, transfer
 
 st.header("1 · Collect", anchor=False)
 photos = transfer.collect()
@@ -13,6 +13,7 @@ run = runs_view.chosen("transfer")
 if run is not None:
     runs_view.watch(run, "validation")
     transfer.outcome(run)
+    insight.understand(run)
 
 st.header("3 · Try", anchor=False)
 transfer.trial(run)

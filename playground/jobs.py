@@ -49,7 +49,19 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
     except PlaygroundError as error:
         raise PlaygroundError(f"{error} The trained weights are kept in {run_dir}.") from error
     parity = entry.card["parity"]
+    if spec.kind == "transfer":
+        yield from asked(spec, run_dir, entry.onnx)
     yield Exported(entry.name, str(entry.onnx), float(parity["max_difference"]), int(parity["samples"]), time.time())
+
+
+def asked(spec: RunSpec, run_dir: Path, onnx: Path) -> Iterator[Event]:
+    """Ask the exported file about every photograph kept aside, and keep its answers beside the run."""
+    from playground.deploy import evaluation
+    from playground.training import torch_fit
+
+    held_out = torch_fit.photo_folder(spec).validation
+    for done in evaluation.evaluate(onnx, held_out, run_dir / evaluation.FILE):
+        yield Stage("asking the exported file about the photos kept aside", done, len(held_out), time.time())
 
 
 def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]:
@@ -72,7 +84,8 @@ def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]
         "data": {"name": Path(spec.request.get("data", "imagenet")).name, "source": source, "licence": licence,
                  "samples": started.samples},
         "training": {"request": spec.request, "seed": spec.seed, "epochs": finished.epochs, "reason": finished.reason,
-                     "seconds": finished.seconds, "device": started.device, "parameters": started.parameters},
+                     "seconds": finished.seconds, "device": started.device, "parameters": started.parameters,
+                     **({"best_epoch": finished.best_epoch} if finished.best_epoch else {})},
         "accuracy": accuracy,
     }
 

@@ -2,13 +2,14 @@
 
 import streamlit as st
 
+from playground.deploy import interval
 from playground.figures import comparison, contest
 from playground.figures.comparison import Result
 from playground.figures.style import CONFIG
 from playground.training import runs
 from playground.training.experiments import RECIPES
 from playground.training.runs import RunSpec, RunView
-from playground.ui import experiment, frame, interval, lesson, links, models, runs_view, transfer
+from playground.ui import experiment, frame, lesson, links, models, runs_view, transfer
 from playground.ui.transfer import Collected
 
 TRANSFER = "transfer learning"

@@ -9,11 +9,11 @@ from typing import Any
 
 import streamlit as st
 
-from playground.deploy import session, shelf
+from playground.deploy import evaluation, interval, package, session, shelf
 from playground.deploy.shelf import Entry
 from playground.figures import bars, maps, style
 from playground.training.runs import RunView
-from playground.ui import frame, image_input, interval
+from playground.ui import frame, image_input
 
 TASKS = {"digits": "trained from scratch", "transfer": "transfer learning"}
 CHECKS = {
@@ -162,7 +162,9 @@ def headline(entry: Entry) -> None:
         st.metric("classes", len(entry.card["labels"]), width="content")
         st.metric("file", size(entry.card.get("size_bytes", 0)), width="content")
         st.metric("made", ago(entry.card["created"]), width="content", help=entry.card["created"])
-    download(entry, type="primary")
+    with st.container(horizontal=True):
+        download(entry, type="primary")
+        take_home(entry)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -183,6 +185,26 @@ def download(entry: Entry, **options: Any) -> None:
         key=f"download-{entry.name}",
         **options,
     )
+
+
+def take_home(entry: Entry, predictions: evaluation.Predictions | None = None) -> None:
+    """A button that hands over the file with its card, its labels and a program that runs it."""
+    found = entry.onnx.stat()
+    st.download_button(
+        "Download with card and program",
+        _packed(entry.onnx, found.st_mtime_ns, predictions is None, entry, predictions),
+        file_name=f"{entry.name}.zip",
+        mime="application/zip",
+        icon=":material/folder_zip:",
+        on_click="ignore",
+        key=f"package-{entry.name}",
+        help="model.onnx, MODEL_CARD.md, card.json, labels.txt and run.py, which runs it on pictures.",
+    )
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _packed(path: Path, version: int, bare: bool, _entry: Entry, _predictions: evaluation.Predictions | None) -> bytes:
+    return package.package(_entry, _predictions)
 
 
 @st.fragment

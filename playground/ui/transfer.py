@@ -16,7 +16,7 @@ from playground.deploy.weights import count_weights
 from playground.figures import blocks, confusion, maps, style
 from playground.home import data_dir
 from playground.training.runs import RunSpec, RunView
-from playground.ui import downloads, frame, models, runs_view
+from playground.ui import downloads, frame, insight, models, runs_view
 
 SAMPLE, ZIP, DOWNLOAD, FOLDER = "Sample photos", "Your zip", "Download", "Folder on the server"
 UPLOADS = "uploads"
@@ -216,6 +216,7 @@ def outcome(view: RunView) -> None:
     if entry is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             models.download(entry, type="primary")
+            models.take_home(entry, insight.predictions(view))
             frame.link("models", f"{entry.name} on the shelf", query_params={"model": entry.name})
     left, right = st.columns(2, gap="large")
     with left:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from playground.deploy import shelf
+from playground.deploy import interval, shelf
 from playground.deploy.session import Classifier
-from playground.ui import interval, models
+from playground.ui import models
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 

@@ -1,0 +1,139 @@
+"""Understand a result: its classes, what was taken for what with the photos themselves, its sureness, its card."""
+
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from PIL import Image, ImageOps
+
+from playground.datasets import photos
+from playground.deploy import evaluation, package
+from playground.deploy.evaluation import Predictions
+from playground.errors import PlaygroundError
+from playground.figures import style
+from playground.figures.calibration import reliability
+from playground.training import runs
+from playground.training.runs import RunView
+from playground.ui import frame, lesson, links, models
+
+VIEWS = ("Classes", "Confusions", "Surest mistakes", "Calibration", "Model card")
+THUMBNAIL = 160
+MOST_SHOWN = 24
+
+
+def predictions(view: RunView) -> Predictions | None:
+    """What the run's exported file said of the photos kept aside; None where it was not asked."""
+    path = runs.run_dir(view.run_id) / evaluation.FILE
+    return _read(str(path), path.stat().st_mtime_ns) if path.exists() else None
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _read(path: str, version: int) -> Predictions | None:
+    return evaluation.read(Path(path))
+
+
+@st.fragment
+@frame.guarded("Understand the result")
+def understand(view: RunView) -> None:
+    """One view of an ended run at a time; nothing is drawn until the reader asks."""
+    entry, found = models.of_run(view), predictions(view)
+    if entry is None or found is None:
+        return
+    look = st.segmented_control("**Understand the result**", VIEWS, key="understand", bind="query-params",
+                                disabled=links.locked(), help="Everything here is what the exported file said, through "
+                                "onnxruntime, of the photos that were kept aside.")
+    if look == "Classes":
+        classes(found)
+    elif look == "Confusions":
+        confusions(found)
+    elif look == "Surest mistakes":
+        mistakes(found)
+    elif look == "Calibration":
+        calibration(found)
+    elif look == "Model card":
+        text = package.model_card(entry, found)
+        with st.container(border=True):
+            st.markdown(text)
+        st.caption("The same text is MODEL_CARD.md in the download.")
+
+
+def classes(found: Predictions) -> None:
+    """Precision and recall, class by class."""
+    scores = evaluation.class_scores(found.confusion(), found.labels)
+    rows = [{"class": score.name, "photos of it": score.support, "taken for it": score.said, "right": score.right,
+             **{name: None if value is None else 100 * value for name, value in
+                (("precision", score.precision), ("recall", score.recall), ("F1", score.f1))}} for score in scores]
+    bars = {name: st.column_config.ProgressColumn(name, format="%.1f %%", min_value=0, max_value=100)
+            for name in ("precision", "recall", "F1")}
+    st.dataframe(rows, hide_index=True, height="content", column_config=bars)
+    st.latex(r"\text{precision} = \frac{\text{right}}{\text{taken for it}} \qquad "
+             r"\text{recall} = \frac{\text{right}}{\text{photos of it}} \qquad F_1 = \frac{2PR}{P + R}")
+    weakest = min((s for s in scores if s.recall is not None), key=lambda s: s.recall or 0.0)
+    st.caption("Precision: of what was taken for a class, how much is. Recall: of what is, how much was found. "
+               f"Hardest to find here: {frame.literal(weakest.name)}, {weakest.right} of {weakest.support}.")
+
+
+def confusions(found: Predictions) -> None:
+    """One cell of the confusion matrix, and the photos in it."""
+    counts = found.confusion()
+    off = counts - np.diag(np.diag(counts))
+    i, j = np.unravel_index(off.argmax(), off.shape) if off.any() else (0, 0)
+    left, right = st.columns(2)
+    true = left.selectbox("The picture is", found.labels, int(i), key="true", bind="query-params",
+                          disabled=links.locked())
+    said = right.selectbox("The model said", found.labels, int(j), key="said", bind="query-params",
+                           disabled=links.locked())
+    cell = found.cell(found.labels.index(true), found.labels.index(said))
+    st.markdown(f"**{len(cell)}** of {int(counts[found.labels.index(true)].sum())} photos of {frame.literal(true)} "
+                f"were taken for {frame.literal(said)}.")
+    shown(found, cell)
+
+
+def mistakes(found: Predictions) -> None:
+    """What the model was surest of, and wrong."""
+    wrong = found.mistakes()
+    if not len(wrong):
+        st.success(f"It made no mistake on these {len(found.truth):,} photos. That is not the same as never: see the "
+                   "interval above.", icon=":material/check:")
+        return
+    st.markdown(f"{len(wrong):,} of {len(found.truth):,} photos were taken for something else; the surest mistakes "
+                "first. Wrongly labelled, unusual, or showing both?")
+    shown(found, wrong)
+
+
+def calibration(found: Predictions) -> None:
+    """Whether it is as often right as it says."""
+    bins, error = evaluation.calibration(found.sure, found.right)
+    st.plotly_chart(reliability([b.sure for b in bins], [b.right for b in bins], [b.count for b in bins],
+                                1 / evaluation.BINS),
+                    config=style.CONFIG, key="reliability",
+                    alt="How often the model is right over how sure it says it is")
+    mean, right = float(found.sure.mean()), float(found.right.mean())
+    st.latex(r"\mathrm{ECE} = \sum_b \frac{n_b}{N}\, \left| \bar p_b - a_b \right| = " + f"{100 * error:.1f}\\,\\%")
+    st.caption("Each bar: the photos for which the likeliest class got about that probability (their number is written "
+               f"on it), and how many of them were right. On average it says {100 * mean:.1f} % and is right "
+               f"{100 * right:.1f} % of the time: {'too sure of itself' if mean > right else 'not sure enough'}. Bars "
+               "of few photos say little.")
+
+
+def shown(found: Predictions, which: np.ndarray) -> None:
+    """Photos with what the model said of them; one that is gone is left out."""
+    pictures, captions = [], []
+    for k in which[:MOST_SHOWN]:
+        if (small := thumbnail(str(found.paths[k]))) is None:
+            continue
+        pictures.append(small)
+        captions.append(f"{frame.literal(found.labels[found.said[k]])} {100 * found.sure[k]:.0f} %: "
+                        f"{frame.literal(found.paths[k].name)}")
+    lesson.gallery(pictures, captions, width=THUMBNAIL)
+    if len(which) > MOST_SHOWN:
+        st.caption(f"and {len(which) - MOST_SHOWN} more")
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def thumbnail(path: str) -> np.ndarray | None:
+    """A photo cut to a small square; None when it cannot be opened any more."""
+    try:
+        return np.asarray(ImageOps.fit(Image.fromarray(photos.open_photo(Path(path))), (THUMBNAIL, THUMBNAIL)))
+    except PlaygroundError:
+        return None
