@@ -1,0 +1,170 @@
+"""The pipeline of datasets/augmentation.py on whole mini-batches, on the device that trains.
+
+Every random number is drawn on the CPU, in the order in which the pipeline itself draws, so the same generator gives the
+same pictures here, there, on a CPU and on a GPU.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from playground.datasets.augmentation import Augmentation
+from playground.datasets.augmentation import _rectangle as rectangle
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn for N pictures; a step that does nothing is None."""
+
+    mirrored: np.ndarray | None  # bool (N,)
+    moved: np.ndarray | None  # (N, 4): degrees, factor, down, across
+    cropped: np.ndarray | None  # (N, 3): keep, down, across
+    brightness: np.ndarray | None  # (N,) factors
+    contrast: np.ndarray | None
+    turned: np.ndarray | None  # (N,) 256ths of the colour circle
+    noise: np.ndarray | None  # (N, H, W, 3) gray levels
+    erased: np.ndarray | None  # (N, 4): top, bottom, left, right
+
+    def of(self, rows: np.ndarray) -> "Drawn":
+        """Only of these pictures."""
+        return Drawn(**{name: None if value is None else value[rows] for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How a mini-batch is mixed: `share` of picture i with 1 - share of picture partner[i]; by a rectangle if given."""
+
+    partner: np.ndarray
+    share: float
+    place: tuple[int, int, int, int] | None = None
+
+
+def draw(pipeline: Augmentation, count: int, size: int, rng: np.random.Generator) -> Drawn:
+    """Everything random about single pictures, one picture after the other as `Augmentation.draw` does."""
+    a = pipeline
+    rows: list[dict[str, object]] = []
+    for _ in range(count):
+        one: dict[str, object] = {}
+        if a.mirror:
+            one["mirrored"] = rng.random() < a.mirror
+        if a.rotate or a.scale or a.translate:
+            one["moved"] = (rng.uniform(-a.rotate, a.rotate), 1 + rng.uniform(-a.scale, a.scale),
+                            *rng.uniform(-a.translate, a.translate, 2))
+        if a.crop:
+            one["cropped"] = (1 - rng.uniform(0, a.crop), *rng.random(2))
+        if a.brightness:
+            one["brightness"] = 1 + rng.uniform(-a.brightness, a.brightness)
+        if a.contrast:
+            one["contrast"] = 1 + rng.uniform(-a.contrast, a.contrast)
+        if a.hue:
+            one["turned"] = round(256 * rng.uniform(-a.hue, a.hue)) % 256
+        if a.noise:
+            normal = rng.normal(0, 1, (size, size, 3))
+            one["noise"] = (normal * rng.uniform(0, a.noise)).astype(np.float32)
+        if a.erase:
+            one["erased"] = rectangle(size, size, *rng.uniform(0, a.erase, 2), *rng.random(2))
+        rows.append(one)
+    return Drawn(**{name: np.array([one[name] for one in rows]) if rows and name in rows[0] else None
+                    for name in Drawn.__dataclass_fields__})
+
+
+def draw_mix(pipeline: Augmentation, count: int, size: int, rng: np.random.Generator) -> Mix | None:
+    """Everything random about mixing a mini-batch, drawn as `Augmentation.mix` does."""
+    alpha = pipeline.mixup or pipeline.cutmix
+    if not alpha:
+        return None
+    share, partner = float(rng.beta(alpha, alpha)), rng.permutation(count)
+    if pipeline.mixup:
+        return Mix(partner, share)
+    side = float(np.sqrt(1 - share))
+    place = rectangle(size, size, side, side, *rng.random(2))
+    top, bottom, left, right = place
+    return Mix(partner, 1 - (bottom - top) * (right - left) / size**2, place)
+
+
+def apply(drawn: Drawn, x: Tensor) -> Tensor:
+    """Pictures (N, 3, S, S), levels 0..255 in float, with everything drawn done to them; levels stay in 0..255."""
+
+    def on_device(values: np.ndarray | None, *shape: int) -> Tensor:
+        return torch.as_tensor(np.asarray(values), device=x.device).to(x.dtype).reshape(len(x), *shape)
+
+    size = x.shape[-1]
+    if drawn.mirrored is not None:
+        x = torch.where(on_device(drawn.mirrored, 1, 1, 1) > 0, x.flip(-1), x)
+    if drawn.moved is not None:
+        x = _sampled(x, *_moved(on_device(drawn.moved, 4), size))
+    if drawn.cropped is not None:
+        keep, down, across = on_device(drawn.cropped, 3, 1, 1).unbind(1)  # (N, 1, 1) each
+        at = torch.arange(size, device=x.device, dtype=x.dtype) + 0.5
+        x = _sampled(x, down * (1 - keep) * size + at[:, None] * keep - 0.5,
+                     across * (1 - keep) * size + at[None, :] * keep - 0.5)
+    if drawn.brightness is not None:
+        x = (x * on_device(drawn.brightness, 1, 1, 1)).clamp_(0, 255).floor_()  # as Pillow blends
+    if drawn.contrast is not None:
+        gray = (_gray(x).mean((1, 2, 3), keepdim=True) + 0.5).floor()
+        x = (gray + (x - gray) * on_device(drawn.contrast, 1, 1, 1)).clamp_(0, 255).floor_()
+    if drawn.turned is not None:
+        x = _hue_turned(x, on_device(drawn.turned, 1, 1))
+    if drawn.noise is not None:
+        x = (x + on_device(drawn.noise, size, size, 3).permute(0, 3, 1, 2)).clamp_(0, 255).round_()
+    if drawn.erased is not None:
+        top, bottom, left, right = on_device(drawn.erased, 4, 1, 1, 1).unbind(1)
+        at = torch.arange(size, device=x.device)
+        down, across = at.view(-1, 1), at.view(1, -1)
+        x = torch.where((down >= top) & (down < bottom) & (across >= left) & (across < right), 128.0, x)
+    return x
+
+
+def mixed(mix: Mix, x: Tensor, partners: Tensor) -> Tensor:
+    """Pictures (N, C, S, S) mixed with their partners, whose label's part is 1 - share."""
+    if mix.place is None:
+        return mix.share * x + (1 - mix.share) * partners
+    top, bottom, left, right = mix.place
+    put = x.clone()
+    put[:, :, top:bottom, left:right] = partners[:, :, top:bottom, left:right]
+    return put
+
+
+def _moved(parameters: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Where the pixels of rotated, scaled, translated pictures come from: rows and columns, (N, S, S) each."""
+    degrees, factor, down, across = parameters.view(-1, 4, 1, 1).unbind(1)
+    angle = torch.deg2rad(degrees)
+    c, s = angle.cos() / factor, angle.sin() / factor
+    middle = (size - 1) / 2
+    at = torch.arange(size, device=parameters.device, dtype=parameters.dtype) - middle
+    rows, columns = at[:, None] - down * size, at[None, :] - across * size
+    return c * rows + s * columns + middle, c * columns - s * rows + middle
+
+
+def _sampled(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Pictures read at these places, bilinearly; outside, the nearest edge goes on."""
+    size = x.shape[-1]
+    grid = torch.stack(torch.broadcast_tensors(columns, rows), -1) * (2 / (size - 1)) - 1
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=True).round_()
+
+
+def _gray(x: Tensor) -> Tensor:
+    """Pillow's mode L."""
+    weights = torch.tensor([19595.0, 38470.0, 7471.0], device=x.device) / 65536
+    return (x * weights.view(3, 1, 1)).sum(1, keepdim=True).add(0.5).floor()
+
+
+def _hue_turned(x: Tensor, turned: Tensor) -> Tensor:
+    """Colours turned on the colour circle of 256 steps, through Pillow's HSV of bytes and back."""
+    value, low = x.amax(1), x.amin(1)  # (N, S, S)
+    span = (value - low).clamp_min(1e-6)
+    red, green, blue = ((value - x) / span[:, None]).unbind(1)
+    hue = torch.where(x[:, 0] == value, blue - green,
+                      torch.where(x[:, 1] == value, 2 + red - blue, 4 + green - red))
+    hue = torch.where(value == low, 0.0, ((hue / 6 + 1) % 1 * 255).floor())
+    saturation = torch.where(value == low, 0.0, ((value - low) / value.clamp_min(1) * 255).floor()) / 255
+    place = ((hue + turned) % 256) * 6 / 255
+    sixth = place.floor()
+    part = place - sixth
+    p, q, t = ((value * (1 - saturation * share)).round() for share in (torch.ones_like(part), part, 1 - part))
+    sixth = sixth.long() % 6
+    return torch.stack([torch.stack(choice).gather(0, sixth[None])[0] for choice in
+                        ((value, q, p, p, t, value), (t, value, value, q, p, p), (p, p, t, value, value, q))], 1)
