@@ -155,16 +155,14 @@ def _gray(x: Tensor) -> Tensor:
 def _hue_turned(x: Tensor, turned: Tensor) -> Tensor:
     """Colours turned on the colour circle of 256 steps, through Pillow's HSV of bytes and back."""
     value, low = x.amax(1), x.amin(1)  # (N, S, S)
-    span = (value - low).clamp_min(1e-6)
-    red, green, blue = ((value - x) / span[:, None]).unbind(1)
-    hue = torch.where(x[:, 0] == value, blue - green,
-                      torch.where(x[:, 1] == value, 2 + red - blue, 4 + green - red))
-    hue = torch.where(value == low, 0.0, ((hue / 6 + 1) % 1 * 255).floor())
-    saturation = torch.where(value == low, 0.0, ((value - low) / value.clamp_min(1) * 255).floor()) / 255
-    place = ((hue + turned) % 256) * 6 / 255
-    sixth = place.floor()
-    part = place - sixth
-    p, q, t = ((value * (1 - saturation * share)).round() for share in (torch.ones_like(part), part, 1 - part))
-    sixth = sixth.long() % 6
-    return torch.stack([torch.stack(choice).gather(0, sixth[None])[0] for choice in
-                        ((value, q, p, p, t, value), (t, value, value, q, p, p), (p, p, t, value, value, q))], 1)
+    span = value - low
+    red, green, blue = x.unbind(1)
+    sixths = torch.where(red == value, green - blue, torch.where(green == value, blue - red, red - green))
+    sixths = sixths / span.clamp_min(1) + torch.where(red == value, 0.0, torch.where(green == value, 2.0, 4.0))
+    hue = (sixths.mul_(1 / 6).add_(1) % 1).mul_(255).floor_()  # 0 for grays
+    saturation = (span / value.clamp_min(1)).mul_(255).floor_().div_(255)
+    place = ((hue + turned) % 256) * (6 / 255)
+    starts = torch.tensor([5.0, 3.0, 1.0], device=x.device).view(3, 1, 1)
+    k = (place[:, None] + starts) % 6
+    away = torch.minimum(k, 4 - k).clamp_(0, 1)  # how far a channel is from the colour's full value
+    return (value[:, None] * (1 - saturation[:, None] * away)).round_()

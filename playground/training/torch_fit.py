@@ -1,15 +1,16 @@
-"""Transfer learning in PyTorch: a frozen pretrained backbone, and a new last layer for one's own photographs."""
+"""Transfer learning in PyTorch: a frozen pretrained backbone and a new head for one's own photographs, or more of it."""
 
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -19,40 +20,15 @@ from playground.datasets.photos import why_unreadable
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
 from playground.home import data_dir
-from playground.training import backbones, torch_features
+from playground.training import backbones, torch_features, torch_networks, torch_tune
 from playground.training.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
-from playground.training.features import FeatureStore, content_digest
+from playground.training.features import content_digest
+from playground.training.pixels import PixelStore
+from playground.training.recipe import FROZEN, SCRATCH, Request
 from playground.training.runs import RunSpec
-from playground.training.torch_head import Head, Split, accuracy, measure
+from playground.training.torch_head import DeepHead, Head, Split, accuracy, head_for, measure
 
 BATCH_PAUSE_SECONDS = 0.1  # between two Batch events: a log a person watches, not one line for every millisecond
-
-
-@dataclass(frozen=True)
-class Request:
-    """What may be asked of a transfer run. The defaults were chosen by cross-validation on training photographs."""
-
-    data: str
-    backbone: str = "efficientnet_lite0"
-    epochs: int = 20
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-
-    @classmethod
-    def of(cls, spec: RunSpec) -> "Request":
-        """The request of a run. Raises PlaygroundError naming what is missing, unknown or out of range."""
-        unknown = sorted(set(spec.request) - set(cls.__dataclass_fields__))
-        if unknown or "data" not in spec.request:
-            raise PlaygroundError(f"A transfer run does not know {unknown[0]!r}." if unknown else
-                                  "A transfer run needs photographs: a folder, or faces.")
-        request = cls(**spec.request)
-        backbones.find(request.backbone)
-        for name, least in (("epochs", 1), ("batch_size", 1), ("learning_rate", 0.0), ("weight_decay", 0.0)):
-            value = getattr(request, name)
-            if not isinstance(value, int if least == 1 else int | float) or not least <= value < 1e6 or value != value:
-                raise PlaygroundError(f"{name.replace('_', ' ').capitalize()} cannot be {value!r}.")
-        return request
 
 
 @dataclass(frozen=True)
@@ -65,23 +41,31 @@ class TrainedTorch:
 
 
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
-    """Train a new last layer on what the frozen backbone sees, and yield what happens.
+    """Train what the request says (training/recipe.py) on photographs, and yield what happens.
 
-    Each picture goes through the backbone once, ever: its features are kept by content (training/features.py). The head
+    In frozen mode, the default, a new head is trained on what the backbone sees; torch_tune does the others. Each picture goes through the backbone once, ever: its features are kept by content (training/features.py). The head
     is multinomial logistic regression by AdamW with a cosine schedule, from zero weights, on standardised features;
     the standardisation is folded into it afterwards, so that it is one Linear. The last epoch's weights are kept: the
     validation pictures choose nothing, they only measure. A stop in the epochs keeps what was learnt; one before them
     raises PlaygroundError, as do data that cannot be trained on.
     """
     began = time.perf_counter()
-    request = Request.of(spec)
+    request = request_of(spec)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     yield Stage("looking at the photos", 0, 1, time.time())
-    store = torch_features.store_of(request.backbone)
+    if request.mode != FROZEN:
+        found, digests = look(spec, known_of(request))
+        if found.unreadable:
+            yield Stage(left_out(found), 0, 1, time.time())
+        yield from torch_tune.fit(spec, request, found, digests, run_dir, should_stop, began)
+        return
+    store = torch_features.store_of(request.backbone, request.image_size)
     found, digests = look(spec, store)
+    torch.manual_seed(spec.seed)
+    description = torch_networks.head_description(request, torch_tune.channels_of(request), len(found.classes))
     yield Started(
         kind=spec.kind, total_epochs=request.epochs, batches_per_epoch=math.ceil(len(found.train) / request.batch_size),
-        parameters=(backbones.HEAD_CHANNELS + 1) * len(found.classes), classes=found.classes, samples=counts(found),
+        parameters=sum(p.numel() for p in torch_networks.head_of(description).parameters()), classes=found.classes, samples=counts(found),
         device=torch.cuda.get_device_name() if device.type == "cuda" else "cpu", time=time.time())
     if found.unreadable:
         yield Stage(left_out(found), 0, 1, time.time())
@@ -91,7 +75,8 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     done = len(pictures) - len(missing)
     if missing:
         yield Stage("computing features", done, len(pictures), time.time())
-        for more in torch_features.compute(request.backbone, missing, store, device, should_stop):
+        for more in torch_features.compute(request.backbone, missing, store, device, should_stop,
+                                           size=request.image_size):
             done += more
             yield Stage("computing features", done, len(pictures), time.time())
     if should_stop():
@@ -104,16 +89,31 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
         for half in (found.train, found.validation))
     steps = request.epochs * math.ceil(len(found.train) / request.batch_size)
     with torch_features.one_core():  # the steps are tiny: cores that wait for each other would only slow them down
-        head = Head(train, len(found.classes), request.learning_rate, request.weight_decay, steps)
-        yield from epochs(spec, request, found, head, validation, run_dir, should_stop, began)
+        head = head_for(train, description, request.learning_rate, request.weight_decay, steps)
+        yield from epochs(spec, request, found, head, description, validation, run_dir, should_stop, began)
 
 
 def photo_folder(spec: RunSpec) -> PhotoFolder:
     """The photographs of a run, divided as the run divides them. Raises PlaygroundError when they cannot be used."""
-    return look(spec, torch_features.store_of(Request.of(spec).backbone))[0]
+    return look(spec, known_of(request_of(spec)))[0]
 
 
-def look(spec: RunSpec, store: FeatureStore) -> tuple[PhotoFolder, dict[Path, bytes]]:
+def request_of(spec: RunSpec) -> Request:
+    """The request of a run. Raises PlaygroundError naming what is missing, unknown or out of range."""
+    request = Request.of(spec.request)
+    if request.mode != SCRATCH:
+        backbones.find(request.backbone)
+    return request
+
+
+def known_of(request: Request) -> Container[bytes]:
+    """Digests of pictures that were decoded before for such a run, so that they can be."""
+    if request.mode == FROZEN:
+        return torch_features.store_of(request.backbone, request.image_size)
+    return PixelStore(torch_tune.preprocessing_of(request).size[0])
+
+
+def look(spec: RunSpec, store: Container[bytes]) -> tuple[PhotoFolder, dict[Path, bytes]]:
     """What is in the run's folder, and every file's digest. One whose features are known is not decoded again."""
     digests: dict[Path, bytes] = {}
 
@@ -129,8 +129,8 @@ def look(spec: RunSpec, store: FeatureStore) -> tuple[PhotoFolder, dict[Path, by
     return folders.scan(folder, spec.seed, reason), digests
 
 
-def epochs(spec: RunSpec, request: Request, found: PhotoFolder, head: Head, validation: Split, run_dir: Path,
-           should_stop: Callable[[], bool], began: float) -> Iterator[Event]:
+def epochs(spec: RunSpec, request: Request, found: PhotoFolder, head: Head | DeepHead, description: dict[str, Any],
+           validation: Split, run_dir: Path, should_stop: Callable[[], bool], began: float) -> Iterator[Event]:
     """The epochs: mini-batches in an order drawn from the seed, the weights saved after each epoch and after a stop."""
     device, count = head.inputs.device, len(head.labels)
     order = torch.Generator().manual_seed(spec.seed)  # on the CPU: the same order on every device
@@ -151,30 +151,29 @@ def epochs(spec: RunSpec, request: Request, found: PhotoFolder, head: Head, vali
                 yield Batch(epoch, batch, len(parts), loss.item(), right.item() / len(rows), rate, time.time())
         if not stopped:
             whole = epoch
-            validation_loss, confusion = measure(head.linear(), validation)
+            validation_loss, confusion = measure(head.module(), validation)
             if not math.isfinite(validation_loss):
                 raise PlaygroundError("The loss is not a number any more: a smaller learning rate would help.")
             yield Epoch(epoch, loss_sum.item() / count, right_sum.item() / count, validation_loss, accuracy(confusion),
                         time.perf_counter() - start, time.time())
-        yield Saved(str(save(run_dir, request, found, head)), whole, time.time())
+        yield Saved(str(save(run_dir, request, found, head, description)), whole, time.time())
 
-    _, confusion = measure(head.linear(), validation)
+    _, confusion = measure(head.module(), validation)
     yield Finished("stopped" if stopped else "completed", whole, accuracy(confusion), len(validation.labels),
                    time.perf_counter() - began, confusion, time.time())
 
 
-def save(run_dir: Path, request: Request, found: PhotoFolder, head: Head) -> Path:
+def save(run_dir: Path, request: Request, found: PhotoFolder, head: Head | DeepHead, description: dict[str, Any]) -> Path:
     """Write the head and what goes around it, each whole or not at all."""
-    description = {"backbone": request.backbone, "classes": list(found.classes),
-                   "preprocessing": backbones.find(request.backbone).preprocessing().to_dict(),
-                   "left_out": [[str(path), why] for path, why in found.unreadable]}
+    written = {"mode": FROZEN, "backbone": request.backbone, "classes": list(found.classes), "head": description,
+               "preprocessing": torch_tune.preprocessing_of(request).to_dict(),
+               "left_out": [[str(path), why] for path, why in found.unreadable]}
     incoming = run_dir / "model.json.incoming"
-    incoming.write_text(json.dumps(description, ensure_ascii=False, indent=2), encoding="utf-8")
+    incoming.write_text(json.dumps(written, ensure_ascii=False, indent=2), encoding="utf-8")
     os.replace(incoming, run_dir / "model.json")
     path = run_dir / "head.safetensors"
     incoming = run_dir / "head.safetensors.incoming"
-    weight, bias = head.linear()
-    save_file({"weight": weight.cpu(), "bias": bias.cpu()}, incoming)
+    save_file({name: value.cpu().contiguous() for name, value in head.module().state_dict().items()}, incoming)
     os.replace(incoming, path)
     return path
 
@@ -183,21 +182,32 @@ def load_trained(run_dir: Path) -> TrainedTorch:
     """What a run has learnt, on the CPU, in eval mode. Raises PlaygroundError when it has not learnt anything (yet)."""
     try:
         description: dict[str, Any] = json.loads((run_dir / "model.json").read_text(encoding="utf-8"))
-        weights = load_file(run_dir / "head.safetensors")
-    except (OSError, ValueError) as error:
+        if description.get("mode", FROZEN) == FROZEN:
+            network = with_head(description, load_file(run_dir / "head.safetensors"))
+        else:
+            network = torch_tune.rebuilt(description, run_dir / torch_tune.WEIGHTS)
+        return TrainedTorch(network, Preprocessing.from_dict(description["preprocessing"]),
+                            tuple(description["classes"]))
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise PlaygroundError(f"The run {run_dir.name} has not kept a model.") from error
-    network = backbones.pretrained(description["backbone"])
-    classes, width = weights["weight"].shape
-    network.classifier = nn.Linear(width, classes, device="meta")
-    network.classifier.load_state_dict(weights, assign=True)
-    return TrainedTorch(network.eval(), Preprocessing.from_dict(description["preprocessing"]),
-                        tuple(description["classes"]))
+
+
+def with_head(description: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:
+    """The backbone as it came, with a trained head."""
+    network: nn.Module = backbones.pretrained(description["backbone"])
+    if "head" in description:
+        head = torch_networks.head_of(description["head"])
+    else:  # runs of before there were other heads
+        classes, width = weights["weight"].shape
+        head = nn.Linear(width, classes, device="meta")
+    head.load_state_dict(weights, assign=True)
+    network.classifier = head
+    return network.requires_grad_(False).eval()
 
 
 def counts(found: PhotoFolder) -> dict[str, int]:
     """How many pictures there are of what, for the record."""
-    counted = {"train": len(found.train), "validation": len(found.validation)}
-    return counted | ({"left out": len(found.unreadable)} if found.unreadable else {})
+    return torch_tune.folders_counts(found)
 
 
 def left_out(found: PhotoFolder, most: int = 5) -> str:
