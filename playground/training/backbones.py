@@ -201,7 +201,10 @@ def pretrained(name: str) -> Any:
 
 
 def fused(network: Any) -> Any:
-    """A copy of a network, or of a part of one, for inference only: every batch norm folded into its convolution. The same answers, faster."""
+    """A copy of a network, or of a part of one, for inference only: every batch norm folded into its convolution.
+
+    The same answers, faster.
+    """
     copied = copy.deepcopy(network).eval()
     for layer in copied.modules():
         if isinstance(layer, ConvNorm) and isinstance(layer.norm, nn.BatchNorm2d):

@@ -16,8 +16,8 @@ from playground.errors import PlaygroundError
 from playground.home import data_dir
 
 MOST_BYTES = 16 * 2**30
-"""What decoded photographs may take of the disk, of all sizes together; never more than half of what is free. Those that
-were not used for longest go first."""
+"""What decoded photographs may take of the disk, of all sizes together; never more than half of what is free. Those
+that were not used for longest go first."""
 IN_MEMORY_BYTES = 2**30
 """Up to so much is read into memory at the start; what is larger stays on the disk, mapped."""
 BLOCK = 64  # pictures a file
@@ -92,8 +92,8 @@ class PixelStore:
         used = sum(path.stat().st_size for path in files)
         most = min(MOST_BYTES, used + shutil.disk_usage(self.folder).free // 2)
         if wanted > most:
-            raise PlaygroundError(f"The decoded photographs would take {wanted / 1e9:.1f} GB and {most / 1e9:.1f} GB may "
-                                  "be used: a smaller image size or fewer photographs would help.")
+            raise PlaygroundError(f"The decoded photographs would take {wanted / 1e9:.1f} GB and {most / 1e9:.1f} GB "
+                                  "may be used: a smaller image size or fewer photographs would help.")
         for path in files:
             if used + more <= most:
                 break

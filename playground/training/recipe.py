@@ -54,8 +54,8 @@ class Request:
 
     `image_size` 0 is the backbone's own. `blocks` counts from the network's end, ALL_BLOCKS is all of them; the block i
     places before the last learns at `learning_rate` · layer_decay^i, the head at `learning_rate`. `warmup` is the share
-    of the steps in which the rate rises, `ema` the decay of the averaged weights (0: none), `patience` the epochs without
-    a better validation loss after which training ends (0: never).
+    of the steps in which the rate rises, `ema` the decay of the averaged weights (0: none), `patience` the epochs
+    without a better validation loss after which training ends (0: never).
     """
 
     data: str
@@ -88,8 +88,8 @@ class Request:
         if mode not in RECIPES:
             raise PlaygroundError(f"There is no mode {mode!r}: choose {', '.join(RECIPES)}.")
         if mode == FROZEN and asked.get("augment"):
-            raise PlaygroundError("Augmentation changes the pictures anew each epoch, but in frozen mode each goes through "
-                                  "the network only once: choose fine-tune or scratch for it.")
+            raise PlaygroundError("Augmentation changes the pictures anew each epoch, but in frozen mode each goes "
+                                  "through the network only once: choose fine-tune or scratch for it.")
         known = {field.name for field in fields(cls)}
         given = {name: value for name, value in asked.items() if not (name == "augment" and not value)}
         if unknown := sorted(set(given) - known):
@@ -105,16 +105,17 @@ class Request:
     def _check(self) -> None:
         for name, (least, most) in _LIMITS.items():
             value, kind = getattr(self, name), int if name in _WHOLE else int | float
-            if isinstance(value, bool) or not isinstance(value, kind) or math.isnan(value) or not least <= value <= most:
+            right = isinstance(value, kind) and not isinstance(value, bool)
+            if not right or math.isnan(value) or not least <= value <= most:
                 raise PlaygroundError(f"{name.replace('_', ' ').capitalize()} cannot be {value!r}.")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
-                raise PlaygroundError(f"{name.replace('_', ' ').capitalize()} cannot be {getattr(self, name)!r}: choose "
-                                      f"from {', '.join(map(str, choices))}.")
+                raise PlaygroundError(f"{name.replace('_', ' ').capitalize()} cannot be {getattr(self, name)!r}: "
+                                      f"choose from {', '.join(map(str, choices))}.")
         size = self.image_size
         if not isinstance(size, int) or (size and not SMALLEST <= size <= LARGEST):
-            raise PlaygroundError(f"Image size cannot be {size!r}: {SMALLEST} to {LARGEST} pixels a side, or 0 for what "
-                                  "the network learnt at.")
+            raise PlaygroundError(f"Image size cannot be {size!r}: {SMALLEST} to {LARGEST} pixels a side, or 0 for "
+                                  "what the network learnt at.")
         Augmentation.from_dict(self.augment)
 
 

@@ -34,8 +34,8 @@ class AdamW:
         for parameters, factor, decay in self.groups:
             m, v = (moments[start:start + len(parameters)] for moments in self.moments)
             start += len(parameters)
-            gradients = [p.grad for p in parameters]
-            if any(g is None for g in gradients):
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            if len(gradients) < len(parameters):
                 raise RuntimeError("a parameter that is to learn has no gradient")
             learnt: list[Tensor] = list(parameters)
             if decay:

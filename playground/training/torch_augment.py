@@ -1,7 +1,7 @@
 """The pipeline of datasets/augmentation.py on whole mini-batches, on the device that trains.
 
-Every random number is drawn on the CPU, in the order in which the pipeline itself draws, so the same generator gives the
-same pictures here, there, on a CPU and on a GPU.
+Every random number is drawn on the CPU, in the order in which the pipeline itself draws, so the same generator gives
+the same pictures here, there, on a CPU and on a GPU.
 """
 
 from dataclasses import dataclass
@@ -142,7 +142,7 @@ def _moved(parameters: Tensor, size: int) -> tuple[Tensor, Tensor]:
 def _sampled(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Pictures read at these places, bilinearly; outside, the nearest edge goes on."""
     size = x.shape[-1]
-    grid = torch.stack(torch.broadcast_tensors(columns, rows), -1) * (2 / (size - 1)) - 1
+    grid = torch.stack([columns.expand(-1, size, size), rows.expand(-1, size, size)], -1) * (2 / (size - 1)) - 1
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=True).round_()
 
 

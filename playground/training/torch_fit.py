@@ -1,10 +1,10 @@
-"""Transfer learning in PyTorch: a frozen pretrained backbone and a new head for one's own photographs, or more of it."""
+"""Transfer learning in PyTorch: a frozen pretrained backbone and a new head for one's own photographs, or more."""
 
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,16 @@ from playground.errors import PlaygroundError
 from playground.home import data_dir
 from playground.training import backbones, torch_features, torch_networks, torch_tune
 from playground.training.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
-from playground.training.features import content_digest
+from playground.training.features import FeatureStore, content_digest
 from playground.training.pixels import PixelStore
 from playground.training.recipe import FROZEN, SCRATCH, Request
 from playground.training.runs import RunSpec
 from playground.training.torch_head import DeepHead, Head, Split, accuracy, head_for, measure
 
 BATCH_PAUSE_SECONDS = 0.1  # between two Batch events: a log a person watches, not one line for every millisecond
+
+
+Known = FeatureStore | PixelStore
 
 
 @dataclass(frozen=True)
@@ -106,14 +109,16 @@ def request_of(spec: RunSpec) -> Request:
     return request
 
 
-def known_of(request: Request) -> Container[bytes]:
-    """Digests of pictures that were decoded before for such a run, so that they can be."""
-    if request.mode == FROZEN:
-        return torch_features.store_of(request.backbone, request.image_size)
-    return PixelStore(torch_tune.preprocessing_of(request).size[0])
+def known_of(request: Request) -> Known:
+    """Which pictures were decoded before for such a run, so that they can be."""
+    size = torch_tune.preprocessing_of(request).size[0]
+    if request.mode == SCRATCH or request.augment:
+        return PixelStore(size)
+    depth = 0 if request.mode == FROZEN else request.blocks
+    return torch_features.store_of(request.backbone, size if depth else request.image_size, depth)
 
 
-def look(spec: RunSpec, store: Container[bytes]) -> tuple[PhotoFolder, dict[Path, bytes]]:
+def look(spec: RunSpec, store: Known) -> tuple[PhotoFolder, dict[Path, bytes]]:
     """What is in the run's folder, and every file's digest. One whose features are known is not decoded again."""
     digests: dict[Path, bytes] = {}
 
@@ -163,7 +168,8 @@ def epochs(spec: RunSpec, request: Request, found: PhotoFolder, head: Head | Dee
                    time.perf_counter() - began, confusion, time.time())
 
 
-def save(run_dir: Path, request: Request, found: PhotoFolder, head: Head | DeepHead, description: dict[str, Any]) -> Path:
+def save(run_dir: Path, request: Request, found: PhotoFolder, head: Head | DeepHead, description: dict[str, Any]
+         ) -> Path:
     """Write the head and what goes around it, each whole or not at all."""
     written = {"mode": FROZEN, "backbone": request.backbone, "classes": list(found.classes), "head": description,
                "preprocessing": torch_tune.preprocessing_of(request).to_dict(),

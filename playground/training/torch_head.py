@@ -135,7 +135,7 @@ def standard(features: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def measure(head: nn.Module | tuple[Tensor, Tensor], split: Split) -> tuple[float, tuple[tuple[int, ...], ...]]:
-    """Mean loss of a head, a layer or a linear one's (weight, bias), on some pictures, and confusion[true][predicted]."""
+    """Mean loss of a head (a layer, or a linear one's weight and bias) on pictures, and confusion[true][predicted]."""
     logits = F.linear(split.features, *head) if isinstance(head, tuple) else two_logits(head(split.features))
     classes = logits.shape[1]
     cells = torch.bincount(split.labels * classes + logits.argmax(1), minlength=classes**2).reshape(classes, classes)

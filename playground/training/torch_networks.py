@@ -19,8 +19,9 @@ WIDTHS = (32, 64, 128, 256)
 
 
 class SmallCNN(nn.Module):
-    """Four blocks of convolution, batch norm, ReLU and max-pooling, the mean over the picture, a head:
-    (N, 3, S, S) -> logits. Random weights (He et al., 2015), drawn from torch's generator.
+    """Blocks of convolution, batch norm, ReLU and pooling, the mean over the picture, a head: (N, 3, S, S) -> logits.
+
+    Random weights (He et al., 2015), drawn from torch's generator.
     """
 
     def __init__(self, head: nn.Module):
@@ -49,7 +50,7 @@ class SmallCNN(nn.Module):
 
 
 class Tail(nn.Module):
-    """The part of a network that is trained, with its head: what the frozen part gives (N, C, H, W) -> logits (N, K)."""
+    """The part of a network that is trained: what the frozen part gives (N, C, H, W) -> logits (N, K)."""
 
     def __init__(self, units: Sequence[nn.Module], head: nn.Module, *, statistics: str):
         super().__init__()
@@ -83,8 +84,8 @@ class Tail(nn.Module):
 
 @dataclass(frozen=True)
 class Parts:
-    """A network taken apart. `network` is the whole, sharing its trained layers with `tail`; `prefix` is the frozen part
-    in front, batch norms folded in, or None where there is none or where the network is no chain.
+    """A network taken apart. `network` is the whole, sharing its trained layers with `tail`; `prefix` is the frozen
+    part in front, batch norms folded in, or None where there is none or where the network is no chain.
     """
 
     network: Any
@@ -162,8 +163,8 @@ def take_apart(request: Request, head: nn.Module, *, weights: bool = True) -> Pa
 
 def decayed(groups: Sequence[tuple[str, Sequence[nn.Parameter]]], layer_decay: float
             ) -> Iterator[tuple[list[nn.Parameter], float, bool]]:
-    """Parameters with the factor of their learning rate, and whether weight decay is for them: not for biases and batch
-    norms, which have one axis. The head's factor is 1, that of the block i places before the last layer_decay^i.
+    """Parameters with the factor of their learning rate, and whether weight decay is for them: not for biases and
+    batch norms, which have one axis. The head's factor is 1, that of the block i places before the last layer_decay^i.
     """
     for depth, (_, group) in enumerate(groups):
         factor = layer_decay ** max(0, depth - 1)

@@ -101,8 +101,8 @@ def fit(spec: RunSpec, request: Request, found: PhotoFolder, digests: Mapping[Pa
     with world.first_alone():
         yield from data.prepare(should_stop)
     if world.agreed(should_stop):
-        raise PlaygroundError("Stopped before anything was learnt, so there is no model. What was read of the photographs "
-                              "is kept: the next training goes on from there.")
+        raise PlaygroundError("Stopped before anything was learnt, so there is no model. What was read of the photos is "
+                              "kept: the next training goes on from there.")
     trainer = Trainer(spec, request, parts, data, batches, world)
     if (run_dir / CHECKPOINT).is_file():
         trainer.restore(run_dir)
@@ -145,8 +145,8 @@ class Data:
         if self.keeps_seen:
             store = torch_features.store_of(self.request.backbone, self.size, self.depth)
             missing = [one for one in pictures if one[0] not in store]
-            work = torch_features.compute(self.request.backbone, missing, store, self.device, should_stop, size=self.size,
-                                          network=self.prefix)
+            work = torch_features.compute(self.request.backbone, missing, store, self.device, should_stop,
+                                          size=self.size, network=self.prefix)
             yield from counted("looking through the frozen part", len(pictures), len(missing), work)
             if all(digest in store for digest, _ in pictures):
                 taken = torch.from_numpy(store.take(self.photographs.digests)).reshape(-1, *self.shape)
@@ -221,7 +221,7 @@ class Data:
         return self._held_out
 
     def exact(self) -> Iterable[tuple[Tensor, Tensor]]:
-        """The validation pictures exactly as the exported file will prepare them: decoded again, not rounded to bytes."""
+        """The validation pictures exactly as the exported file prepares them: decoded again, not rounded to bytes."""
         if self.seen is not None:  # computed from such
             return self.held_out()
         return self._exact()
@@ -268,7 +268,7 @@ class Trainer:
         self.classes = len(data.photographs.classes)
         self.tail = parts.tail.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if world.together and self.device.type == "cuda":
-            self.tail = nn.SyncBatchNorm.convert_sync_batchnorm(self.tail)
+            self.tail = nn.SyncBatchNorm.convert_sync_batchnorm(self.tail)  # type: ignore[no-untyped-call]
         self.optimizer = AdamW(torch_networks.decayed(parts.groups, request.layer_decay), request.weight_decay)
         self.bfloat16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         self.forward: Callable[[Tensor], Tensor] = self.tail
@@ -345,8 +345,8 @@ class Trainer:
             self.optimizer.zero_grad()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-            yield Stage(f"the device's memory is full: mini-batches of {self.request.batch_size} go through it in parts of "
-                        f"{self.progress.micro} from now on, and their gradients are added up", 0, 1, time.time())
+            yield Stage(f"the device's memory is full: mini-batches of {self.request.batch_size} go through it in parts "
+                        f"of {self.progress.micro} from now on, and their gradients are added up", 0, 1, time.time())
         self.optimizer.step(self.learning_rate)
         self.optimizer.zero_grad()
         self.sums += told
@@ -425,7 +425,7 @@ class Trainer:
                 for name, value in self.tail.state_dict().items()}
 
     def chosen(self) -> dict[str, Tensor]:
-        """The weights to be exported: the best on validation if training may end early, else the last (averaged) ones."""
+        """The weights to be exported: the best on validation if training may end early, else the last, or averaged."""
         if self.best:
             return self.best
         self.swap_averaged()
@@ -490,7 +490,7 @@ def start_head(trainer: Trainer, description: Mapping[str, Any]) -> None:
         head = torch_head.head_for(Split(world.total(features), data.labels[:count]), description, plan["learning_rate"],
                                    plan["weight_decay"], request.head_epochs * math.ceil(count / plan["batch_size"]))
         for _ in range(request.head_epochs):
-            for chosen in torch.randperm(count, generator=order).to(trainer.device).split(plan["batch_size"]):
+            for chosen in torch.split(torch.randperm(count, generator=order).to(trainer.device), plan["batch_size"]):
                 head.step(chosen)
     trainer.tail.head.load_state_dict(head.module().state_dict())
 
@@ -517,10 +517,12 @@ def loop(trainer: Trainer, run_dir: Path, should_stop: Callable[[], bool], began
             if telling:
                 loss, right = ((trainer.sums - before) / max(1, len(plan.own))).tolist()
                 told = time.perf_counter()
-                yield Batch(progress.epoch + 1, progress.cursor, trainer.batches, loss, right, learning_rate, time.time())
-            if time.perf_counter() - saved >= CHECKPOINT_SECONDS and progress.cursor < trainer.batches and not world.rank:
-                trainer.save(run_dir, time.perf_counter() - began)
-                saved = time.perf_counter()
+                yield Batch(progress.epoch + 1, progress.cursor, trainer.batches, loss, right, learning_rate,
+                            time.time())
+            now = time.perf_counter()
+            if now - saved >= CHECKPOINT_SECONDS and progress.cursor < trainer.batches and world.rank == 0:
+                trainer.save(run_dir, now - began)
+                saved = now
         epoch = None if stopped else trainer.end_epoch(start)
         if world.rank == 0:
             save_weights(run_dir, trainer.chosen())
@@ -531,10 +533,9 @@ def loop(trainer: Trainer, run_dir: Path, should_stop: Callable[[], bool], began
             yield epoch
         yield Saved(str(run_dir / WEIGHTS), progress.epoch, time.time())
 
-    if not (progress.done and not progress.history):
-        trainer.tail.load_state_dict(trainer.chosen() if trainer.best or trainer.averaged else trainer.tail.state_dict())
+    trainer.tail.load_state_dict(trainer.chosen())
     if request.patience and progress.best_epoch:
-        yield Stage(f"epoch {progress.best_epoch} of {progress.epoch} is kept, the best on validation: the accuracy is a "
+        yield Stage(f"epoch {progress.best_epoch} of {progress.epoch} is kept, the best on validation: its accuracy is a "
                     "little flattered by that choice", 0, 1, time.time())
     _, confusion = trainer.measure(data.exact())
     yield Finished("stopped" if stopped else "completed", progress.epoch, accuracy(confusion),
