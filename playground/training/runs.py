@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from playground import home
 from playground.errors import PlaygroundError
@@ -97,15 +97,46 @@ def start(spec: RunSpec) -> str:
     """
     if spec.kind not in KINDS:
         raise PlaygroundError(f"There is no training of the kind {spec.kind!r}: choose {' or '.join(KINDS)}.")
-    run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
-    folder = home.runs_dir() / run_id
-    folder.mkdir()
+    folder = new_folder()
     # The lock belongs to the open file, and the worker inherits the open file as its standard input: it is held from
     # before the worker exists until the kernel closes it with the worker's last breath, however it dies. So there is no
     # moment in which a starting run looks dead, and no process id that could be somebody else's by now.
-    with open(folder / "worker", "w+") as lock, open(folder / "worker.log", "wb") as output:
+    with open(folder / "worker", "w+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         write_spec(folder, spec, device="auto" if spec.kind == "transfer" else "cpu")
+        _employ(folder, lock)
+    return folder.name
+
+
+def new_folder() -> Path:
+    """An empty folder for a run, named for the moment."""
+    folder = home.runs_dir() / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
+    folder.mkdir()
+    return folder
+
+
+def resume(run_id: str) -> None:
+    """Start another worker on a lost run: it goes on from the last checkpoint, where its trainer keeps any, or anew.
+
+    Raises PlaygroundError when the run is not lost or the worker cannot be started.
+    """
+    folder = run_dir(run_id)
+    with open(folder / "worker", "r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PlaygroundError(f"The run {run_id} is under way.") from None
+        events, _ = read(folder / "events.jsonl")
+        state = fold(run_id, read_spec(folder), events, alive=False, stop_asked=False).state
+        if state != "lost":
+            raise PlaygroundError(f"The run {run_id} is {state}: only a lost one can go on.")
+        (folder / "stop").unlink(missing_ok=True)
+        _employ(folder, lock)
+
+
+def _employ(folder: Path, lock: IO[str]) -> None:
+    """Start the worker of the run in `folder`, which inherits the lock. Raises PlaygroundError when it cannot be."""
+    with open(folder / "worker.log", "ab") as output:
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "playground.jobs", str(folder)], cwd=home.REPOSITORY, env=_environment(),
@@ -115,9 +146,10 @@ def start(spec: RunSpec) -> str:
             message = f"The training could not be started: {error.strerror}."
             EventLog(folder / "events.jsonl").append(Failed(message, repr(error), time.time()))
             raise PlaygroundError(message) from error
+        lock.seek(0)
+        lock.truncate()
         lock.write(str(process.pid))
     threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie in a server that stays
-    return run_id
 
 
 def start_once(spec: RunSpec) -> str:
@@ -183,6 +215,9 @@ def is_alive(folder: Path) -> bool:
 
 def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_asked: bool) -> RunView:
     """The events of a run as one view; the same events, aliveness and wish give the same view."""
+    starts = [k for k, event in enumerate(events) if isinstance(event, Started)]
+    if len(starts) > 1:  # resumed: the newer worker has told again what is still true of before
+        events = events[starts[-1]:]
     last: dict[type, Event] = {type(event): event for event in events}
     batches = [event for event in events if isinstance(event, Batch)]
     epochs = [event for event in events if isinstance(event, Epoch)]
@@ -201,7 +236,8 @@ def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_aske
     else:
         state = "running" if events else "starting"
 
-    progress = 1.0 if state in ("completed", "stopped") else _progress(events)
+    frozen = spec.request.get("mode", "frozen") == "frozen"
+    progress = 1.0 if state in ("completed", "stopped") else _progress(events, STAGES_SHARE if frozen else 0.2)
     remaining = None
     if state == "running" and isinstance(started, Started) and progress >= 0.02:
         elapsed = events[-1].time - events[0].time
@@ -213,7 +249,7 @@ def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_aske
     )
 
 
-def _progress(events: list[Event]) -> float:
+def _progress(events: list[Event], stages_share: float) -> float:
     """The share of the work that is done: counted stages before the first batch first, then the epochs."""
     total_epochs, staged, share, epochs_done = 0, False, 0.0, 0.0
     for event in events:
@@ -228,7 +264,7 @@ def _progress(events: list[Event]) -> float:
         elif isinstance(event, Measured):
             epochs_done += 1
     trained = min(1.0, epochs_done / total_epochs) if total_epochs else 0.0
-    before = STAGES_SHARE if staged else 0.0
+    before = stages_share if staged else 0.0
     return before * (1.0 if epochs_done else share) + (1 - before) * trained
 
 

@@ -46,11 +46,12 @@ class TrainedTorch:
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
     """Train what the request says (training/recipe.py) on photographs, and yield what happens.
 
-    In frozen mode, the default, a new head is trained on what the backbone sees; torch_tune does the others. Each picture goes through the backbone once, ever: its features are kept by content (training/features.py). The head
-    is multinomial logistic regression by AdamW with a cosine schedule, from zero weights, on standardised features;
-    the standardisation is folded into it afterwards, so that it is one Linear. The last epoch's weights are kept: the
-    validation pictures choose nothing, they only measure. A stop in the epochs keeps what was learnt; one before them
-    raises PlaygroundError, as do data that cannot be trained on.
+    In frozen mode, the default, a new head is trained on what the backbone sees; torch_tune does the others. Each
+    picture goes through the backbone once, ever: its features are kept by content (training/features.py). The head is,
+    unless another is asked for, multinomial logistic regression by AdamW with a cosine schedule, from zero weights, on
+    standardised features; the standardisation is folded into it afterwards, so that it is one Linear. The last epoch's
+    weights are kept: the validation pictures choose nothing, they only measure. A stop in the epochs keeps what was
+    learnt; one before them raises PlaygroundError, as do data that cannot be trained on.
     """
     began = time.perf_counter()
     request = request_of(spec)
@@ -68,7 +69,8 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     description = torch_networks.head_description(request, torch_tune.channels_of(request), len(found.classes))
     yield Started(
         kind=spec.kind, total_epochs=request.epochs, batches_per_epoch=math.ceil(len(found.train) / request.batch_size),
-        parameters=sum(p.numel() for p in torch_networks.head_of(description).parameters()), classes=found.classes, samples=counts(found),
+        parameters=sum(p.numel() for p in torch_networks.head_of(description).parameters()), classes=found.classes,
+        samples=counts(found),
         device=torch.cuda.get_device_name() if device.type == "cuda" else "cpu", time=time.time())
     if found.unreadable:
         yield Stage(left_out(found), 0, 1, time.time())

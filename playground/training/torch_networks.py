@@ -122,8 +122,8 @@ def head_description(request: Request, inputs: int, classes: int) -> dict[str, A
 
 
 def two_logits(scores: Tensor) -> Tensor:
-    """A sigmoid head's single score z as the two logits [0, z], whose softmax is [1 - sigmoid(z), sigmoid(z)]; others as
-    they are. So one loss serves both, as one contract does in the exported file.
+    """A sigmoid head's single score z as the two logits [0, z], whose softmax is [1 - sigmoid(z), sigmoid(z)]; other
+    scores as they are. So one loss serves both, as one contract does in the exported file.
     """
     return F.pad(scores, (1, 0)) if scores.shape[1] == 1 else scores
 

@@ -101,8 +101,8 @@ def fit(spec: RunSpec, request: Request, found: PhotoFolder, digests: Mapping[Pa
     with world.first_alone():
         yield from data.prepare(should_stop)
     if world.agreed(should_stop):
-        raise PlaygroundError("Stopped before anything was learnt, so there is no model. What was read of the photos is "
-                              "kept: the next training goes on from there.")
+        raise PlaygroundError("Stopped before anything was learnt, so there is no model. What was read of the photos "
+                              "is kept: the next training goes on from there.")
     trainer = Trainer(spec, request, parts, data, batches, world)
     if (run_dir / CHECKPOINT).is_file():
         trainer.restore(run_dir)
@@ -345,8 +345,9 @@ class Trainer:
             self.optimizer.zero_grad()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-            yield Stage(f"the device's memory is full: mini-batches of {self.request.batch_size} go through it in parts "
-                        f"of {self.progress.micro} from now on, and their gradients are added up", 0, 1, time.time())
+            text = (f"the device's memory is full: mini-batches of {self.request.batch_size} go through it in parts of "
+                    f"{self.progress.micro} from now on, and their gradients are added up")
+            yield Stage(text, 0, 1, time.time())
         self.optimizer.step(self.learning_rate)
         self.optimizer.zero_grad()
         self.sums += told
@@ -487,8 +488,9 @@ def start_head(trainer: Trainer, description: Mapping[str, Any]) -> None:
     plan, count = RECIPES[FROZEN], len(rows)
     order = torch.Generator().manual_seed(trainer.spec.seed)
     with torch_features.one_core():
-        head = torch_head.head_for(Split(world.total(features), data.labels[:count]), description, plan["learning_rate"],
-                                   plan["weight_decay"], request.head_epochs * math.ceil(count / plan["batch_size"]))
+        split = Split(world.total(features), data.labels[:count])
+        head = torch_head.head_for(split, description, plan["learning_rate"], plan["weight_decay"],
+                                   request.head_epochs * math.ceil(count / plan["batch_size"]))
         for _ in range(request.head_epochs):
             for chosen in torch.split(torch.randperm(count, generator=order).to(trainer.device), plan["batch_size"]):
                 head.step(chosen)
@@ -535,8 +537,8 @@ def loop(trainer: Trainer, run_dir: Path, should_stop: Callable[[], bool], began
 
     trainer.tail.load_state_dict(trainer.chosen())
     if request.patience and progress.best_epoch:
-        yield Stage(f"epoch {progress.best_epoch} of {progress.epoch} is kept, the best on validation: its accuracy is a "
-                    "little flattered by that choice", 0, 1, time.time())
+        yield Stage(f"epoch {progress.best_epoch} of {progress.epoch} is kept, the best on validation: its accuracy is "
+                    "a little flattered by that choice", 0, 1, time.time())
     _, confusion = trainer.measure(data.exact())
     yield Finished("stopped" if stopped else "completed", progress.epoch, accuracy(confusion),
                    sum(map(sum, confusion)), time.perf_counter() - began, confusion, time.time())
