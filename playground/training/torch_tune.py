@@ -205,16 +205,15 @@ class Data:
         return seen
 
     def plain(self, rows: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process's share of the pictures, as they are: (what the trained part takes, labels)."""
-        mine = self.world.share(rows)
-        parts = [mine[start:start + AT_ONCE] for start in range(0, len(mine), AT_ONCE)]
+        """Pictures as they are: (what the trained part takes, labels)."""
+        parts = [rows[start:start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
         for part, raw in zip(parts, self.raw(parts), strict=True):
             yield (self.looked_at(self.ready(self.floats(raw), raw)),
                    self.labels[torch.from_numpy(part).to(self.device)])
 
     def held_out(self) -> Iterable[tuple[Tensor, Tensor]]:
-        """The validation pictures; what a frozen part says of them is asked once."""
-        rows = self.photographs.held_out
+        """This process's share of the validation pictures; what a frozen part says of them is asked once."""
+        rows = self.world.share(self.photographs.held_out)
         if self.prefix is None or 4 * math.prod(self.shape) * len(rows) > SEEN_BYTES:
             return self.plain(rows)
         self._held_out = self._held_out or list(self.plain(rows))
@@ -476,19 +475,18 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def start_head(trainer: Trainer, description: Mapping[str, Any]) -> None:
-    """Train the head on what the network sees as it came, and put it in: fine-tuning begins where frozen ends."""
-    data, world, request = trainer.data, trainer.world, trainer.request
+    """Train the head on what the network sees as it came, and put it in: fine-tuning begins where frozen ends.
+
+    Every process does all of it, the same: where a picture stands in a mini-batch changes its features' last digits.
+    """
+    data, request = trainer.data, trainer.request
     trainer.tail.eval()
-    rows = np.arange(data.photographs.training)
-    features = torch.zeros(len(rows), int(description["inputs"]), device=trainer.device)
+    plan, count = RECIPES[FROZEN], data.photographs.training
     with torch.no_grad():
-        seen = [trainer.tail.features(x).float() for x, _ in data.plain(rows)]
-    if seen:
-        features[torch.from_numpy(world.share(rows)).to(trainer.device)] = torch.cat(seen)
-    plan, count = RECIPES[FROZEN], len(rows)
+        features = torch.cat([trainer.tail.features(x).float() for x, _ in data.plain(np.arange(count))])
     order = torch.Generator().manual_seed(trainer.spec.seed)
     with torch_features.one_core():
-        split = Split(world.total(features), data.labels[:count])
+        split = Split(features, data.labels[:count])
         head = torch_head.head_for(split, description, plan["learning_rate"], plan["weight_decay"],
                                    request.head_epochs * math.ceil(count / plan["batch_size"]))
         for _ in range(request.head_epochs):
