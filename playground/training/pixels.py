@@ -1,77 +1,138 @@
-"""Photographs decoded once: uint8 pictures of one size in a file mapped into memory, found by their contents."""
+"""Photographs decoded once: cropped, resized, and kept on disk as bytes that are mapped into memory, not read."""
 
-import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from playground.datasets.photos import open_photo
 from playground.datasets.preprocessing import Preprocessing
+from playground.errors import PlaygroundError
 from playground.home import data_dir
 
-MOST_BYTES = 2**32
-"""What decoded pictures may take of the disk; the sets not used for longest go first."""
-AT_ONCE = 32
+MOST_BYTES = 16 * 2**30
+"""What decoded photographs may take of the disk, of all sizes together; never more than half of what is free. Those
+that were not used for longest go first."""
+IN_MEMORY_BYTES = 2**30
+"""Up to so much is read into memory at the start; what is larger stays on the disk, mapped."""
+BLOCK = 64  # pictures a file
 
 
-def cached(pictures: Sequence[tuple[bytes, Path]], size: int, workers: int, should_stop: Callable[[], bool]
-           ) -> Iterator[int | np.ndarray]:
-    """Pictures (digest, path) as uint8 (N, size, size, 3): centre square, resized as training resizes.
+class PixelStore:
+    """Decoded photographs of one size: digest (32 bytes) -> uint8 (S, S, 3) RGB, cut to the middle square.
 
-    Yields how many are decoded so far, and the array, mapped from the disk, as the last thing. The same pictures in the
-    same order are not decoded again. Stops without an array when asked to. Raises PlaygroundError for a file that
-    cannot be opened any more.
+    A folder of .npy files, written whole under names nobody else uses and never changed, so that a kill loses nothing
+    and two runs may add at once. A file that cannot be read is removed.
     """
-    key = hashlib.sha256(b"".join(digest for digest, _ in pictures) + f"{size} {metadata.version('pillow')}".encode())
-    folder = data_dir() / "pixels"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{size}-{key.hexdigest()[:24]}.npy"
-    known = _open(path, (len(pictures), size, size, 3))
-    if known is not None:
-        os.utime(path)
-        yield known
-        return
-    make_room(folder, MOST_BYTES - len(pictures) * size * size * 3)
-    incoming = folder / f"{path.stem}.{secrets.token_hex(4)}.incoming"
-    levels = Preprocessing((size, size), gray=False, mean=(0, 0, 0), std=(1, 1, 1))
 
-    def decoded(where: Path) -> np.ndarray:
-        shrunk: np.ndarray = np.rint(255 * levels.apply(open_photo(where))).astype(np.uint8).transpose(1, 2, 0)
-        return shrunk
+    def __init__(self, size: int):
+        self.size = size
+        self.folder = data_dir() / "pixels" / str(size)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.record = np.dtype([("digest", np.uint8, 32), ("pixels", np.uint8, (size, size, 3))])
+        self._where: dict[bytes, tuple[np.ndarray, int]] = {}
+        for path in self.folder.glob("*.npy"):
+            self._read(path)
 
-    try:
-        array = np.lib.format.open_memmap(incoming, mode="w+", dtype=np.uint8, shape=(len(pictures), size, size, 3))
-        with ThreadPoolExecutor(workers) as pool:
-            for start in range(0, len(pictures), AT_ONCE):
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._where
+
+    def fill(self, pictures: Sequence[tuple[bytes, Path]], threads: int, should_stop: Callable[[], bool]
+             ) -> Iterator[int]:
+        """Decode what is missing; yields how many more are done, to the end or a stop.
+
+        Raises PlaygroundError when they would not fit on the disk or a file cannot be opened any more.
+        """
+        missing = [(digest, path) for digest, path in pictures if digest not in self]
+        self._make_room(len(missing) * self.record.itemsize, len(pictures) * self.record.itemsize)
+        with ThreadPoolExecutor(threads) as pool:
+            for start in range(0, len(missing), BLOCK):
+                block = missing[start:start + BLOCK]
+                decoded = list(pool.map(lambda one: squared(open_photo(one[1]), self.size), block))
+                self._write([digest for digest, _ in block], decoded)
+                yield len(block)
                 if should_stop():
                     return
-                part = [where for _, where in pictures[start : start + AT_ONCE]]
-                array[start : start + len(part)] = list(pool.map(decoded, part))
-                yield start + len(part)
-        array.flush()
-        del array
+
+    def take(self, digests: Sequence[bytes]) -> "Pictures":
+        """The pictures with these digests, in their order. Raises KeyError for one that is not known."""
+        return Pictures([self._where[digest] for digest in digests], self.size)
+
+    def _write(self, digests: Sequence[bytes], pixels: Sequence[np.ndarray]) -> None:
+        block = np.empty(len(digests), self.record)
+        block["digest"] = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+        block["pixels"] = np.stack(pixels)
+        path = self.folder / f"{secrets.token_hex(8)}.npy"
+        incoming = path.with_suffix(".incoming")
+        with open(incoming, "wb") as file:
+            np.save(file, block, allow_pickle=False)
         os.replace(incoming, path)
-    finally:
-        incoming.unlink(missing_ok=True)
-    yield np.load(path, mmap_mode="r")
+        self._read(path)
 
-
-def make_room(folder: Path, room: int) -> None:
-    """Remove the sets that were not used for longest until the others take at most `room` bytes."""
-    for path in sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime, reverse=True):
-        room -= path.stat().st_size
-        if room < 0:
+    def _read(self, path: Path) -> None:
+        try:
+            block = np.load(path, mmap_mode="r", allow_pickle=False)
+            if block.dtype != self.record:
+                raise ValueError(path.name)
+            os.utime(path)  # used just now: others go first
+        except (OSError, ValueError, EOFError):
             path.unlink(missing_ok=True)
+            return
+        pixels = block["pixels"]
+        self._where.update((digest.tobytes(), (pixels, k)) for k, digest in enumerate(block["digest"]))
+
+    def _make_room(self, more: int, wanted: int) -> None:
+        files = sorted((self.folder.parent).glob("*/*.npy"), key=lambda path: path.stat().st_mtime)
+        mine = {path for path in files if path.parent == self.folder}  # this run may need them
+        used = sum(path.stat().st_size for path in files)
+        most = min(MOST_BYTES, used + shutil.disk_usage(self.folder).free // 2)
+        if wanted > most:
+            raise PlaygroundError(f"The decoded photographs would take {wanted / 1e9:.1f} GB and {most / 1e9:.1f} GB "
+                                  "may be used: a smaller image size or fewer photographs would help.")
+        for path in files:
+            if used + more <= most:
+                break
+            if path not in mine:
+                used -= path.stat().st_size
+                path.unlink(missing_ok=True)  # a run that has it mapped keeps what it sees
 
 
-def _open(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    try:
-        known = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
-        return None
-    return known if known.shape == shape and known.dtype == np.uint8 else None
+class Pictures:
+    """Decoded photographs by their number; small collections lie in memory, large ones on the disk."""
+
+    def __init__(self, places: Sequence[tuple[np.ndarray, int]], size: int):
+        self.shape = (len(places), size, size, 3)
+        self._places = places
+        self.all: np.ndarray | None = None
+        if int(np.prod(self.shape)) <= IN_MEMORY_BYTES:
+            self.all = self._gather(range(len(places)))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Pictures uint8 (n, S, S, 3) with these numbers."""
+        return self.all[rows] if self.all is not None else self._gather(rows)
+
+    def _gather(self, rows: Sequence[int] | range | np.ndarray) -> np.ndarray:
+        gathered = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        for n, row in enumerate(rows):
+            block, k = self._places[row]
+            gathered[n] = block[k]
+        return gathered
+
+
+def squared(image: np.ndarray, size: int) -> np.ndarray:
+    """A photograph as training sees it: the middle square, resized as `Preprocessing` does, rounded to bytes.
+
+    >>> squared(np.full((6, 9, 3), 7, np.uint8), 4).shape
+    (4, 4, 3)
+    """
+    top, left, height, width = Preprocessing((size, size), False, (0.0,) * 3, (1.0,) * 3).crop(*image.shape[:2])
+    part = Image.fromarray(np.ascontiguousarray(image[top:top + height, left:left + width]))
+    return np.asarray(part.resize((size, size), Image.Resampling.BILINEAR))

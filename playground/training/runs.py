@@ -107,11 +107,16 @@ def start(spec: RunSpec) -> str:
     """
     if spec.kind not in KINDS:
         raise PlaygroundError(f"There is no training of the kind {spec.kind!r}: choose {' or '.join(KINDS)}.")
-    run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
-    folder = home.runs_dir() / run_id
-    folder.mkdir()
+    folder = new_folder()
     _launch(folder, spec)
-    return run_id
+    return folder.name
+
+
+def new_folder() -> Path:
+    """An empty folder for a run, named for the moment."""
+    folder = home.runs_dir() / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
+    folder.mkdir()
+    return folder
 
 
 def resume(run_id: str) -> None:
@@ -218,10 +223,12 @@ def is_alive(folder: Path) -> bool:
 
 def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_asked: bool) -> RunView:
     """The events of a run as one view; the same events, aliveness and wish give the same view."""
+    starts = [k for k, event in enumerate(events) if isinstance(event, Started)]
+    if len(starts) > 1:  # resumed: the newer worker has told again what is still true of before
+        events = events[starts[-1]:]
     last: dict[type, Event] = {type(event): event for event in events}
-    # A resumed run tells again what it had told after its last checkpoint: the later word counts.
-    batches = list({(event.epoch, event.batch): event for event in events if isinstance(event, Batch)}.values())
-    epochs = list({event.epoch: event for event in events if isinstance(event, Epoch)}.values())
+    batches = [event for event in events if isinstance(event, Batch)]
+    epochs = [event for event in events if isinstance(event, Epoch)]
     measured = [event for event in events if isinstance(event, Measured)]
     started, finished = last.get(Started), last.get(Finished)
     stage = events[-1] if events and isinstance(events[-1], Stage) else None
@@ -243,14 +250,13 @@ def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_aske
     else:
         state = "running" if events else "starting"
 
-    progress = 1.0 if state in ("completed", "stopped") else _progress(events)
+    share = STAGES_SHARE if spec.request.get("mode", "frozen") == "frozen" else 0.2  # there, epochs are what takes long
+    progress = 1.0 if state in ("completed", "stopped") else _progress(events, share)
     remaining = None
     if state == "running" and isinstance(started, Started) and progress >= 0.02:
         # What was there already when the counting began (of a download, say) took no time.
-        begun = [k for k, event in enumerate(events) if isinstance(event, Started)]
-        events = events[begun[-1]:] if len(begun) > 1 else events  # nor did the time a killed run lay dead
         first = next((k for k, event in enumerate(events) if isinstance(event, Stage) and event.total > 1), 0)
-        elapsed, made = events[-1].time - events[0].time, progress - _progress(events[:first + 1])
+        elapsed, made = events[-1].time - events[0].time, progress - _progress(events[:first + 1], share)
         remaining = elapsed * (1 - progress) / made if elapsed >= 1 and made > 0 else None
     return RunView(
         run_id, spec, state, stage, started, batches, epochs, measured,  # type: ignore[arg-type]
@@ -259,7 +265,7 @@ def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_aske
     )
 
 
-def _progress(events: list[Event]) -> float:
+def _progress(events: list[Event], stages_share: float) -> float:
     """The share of the work that is done: counted stages before the first batch first, then the epochs."""
     total_epochs, staged, share, epochs_done = 0, False, 0.0, 0.0
     for event in events:
@@ -274,7 +280,7 @@ def _progress(events: list[Event]) -> float:
         elif isinstance(event, Measured):
             epochs_done += 1
     trained = min(1.0, epochs_done / total_epochs) if total_epochs else 0.0
-    before = STAGES_SHARE if staged else 0.0
+    before = stages_share if staged else 0.0
     return before * (1.0 if epochs_done else share) + (1 - before) * trained
 
 

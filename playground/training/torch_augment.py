@@ -1,106 +1,146 @@
-"""The augmentation pipeline on mini-batches, on the device that trains: what `Augmentation.apply` does, all at once."""
+"""The pipeline of datasets/augmentation.py on whole mini-batches, on the device that trains.
 
-import math
-from collections.abc import Callable, Sequence
+Every random number is drawn on the CPU, in the order in which the pipeline itself draws, so the same generator gives
+the same pictures here, there, on a CPU and on a GPU.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from playground.datasets.augmentation import Augmentation, Draw
+from playground.datasets.augmentation import Augmentation
 
 
-def augmented(pixels: Tensor, draws: Sequence[Draw]) -> Tensor:
-    """uint8 pictures (N, 3, H, W) and a draw for each -> float32 levels 0..255 (N, 3, H, W).
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn for N pictures; a step that does nothing is None."""
 
-    The numbers were drawn on the CPU, so a GPU makes the same pictures. Levels are rounded where the page's pipeline
-    rounds them; from a single draw they differ by a level or two, where Pillow interpolates in whole numbers.
-    """
-    device = pixels.device
-    x = pixels.float()
-    if any(d.mirrored for d in draws):
-        mirrored = torch.tensor([d.mirrored for d in draws], device=device)[:, None, None, None]
-        x = torch.where(mirrored, x.flip(3), x)
-    if any(d.moved for d in draws):
-        x = _sampled(x, *_moved(draws, x.shape[2], x.shape[3], device))
-    if any(d.cropped for d in draws):
-        x = _sampled(x, *_cropped(draws, x.shape[2], x.shape[3], device))
-    if any(d.brightness != 1 for d in draws):
-        x = (x * _each(draws, lambda d: d.brightness, device)).clamp(0, 255).floor()
-    if any(d.contrast != 1 for d in draws):
-        luma = torch.tensor((0.299, 0.587, 0.114), device=device)[:, None, None]
-        mean = ((x * luma).sum(1, keepdim=True).round().mean((2, 3), keepdim=True) + 0.5).floor()
-        x = (mean + (x - mean) * _each(draws, lambda d: d.contrast, device)).clamp(0, 255).floor()
-    if any(d.hue for d in draws):
-        from kornia.enhance import adjust_hue  # a second of imports that only this step needs
+    mirrored: np.ndarray | None  # bool (N,)
+    moved: np.ndarray | None  # (N, 4): degrees, factor, down, across
+    cropped: np.ndarray | None  # (N, 3): keep, down, across
+    brightness: np.ndarray | None  # (N,) factors
+    contrast: np.ndarray | None
+    turned: np.ndarray | None  # (N,) 256ths of the colour circle
+    noise: np.ndarray | None  # (N, H, W, 3) gray levels
+    erased: np.ndarray | None  # (N, 4): top, bottom, left, right
 
-        turn = torch.tensor([d.hue * 2 * math.pi / 256 for d in draws], device=device)
-        x = (adjust_hue(x / 255, turn) * 255).round().clamp(0, 255)
-    if any(d.noise for d in draws):
-        zero = (np.zeros((*x.shape[2:], 3)), 0.0)
-        normal, deviation = zip(*(d.noise or zero for d in draws), strict=True)
-        noise = torch.from_numpy(np.stack(normal).astype(np.float32)).to(device).permute(0, 3, 1, 2)
-        x = (x + noise * torch.tensor(deviation, device=device, dtype=torch.float32)[:, None, None, None])
-        x = x.clamp(0, 255).round()
-    if any(d.erased for d in draws):
-        inside = torch.stack([_inside(d.erased or (0, 0, 0, 0), x.shape[2], x.shape[3], device) for d in draws])
-        x = x.masked_fill(inside[:, None], 128.0)
+    def of(self, rows: np.ndarray) -> "Drawn":
+        """Only of these pictures."""
+        return Drawn(**{name: None if value is None else value[rows] for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How a mini-batch is mixed: `share` of picture i with 1 - share of picture partner[i]; by a rectangle if given."""
+
+    partner: np.ndarray
+    share: float
+    place: tuple[int, int, int, int] | None = None
+
+
+def draw(pipeline: Augmentation, count: int, size: int, rng: np.random.Generator) -> Drawn:
+    """Everything random about single pictures, drawn one picture after the other."""
+    draws = [pipeline.sample((size, size, 3), rng) for _ in range(count)]
+
+    def every(name: str, wanted: float) -> np.ndarray | None:
+        return np.array([getattr(one, name) for one in draws]) if wanted else None
+
+    moving = pipeline.rotate or pipeline.scale or pipeline.translate
+    noise = [normal * deviation for normal, deviation in (one.noise for one in draws if one.noise is not None)]
+    return Drawn(every("mirrored", pipeline.mirror), every("moved", moving), every("cropped", pipeline.crop),
+                 every("brightness", pipeline.brightness), every("contrast", pipeline.contrast),
+                 every("hue", pipeline.hue), np.array(noise, np.float32) if pipeline.noise else None,
+                 every("erased", pipeline.erase))
+
+
+def draw_mix(pipeline: Augmentation, count: int, size: int, rng: np.random.Generator) -> Mix | None:
+    """Everything random about mixing a mini-batch, drawn as `Augmentation.mix` does."""
+    if not (pipeline.mixup or pipeline.cutmix):
+        return None
+    return Mix(*pipeline.sample_mix(count, size, size, rng))
+
+
+def apply(drawn: Drawn, x: Tensor) -> Tensor:
+    """Pictures (N, 3, S, S), levels 0..255 in float, with everything drawn done to them; levels stay in 0..255."""
+
+    def on_device(values: np.ndarray | None, *shape: int) -> Tensor:
+        return torch.as_tensor(np.asarray(values), device=x.device).to(x.dtype).reshape(len(x), *shape)
+
+    size = x.shape[-1]
+    if drawn.mirrored is not None:
+        x = torch.where(on_device(drawn.mirrored, 1, 1, 1) > 0, x.flip(-1), x)
+    if drawn.moved is not None:
+        x = _sampled(x, *_moved(on_device(drawn.moved, 4), size))
+    if drawn.cropped is not None:
+        keep, down, across = on_device(drawn.cropped, 3, 1, 1).unbind(1)  # (N, 1, 1) each
+        at = torch.arange(size, device=x.device, dtype=x.dtype) + 0.5
+        x = _sampled(x, down * (1 - keep) * size + at[:, None] * keep - 0.5,
+                     across * (1 - keep) * size + at[None, :] * keep - 0.5)
+    if drawn.brightness is not None:
+        x = (x * on_device(drawn.brightness, 1, 1, 1)).clamp_(0, 255).floor_()  # as Pillow blends
+    if drawn.contrast is not None:
+        gray = (_gray(x).mean((1, 2, 3), keepdim=True) + 0.5).floor()
+        x = (gray + (x - gray) * on_device(drawn.contrast, 1, 1, 1)).clamp_(0, 255).floor_()
+    if drawn.turned is not None:
+        x = _hue_turned(x, on_device(drawn.turned, 1, 1))
+    if drawn.noise is not None:
+        x = (x + on_device(drawn.noise, size, size, 3).permute(0, 3, 1, 2)).clamp_(0, 255).round_()
+    if drawn.erased is not None:
+        top, bottom, left, right = on_device(drawn.erased, 4, 1, 1, 1).unbind(1)
+        at = torch.arange(size, device=x.device)
+        down, across = at.view(-1, 1), at.view(1, -1)
+        x = torch.where((down >= top) & (down < bottom) & (across >= left) & (across < right), 128.0, x)
     return x
 
 
-def mixed(x: Tensor, targets: Tensor, pipeline: Augmentation, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """mixup or cutmix of pictures x (N, 3, H, W) and of their targets (N, K), shares that sum to 1."""
-    partner, share, box = pipeline.sample_mix(len(x), x.shape[2], x.shape[3], rng)
-    if share == 1.0:
-        return x, targets
-    other = torch.from_numpy(partner).to(x.device)
-    if box is None:
-        x = share * x + (1 - share) * x[other]
-    else:
-        top, bottom, left, right = box
-        put_in = x[other, :, top:bottom, left:right]
-        x = x.clone()
-        x[:, :, top:bottom, left:right] = put_in
-    return x, share * targets + (1 - share) * targets[other]
+def mixed(mix: Mix, x: Tensor, partners: Tensor) -> Tensor:
+    """Pictures (N, C, S, S) mixed with their partners, whose label's part is 1 - share."""
+    if mix.place is None:
+        return mix.share * x + (1 - mix.share) * partners
+    top, bottom, left, right = mix.place
+    put = x.clone()
+    put[:, :, top:bottom, left:right] = partners[:, :, top:bottom, left:right]
+    return put
 
 
-def _each(draws: Sequence[Draw], of: Callable[[Draw], float], device: torch.device) -> Tensor:
-    return torch.tensor([of(d) for d in draws], device=device, dtype=torch.float32)[:, None, None, None]
-
-
-def _inside(box: tuple[int, int, int, int], height: int, width: int, device: torch.device) -> Tensor:
-    top, bottom, left, right = box
-    rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
-    return ((rows >= top) & (rows < bottom))[:, None] & ((columns >= left) & (columns < right))
-
-
-def _moved(draws: Sequence[Draw], height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """From which row and column every pixel comes, (N, H, W) each: rotated, scaled and shifted about the middle."""
-    degrees, factor, down, across = (
-        torch.tensor(values, device=device, dtype=torch.float32)[:, None, None]
-        for values in zip(*(d.moved or (0.0, 1.0, 0.0, 0.0) for d in draws), strict=True))
+def _moved(parameters: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Where the pixels of rotated, scaled, translated pictures come from: rows and columns, (N, S, S) each."""
+    degrees, factor, down, across = parameters.view(-1, 4, 1, 1).unbind(1)
     angle = torch.deg2rad(degrees)
-    c, s = torch.cos(angle) / factor, torch.sin(angle) / factor
-    y, x = (height - 1) / 2, (width - 1) / 2
-    rows = torch.arange(height, device=device, dtype=torch.float32)[:, None] - y - down * height
-    columns = torch.arange(width, device=device, dtype=torch.float32) - x - across * width
-    return c * rows + s * columns + y, c * columns - s * rows + x
-
-
-def _cropped(draws: Sequence[Draw], height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """From which row and column every pixel comes, (N, H, W) each: a part, enlarged to the whole."""
-    keep, down, across = (torch.tensor(values, device=device, dtype=torch.float32)[:, None, None]
-                          for values in zip(*(d.cropped or (1.0, 0.0, 0.0) for d in draws), strict=True))
-    rows = torch.arange(height, device=device, dtype=torch.float32)[:, None]
-    columns = torch.arange(width, device=device, dtype=torch.float32)
-    top, left = down * (1 - keep) * height, across * (1 - keep) * width
-    shape = (len(draws), height, width)
-    return (((rows + 0.5) * keep + top - 0.5).expand(shape), ((columns + 0.5) * keep + left - 0.5).expand(shape))
+    c, s = angle.cos() / factor, angle.sin() / factor
+    middle = (size - 1) / 2
+    at = torch.arange(size, device=parameters.device, dtype=parameters.dtype) - middle
+    rows, columns = at[:, None] - down * size, at[None, :] - across * size
+    return c * rows + s * columns + middle, c * columns - s * rows + middle
 
 
 def _sampled(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """x read bilinearly at these places, the nearest edge outside, rounded to whole levels."""
-    height, width = x.shape[2:]
-    grid = torch.stack((columns * 2 / max(width - 1, 1) - 1, rows * 2 / max(height - 1, 1) - 1), dim=3)
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=True).round()
+    """Pictures read at these places, bilinearly; outside, the nearest edge goes on."""
+    size = x.shape[-1]
+    grid = torch.stack([columns.expand(-1, size, size), rows.expand(-1, size, size)], -1) * (2 / (size - 1)) - 1
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=True).round_()
+
+
+def _gray(x: Tensor) -> Tensor:
+    """Pillow's mode L."""
+    weights = torch.tensor([19595.0, 38470.0, 7471.0], device=x.device) / 65536
+    return (x * weights.view(3, 1, 1)).sum(1, keepdim=True).add(0.5).floor()
+
+
+def _hue_turned(x: Tensor, turned: Tensor) -> Tensor:
+    """Colours turned on the colour circle of 256 steps, through Pillow's HSV of bytes and back."""
+    value, low = x.amax(1), x.amin(1)  # (N, S, S)
+    span = value - low
+    red, green, blue = x.unbind(1)
+    sixths = torch.where(red == value, green - blue, torch.where(green == value, blue - red, red - green))
+    sixths = sixths / span.clamp_min(1) + torch.where(red == value, 0.0, torch.where(green == value, 2.0, 4.0))
+    hue = (sixths.mul_(1 / 6).add_(1) % 1).mul_(255).floor_()  # 0 for grays
+    saturation = (span / value.clamp_min(1)).mul_(255).floor_().div_(255)
+    place = ((hue + turned) % 256) * (6 / 255)
+    starts = torch.tensor([5.0, 3.0, 1.0], device=x.device).view(3, 1, 1)
+    k = (place[:, None] + starts) % 6
+    away = torch.minimum(k, 4 - k).clamp_(0, 1)  # how far a channel is from the colour's full value
+    return (value[:, None] * (1 - saturation[:, None] * away)).round_()

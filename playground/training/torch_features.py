@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from playground.datasets.photos import open_photo
 from playground.training import backbones
@@ -38,35 +39,43 @@ def one_core() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def store_of(name: str) -> FeatureStore:
-    """The store of a backbone's features: named for the weights, the preprocessing and what decodes the pictures."""
+def store_of(name: str, size: int = 0, depth: int = 0) -> FeatureStore:
+    """The store of a backbone's features: named for the weights, the preprocessing and what decodes the pictures.
+
+    `size` is the pictures' in pixels, 0 the backbone's own; `depth` the blocks at its end that are left out, because
+    they are trained: the store then holds what the part before them gives, flattened.
+    """
     row = backbones.find(name)
-    recipe = {"backbone": name, "weights": row.weights_file().name, "preprocessing": row.preprocessing().to_dict(),
-              "pillow": metadata.version("pillow")}
+    recipe = {"backbone": name, "weights": row.weights_name(), "preprocessing": row.preprocessing(size).to_dict(),
+              "pillow": metadata.version("pillow"), **({"without": depth} if depth else {})}
     return FeatureStore(recipe)
 
 
 def compute(name: str, pictures: Sequence[tuple[bytes, Path]], store: FeatureStore, device: torch.device,
-            should_stop: Callable[[], bool]) -> Iterator[int]:
+            should_stop: Callable[[], bool], *, size: int = 0, network: nn.Module | None = None) -> Iterator[int]:
     """Put the features of (digest, path) pictures into the store; yields how many more are done, to the end or a stop.
 
     Every thread decodes a few pictures and takes them through the network itself, with one core each: that scales
     better than many cores on one convolution, and decoding never waits. What was computed before a stop is kept.
+    `size` as in `store_of`; `network` is what sees the pictures where that is not the whole backbone.
     Raises PlaygroundError when a file cannot be opened any more.
     """
-    network = backbones.fused(backbones.pretrained(name)).to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # nn.Module takes it, its stub does not
-    preprocessing = backbones.find(name).preprocessing()
+    if network is None:
+        whole = backbones.fused(backbones.pretrained(name))
+        whole.classifier = nn.Identity()
+        network = whole
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub does not know it
+    preprocessing = backbones.find(name).preprocessing(size)
 
     @torch.inference_mode()
     def see(part: Sequence[tuple[bytes, Path]]) -> np.ndarray:
         pixels = np.stack([preprocessing.apply(open_photo(path)) for _, path in part])  # (n, 3, S, S)
         batch = torch.from_numpy(pixels).to(device).contiguous(memory_format=torch.channels_last)
-        seen: np.ndarray = network.features(batch).cpu().numpy()  # (n, D)
+        seen: np.ndarray = network(batch).flatten(1).cpu().numpy()  # (n, D)
         return seen
 
-    size = AT_ONCE[device.type]
-    parts = [pictures[start:start + size] for start in range(0, len(pictures), size)]
+    few = AT_ONCE[device.type]
+    parts = [pictures[start:start + few] for start in range(0, len(pictures), few)]
     digests: list[bytes] = []
     rows: list[np.ndarray] = []
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # a device changes the speed, never the numbers

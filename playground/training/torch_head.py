@@ -1,11 +1,18 @@
 """The new last layer: multinomial logistic regression on features, as a mini-batch optimiser sees it."""
 
+import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from playground.training.recipe import HIDDEN, LINEAR
+from playground.training.torch_adamw import AdamW
+from playground.training.torch_networks import head_of, two_logits
 
 
 @dataclass(frozen=True)
@@ -28,8 +35,7 @@ class Head:
 
     def __init__(self, train: Split, classes: int, learning_rate: float, weight_decay: float, steps: int):
         device, width = train.features.device, train.features.shape[1]
-        self.mean, spread = train.features.mean(0), train.features.std(0, correction=0)
-        self.spread = spread.clamp_min(max(0.05 * spread.mean().item(), 1e-6))
+        self.mean, self.spread = standard(train.features)
         self.inputs, self.labels = (train.features - self.mean) / self.spread, train.labels
         self.weight = torch.zeros(classes, width, device=device, requires_grad=True)
         self.bias = torch.zeros(classes, device=device, requires_grad=True)
@@ -63,11 +69,75 @@ class Head:
             weight = self.weight / self.spread
             return weight, self.bias - weight @ self.mean
 
+    def module(self) -> nn.Module:
+        """The head as a layer, for features as they come."""
+        weight, bias = self.linear()
+        layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+        layer.load_state_dict({"weight": weight, "bias": bias}, assign=True)
+        return layer.requires_grad_(False).eval()
 
-def measure(linear: tuple[Tensor, Tensor], split: Split) -> tuple[float, tuple[tuple[int, ...], ...]]:
-    """Mean loss of a head on some pictures, and confusion[true][predicted]."""
-    classes = len(linear[1])
-    logits = F.linear(split.features, *linear)
+
+class DeepHead:
+    """Any other head (a hidden layer, one score for two classes, dropout), trained as `Head` is and used like it.
+
+    A last layer without a hidden one before it starts from zero, too; a hidden layer from torch's own random weights.
+    """
+
+    def __init__(self, train: Split, description: Mapping[str, Any], learning_rate: float, weight_decay: float,
+                 steps: int):
+        self.mean, self.spread = standard(train.features)
+        self.inputs, self.labels = (train.features - self.mean) / self.spread, train.labels
+        self.network = head_of(description).to(train.features.device)
+        if description["kind"] != HIDDEN:
+            for p in self.network.parameters():
+                nn.init.zeros_(p)
+        self._optimizer = AdamW([(list(self.network.parameters()), 1.0, True)], weight_decay)
+        self._first_rate, self._steps = learning_rate, steps
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the step to come."""
+        return self._first_rate * 0.5 * (1 + math.cos(math.pi * self._optimizer.taken / self._steps))
+
+    def step(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Learn from the training pictures with these indices: their mean loss and how many were right, before it."""
+        labels = self.labels[rows]
+        logits = two_logits(self.network(self.inputs[rows]))
+        loss = F.cross_entropy(logits, labels)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step(self.learning_rate)
+        return loss.detach(), (logits.argmax(1) == labels).sum()
+
+    def module(self) -> nn.Module:
+        """The head as a layer, for features as they come: standardising is folded into its first linear layer."""
+        folded = copy.deepcopy(self.network)
+        first = next(layer for layer in folded.modules() if isinstance(layer, nn.Linear))
+        with torch.no_grad():
+            first.weight.div_(self.spread)
+            first.bias.sub_(first.weight @ self.mean)
+        return folded.requires_grad_(False).eval()
+
+
+def head_for(train: Split, description: Mapping[str, Any], learning_rate: float, weight_decay: float, steps: int
+             ) -> Head | DeepHead:
+    """The trainer of a head's description."""
+    if description["kind"] == LINEAR and not description["dropout"]:
+        return Head(train, int(description["classes"]), learning_rate, weight_decay, steps)
+    return DeepHead(train, description, learning_rate, weight_decay, steps)
+
+
+def standard(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and spread of each feature; one that hardly varies is not blown up to the size of the others."""
+    mean, spread = features.mean(0), features.std(0, correction=0)
+    return mean, spread.clamp_min(max(0.05 * spread.mean().item(), 1e-6))
+
+
+@torch.no_grad()
+def measure(head: nn.Module | tuple[Tensor, Tensor], split: Split) -> tuple[float, tuple[tuple[int, ...], ...]]:
+    """Mean loss of a head (a layer, or a linear one's weight and bias) on pictures, and confusion[true][predicted]."""
+    logits = F.linear(split.features, *head) if isinstance(head, tuple) else two_logits(head(split.features))
+    classes = logits.shape[1]
     cells = torch.bincount(split.labels * classes + logits.argmax(1), minlength=classes**2).reshape(classes, classes)
     return F.cross_entropy(logits, split.labels).item(), tuple(map(tuple, cells.tolist()))
 

