@@ -86,16 +86,21 @@ def core_of(model: onnx.ModelProto, channels: int, size: tuple[int, int]) -> onn
     return core
 
 
+def opened(path: Path) -> onnx.ModelProto:
+    """The file's model. Raises PlaygroundError when it cannot be read."""
+    try:
+        return onnx.load(str(path))
+    except Exception as error:  # onnx raises what protobuf raises
+        raise PlaygroundError("This model's file cannot be read.") from error
+
+
 def look_inside(path: Path, preparation: Preprocessing, image: Array) -> Inside:
     """Run an exported network on one raw picture, keeping every layer's maps.
 
     image uint8 (H, W, 3). Raises PlaygroundError when the file cannot be read or holds an operator the engine does not
     know.
     """
-    try:
-        model = onnx.load(str(path))
-    except Exception as error:  # onnx raises what protobuf raises
-        raise PlaygroundError("This model's file cannot be read.") from error
+    model = opened(path)
     prepared = preparation.apply(image)
     core = core_of(model, len(prepared), preparation.size)
     found: list[Layer] = []

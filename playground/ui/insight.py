@@ -9,16 +9,18 @@ from PIL import Image, ImageOps
 from playground.datasets import photos
 from playground.deploy import evaluation, package
 from playground.deploy.evaluation import Predictions
+from playground.deploy.shelf import Entry
 from playground.errors import PlaygroundError
 from playground.figures import style
 from playground.figures.calibration import reliability
 from playground.training import runs
 from playground.training.runs import RunView
-from playground.ui import frame, lesson, links, models
+from playground.ui import frame, heat, lesson, links, models
 
-VIEWS = ("Classes", "Confusions", "Surest mistakes", "Calibration", "Model card")
+VIEWS = ("Classes", "Confusions", "Surest mistakes", "Where it looks", "Calibration", "Model card")
 THUMBNAIL = 160
 MOST_SHOWN = 24
+MOST_LISTED = 200
 
 
 def predictions(view: RunView) -> Predictions | None:
@@ -48,6 +50,8 @@ def understand(view: RunView) -> None:
         confusions(found)
     elif look == "Surest mistakes":
         mistakes(found)
+    elif look == "Where it looks":
+        places(entry, found)
     elif look == "Calibration":
         calibration(found)
     elif look == "Model card":
@@ -99,6 +103,18 @@ def mistakes(found: Predictions) -> None:
     st.markdown(f"{len(wrong):,} of {len(found.truth):,} photos were taken for something else; the surest mistakes "
                 "first. Wrongly labelled, unusual, or showing both?")
     shown(found, wrong)
+
+
+def places(entry: Entry, found: Predictions) -> None:
+    """Heat maps of one photo kept aside, the surest mistakes first."""
+    order = [*found.mistakes(), *np.flatnonzero(found.right)]
+    k = st.selectbox("Photo", order[:MOST_LISTED], key="photo", format_func=lambda k: (
+        f"{found.paths[k].name}: {found.labels[found.said[k]]} {100 * found.sure[k]:.0f} %"
+        + ("" if found.right[k] else f", is {found.labels[found.truth[k]]}")), help="The surest mistakes come first.")
+    try:
+        heat.show(entry, photos.open_photo(found.paths[k]), "kept-aside")
+    except PlaygroundError as error:
+        st.info(frame.literal(str(error)))
 
 
 def calibration(found: Predictions) -> None:

@@ -13,7 +13,7 @@ from playground.deploy import evaluation, interval, package, session, shelf
 from playground.deploy.shelf import Entry
 from playground.figures import bars, maps, style
 from playground.training.runs import RunView
-from playground.ui import frame, image_input
+from playground.ui import frame, heat, image_input, links
 
 TASKS = {"digits": "trained from scratch", "transfer": "transfer learning"}
 CHECKS = {
@@ -237,6 +237,8 @@ def trial(entry: Entry) -> None:
             f"Answered in {1000 * seconds:.0f} ms by onnxruntime from {entry.name}.onnx, from the raw pixels. The "
             f"percentages share 100 among {len(said.labels)} classes: the model cannot say “none of these”."
         )
+    if st.toggle("Where does it look?", key="heat", bind="query-params", disabled=links.locked()):
+        heat.show(entry, picture.pixels, "trial")
 
 
 @st.fragment
