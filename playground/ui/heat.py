@@ -16,7 +16,7 @@ from playground.figures.heat import overlaid
 from playground.figures.style import signed_limit
 from playground.ui import frame, lesson
 
-SIDE = 320
+SIDE = 288
 
 
 def show(entry: Entry, pixels: np.ndarray, key: str) -> None:
