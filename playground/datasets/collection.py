@@ -80,6 +80,16 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Incoming:
+    """A file to take in: its class, the half it is fixed in, the name it came with (its own where there is none)."""
+
+    path: Path
+    label: str
+    half: str | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class PhotoSet:
     """A set as it is now. `photos` are in the order they came, by a number that is never given twice."""
 
@@ -231,7 +241,8 @@ def add(set_id: str, label: str, given: Sequence[tuple[str, bytes]]) -> tuple[Ph
     taken: list[Photo] = []
     refused: list[Refused] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for (name, _), stored in zip(given, pool.map(lambda each: _stored(folder, *each, label), given), strict=True):
+        for (name, _), stored in zip(
+                given, pool.map(lambda each: _stored(folder, each[0], each[1], label), given), strict=True):
             if isinstance(stored, Photo):
                 taken.append(stored)
             else:
@@ -262,35 +273,34 @@ def add_folder(set_id: str, path: Path, progress: Callable[[int, int], None] | N
     _, files = folders.arranged(path)
     if not files:
         raise PlaygroundError("There are no folders with photos in it, one for each class.")
-    return add_files(set_id, [(file, label, half) for file, label, half in files], progress)
+    return add_files(set_id, [Incoming(*file) for file in files], progress)
 
 
-def add_files(set_id: str, files: Sequence[tuple[Path, str, str | None]],
-              progress: Callable[[int, int], None] | None = None) -> PhotoSet:
-    """Take in files, each with its class and the half it is fixed in."""
+def add_files(set_id: str, files: Sequence[Incoming], progress: Callable[[int, int], None] | None = None) -> PhotoSet:
+    """Take in files, whole or not at all what can be read of them; `progress` hears how many are done, of how many."""
     folder = folder_of(set_id) / "photos"
-    names = {label: class_name(label, mend=True) for _, label, _ in files}
+    names = {file.label: class_name(file.label, mend=True) for file in files}
     if len(files) > MOST_PHOTOS:
         raise PlaygroundError(f"A set holds at most {MOST_PHOTOS:,} photos.")
     taken: list[Photo] = []
     refused: list[Refused] = []
 
-    def store(each: tuple[Path, str, str | None]) -> Photo | str:
-        path, label, half = each
+    def store(file: Incoming) -> Photo | str:
+        name = file.name or file.path.name
         try:
-            if path.stat().st_size > photos.MOST_BYTES:
-                return f"{path.name} is larger than {photos.MOST_BYTES // 2**20} MB, which is more than a picture needs."
-            stored = _stored(folder, path.name, path.read_bytes(), names[label])
+            if file.path.stat().st_size > photos.MOST_BYTES:
+                return f"{name} is larger than {photos.MOST_BYTES // 2**20} MB, which is more than a picture needs."
+            stored = _stored(folder, name, file.path.read_bytes(), names[file.label])
         except OSError as error:
-            return f"{path.name} cannot be read: {error.strerror}."
-        return replace(stored, half=half) if isinstance(stored, Photo) else stored
+            return f"{name} cannot be read: {error.strerror}."
+        return replace(stored, half=file.half) if isinstance(stored, Photo) else stored
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for done, ((path, label, _), stored) in enumerate(zip(files, pool.map(store, files), strict=True), start=1):
+        for done, (file, stored) in enumerate(zip(files, pool.map(store, files), strict=True), start=1):
             if isinstance(stored, Photo):
                 taken.append(stored)
             else:
-                refused.append(Refused(one_line(path.name, LONGEST_NAME), names[label], stored))
+                refused.append(Refused(one_line(file.name or file.path.name, LONGEST_NAME), names[file.label], stored))
             if progress is not None and (done % 20 == 0 or done == len(files)):
                 progress(done, len(files))
 
@@ -440,7 +450,7 @@ def class_name(text: str, mend: bool = False) -> str:
         name = re.sub(r"[/\\]", "-", name) or "class"
         return f"{name} photos" if is_junk(name) else name
     if not name or re.search(r"[/\\]", name) or is_junk(name):
-        raise PlaygroundError(f"A class cannot be called {text[:LONGEST_CLASS]!r}: letters, digits and spaces are safe.")
+        raise PlaygroundError(f"A class cannot be called {text[:LONGEST_CLASS]!r}: letters and digits are safe.")
     return name
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from playground.datasets import collection, folders
-from playground.datasets.collection import LONGEST_NAME, LONGEST_NOTE, PhotoSet, Refused, one_line
+from playground.datasets.collection import LONGEST_NAME, LONGEST_NOTE, Incoming, PhotoSet, Refused, one_line
 from playground.datasets.folders import PhotoFolder
 from playground.datasets.halves import TRAIN, VALIDATION
 from playground.datasets.unzip import is_junk, move_into_place, unzip
@@ -182,30 +182,22 @@ def from_folder(path: Path, name: str, progress: Callable[[int, int], None] | No
         known = {file.relative_to(top).as_posix(): (file, label, half) for file, label, half in files}
         order = sorted(known, key=lambda place: entries.get(place, (len(entries),))[0])  # the manifest's, then the rest
         # What the manifest says of a file is only asked for files that are there: no path of its is ever opened.
-        wanted = [(known[place][0], known[place][1], entries[place][2] if place in entries else known[place][2])
-                  for place in order]
+        wanted = []
+        for place in order:
+            file, label, half = known[place]
+            _, called, fixed = entries.get(place, (0, "", half))
+            wanted.append(Incoming(file, label, fixed, called))
         filled = collection.add_files(made.set_id, wanted, progress) if wanted else made
         if not filled.kept and wanted:
             raise PlaygroundError("None of the files in it is a picture that can be read.")
-        named = {str(file): entries[place][1] for place, (file, _, _) in known.items() if place in entries}
-        return _finished(filled, said, [named.get(str(file)) for file, _, _ in wanted])
+        if said is not None:
+            filled = replace(filled, created=said["created"] or filled.created, source=said["source"],
+                             licence=said["licence"], seed=said["seed"], share=said["share"],
+                             refused=(*said["left_out"], *filled.refused)[-collection.MOST_REFUSED:])
+        return collection.begin(filled)  # coming in is nothing to take back
     except BaseException:
         collection.remove(made.set_id)
         raise
-
-
-def _finished(filled: PhotoSet, said: dict[str, Any] | None, names: list[str | None]) -> PhotoSet:
-    """The set with what the manifest says of it, and an empty journal: coming in is nothing to take back."""
-    if said is None:
-        return collection.begin(filled)
-    photos = dict(filled.photos)
-    if len(photos) == len(names):  # none was refused, so they are in the order they were given
-        photos = {key: replace(photo, name=name or photo.name)
-                  for (key, photo), name in zip(photos.items(), names, strict=True)}
-    return collection.begin(replace(
-        filled, photos=photos, created=said["created"] or filled.created, source=said["source"],
-        licence=said["licence"], seed=said["seed"], share=said["share"],
-        refused=(*said["left_out"], *filled.refused)[-collection.MOST_REFUSED:]))
 
 
 def _read_manifest(path: Path) -> dict[str, Any] | None:
@@ -248,7 +240,8 @@ def _read_manifest(path: Path) -> dict[str, Any] | None:
                          for each in said["left_out"][: collection.MOST_REFUSED]],
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PlaygroundError("The manifest.json among these photos is damaged: without it, they can be read.") from error
+        raise PlaygroundError("The manifest.json among these photos is damaged; without it they can be read.") \
+            from error
 
 
 def _text(value: object, longest: int) -> str:
