@@ -14,7 +14,7 @@ NEAR = 16
 """Of the 128 signs of a fingerprint, at most so many differ in near-duplicates. Measured: a copy made half as large or
 packed worse differs in 0-4, brighter in 6, turned by 2 degrees in 12, its edges cut by 3 % in 15 (nine of ten copies);
 two different photographs of cats and dogs in no fewer than 29, two aligned faces in no fewer than 20."""
-NEAR_COLOUR = 40
+NEAR_COLOUR = 64
 """Mean difference of the 4 x 4 colours, of 255: pictures of nothing (a wall, a covered lens) have signs by chance."""
 _SIGNS, _COLOURS = 16, 48  # bytes
 _ROWS = 128  # compared with all others at once

@@ -40,12 +40,12 @@ def layout(chosen: PhotoSet) -> dict[str, str]:
         stem = re.sub(r"[^\w .()+-]", "_", Path(photo.name).stem).strip(". ")[:60] or "photo"
         stem = f"photo {stem}" if is_junk(stem) else stem
         suffix, number = Path(photo.file).suffix, 1
-        path = f"{folder}/{stem}{suffix}"
-        while path.casefold() in taken:
+        name = f"{stem}{suffix}"
+        while f"{photo.label}/{name}".casefold() in taken:  # nor is it in the other half
             number += 1
-            path = f"{folder}/{stem}-{number}{suffix}"
-        taken.add(path.casefold())
-        found[key] = path
+            name = f"{stem}-{number}{suffix}"
+        taken.add(f"{photo.label}/{name}".casefold())
+        found[key] = f"{folder}/{name}"
     return found
 
 
