@@ -65,11 +65,11 @@ def manifest(chosen: PhotoSet) -> dict[str, Any]:
     }
 
 
-def version(chosen: PhotoSet, in_use: Collection[str] = ()) -> Path:
+def version(chosen: PhotoSet, in_use: Callable[[], Collection[str]] | None = None) -> Path:
     """The folder that holds the set as it is now and that nothing changes any more: what a run is given.
 
-    The same state is the same folder. Photographs are hard links, so it costs next to nothing. Versions of this set
-    that are not among `in_use` (the folders of runs) go when they have not been asked for in KEPT_SECONDS.
+    The same state is the same folder. Photographs are hard links, so it costs next to nothing. Where `in_use` tells
+    which folders runs were given, other versions of this set go when nobody asked for them in KEPT_SECONDS.
     """
     said = manifest(chosen)
     text = json.dumps(said, ensure_ascii=False, indent=1)
@@ -89,13 +89,14 @@ def version(chosen: PhotoSet, in_use: Collection[str] = ()) -> Path:
             move_into_place(incoming, top)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
-        _prune(top, prefix, in_use)
+        if in_use is not None:
+            _prune(top, prefix, in_use())
     with suppress(FileNotFoundError):
         os.utime(top)
     return top / name
 
 
-def as_folder(chosen: PhotoSet, in_use: Collection[str] = ()) -> PhotoFolder:
+def as_folder(chosen: PhotoSet, in_use: Callable[[], Collection[str]] | None = None) -> PhotoFolder:
     """What `folders.scan` would find in the set's version, without opening a file: each was when it was taken in."""
     top = version(chosen, in_use)
     halves, paths = chosen.halves, layout(chosen)

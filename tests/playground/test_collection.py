@@ -173,7 +173,7 @@ def test_a_version_stays_while_the_set_is_edited() -> None:
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     collection.relabel(made.set_id, list(made.photos)[:3], "no cup")
     collection.remove_class(made.set_id, "cup")
-    other = versions.version(collection.read(made.set_id), in_use=[str(folder)])
+    other = versions.version(collection.read(made.set_id), in_use=lambda: [str(folder)])
     assert other != folder
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     collection.undo(made.set_id)
@@ -184,8 +184,8 @@ def test_versions_nobody_trains_on_go_after_a_while(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(versions, "KEPT_SECONDS", -1)
     made = two_classes(3)
     used = versions.version(made)
-    unused = versions.version(collection.add_class(made.set_id, "x"), in_use=[str(used)])
-    versions.version(collection.add_class(made.set_id, "y"), in_use=[str(used)])
+    unused = versions.version(collection.add_class(made.set_id, "x"), in_use=lambda: [str(used)])
+    versions.version(collection.add_class(made.set_id, "y"), in_use=lambda: [str(used)])
     assert used.is_dir()
     assert not unused.is_dir()
 
