@@ -56,6 +56,6 @@ def demand_inside(folder: Path) -> Path:
             if os.path.islink(path):
                 real = Path(os.path.realpath(path))
                 if not any(real == root or root in real.parents for root in inside):
-                    raise PlaygroundError(f"In this folder, {name} is a link that leads out of the folders the operator "
-                                          "of this server allows.")
+                    raise PlaygroundError(f"In this folder, {name} is a link that leads out of what the operator of this "
+                                          "server allows.")
     return folder

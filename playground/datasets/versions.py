@@ -97,10 +97,18 @@ def version(chosen: PhotoSet, in_use: Callable[[], Collection[str]] | None = Non
 
 
 def as_folder(chosen: PhotoSet, in_use: Callable[[], Collection[str]] | None = None) -> PhotoFolder:
-    """What `folders.scan` would find in the set's version, without opening a file: each was when it was taken in."""
-    top = version(chosen, in_use)
+    """What `folders.scan` would find in the set's version, without opening a file: each was when it was taken in.
+
+    Raises PlaygroundError when somebody fixed the halves so that a class is not trained on, or nothing is kept aside.
+    """
     halves, paths = chosen.halves, layout(chosen)
     classes = tuple(sorted({photo.label for photo in chosen.kept.values()}))
+    trained = {photo.label for key, photo in chosen.kept.items() if halves[key] == TRAIN}
+    if untrained := [name for name in classes if name not in trained]:
+        raise PlaygroundError(f"Every photo of {untrained[0]} is kept aside: put some back to train on.")
+    if VALIDATION not in halves.values():
+        raise PlaygroundError("No photo is kept aside to check what is learnt: divide the photos again.")
+    top = version(chosen, in_use)
     halved: dict[str, list[tuple[Path, int]]] = {TRAIN: [], VALIDATION: []}
     # In the order a walk gives them: a class at a time, file names alphabetical.
     for key in sorted(paths, key=lambda key: (chosen.photos[key].label, Path(paths[key]).name)):
@@ -161,6 +169,12 @@ def from_zip(content: bytes | BinaryIO, name: str, progress: Callable[[int, int]
     collection.sets_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".import-", dir=collection.sets_dir()) as folder:
         return from_folder(unzip(content, Path(folder) / "unpacked"), name, progress)
+
+
+def add_zip(set_id: str, content: bytes | BinaryIO, progress: Callable[[int, int], None] | None = None) -> PhotoSet:
+    """The photographs of a zip added to a set that is there, class by class."""
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=collection.sets_dir()) as folder:
+        return collection.add_folder(set_id, unzip(content, Path(folder) / "unpacked"), progress)
 
 
 def from_folder(path: Path, name: str, progress: Callable[[int, int], None] | None = None) -> PhotoSet:

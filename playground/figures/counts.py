@@ -21,8 +21,8 @@ def counts_per_class(classes: Sequence[str], train: Sequence[int], validation: S
     for name, numbers, colour in (("to train on", train, style.TRAINING), ("kept aside", validation, style.VALIDATION)):
         figure.add_bar(
             orientation="h", y=rows, x=list(numbers), name=name, marker={"color": colour}, customdata=names,
-            text=[f"{number:,}" if number else "" for number in numbers], textposition="inside", insidetextanchor="middle",
-            textangle=0, textfont={"color": style.ink_on(colour)},
+            text=[f"{number:,}" if number else "" for number in numbers], textposition="inside",
+            insidetextanchor="middle", textangle=0, textfont={"color": style.ink_on(colour)},
             hovertemplate="%{customdata}: %{x:,} " + name + "<extra></extra>",
         )
     style.layout(figure, x="photos", height=90 + 34 * max(2, len(classes)))

@@ -80,7 +80,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (state.seen !== data.taken) { // the server has answered
     state.seen = data.taken;
     state.sent = 0;
-    said.textContent = data.said;
+    said.textContent = "";
   }
   take.onclick = () => { if (state.stream === null && !data.locked) start(); };
   take.onpointerdown = (event) => {

@@ -45,7 +45,8 @@ def test_photos_are_taken_in_upright_small_and_without_what_a_camera_adds() -> N
     exif[0x9003] = "2024:01:01 10:00:00"
     made, refused = collection.add(made.set_id, "a", [
         ("plain.jpg", jpeg(0)), ("turned.jpg", jpeg(1, (40, 20), exif=exif)), ("large.jpg", jpeg(2, (1700, 20))),
-        ("../../evil\n.jpg", jpeg(3)), ("again.jpg", jpeg(0)), ("broken.jpg", jpeg(4, (64, 64))[:-1500]), ("empty.jpg", b"")])
+        ("../../evil\n.jpg", jpeg(3)), ("again.jpg", jpeg(0)), ("broken.jpg", jpeg(4, (64, 64))[:-1500]),
+        ("empty.jpg", b"")])
     stored = {photo.name: made.path(photo) for photo in made.photos.values()}
     assert list(stored) == ["plain.jpg", "turned.jpg", "large.jpg", "../../evil .jpg"]
     assert stored["plain.jpg"].read_bytes() == jpeg(0)
@@ -310,7 +311,8 @@ def test_an_untrusted_manifest_is_refused_and_leaves_nothing(changes: dict[str, 
 
 
 def test_a_manifest_cannot_name_a_file_that_is_not_in_the_zip() -> None:
-    entries = [{"file": "/etc/passwd", "name": "x", "half": None}, {"file": "../../b.jpg", "name": "y", "half": "train"},
+    entries = [{"file": "/etc/passwd", "name": "x", "half": None},
+               {"file": "../../b.jpg", "name": "y", "half": "train"},
                {"file": "b/1.jpg", "name": "z.jpg", "half": "train"}]
     made = versions.from_zip(exported(photos=entries, classes=["b"]), "x")
     assert [(photo.name, photo.label, photo.half) for photo in made.photos.values()] == [

@@ -122,7 +122,7 @@ def test_a_single_burst_is_divided_in_order_and_found_out() -> None:
     seen = [Seen(each.label, half, each.digest, each.fingerprint) for each, half in zip(burst, divided, strict=True)]
     assert len(examine(seen).leaking) == 1
     two = [*burst, *(Candidate("a", f"other{k}", b"\xff" * 64) for k in range(7))]
-    assert halves(two, seed=0, share=0.2) == ["train"] * 20 + ["validation"] * 7  # a whole burst, rather than parting one
+    assert halves(two, seed=0, share=0.2) == ["train"] * 20 + ["validation"] * 7  # a whole burst
 
 
 def test_a_small_picture_is_the_picture(tmp_path: Path) -> None:
