@@ -30,6 +30,8 @@ def folders_offered() -> dict[str, Path]:
                 continue
             if path.name in (folders.TRAIN, *folders.VALIDATION) and path.parent in found.values():
                 continue  # half of what is offered already
+            if k > 0 and path == top and path.is_dir() and folders.is_wrapped(path):
+                continue  # the one inside has the better name
             if path.is_dir() and is_inside(path) and folders.looks_like_classes(path):
                 name = "/".join(parts if k == 0 else (top.name, *parts))
                 found[name if name not in found else f"{name} ({k})"] = path
@@ -56,6 +58,6 @@ def demand_inside(folder: Path) -> Path:
             if os.path.islink(path):
                 real = Path(os.path.realpath(path))
                 if not any(real == root or root in real.parents for root in inside):
-                    raise PlaygroundError(f"In this folder, {name} is a link that leads out of what the operator of this "
-                                          "server allows.")
+                    raise PlaygroundError(f"In this folder, {name} is a link that leads out of what the operator of "
+                                          "this server allows.")
     return folder

@@ -164,6 +164,11 @@ def _pictures(top: Path, classes: tuple[str, ...], reason: Callable[[Path], str 
     return good, [(file, why) for (file, _), why in zip(files, reasons, strict=True) if why is not None]
 
 
+def is_wrapped(path: Path) -> bool:
+    """Whether a folder holds nothing but another one, which is what `scan` looks into."""
+    return _inside(path) != path
+
+
 def _inside(path: Path) -> Path:
     """The folder itself, or the one it is wrapped in: a zip of a folder unpacks to nothing but that folder."""
     for _ in range(3):

@@ -196,13 +196,12 @@ def thumbnails(classes: Sequence[str], shown: Sequence[Shown], found: Findings, 
     flags = {ACROSS: found.leaking, NEAR: found.near, SAME: found.exact, CLASHING: found.conflicting}
     numbers = {ALL: len(shown), **{flag: len(groups) for flag, groups in flags.items() if groups},
                **({OUT: len(out)} if out else {})}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        flag = st.selectbox("Show", list(numbers), key="photos-flag", width=220,
+    bar = st.container(horizontal=True, vertical_alignment="bottom")
+    with bar:
+        flag = st.selectbox("Show", list(numbers), key="photos-flag", width=200,
                             format_func=lambda name: f"{name} ({numbers.get(name, 0):,})")
-        label = st.selectbox("Class", ["every class", *classes], key="photos-class", width=180)
-        half = st.selectbox("Half", ["both", "to train on", "kept aside"], key="photos-half", width=150)
-        if chosen is not None:
-            own_set.undo_button(chosen, "photos-undo")
+        label = st.selectbox("Class", ["every class", *classes], key="photos-class", width=160)
+        half = st.selectbox("Half", ["both", "to train on", "kept aside"], key="photos-half", width=140)
     wanted_half = {"to train on": TRAIN, "kept aside": VALIDATION}.get(half)
     if flag == OUT:
         listed = [("", each) for each in out]
@@ -215,10 +214,14 @@ def thumbnails(classes: Sequence[str], shown: Sequence[Shown], found: Findings, 
               if (label == "every class" or each.seen.label == label) and wanted_half in (None, each.seen.half)]
     if not listed:
         st.caption("No photo is like that.")
+    pages, page = max(1, -(-len(listed) // PAGE)), 1
+    with bar:
+        if pages > 1:
+            page = int(st.number_input(f"Page, of {pages}", 1, pages, key=f"photos-page-{pages}", width=130))
+        if chosen is not None:
+            own_set.undo_button(chosen, "photos-undo")
+    if not listed:
         return
-    pages, page = -(-len(listed) // PAGE), 1
-    if pages > 1:
-        page = min(pages, int(st.number_input(f"Page, of {pages}", 1, pages, key="photos-page", width=150)))
     part = listed[(page - 1) * PAGE : page * PAGE]
     _grid(
         key="photos-grid",

@@ -41,11 +41,13 @@ def current() -> str | None:
     return set_id if collection.exists(set_id) else None
 
 
-def arrive() -> None:
-    """Called before the page's source is drawn: a set that was just made from something else is shown from now on."""
-    if (set_id := st.session_state.pop(_ARRIVED, None)) is not None:
-        st.session_state["photos"] = OWN
-        st.query_params["set"] = set_id
+def arrive() -> bool:
+    """Called before the page's source is drawn: whether a set was just made, which is the source from now on."""
+    if (set_id := st.session_state.pop(_ARRIVED, None)) is None:
+        return False
+    st.session_state["photos"] = OWN
+    st.query_params["set"] = set_id
+    return True
 
 
 def go_to(made: PhotoSet) -> None:
@@ -221,18 +223,18 @@ def add_to(chosen: PhotoSet) -> None:
         st.info("There is no class yet: add one under “Classes”.", icon=":material/edit:")
         return
     counts = chosen.counts
-    left, right = st.columns(2, gap="large")
-    with right:
+    left, right = st.columns([2, 3], gap="large")
+    with left:
         into = st.radio(
-            "Add photos of", chosen.classes, key="own-set-into", disabled=links.locked(),
-            format_func=lambda name: f"{frame.literal(name)} · {counts.get(name, 0)}",
+            "Add photos of", chosen.classes, key="own-set-into", disabled=links.locked(), format_func=frame.literal,
+            captions=[f"{counts[name]} photo{'s' if counts[name] != 1 else ''}" for name in chosen.classes],
         ) or chosen.classes[0]
         source = st.segmented_control("from", [CAMERA, FILES, ZIP], default=CAMERA, required=True, key="from",
                                       bind="query-params", disabled=links.locked())
         if source == CAMERA:
             st.caption("Move the thing while you hold the button, and take some in another place: photos that are "
                        "nearly the same teach little.")
-    with left:
+    with right:
         if source == CAMERA:
             camera(chosen, into)
         elif source == FILES:

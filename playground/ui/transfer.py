@@ -39,11 +39,11 @@ def collect() -> Collected | None:
     """Choose the photographs and see what was found in them; None until there are some."""
     with frame.room("The photos"):
         on_server = allowed.folders_offered()
-        own_set.arrive()
+        arrived = own_set.arrive()
         source = st.segmented_control(
             "Photos",
             [SAMPLE, own_set.OWN, ZIP, *([FOLDER] if on_server else [])],
-            default=SAMPLE,
+            default=None if arrived else SAMPLE,
             required=True,
             key="photos",
             bind="query-params",
