@@ -194,12 +194,10 @@ def thumbnails(classes: Sequence[str], shown: Sequence[Shown], found: Findings, 
         Shown(key, chosen.path(photo), photo.name, Seen(photo.label, "", photo.digest, b""), photo.left_out)
         for key, photo in chosen.photos.items() if photo.left_out is not None]
     flags = {ACROSS: found.leaking, NEAR: found.near, SAME: found.exact, CLASHING: found.conflicting}
-    numbers = {ALL: len(shown), **{flag: len(groups) for flag, groups in flags.items() if groups},
-               **({OUT: len(out)} if out else {})}
     bar = st.container(horizontal=True, vertical_alignment="bottom")
     with bar:
-        flag = st.selectbox("Show", list(numbers), key="photos-flag", width=200,
-                            format_func=lambda name: f"{name} ({numbers.get(name, 0):,})")
+        # Always the same choices: with others the choice would be lost at every edit.
+        flag = st.selectbox("Show", [ALL, *flags, *([OUT] if chosen else [])], key="photos-flag", width=200)
         label = st.selectbox("Class", ["every class", *classes], key="photos-class", width=160)
         half = st.selectbox("Half", ["both", "to train on", "kept aside"], key="photos-half", width=140)
     wanted_half = {"to train on": TRAIN, "kept aside": VALIDATION}.get(half)
