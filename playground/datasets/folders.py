@@ -15,7 +15,7 @@ from playground.datasets.photos import SUFFIXES, why_unreadable
 from playground.datasets.unzip import is_junk, move_into_place, unzip
 from playground.errors import PlaygroundError
 
-__all__ = ["PhotoFolder", "divide", "looks_like_classes", "scan", "unzip", "write_faces"]
+__all__ = ["PhotoFolder", "arranged", "divide", "looks_like_classes", "scan", "unzip", "write_faces"]
 
 TRAIN, VALIDATION = "train", ("validation", "valid", "val")
 VALIDATION_SHARE = 0.2
@@ -69,6 +69,21 @@ def scan(path: Path, seed: int, reason: Callable[[Path], str | None] = why_unrea
             if not validation:
                 raise PlaygroundError(f"The folder {validation_top} holds no picture that can be read.")
     return PhotoFolder(classes, tuple(train), tuple(validation), tuple(unreadable))
+
+
+def arranged(path: Path) -> tuple[Path, list[tuple[Path, str, str | None]]]:
+    """The folder the classes lie in, and every file there with its class and "train" or "validation" (None: undivided).
+
+    The same arrangements `scan` knows, but nothing is demanded and nothing is opened.
+    """
+    top = _inside(Path(path))
+    train_top, validation_top = _halves(top) or (top, None)
+    divided = validation_top is not None
+    found: list[tuple[Path, str, str | None]] = []
+    for half, half_top in (("train", train_top), ("validation", validation_top)):
+        for folder in _folders(half_top) if half_top is not None else []:
+            found += [(file, folder.name, half if divided else None) for file in _files(folder)]
+    return top, found
 
 
 def looks_like_classes(path: Path) -> bool:
@@ -147,6 +162,11 @@ def _pictures(top: Path, classes: tuple[str, ...], reason: Callable[[Path], str 
     reasons = list(pool.map(reason, (file for file, _ in files)))
     good = [picture for picture, why in zip(files, reasons, strict=True) if why is None]
     return good, [(file, why) for (file, _), why in zip(files, reasons, strict=True) if why is not None]
+
+
+def is_wrapped(path: Path) -> bool:
+    """Whether a folder holds nothing but another one, which is what `scan` looks into."""
+    return _inside(path) != path
 
 
 def _inside(path: Path) -> Path:

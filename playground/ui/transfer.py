@@ -9,14 +9,14 @@ import numpy as np
 import streamlit as st
 from PIL import Image, ImageOps
 
-from playground.datasets import folders, photos
+from playground.datasets import allowed, folders, photos
 from playground.datasets.folders import PhotoFolder
 from playground.deploy import shelf
 from playground.deploy.weights import count_weights
 from playground.figures import blocks, confusion, maps, style
 from playground.home import data_dir
 from playground.training.runs import RunSpec, RunView
-from playground.ui import downloads, frame, insight, models, runs_view
+from playground.ui import dataset_view, downloads, frame, insight, models, own_set, runs_view
 
 SAMPLE, ZIP, DOWNLOAD, FOLDER = "Sample photos", "Your zip", "Download", "Folder on the server"
 UPLOADS = "uploads"
@@ -38,11 +38,12 @@ class Collected:
 def collect() -> Collected | None:
     """Choose the photographs and see what was found in them; None until there are some."""
     with frame.room("The photos"):
-        on_server = folders_here()
+        on_server = allowed.folders_offered()
+        arrived = own_set.arrive()
         source = st.segmented_control(
             "Photos",
-            [SAMPLE, ZIP, DOWNLOAD, *([FOLDER] if on_server else [])],
-            default=SAMPLE,
+            [SAMPLE, own_set.OWN, ZIP, DOWNLOAD, *([FOLDER] if on_server else [])],
+            default=None if arrived else SAMPLE,
             required=True,
             key="photos",
             bind="query-params",
@@ -53,6 +54,11 @@ def collect() -> Collected | None:
             )
             folder = folders.write_faces(data_dir() / "faces")
             found = Collected("faces", "faces", scanned(str(folder)))
+        elif source == own_set.OWN:
+            own = own_set.collect()
+            if own is None:
+                return None
+            found = Collected(str(own[0]), own[1], own[2])
         elif source == ZIP:
             folder_of_zip = given_zip()
             if folder_of_zip is None:
@@ -63,9 +69,12 @@ def collect() -> Collected | None:
                 return None
             found = Collected(str(downloaded[0]), downloaded[1], scanned(str(downloaded[0])))
         else:
-            label = st.selectbox("Folder below data/", list(on_server), key="folder", bind="query-params")
+            label = st.selectbox("Folder", list(on_server), key="folder", bind="query-params")
+            allowed.demand_inside(on_server[label])
             found = Collected(str(on_server[label]), models.tidy(label), scanned(str(on_server[label])))
         contents(found.folder)
+        path = str(data_dir() / "faces") if source == SAMPLE else found.data
+        dataset_view.behind(path, found.name, found.folder, own_set.current() if source == own_set.OWN else None)
         return found
     return None
 
@@ -90,21 +99,6 @@ def given_zip() -> tuple[Path, str] | None:
     known, _, name = st.query_params.get("zip", "").partition(".")
     folder = data_dir() / UPLOADS / known
     return (folder, models.tidy(name)) if re.fullmatch(r"[0-9a-f]{16}", known) and folder.is_dir() else None
-
-
-def folders_here() -> dict[str, Path]:
-    """Folders of photographs at most two levels below the playground's data folder: name -> path.
-
-    Not the sample, which has a button of its own, and not what others uploaded.
-    """
-    top = data_dir()
-    found = {str(path.relative_to(top)): path for path in sorted([*top.glob("*"), *top.glob("*/*")]) if path.is_dir()}
-    return {
-        name: path
-        for name, path in found.items()
-        if not any(part.startswith(".") or part in ("faces", UPLOADS) for part in Path(name).parts)
-        and folders.looks_like_classes(path)
-    }
 
 
 @st.cache_resource(max_entries=8, show_spinner="Looking at the photos …")

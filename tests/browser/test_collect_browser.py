@@ -1,0 +1,62 @@
+"""A set made with the camera: two classes with shots, an edit and the way back, and training is possible."""
+
+import json
+import re
+import zipfile
+
+from playground.datasets import folders
+
+
+def settled(page) -> None:
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(timeout=60_000)
+
+
+def test_two_classes_are_photographed_edited_and_taken_along(page, goto, tmp_path) -> None:
+    page.set_viewport_size({"width": 1280, "height": 1600})
+    goto("transfer?photos=Your+own+set")
+    page.get_by_role("textbox", name="What should be told apart?").fill("cup, no cup")
+    page.get_by_role("button", name="Begin").click()
+    page.wait_for_function("() => location.search.includes('set=')")
+    assert page.get_by_role("button", name="Start training").count() == 0
+
+    page.get_by_role("button", name="Switch the camera on").click()
+    counted = page.locator(".st-key-own-set-into")
+    for label in ("cup", "no cup"):
+        counted.get_by_text(label, exact=True).click()
+        button = page.get_by_role("button", name=re.compile(f"Hold to take photos of {label}$"))
+        button.hover()
+        page.wait_for_function("() => document.readyState === 'complete'")
+        page.mouse.down()
+        page.locator(".burst .count").get_by_text(re.compile(r"^([4-9]|\d\d)$")).wait_for()
+        page.mouse.up()
+        counted.get_by_text(re.compile(r"^([4-9]|\d\d) photos$")).nth(0 if label == "cup" else 1).wait_for()
+    page.get_by_role("button", name="Start training").wait_for()
+    settled(page)
+
+    page.get_by_text("Look at the photos").click()
+    photos = page.locator(".photo")
+    photos.first.wait_for()
+    before = photos.count()
+    photos.locator("input").nth(0).check()
+    photos.locator("input").nth(1).check()
+    page.get_by_text("2 chosen").wait_for()
+    page.get_by_role("button", name="Take out", exact=True).click()
+    page.locator(".st-key-photos-undo").get_by_role("button", name="Undo: 2 photos taken out").wait_for()
+    page.wait_for_function(f"() => document.querySelectorAll('.photo').length === {before - 2} || "
+                           "[...document.querySelectorAll('*')].some((e) => e.shadowRoot && "
+                           f"e.shadowRoot.querySelectorAll('.photo').length === {before - 2})")
+    page.locator(".st-key-photos-undo").get_by_role("button").click()
+    page.locator(".photo").nth(before - 1).wait_for()
+    settled(page)
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Take along (.zip)").click()
+    download.value.save_as(tmp_path / "cups.zip")
+    with zipfile.ZipFile(tmp_path / "cups.zip") as archive:
+        assert json.loads(archive.read("manifest.json"))["classes"] == ["cup", "no cup"]
+        archive.extractall(tmp_path / "cups")
+    found = folders.scan(tmp_path / "cups", seed=0)
+    assert found.classes == ("cup", "no cup")
+    assert len(found.train) + len(found.validation) == before
+    assert page.locator('[data-testid="stAlertContentError"]').count() == 0
+    assert page.get_by_role("button", name="Start training").is_enabled()
