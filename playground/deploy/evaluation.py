@@ -12,7 +12,7 @@ from playground.datasets.photos import open_photo
 from playground.deploy.session import Classifier
 from playground.errors import PlaygroundError
 
-FILE = "predictions.json"
+FILE, FEATURES = "predictions.json", "features.npy"
 AT_ONCE = 16
 BINS = 10
 
@@ -125,10 +125,11 @@ def calibration(sure: np.ndarray, right: np.ndarray) -> tuple[list[Bin], float]:
 def evaluate(onnx: Path, pictures: Sequence[tuple[Path, int]], into: Path) -> Iterator[int]:
     """Ask the file about (path, class) pictures and write what it says to `into`, whole or not at all.
 
-    Yields how many were asked. A picture that cannot be opened any more is passed over.
+    What its last layer was given of each picture, float16 (N, D), goes to FEATURES beside it, where the file ends in a
+    dense layer. Yields how many were asked. A picture that cannot be opened any more is passed over.
     """
     classifier = Classifier(onnx)
-    rows = []
+    rows, features = [], []
     for start in range(0, len(pictures), AT_ONCE):
         opened = []
         for path, label in pictures[start : start + AT_ONCE]:
@@ -139,11 +140,43 @@ def evaluate(onnx: Path, pictures: Sequence[tuple[Path, int]], into: Path) -> It
         said = classifier.predict([image for _, _, image in opened])
         rows += [{"path": str(path), "label": label, "probabilities": [round(float(p), 7) for p in one.probabilities]}
                  for (path, label, _), one in zip(opened, said, strict=True)]
+        features += [classifier.features([image for _, _, image in opened])] if classifier.has_features else []
         yield min(start + AT_ONCE, len(pictures))
+    if features:
+        incoming = into.with_name("features.incoming.npy")
+        np.save(incoming, np.concatenate(features).astype(np.float16))
+        os.replace(incoming, into.with_name(FEATURES))
     incoming = into.with_suffix(".incoming")
     incoming.write_text(json.dumps({"labels": list(classifier.labels), "pictures": rows}, ensure_ascii=False),
                         encoding="utf-8")
     os.replace(incoming, into)
+
+
+def flat_map(features: np.ndarray, method: str, seed: int = 0) -> np.ndarray:
+    """Features (N, D) as places in the plane (N, 2), by "PCA" or "t-SNE" (seeded).
+
+    PCA: the two directions in which they vary most. t-SNE: who is near in D dimensions is near here; distances between
+    groups mean nothing. (van der Maaten and Hinton 2008.)
+    """
+    x = features.astype(np.float64)
+    x = x - x.mean(0)
+    u, s, _ = np.linalg.svd(x, full_matrices=False)
+    principal = u * s
+    if method == "PCA" or len(x) < 6:
+        return np.pad(principal[:, :2], ((0, 0), (0, max(0, 2 - principal.shape[1]))))
+    from sklearn.manifold import TSNE  # a second of imports that only this needs
+
+    made = TSNE(perplexity=min(30, (len(x) - 1) / 3), init="pca", random_state=seed).fit_transform(principal[:, :50])
+    return np.asarray(made, np.float64)
+
+
+def read_features(path: Path) -> np.ndarray | None:
+    """The features beside the answers; None when there are none, or the file is damaged."""
+    try:
+        found: np.ndarray = np.load(path.with_name(FEATURES), allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return found.astype(np.float32) if found.ndim == 2 else None
 
 
 def read(path: Path) -> Predictions | None:

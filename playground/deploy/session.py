@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
+from onnx import TensorProto, helper
 
 from playground.deploy import contract
 from playground.errors import PlaygroundError
@@ -41,7 +43,8 @@ class Classifier:
 
     def __init__(self, path: Path | str | bytes, threads: int | None = None):
         data = path if isinstance(path, bytes) else _read(Path(path))
-        promise = contract.check(contract.parse(data))
+        model = contract.parse(data)
+        promise = contract.check(model)
         self.labels = promise.labels
         self.preprocessing = promise.preprocessing
         self.source = promise.source
@@ -56,6 +59,25 @@ class Classifier:
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no class of their own
             raise PlaygroundError(f"onnxruntime cannot run this model: {contract.first_line(error)}") from error
+        self._options, self._core, self._given = options, data, _given_to_the_last(model)
+        self._inner: onnxruntime.InferenceSession | None = None
+
+    @property
+    def has_features(self) -> bool:
+        """Whether the network ends in a dense layer, so that it can be said what that is given."""
+        return self._given is not None
+
+    def features(self, images: Sequence[Array]) -> Array:
+        """What the last dense layer is given of each picture: float32 (N, D). Only where `has_features`."""
+        if self._given is None:
+            raise PlaygroundError("This model does not end in a dense layer, so it has no features to show.")
+        if self._inner is None:
+            model = contract.parse(self._core)
+            model.graph.output.append(helper.make_tensor_value_info(self._given, TensorProto.FLOAT, None))
+            self._inner = onnxruntime.InferenceSession(model.SerializeToString(), self._options,
+                                                       providers=["CPUExecutionProvider"])
+        found = [self._inner.run([self._given], {"image": batch})[0] for batch in _batches(images)]
+        return np.concatenate([part.reshape(len(part), -1) for part in found])
 
     def predict(self, images: Sequence[Array]) -> list[Prediction]:
         """What the model says of each picture, in order. images: uint8 (H, W, 3) RGB, sizes may differ."""
@@ -81,6 +103,13 @@ class Classifier:
             raise PlaygroundError(f"The model answered {logits.shape} and {probabilities.shape} for {len(batch)} "
                                   f"picture(s) and {len(self.labels)} labels.")
         return logits, probabilities
+
+
+def _given_to_the_last(model: onnx.ModelProto) -> str | None:
+    """The name of what goes into the last dense layer."""
+    dense = [node for node in model.graph.node if node.op_type in ("Gemm", "MatMul")]
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return dense[-1].input[0] if dense and dense[-1].input[0] not in weights else None
 
 
 def open_classifier(path: Path | str) -> Classifier:

@@ -13,14 +13,16 @@ from playground.deploy.shelf import Entry
 from playground.errors import PlaygroundError
 from playground.figures import style
 from playground.figures.calibration import reliability
+from playground.figures.features import feature_map
 from playground.training import runs
 from playground.training.runs import RunView
 from playground.ui import frame, heat, lesson, links, models
 
-VIEWS = ("Classes", "Confusions", "Surest mistakes", "Where it looks", "Calibration", "Model card")
+VIEWS = ("Classes", "Confusions", "Surest mistakes", "Where it looks", "Map of features", "Calibration", "Model card")
 THUMBNAIL = 160
 MOST_SHOWN = 24
 MOST_LISTED = 200
+MOST_PINNED = 60
 
 
 def predictions(view: RunView) -> Predictions | None:
@@ -52,6 +54,8 @@ def understand(view: RunView) -> None:
         mistakes(found)
     elif look == "Where it looks":
         places(entry, found)
+    elif look == "Map of features":
+        features(found, runs.run_dir(view.run_id))
     elif look == "Calibration":
         calibration(found)
     elif look == "Model card":
@@ -115,6 +119,35 @@ def places(entry: Entry, found: Predictions) -> None:
         heat.show(entry, photos.open_photo(found.paths[k]), "kept-aside")
     except PlaygroundError as error:
         st.info(frame.literal(str(error)))
+
+
+def features(found: Predictions, folder: Path) -> None:
+    """The photos as places in the plane: near where the network sees something alike."""
+    path = folder / evaluation.FEATURES
+    left, right = st.columns(2, vertical_alignment="bottom")
+    method = left.segmented_control("Flattened by", ("t-SNE", "PCA"), default="t-SNE", key="flat", required=True,
+                                    bind="query-params", disabled=links.locked())
+    pictures = right.toggle("Photos instead of points", key="as-photos", bind="query-params", disabled=links.locked())
+    places = _places(str(path), path.stat().st_mtime_ns, method or "t-SNE") if path.exists() else None
+    if places is None or len(places) != len(found.truth):
+        st.info("This model keeps no features of its photos: it does not end in a dense layer.")
+        return
+    spread = np.linspace(0, len(places) - 1, min(MOST_PINNED, len(places)) if pictures else 0)
+    some = np.unique(spread.astype(int))
+    pinned = {int(k): small for k in some if (small := thumbnail(str(found.paths[k]))) is not None}
+    st.plotly_chart(
+        feature_map(places, found.truth, found.right, found.labels, [path.name for path in found.paths], pinned),
+        config=style.CONFIG, key="feature-map", alt="Photos as places in the plane, by what the network sees in them")
+    st.caption("Each point is a photo kept aside, placed by the numbers that the last layer is given of it. "
+               + ("PCA shows the two directions in which they differ most. " if method == "PCA" else
+                  "t-SNE keeps neighbours together; how far apart the groups lie means nothing. ")
+               + "Crossed: taken for another class.")
+
+
+@st.cache_data(max_entries=16, show_spinner="Flattening …")
+def _places(path: str, version: int, method: str) -> np.ndarray | None:
+    given = evaluation.read_features(Path(path))
+    return None if given is None else evaluation.flat_map(given, method)
 
 
 def calibration(found: Predictions) -> None:

@@ -19,6 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "playground/steps/descent.py": {"engine"},
     "playground/steps/autograd.py": {"engine"},  # so is the walk back over its tape
     "playground/figures": {"here", "numpy", "plotly", "playground.errors"},
+    "playground/figures/features.py": {"PIL"},
     "playground/datasets": {"here", "numpy", "PIL", "skimage", "sklearn", "pooch", "playground.home",
                             "playground.errors"},
     "playground/training": {"here", "numpy", "safetensors", "engine", "playground.datasets", "playground.home",
@@ -30,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "playground/training/distributed.py": {"torch", "playground.jobs"},  # the worker of several processes
     "playground/deploy": {"here", "numpy", "onnx", "onnxruntime", "playground.datasets", "playground.home",
                           "playground.errors"},
+    "playground/deploy/evaluation.py": {"sklearn"},
     "playground/deploy/engine_*": {"engine"},
     "playground/deploy/torch_*": {"torch", "onnxscript"},
     "playground/jobs.py": {"numpy", "playground.training", "playground.deploy",

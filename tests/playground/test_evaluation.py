@@ -74,6 +74,10 @@ def test_a_file_is_asked_about_every_picture_that_is_still_there(tmp_path: Path,
     assert found.labels == ("dark", "bright")
     assert [path.name for path in found.paths] == ["0.png", "1.png", "2.png", "3.png"]
     assert found.right.all()
+    features = evaluation.read_features(tmp_path / evaluation.FILE)
+    assert features is not None
+    assert features.shape == (4, 64)
+    np.testing.assert_allclose(features[1], 2 * (240 / 255) - 1, atol=2e-3)  # the prepared pixels, flattened
 
 
 @pytest.mark.parametrize("content", [
@@ -85,6 +89,18 @@ def test_a_damaged_file_of_answers_is_no_answer(content: str, tmp_path: Path) ->
     (tmp_path / "answers.json").write_text(content)
     assert evaluation.read(tmp_path / "answers.json") is None
     assert evaluation.read(tmp_path / "missing.json") is None
+
+
+@pytest.mark.parametrize("method", ["PCA", "t-SNE"])
+def test_what_is_alike_lies_together_on_the_map(method: str) -> None:
+    rng = np.random.default_rng(0)
+    features = np.concatenate([rng.normal(0, 1, (20, 30)), rng.normal(6, 1, (20, 30))])
+    places = evaluation.flat_map(features, method)
+    assert places.shape == (40, 2)
+    np.testing.assert_array_equal(places, evaluation.flat_map(features, method))
+    nearest = [np.argsort(np.linalg.norm(places - place, axis=1))[1] for place in places]
+    assert all((k < 20) == (n < 20) for n, k in enumerate(nearest))
+    assert evaluation.flat_map(features[:2, :1], method).shape == (2, 2)
 
 
 def facts() -> dict[str, object]:
