@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ class PhotoSet:
     following: int = 1
     edits: tuple[Edit, ...] = ()
 
-    @property
+    @cached_property
     def kept(self) -> dict[str, Photo]:
         """The photographs that are part of the set."""
         return {key: photo for key, photo in self.photos.items() if photo.left_out is None}
@@ -117,7 +117,7 @@ class PhotoSet:
         counted = Counter(photo.label for photo in self.kept.values())
         return {name: counted[name] for name in self.classes}
 
-    @property
+    @cached_property
     def halves(self) -> dict[str, str]:
         """"train" or "validation" for every photograph kept."""
         kept = self.kept

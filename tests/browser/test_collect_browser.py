@@ -4,6 +4,8 @@ import json
 import re
 import zipfile
 
+from playwright.sync_api import expect
+
 from playground.datasets import folders
 
 
@@ -25,7 +27,6 @@ def test_two_classes_are_photographed_edited_and_taken_along(page, goto, tmp_pat
         counted.get_by_text(label, exact=True).click()
         button = page.get_by_role("button", name=re.compile(f"Hold to take photos of {label}$"))
         button.hover()
-        page.wait_for_function("() => document.readyState === 'complete'")
         page.mouse.down()
         page.locator(".burst .count").get_by_text(re.compile(r"^([4-9]|\d\d)$")).wait_for()
         page.mouse.up()
@@ -42,11 +43,9 @@ def test_two_classes_are_photographed_edited_and_taken_along(page, goto, tmp_pat
     page.get_by_text("2 chosen").wait_for()
     page.get_by_role("button", name="Take out", exact=True).click()
     page.locator(".st-key-photos-undo").get_by_role("button", name="Undo: 2 photos taken out").wait_for()
-    page.wait_for_function(f"() => document.querySelectorAll('.photo').length === {before - 2} || "
-                           "[...document.querySelectorAll('*')].some((e) => e.shadowRoot && "
-                           f"e.shadowRoot.querySelectorAll('.photo').length === {before - 2})")
+    expect(photos).to_have_count(before - 2)
     page.locator(".st-key-photos-undo").get_by_role("button").click()
-    page.locator(".photo").nth(before - 1).wait_for()
+    expect(photos).to_have_count(before)
     settled(page)
 
     with page.expect_download() as download:

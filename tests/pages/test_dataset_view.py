@@ -62,8 +62,7 @@ def test_a_set_is_begun_with_the_names_of_its_classes(open_page: OpenPage, playg
     assert collection.read(made.set_id).classes == ("cup", "no cup")
 
 
-def test_files_go_into_the_chosen_class_and_what_is_no_photo_is_said(open_page: OpenPage, playground_home: Path
-                                                                     ) -> None:
+def test_files_go_into_the_chosen_class_and_what_is_none_is_said(open_page: OpenPage, playground_home: Path) -> None:
     made = cups(2)
     app = open_page("transfer", photos=own_set.OWN, set=made.set_id, **{"from": own_set.FILES})
     app.radio(key="own-set-into").set_value("no cup").run()
