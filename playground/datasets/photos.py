@@ -84,7 +84,8 @@ def to_keep(data: bytes, name: str, longest: int) -> tuple[bytes, str, np.ndarra
     file.name = name
     name, _ = _read(file)
     image = _open(data, name)
-    kind, plain = image.format or "", image.mode in ("L", "RGB") and not image.info.get("exif")
+    told = image.info.get("exif") or image.info.get("xmp")  # what the camera adds: how it was held, where, when
+    kind, plain = image.format or "", image.mode in ("L", "RGB") and not told
     single, small = getattr(image, "n_frames", 1) == 1, max(image.size) <= longest
     lossless = kind in ("PNG", "BMP", "TIFF", "PPM", "GIF")
     file.seek(0)

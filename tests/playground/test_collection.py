@@ -318,3 +318,25 @@ def test_a_manifest_cannot_name_a_file_that_is_not_in_the_zip() -> None:
     assert [(photo.name, photo.label, photo.half) for photo in made.photos.values()] == [
         ("z.jpg", "b", "train"), ("1.jpg", "a", None)]
     assert made.classes == ("b", "a")
+
+
+@pytest.mark.parametrize("name", ["../../outside/a/1.jpg", "/a/1.jpg", "C:/a/1.jpg"])
+def test_a_hostile_zip_makes_no_set(name: str, playground_home: Path) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, jpeg(0))
+    with pytest.raises(PlaygroundError, match="outside its folder"):
+        versions.from_zip(content.getvalue(), "x")
+    assert list(collection.sets_dir().iterdir()) == []
+    with pytest.raises(PlaygroundError, match="not a zip"):
+        versions.from_zip(b"no zip", "x")
+
+
+def test_halves_fixed_so_that_nothing_can_be_learnt_or_checked_are_a_sentence() -> None:
+    made = two_classes(3)
+    aside = collection.fix_half(made.set_id, list(made.photos)[:3], "validation")
+    with pytest.raises(PlaygroundError, match="Every photo of cup is kept aside"):
+        versions.as_folder(aside)
+    learnt = collection.fix_half(made.set_id, list(made.photos), "train")
+    with pytest.raises(PlaygroundError, match="No photo is kept aside"):
+        versions.as_folder(learnt)
