@@ -1,6 +1,7 @@
 """Where the playground keeps what it makes: exported models, training runs, downloaded and uploaded data."""
 
 import os
+import re
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -25,6 +26,19 @@ def runs_dir() -> Path:
 def data_dir() -> Path:
     """Downloaded, unpacked and generated data."""
     return _made(home() / "data")
+
+
+_KEY = re.compile(r"\b(uploads|sets)((?:/\.\w+)?)/[0-9a-f]{16,64}")
+
+
+def public(text: str) -> str:
+    """A text for everyone's eyes: without where the server keeps things, and without the ids of uploads and sets,
+    which open them to whoever knows one.
+
+    >>> public("There is no folder data/uploads/0123456789abcdef/cats.")
+    'There is no folder data/uploads/…/cats.'
+    """
+    return _KEY.sub(r"\1\2/…", text.replace(f"{home()}/", ""))
 
 
 def _made(folder: Path) -> Path:

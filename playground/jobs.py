@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from playground import home
 from playground.datasets import named, samples
 from playground.errors import PlaygroundError
 from playground.training import worker
@@ -79,15 +80,23 @@ def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]
     if finished.test_accuracy is not None:
         accuracy = {"value": finished.test_accuracy, "count": finished.test_count, "split": split,
                     "confusion": [list(row) for row in finished.confusion]}
+    data = public_name(spec.request.get("data", "imagenet"))
+    request = spec.request | ({"data": data} if "data" in spec.request else {})
     return {
         "task": spec.kind,
-        "data": {"name": Path(spec.request.get("data", "imagenet")).name, "source": source, "licence": licence,
+        "data": {"name": Path(data).name, "source": source, "licence": licence,
                  "samples": started.samples},
-        "training": {"request": spec.request, "seed": spec.seed, "epochs": finished.epochs, "reason": finished.reason,
+        "training": {"request": request, "seed": spec.seed, "epochs": finished.epochs, "reason": finished.reason,
                      "seconds": finished.seconds, "device": started.device, "parameters": started.parameters,
                      **({"best_epoch": finished.best_epoch} if finished.best_epoch else {})},
         "accuracy": accuracy,
     }
+
+
+def public_name(data: str) -> str:
+    """What a card may say of the folder: nothing that lets its reader into somebody's photographs."""
+    told = home.public(data)
+    return {"data/uploads": "an uploaded zip", "data/sets": "an own set"}.get("/".join(told.split("/")[:2]), told)
 
 
 def own_pictures(spec: RunSpec) -> Sequence[np.ndarray]:

@@ -61,7 +61,7 @@ def room(what: str) -> Iterator[None]:
         yield
     except PlaygroundError as error:
         # Where on the server something lies is for the command line, not for a visitor.
-        st.error(literal(str(error).replace(f"{home.home()}/", "")), icon=":material/error:")
+        st.error(literal(home.public(str(error))), icon=":material/error:")
     except Exception:
         log.exception("room failed: %s", what)
         st.error(

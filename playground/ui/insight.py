@@ -7,22 +7,29 @@ import streamlit as st
 from PIL import Image, ImageOps
 
 from playground.datasets import photos
-from playground.deploy import evaluation, package
+from playground.deploy import evaluation, interval, package
 from playground.deploy.evaluation import Predictions
 from playground.deploy.shelf import Entry
 from playground.errors import PlaygroundError
 from playground.figures import style
 from playground.figures.calibration import reliability
+from playground.figures.comparison import Result, comparison
 from playground.figures.features import feature_map
 from playground.training import runs
 from playground.training.runs import RunView
 from playground.ui import frame, heat, lesson, links, models
 
-VIEWS = ("Classes", "Confusions", "Surest mistakes", "Where it looks", "Map of features", "Calibration", "Model card")
+VIEWS = ("Classes", "Confusions", "Surest mistakes", "Where it looks", "Map of features", "Calibration",
+         "Beside other runs", "Model card")
 THUMBNAIL = 160
 MOST_SHOWN = 24
 MOST_LISTED = 200
 MOST_PINNED = 60
+MOST_RUNS, MOST_BARS = 100, 8
+PUBLISHED = (("TensorFlow tutorial, cats vs dogs, frozen", 96.0), ("fine-tuned", 98.0),
+             ("Kaggle 2014 winner, cats vs dogs", 98.9), ("PyTorch tutorial, ants and bees, fine-tuned", 93.5),
+             ("frozen", 95.4))
+"""Accuracy (%) that others have published, each on photographs of its own."""
 
 
 def predictions(view: RunView) -> Predictions | None:
@@ -58,6 +65,8 @@ def understand(view: RunView) -> None:
         features(found, runs.run_dir(view.run_id))
     elif look == "Calibration":
         calibration(found)
+    elif look == "Beside other runs":
+        beside(view)
     elif look == "Model card":
         text = package.model_card(entry, found)
         with st.container(border=True):
@@ -163,6 +172,32 @@ def calibration(found: Predictions) -> None:
                f"on it), and how many of them were right. On average it says {100 * mean:.1f} % and is right "
                f"{100 * right:.1f} % of the time: {'too sure of itself' if mean > right else 'not sure enough'}. Bars "
                "of few photos say little.")
+
+
+def beside(view: RunView) -> None:
+    """The newest finished runs on the same photos, and what others have published on theirs."""
+    rows = []
+    for run_id in runs.run_ids()[:MOST_RUNS]:
+        try:
+            one = runs.view(run_id)
+        except PlaygroundError:
+            continue  # a damaged run is nobody's result
+        if one.spec.kind != view.spec.kind or one.spec.request.get("data") != view.spec.request.get("data"):
+            continue
+        if one.finished is None or one.finished.test_accuracy is None or not one.finished.test_count:
+            continue
+        share, count = one.finished.test_accuracy, one.finished.test_count
+        low, high = interval.wilson(round(share * count), count)
+        rows.append(Result(f"{one.spec.name}, {one.spec.request.get('mode', 'frozen')}", 100 * share, 100 * low,
+                           100 * high))
+    others = st.toggle("Published results, on other photos", True, key="published", bind="query-params",
+                       disabled=links.locked())
+    st.plotly_chart(
+        comparison(rows[:MOST_BARS][::-1], PUBLISHED if others else (), 100 / len(view.started.classes))
+        if view.started else None, config=style.CONFIG, key="beside", alt="Accuracy of the runs on the same photos")
+    st.caption("Bars: runs on these photos, measured on photos kept aside, with Wilson's 95 % interval: where they "
+               "overlap, the order may be chance. A run with another seed keeps other photos aside. "
+               + ("Dashed: what others report on their own photos, so only a rough measure." if others else ""))
 
 
 def shown(found: Predictions, which: np.ndarray) -> None:

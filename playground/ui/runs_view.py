@@ -11,6 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from playground import home
 from playground.errors import PlaygroundError
 from playground.figures import curves, style
 from playground.training import runs
@@ -209,7 +210,7 @@ def go_on(run_id: str) -> None:
 def ending(view: RunView) -> None:
     """The sentence a run ends with when it did not end well."""
     if view.state == "failed" and view.failed is not None:
-        st.error(frame.literal(view.failed.message), icon=":material/error:")
+        st.error(frame.literal(home.public(view.failed.message)), icon=":material/error:")
     elif view.spec.kind == DOWNLOAD and view.state in ("lost", "stopped"):
         st.info("The download was interrupted; what has come is kept.", icon=":material/stop:")
     elif view.state == "lost":

@@ -11,17 +11,24 @@ from PIL import Image, ImageOps
 
 from playground.datasets import allowed, folders, photos
 from playground.datasets.folders import PhotoFolder
-from playground.deploy import shelf
 from playground.deploy.weights import count_weights
 from playground.figures import blocks, confusion, maps, style
 from playground.home import data_dir
-from playground.training.runs import RunSpec, RunView
-from playground.ui import dataset_view, downloads, frame, insight, models, own_set, runs_view
+from playground.training.recipe import FINE_TUNE, FROZEN, SCRATCH
+from playground.training.runs import RunView
+from playground.ui import dataset_view, downloads, frame, insight, models, own_set, runs_view, transfer_settings
 
 SAMPLE, ZIP, DOWNLOAD, FOLDER = "Sample photos", "Your zip", "Download", "Folder on the server"
 UPLOADS = "uploads"
 THUMBNAIL = 96
 SHOWN_PER_CLASS, MOST_STRIPS = 8, 6
+WHY_SO_MANY = {
+    FROZEN: "Every photo goes through the frozen part once; what comes out is kept. That is why the epochs are fast, "
+    "and why a second run on the same photos skips to them.",
+    FINE_TUNE: "The last blocks learnt, the ones before them stayed as they were. In the file, each batch norm is part "
+    "of its convolution.",
+    SCRATCH: "All of it was random at the start and learnt from these photos alone.",
+}
 FEWEST_PER_CLASS = 10
 """Below this a class has almost nothing to be checked on; it trains, but the page says so."""
 
@@ -152,49 +159,11 @@ def strip(paths: tuple[Path, ...]) -> np.ndarray:
 @frame.guarded("Settings")
 def settings(photos_found: Collected | None) -> None:
     """What is kept and what is trained, the controls of a run, and its start button."""
-    st.markdown(
-        "**EfficientNet-Lite0** has learnt from 1.3 million photos of 1,000 kinds of things. Its convolutions stay as "
-        "they are (*frozen*): they turn each photo into 1,280 numbers, once. Only a new last layer is *trained*, from "
-        "those numbers to your classes, and that takes seconds."
-    )
     if photos_found is None:
         st.info("First choose photos above.", icon=":material/photo_library:")
         return
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        epochs = st.number_input(
-            "Epochs",
-            1,
-            200,
-            20,
-            key="epochs",
-            bind="query-params",
-            width=140,
-            help="How often the last layer sees every photo. The photos go through the backbone only once.",
-        )
-        seed = st.number_input(
-            "Seed",
-            0,
-            2**31 - 1,
-            0,
-            key="seed",
-            bind="query-params",
-            width=140,
-            help="Decides the division into training and validation, the starting weights, the order.",
-        )
-        free = models.free_name(photos_found.name)
-        name = st.text_input(
-            "Name",
-            free,
-            max_chars=60,
-            key=f"name-{free}",
-            width=240,
-            help="What the model will be called on the shelf: a–z, 0–9, - and _.",
-        )
-        pressed = st.button("Start training", type="primary", icon=":material/play_arrow:", key="start")
-    if pressed:
-        shelf.check_free(name)
-        request = {"data": photos_found.data, "backbone": "efficientnet_lite0", "epochs": epochs}
-        runs_view.begin(RunSpec(kind="transfer", request=request, seed=seed, name=name))
+    found = photos_found.folder
+    transfer_settings.settings(photos_found.data, photos_found.name, len(found.classes), len(found.train))
 
 
 @frame.guarded("The result")
@@ -212,6 +181,9 @@ def outcome(view: RunView) -> None:
             models.download(entry, type="primary")
             models.take_home(entry, insight.predictions(view))
             frame.link("models", f"{entry.name} on the shelf", query_params={"model": entry.name})
+    if view.finished.best_epoch:
+        st.caption(f"Epoch {view.finished.best_epoch} of {view.finished.epochs} is kept, the one with the smallest "
+                   "validation loss. The same photos chose it, so their accuracy is a little flattered.")
     left, right = st.columns(2, gap="large")
     with left:
         if not view.finished.confusion:
@@ -225,23 +197,24 @@ def outcome(view: RunView) -> None:
         )
     if entry is not None:
         with right:
-            frozen_and_trained(view.started.parameters, weights(entry.onnx, entry.onnx.stat().st_mtime_ns))
+            mode = view.spec.request.get("mode", FROZEN)
+            held = weights(entry.onnx, entry.onnx.stat().st_mtime_ns)
+            frozen_and_trained(mode, view.started.parameters, held)
 
 
-def frozen_and_trained(trained: int, total: int) -> None:
-    """How much of the file this run changed, and how much came as it was."""
+def frozen_and_trained(mode: str, trained: int, held: int) -> None:
+    """How much of the network this run changed, and how much came as it was. `held` is how many numbers are in the
+    file, where each batch norm is part of its convolution."""
+    total = trained if mode == SCRATCH else max(trained, held)
     share = 100 * trained / total
-    st.markdown(f"**{trained:,} of the {total:,} numbers in the file were trained** ({share:.2g} %)")
+    st.markdown(f"**{trained:,} of {total:,} numbers were trained** ({share:.3g} %)")
     st.plotly_chart(
         blocks.frozen_and_trained(total - trained, trained),
         key="blocks",
         config=style.CONFIG,
         alt=f"{share:.2g} % trained, the rest frozen",
     )
-    st.caption(
-        "Every photo goes through the frozen part once; what comes out is kept. That is why the epochs are fast, and "
-        "why a second run on the same photos skips to them."
-    )
+    st.caption(WHY_SO_MANY[mode])
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -13,6 +13,7 @@ from playground.datasets import photos
 from playground.deploy import shelf
 from playground.deploy.session import Classifier
 from playground.training import runs
+from playground.training.recipe import Request
 from playground.ui import models, transfer
 from tests.pages.on_a_page import OpenPage, errors, texts
 
@@ -153,3 +154,30 @@ def test_a_files_name_becomes_a_models() -> None:
     assert models.tidy("Ünïcode.zip") == "n-code"
     assert models.tidy("...zip") == "photos"
     shelf.check_name(models.tidy("x" * 300 + ".zip"))
+
+
+@pytest.mark.parametrize(("query", "said"), [
+    ({}, {"data": "faces", "epochs": 20, "backbone": "efficientnet_lite0"}),
+    ({"mode": "scratch", "epochs-scratch": "3", "steps": "noise", "noise": "5"},
+     {"data": "faces", "mode": "scratch", "epochs": 3, "augment": {"noise": 5.0}}),
+    ({"mode": "fine-tune", "patience": "2", "size-fine-tune": "160 × 160", "head": "sigmoid"},
+     {"data": "faces", "mode": "fine-tune", "epochs": 6, "backbone": "efficientnet_lite0", "image_size": 160,
+      "patience": 2, "head": "sigmoid", "augment": {"mirror": 0.5}}),
+])
+def test_the_page_asks_for_what_the_address_says(query: dict[str, str], said: dict[str, object], open_page: OpenPage,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("playground.ui.runs_view.begin", asked.append)
+    app = open_page("transfer", **query)
+    assert errors(app) == []
+    app.button(key="start").click().run()
+    assert errors(app) == []
+    assert asked[0].request == said
+    Request.of(asked[0].request)
+
+
+@pytest.mark.parametrize("mode", ["frozen", "fine-tune", "scratch"])
+def test_every_mode_opens_with_a_hidden_head(mode: str, open_page: OpenPage) -> None:
+    app = open_page("transfer", mode=mode, head="hidden")
+    assert errors(app) == []
+    assert "Hidden units" in [field.label for field in app.number_input]

@@ -54,6 +54,15 @@ def never() -> bool:
     return False
 
 
+@pytest.mark.parametrize(("data", "said"), [
+    ("uploads/0123456789abcdef", "an uploaded zip"), ("sets/.versions/0123456789abcdef0123456789abcdef", "an own set"),
+    ("sets/0123456789abcdef0123456789abcdef", "an own set"), ("cats_vs_dogs", "data/cats_vs_dogs"),
+])
+def test_a_card_never_holds_the_key_to_somebodys_photos(data: str, said: str, playground_home: Path) -> None:
+    assert jobs.public_name(str(playground_home / "data" / data)) == said
+    assert jobs.public_name("digits") == "digits"
+
+
 def test_a_run_ends_with_its_model_on_the_shelf(asked: RunSpec, run_dir: Path) -> None:
     events = list(jobs.events(asked, run_dir, never))
     assert [type(event) for event in events if not isinstance(event, Epoch | Saved)][-3:] == [Finished, Stage, Exported]
@@ -78,7 +87,7 @@ def test_the_card_says_how_the_model_was_made(asked: RunSpec, run_dir: Path) -> 
     assert isinstance(entry, shelf.Entry)
     card = entry.card
     assert card["task"] == "digits"
-    assert card["training"]["request"] == asked.request
+    assert card["training"]["request"] == asked.request | {"data": "light"}
     assert (card["training"]["seed"], card["training"]["epochs"], card["training"]["reason"]) == (1, 4, "completed")
     assert card["accuracy"] is not None
     assert (card["accuracy"]["value"], card["accuracy"]["count"]) == (finished.test_accuracy, 40)
