@@ -77,9 +77,9 @@ def parser() -> argparse.ArgumentParser:
         one.set_defaults(command=run)
         return one
 
-    def training(one: argparse.ArgumentParser, epochs: int) -> None:
+    def training(one: argparse.ArgumentParser, epochs: int | None) -> None:
         one.add_argument("--epochs", type=whole(1), default=epochs, metavar="N",
-                         help="how often every training picture is seen (default: %(default)s)")
+                         help=f"how often every training picture is seen (default: {epochs or 'what suits the mode'})")
         one.add_argument("--seed", type=whole(0), default=0, metavar="S",
                          help="the same seed gives the same run (default: %(default)s)")
         one.add_argument("--name", required=True, help="what the model is called on the shelf: a-z, 0-9, - and _")
@@ -99,8 +99,23 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--data", default="faces", metavar="DIR",
                      help="a folder DIR/CLASS/*.jpg, or DIR/train/CLASS/* and DIR/validation/CLASS/*, or faces, a "
                           "sample that is always there (default: %(default)s)")
+    one.add_argument("--mode", default="frozen", choices=("frozen", "fine-tune", "scratch"),
+                     help="what learns: a new head, the last blocks too, or a small network from random weights "
+                          "(default: %(default)s)")
     one.add_argument("--backbone", default="efficientnet_lite0", help="the pretrained network (default: %(default)s)")
-    training(one, 20)
+    one.add_argument("--head", choices=("linear", "hidden", "sigmoid"), help="what turns features into classes")
+    one.add_argument("--blocks", type=whole(1), metavar="N", help="how many of the last blocks are fine-tuned")
+    one.add_argument("--image-size", type=whole(32), metavar="N", help="pixels a side that the network sees")
+    one.add_argument("--batch-size", type=whole(1), metavar="N", help="pictures a step")
+    one.add_argument("--learning-rate", type=positive, metavar="R", help="how far a step goes")
+    one.add_argument("--patience", type=whole(1), metavar="N",
+                     help="stop after so many epochs without gain and keep the best")
+    one.add_argument("--augment", type=step, nargs="+", metavar="STEP=NUMBER",
+                     help="what is done to pictures at random: mirror=0.5 crop=0.2 ...")
+    training(one, None)
+
+    one = command(resume, "let a run go on whose process was killed")
+    one.add_argument("run", metavar="RUN", help="its id, the name of its folder in .runs")
 
     one = command(download, "fetch a set of photographs, checked and unpacked; without a name, list what there is")
     one.add_argument("set", metavar="NAME", nargs="?", help="which set")
@@ -181,7 +196,35 @@ def transfer(options: argparse.Namespace) -> int:
         if not folder.is_dir():
             raise PlaygroundError(f"There is no folder {data}: name one with a folder of photographs for each class.")
         data = str(folder)
-    return follow(options, "transfer", {"data": data, "backbone": options.backbone, "epochs": options.epochs})
+    from playground.training.recipe import RECIPES, SCRATCH, Request
+
+    request = {"data": data, "mode": options.mode,
+               "epochs": RECIPES[options.mode]["epochs"] if options.epochs is None else options.epochs}
+    if options.mode != SCRATCH:
+        request["backbone"] = options.backbone
+    chosen = {"head": options.head, "blocks": options.blocks, "image_size": options.image_size,
+              "batch_size": options.batch_size, "learning_rate": options.learning_rate, "patience": options.patience,
+              "augment": dict(options.augment or ())}
+    request |= {key: value for key, value in chosen.items() if value}
+    Request.of(request)  # what cannot be done is refused before there is a run
+    return follow(options, "transfer", request)
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Let a run whose process died go on, and follow it."""
+    from playground.training import runs
+
+    runs.resume(options.run)
+    return follow_run(options, options.run)
+
+
+def step(text: str) -> tuple[str, float]:
+    """An augmentation's step as NAME=NUMBER."""
+    name, _, number = text.partition("=")
+    try:
+        return name, float(number)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no step: say NAME=NUMBER, such as mirror=0.5") from None
 
 
 def download(options: argparse.Namespace) -> int:
@@ -260,7 +303,6 @@ def follow(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> i
     """Start a run, tell of its progress until it has ended, and give its result."""
     from playground.deploy import shelf
     from playground.training import runs
-    from playground.training.log import read
 
     shelf.check_name(options.name)
     if not options.replace:
@@ -268,7 +310,14 @@ def follow(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> i
             shelf.check_free(options.name)
         except PlaygroundError as error:
             raise PlaygroundError(f"{str(error).rstrip('.')}, or allow it with --replace.") from error
-    run_id = runs.start(runs.RunSpec(kind, request, options.seed, options.name, options.replace))
+    return follow_run(options, runs.start(runs.RunSpec(kind, request, options.seed, options.name, options.replace)))
+
+
+def follow_run(options: argparse.Namespace, run_id: str) -> int:
+    """Tell of a run's progress until it has ended, and give its result."""
+    from playground.training import runs
+    from playground.training.log import read
+
     folder = runs.run_dir(run_id)
     told, offset = Telling(), 0
     told.line(f"run {run_id} (the app shows it too; Ctrl-C stops it and keeps what was learnt)")
@@ -295,8 +344,9 @@ def follow(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> i
         raise PlaygroundError(view.failed.message)
     if view.finished is None or view.exported is None:
         raise PlaygroundError(f"The run {run_id} ended without a last word: it was killed, or the machine ran out of "
-                              "memory.")
+                              f"memory. It can go on: python -m playground resume {run_id}")
     finished, exported = view.finished, view.exported
+    kind = view.spec.kind
     split = "test" if kind == "digits" else "validation"
     if options.json:
         result = {"name": exported.name, "run": run_id, "model": exported.path, "reason": finished.reason,

@@ -16,7 +16,7 @@ from playground import __main__ as cli
 from playground.training import runs
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("app", "train", "transfer", "download", "predict", "verify")
+COMMANDS = ("app", "train", "transfer", "resume", "download", "predict", "verify")
 
 
 def run(*arguments: str, home: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
