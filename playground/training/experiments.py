@@ -62,6 +62,11 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     """
     began, name = time.time(), str(spec.request.get("experiment"))
     epochs = int(spec.request.get("epochs", 0))
+    if name == PHOTO_COUNT:
+        from playground.training import torch_photo_count  # torch, that only this experiment needs
+
+        yield from torch_photo_count.fit(spec, run_dir, should_stop)
+        return
     if name not in EXPERIMENTS:
         raise PlaygroundError(f"There is no experiment {name!r}: choose {' or '.join(EXPERIMENTS)}.")
     if not 1 <= epochs <= MOST_EPOCHS:
@@ -368,6 +373,7 @@ def report(run_dir: Path) -> dict[str, Any]:
 
 
 REPORT = "report.json"
+PHOTO_COUNT = "photo-count"
 EXPERIMENTS: dict[str, Callable[[Mapping[str, Any], int], list[Contestant]]] = {
     "shuffled-pixels": shuffled_pixels,
     "overfitting": overfitting,

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,20 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     if found.unreadable:
         yield Stage(left_out(found), 0, 1, time.time())
 
+    yield from seen(found, digests, request, store, device, should_stop)
+    train, validation = (
+        Split(torch.from_numpy(store.take([digests[path] for path, _ in half])).to(device),
+              torch.tensor([label for _, label in half], device=device))
+        for half in (found.train, found.validation))
+    steps = request.epochs * math.ceil(len(found.train) / request.batch_size)
+    with torch_features.one_core():  # the steps are tiny: cores that wait for each other would only slow them down
+        head = head_for(train, description, request.learning_rate, request.weight_decay, steps)
+        yield from epochs(spec, request, found, head, description, validation, run_dir, should_stop, began)
+
+
+def seen(found: PhotoFolder, digests: Mapping[Path, bytes], request: Request, store: FeatureStore, device: torch.device,
+         should_stop: Callable[[], bool]) -> Iterator[Event]:
+    """See to it that every picture's features are known. Raises PlaygroundError after a stop."""
     pictures = {digests[path]: path for path, _ in (*found.train, *found.validation)}
     missing = [(digest, path) for digest, path in pictures.items() if digest not in store]
     done = len(pictures) - len(missing)
@@ -87,15 +101,6 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     if should_stop():
         raise PlaygroundError(f"Stopped before anything was learnt, so there is no model. The features of {done:,} of "
                               f"{len(pictures):,} photos are kept: the next training goes on from there.")
-
-    train, validation = (
-        Split(torch.from_numpy(store.take([digests[path] for path, _ in half])).to(device),
-              torch.tensor([label for _, label in half], device=device))
-        for half in (found.train, found.validation))
-    steps = request.epochs * math.ceil(len(found.train) / request.batch_size)
-    with torch_features.one_core():  # the steps are tiny: cores that wait for each other would only slow them down
-        head = head_for(train, description, request.learning_rate, request.weight_decay, steps)
-        yield from epochs(spec, request, found, head, description, validation, run_dir, should_stop, began)
 
 
 def photo_folder(spec: RunSpec) -> PhotoFolder:

@@ -15,12 +15,14 @@ from playground.figures import style
 from playground.figures.calibration import reliability
 from playground.figures.comparison import Result, comparison
 from playground.figures.features import feature_map
+from playground.figures.photo_count import photo_count
 from playground.training import runs
-from playground.training.runs import RunView
-from playground.ui import frame, heat, lesson, links, models
+from playground.training.experiments import PHOTO_COUNT
+from playground.training.runs import RunSpec, RunView
+from playground.ui import experiment, frame, heat, lesson, links, models
 
 VIEWS = ("Classes", "Confusions", "Surest mistakes", "Where it looks", "Map of features", "Calibration",
-         "Beside other runs", "Model card")
+         "Beside other runs", "How many photos?", "Model card")
 THUMBNAIL = 160
 MOST_SHOWN = 24
 MOST_LISTED = 200
@@ -67,6 +69,11 @@ def understand(view: RunView) -> None:
         calibration(found)
     elif look == "Beside other runs":
         beside(view)
+    elif look == "How many photos?":
+        spec = RunSpec(runs.EXPERIMENT, {"experiment": PHOTO_COUNT, "data": view.spec.request["data"]}, view.spec.seed,
+                       PHOTO_COUNT)
+        experiment.show(spec, button="How many photos are enough?", draw=photo_counts, about="A frozen backbone and "
+                        "new heads: features are computed once, then it takes seconds.")
     elif look == "Model card":
         text = package.model_card(entry, found)
         with st.container(border=True):
@@ -198,6 +205,21 @@ def beside(view: RunView) -> None:
     st.caption("Bars: runs on these photos, measured on photos kept aside, with Wilson's 95 % interval: where they "
                "overlap, the order may be chance. A run with another seed keeps other photos aside. "
                + ("Dashed: what others report on their own photos, so only a rough measure." if others else ""))
+
+
+def photo_counts(view: RunView) -> None:
+    """Accuracy over the number of photos a class, as far as it is known."""
+    found: dict[int, list[float]] = {}
+    for one in view.measured:
+        found.setdefault(int(one.contestant), []).append(100 * one.test_accuracy)
+    if not found:
+        return
+    st.plotly_chart(photo_count(found), config=style.CONFIG, key="photo-count",
+                    alt="Accuracy over the number of photos a class")
+    first, last = min(found), max(found)
+    st.caption(f"Each point is a head trained on another draw of so many photos. From {first} to {last} photos a class "
+               f"the mean goes from {np.mean(found[first]):.1f} % to {np.mean(found[last]):.1f} %. Where the line is "
+               "flat, more photos of the same kind hardly help; others might.")
 
 
 def shown(found: Predictions, which: np.ndarray) -> None:
