@@ -5,9 +5,9 @@
 The tutorials' loop decodes and resizes every photograph anew in every epoch (a DataLoader with as many workers as there
 are cores) and trains in float32 with torch.optim.AdamW. Ours is the app's own trainer with an empty PLAYGROUND_HOME, so
 that its first epoch pays for everything that is kept for the later ones. Both take the same backbone, split, batch size
-and learning rate, on a GPU where there is one. An epoch is the training pictures learnt from and the validation pictures
-looked at. Images a second, and seconds until validation accuracy first reaches
-the lower of the two's best. Written to bench/results/.
+and learning rate, on a GPU where there is one. An epoch is the training pictures learnt from and the validation
+pictures looked at. Images a second, and seconds until validation accuracy first reaches the lower of the two's best.
+Written to bench/results/.
 """
 
 import argparse
