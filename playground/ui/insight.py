@@ -11,9 +11,10 @@ from playground.deploy import evaluation, interval, package
 from playground.deploy.evaluation import Predictions
 from playground.deploy.shelf import Entry
 from playground.errors import PlaygroundError
+from playground.figures import beside as figures_beside
 from playground.figures import style
 from playground.figures.calibration import reliability
-from playground.figures.comparison import Result, comparison
+from playground.figures.comparison import Result
 from playground.figures.features import feature_map
 from playground.figures.photo_count import photo_count
 from playground.training import runs
@@ -21,16 +22,16 @@ from playground.training.experiments import PHOTO_COUNT
 from playground.training.runs import RunSpec, RunView
 from playground.ui import experiment, frame, heat, lesson, links, models
 
-VIEWS = ("Classes", "Confusions", "Surest mistakes", "Where it looks", "Map of features", "Calibration",
-         "Beside other runs", "How many photos?", "Model card")
+VIEWS = ("Classes", "Confusions", "Mistakes", "Where it looks", "Map of features", "Calibration",
+         "Other runs", "How many photos?", "Model card")
 THUMBNAIL = 160
 MOST_SHOWN = 24
 MOST_LISTED = 200
 MOST_PINNED = 60
 MOST_RUNS, MOST_BARS = 100, 8
-PUBLISHED = (("TensorFlow tutorial, cats vs dogs, frozen", 96.0), ("fine-tuned", 98.0),
-             ("Kaggle 2014 winner, cats vs dogs", 98.9), ("PyTorch tutorial, ants and bees, fine-tuned", 93.5),
-             ("frozen", 95.4))
+PUBLISHED = (("cats/dogs, TensorFlow, frozen", 96.0), ("cats/dogs, TensorFlow, fine-tuned", 98.0),
+             ("cats/dogs, Kaggle 2014 winner", 98.9), ("ants/bees, PyTorch, fine-tuned", 93.5),
+             ("ants/bees, PyTorch, frozen", 95.4))
 """Accuracy (%) that others have published, each on photographs of its own."""
 
 
@@ -59,7 +60,7 @@ def understand(view: RunView) -> None:
         classes(found)
     elif look == "Confusions":
         confusions(found)
-    elif look == "Surest mistakes":
+    elif look == "Mistakes":
         mistakes(found)
     elif look == "Where it looks":
         places(entry, found)
@@ -67,7 +68,7 @@ def understand(view: RunView) -> None:
         features(found, runs.run_dir(view.run_id))
     elif look == "Calibration":
         calibration(found)
-    elif look == "Beside other runs":
+    elif look == "Other runs":
         beside(view)
     elif look == "How many photos?":
         spec = RunSpec(runs.EXPERIMENT, {"experiment": PHOTO_COUNT, "data": view.spec.request["data"]}, view.spec.seed,
@@ -199,12 +200,11 @@ def beside(view: RunView) -> None:
                            100 * high))
     others = st.toggle("Published results, on other photos", True, key="published", bind="query-params",
                        disabled=links.locked())
-    st.plotly_chart(
-        comparison(rows[:MOST_BARS][::-1], PUBLISHED if others else (), 100 / len(view.started.classes))
-        if view.started else None, config=style.CONFIG, key="beside", alt="Accuracy of the runs on the same photos")
-    st.caption("Bars: runs on these photos, measured on photos kept aside, with Wilson's 95 % interval: where they "
+    st.plotly_chart(figures_beside.beside(rows[:MOST_BARS], PUBLISHED if others else ()), config=style.CONFIG,
+                    key="beside", alt="Accuracy of the runs on the same photos")
+    st.caption("Runs on these photos, measured on photos kept aside, with Wilson's 95 % interval: where they "
                "overlap, the order may be chance. A run with another seed keeps other photos aside. "
-               + ("Dashed: what others report on their own photos, so only a rough measure." if others else ""))
+               + ("Diamonds: what others report on their own photos, so only a rough measure." if others else ""))
 
 
 def photo_counts(view: RunView) -> None:

@@ -74,7 +74,7 @@ def test_a_cell_of_the_confusions_opens_its_photos(open_page: OpenPage, finished
 
 def test_photos_that_are_gone_are_left_out(open_page: OpenPage, finished: Path) -> None:
     (home.data_dir() / "light" / "dark" / "220.png").unlink()
-    app = open_page("transfer", run=RUN, understand="Surest mistakes")
+    app = open_page("transfer", run=RUN, understand="Mistakes")
     assert errors(app) == []
     assert "2 of 10 photos were taken for something else" in texts(app)
 
