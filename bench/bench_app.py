@@ -154,7 +154,7 @@ def table(rows: list[dict[str, Any]]) -> str:
              f"(goal < {SLIDER_GOAL}) | slider to all p95, ms |", "|---|---|---|---|---|"]
     for row in rows:
         paint, wait = row["first_paint_ms"], row["slider_p95_ms"]
-        slid = "no slider" if wait is None else f"{wait:.0f}{' (missed)' if wait >= SLIDER_GOAL else ''}"
+        slid = "not measured" if wait is None else f"{wait:.0f}{' (missed)' if wait >= SLIDER_GOAL else ''}"
         whole = "" if wait is None else f"{row['slider_all_p95_ms']:.0f}"
         lines.append(f"| {row['page']} | {paint:.0f}{' (missed)' if paint >= PAINT_GOAL else ''} | {row['all_ms']:.0f} "
                      f"| {slid} | {whole} |")
