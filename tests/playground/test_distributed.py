@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +32,14 @@ sys.exit(distributed.main(sys.argv[1:]))
 
 
 @pytest.fixture
-def colours(playground_home: Path) -> Iterator[Path]:
+def colours(playground_home: Path) -> Path:
     top, rng = playground_home / "colours", np.random.default_rng(0)
     for name, colour in (("blue", (40, 60, 220)), ("red", (220, 50, 40))):
         (top / name).mkdir(parents=True)
         for k in range(5):
             noise = np.clip(colour + rng.normal(0, 40, (36, 48, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(noise).save(top / name / f"{k}.png")
-    yield top
+    return top
 
 
 def torchrun(spec: Path, home: Path) -> subprocess.CompletedProcess[str]:
