@@ -27,6 +27,8 @@ class BatchLike(Protocol):
     def loss(self) -> float: ...
     @property
     def accuracy(self) -> float: ...
+    @property
+    def learning_rate(self) -> float: ...
 
 
 class EpochLike(Protocol):
@@ -138,3 +140,14 @@ def accuracy_curves(
     )
     figure.update_yaxes(title_text="accuracy (%)", range=[0, 102])
     return figure
+
+
+def learning_rate_curve(batches: Sequence[BatchLike], total_epochs: int) -> go.Figure:
+    """The learning rate of every batch that was told of: how far a step goes, as the schedule raises and lowers it."""
+    x, y = thin([b.epoch - 1 + b.batch / max(b.batches, 1) for b in batches], [b.learning_rate for b in batches])
+    figure = go.Figure(go.Scatter(x=x, y=y, mode="lines", line={"color": style.REFERENCE, "width": 2},
+                                  name="learning rate", hovertemplate="epoch %{x:.2f}: %{y:.3g}<extra></extra>"))
+    style.layout(figure, x="epoch", y="learning rate", height=170)
+    figure.update_xaxes(range=[0, 1.02 * max(total_epochs, 1)], dtick=-(-max(total_epochs, 1) // 8))
+    figure.update_yaxes(rangemode="tozero", tickformat="~g", nticks=4)
+    return figure.update_layout(uirevision="run")

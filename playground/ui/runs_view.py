@@ -162,6 +162,13 @@ def progress(run_id: str, was_live: bool, held_out: str) -> None:
             config=style.CONFIG,
             alt="Accuracy over epochs",
         )
+        if len({batch.learning_rate for batch in view.batches}) > 1:
+            st.plotly_chart(
+                curves.learning_rate_curve(view.batches, total),
+                key=f"rate-{run_id}",
+                config=style.CONFIG,
+                alt="Learning rate over epochs",
+            )
         st.caption(
             "Faint: single training batches. Lines: averages over an epoch. The "
             f"{held_out} images are never trained on: when their loss rises while the training loss falls, the network "

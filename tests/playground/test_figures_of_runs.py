@@ -110,3 +110,14 @@ def test_a_contact_sheet_holds_every_image_once() -> None:
     for k in range(7):
         top, left = k // 3 * 3, k % 3 * 4
         assert (sheet[top : top + 2, left : left + 3] == k).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 10_001])
+def test_the_learning_rate_is_drawn_where_its_batches_stand(count: int) -> None:
+    told = [SimpleNamespace(**vars(batch(1, k + 1, count)), learning_rate=0.1 * (1 - k / count)) for k in range(count)]
+    figure = curves.learning_rate_curve(told, 3)
+    (line,) = figure.data
+    assert len(line.x) == min(count, curves.MOST_POINTS)
+    assert line.y[0] == pytest.approx(0.1, rel=0.01)
+    assert line.x[-1] == pytest.approx(1.0, rel=0.01)
+    assert figure.layout.xaxis.range[1] >= 3
