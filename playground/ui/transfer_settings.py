@@ -132,8 +132,9 @@ def on_pictures(mode: str, known: dict[str, Any], locked: bool) -> dict[str, Any
                                   "says that the validation photos chose it.")
     if patience:
         request["patience"] = patience
-    st.markdown("**Augmentation**, drawn anew for every photo in every epoch")
-    pipeline = augmentation.builder(Augmentation(mirror=0.5, crop=0.2) if mode == SCRATCH else Augmentation(mirror=0.5))
+    st.markdown("**Augmentation**, drawn anew for every photo in every epoch"
+                + ("; without it, the frozen part sees each photo only once" if mode == FINE_TUNE else ""))
+    pipeline = augmentation.builder(Augmentation(mirror=0.5, crop=0.2) if mode == SCRATCH else Augmentation())
     if pipeline.active:
         request["augment"] = pipeline.to_dict()
     return request

@@ -162,7 +162,7 @@ def test_a_files_name_becomes_a_models() -> None:
      {"data": "faces", "mode": "scratch", "epochs": 3, "augment": {"noise": 5.0}}),
     ({"mode": "fine-tune", "patience": "2", "size-fine-tune": "160 × 160", "head": "sigmoid"},
      {"data": "faces", "mode": "fine-tune", "epochs": 6, "backbone": "efficientnet_lite0", "image_size": 160,
-      "patience": 2, "head": "sigmoid", "augment": {"mirror": 0.5}}),
+      "patience": 2, "head": "sigmoid"}),
 ])
 def test_the_page_asks_for_what_the_address_says(query: dict[str, str], said: dict[str, object], open_page: OpenPage,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
