@@ -11,6 +11,7 @@ recorded calls from the last to the first; `backward_steps` is the same walk, on
 """
 
 import inspect
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -96,15 +97,22 @@ def op(*, onnx: Spelling, selective: bool = False) -> Callable[[Rule], Op]:
 
 
 class Record:
-    """One recorded call on the tape: which op, on which inputs, with which options, and its way back."""
+    """One recorded call on the tape: which op, on which inputs, with which options, its way back, and its place.
 
-    __slots__ = ("op", "inputs", "options", "vjp")
+    Places count up from call to call, so that whatever a result was made from has a smaller one.
+    """
+
+    __slots__ = ("op", "inputs", "options", "vjp", "place")
 
     def __init__(self, op: Op, inputs: "tuple[Tensor | None, ...]", options: Mapping[str, Any], vjp: Vjp):
         self.op = op
         self.inputs = inputs
         self.options = options
         self.vjp = vjp
+        self.place = next(_places)
+
+
+_places = itertools.count()
 
 
 class Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from engine.errors import ShapeError
 
 if TYPE_CHECKING:
-    from engine.core import Op, Tensor
+    from engine.core import Op, Record, Tensor
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -67,24 +67,21 @@ def walk(tensor: "Tensor", gradient: Any) -> Iterator[tuple["Tensor", Array, Seq
 
     # Gradients of results live here, by id, until their step is taken; the tape itself stays clean.
     arrived: dict[int, Array] = {id(tensor): start}
-    leaves: list[Tensor] = []
-    order = _results_first_to_last(tensor, leaves)
+    order, leaves = _results_first_to_last(tensor)
     while order:
-        output = order.pop()
+        output, node = order.pop()
         g = arrived.pop(id(output), None)
         if g is None:  # its consumers sent it nothing (a vjp that returned None)
             continue
-        node = output.node
-        assert node is not None
+        inputs = node.inputs
         if node.op.selective:
-            sent = node.vjp(g, tuple([x is not None and x.requires_grad for x in node.inputs]))
+            sent = node.vjp(g, tuple([x is not None and x.requires_grad for x in inputs]))
         else:
             sent = node.vjp(g)
-        for x, dx in zip(node.inputs, sent, strict=True):
+        for x, dx in zip(inputs, sent, strict=True):
             if dx is not None and x is not None and x.requires_grad:
                 key = id(x)
-                before = arrived.get(key)
-                arrived[key] = dx if before is None else before + dx
+                arrived[key] = arrived[key] + dx if key in arrived else dx
         yield output, g, sent
 
     given: set[int] = {id(start)}
@@ -101,24 +98,26 @@ def walk(tensor: "Tensor", gradient: Any) -> Iterator[tuple["Tensor", Array, Seq
             given.add(id(g))
 
 
-def _results_first_to_last(tensor: "Tensor", leaves: "list[Tensor]") -> "list[Tensor]":
-    """The recorded results `tensor` was made from, inputs before outputs; the leaves are put into `leaves`."""
-    order: list[Tensor] = []
-    seen: set[int] = set()
-    stack: list[tuple[Tensor, bool]] = [(tensor, False)]
+def _results_first_to_last(tensor: "Tensor") -> "tuple[list[tuple[Tensor, Record]], list[Tensor]]":
+    """The recorded results `tensor` was made from, with their records, in the order they were made; and the leaves."""
+    order: list[tuple[Tensor, Record]] = []
+    leaves: list[Tensor] = []
+    seen = {id(tensor)}
+    stack = [tensor]
     while stack:
-        t, inputs_done = stack.pop()
-        if inputs_done:
-            order.append(t)
-            continue
-        if id(t) in seen:
-            continue
-        seen.add(id(t))
-        if t.node is None:
+        t = stack.pop()
+        node = t.node
+        if node is None:
             leaves.append(t)
             continue
-        stack.append((t, True))
-        for x in t.node.inputs:
+        order.append((t, node))
+        for x in node.inputs:
             if x is not None and x.requires_grad and id(x) not in seen:
-                stack.append((x, False))
-    return order
+                seen.add(id(x))
+                stack.append(x)
+    order.sort(key=_place)
+    return order, leaves
+
+
+def _place(made: "tuple[Tensor, Record]") -> int:
+    return made[1].place

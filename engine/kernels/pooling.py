@@ -81,6 +81,8 @@ def _pieces(before: int, oh: int, a_row: int, shares: list[Part]) -> tuple[list[
         whole = slice(0, before), slice(0, oh)
         pieces = [(slice(*s), whole[1]) if before >= oh else (whole[0], slice(*s)) for s in shares]
         return pieces, [(k, k + 1) for k in range(len(shares))]
+    if before * oh * a_row <= CHUNK:
+        return [(slice(None), slice(0, oh))], [(0, 1)]
     rows = max(1, min(oh, CHUNK // a_row))
     many = max(1, CHUNK // (a_row * oh)) if rows == oh else 1
     pieces = [

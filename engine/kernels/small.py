@@ -33,11 +33,13 @@ class _Columns:
         self.seen = np.ndarray((c, kh, kw, oh, ow, n), dtype, padded, 0, strides)
         self.matrix = np.ones((c * kh * kw + 1, oh * ow * n), dtype)
         self.columns = self.matrix[:-1].reshape(self.seen.shape)
+        self.turn = 0  # counts the fillings: who remembers his knows whether the columns are still his
 
-    def of(self, x: Array) -> Array:
-        """(C*KH*KW + 1, pixels), the last row ones; overwritten by the next call."""
+    def fill(self, x: Array) -> Array:
+        """(C*KH*KW + 1, pixels), the last row ones; overwritten by the next filling."""
         np.copyto(self.inside, x)
         np.copyto(self.columns, self.seen)
+        self.turn += 1
         return self.matrix
 
 
@@ -49,14 +51,14 @@ class _Kept(threading.local):
 _kept = _Kept()
 
 
-def _columns(x: Array, where: Placement) -> Array:
+def _columns(x: Array, where: Placement) -> _Columns:
     key = (x.shape, x.dtype, where)
     found = _kept.columns.get(key)
     if found is None:
         if len(_kept.columns) >= MANY_SHAPES:
             _kept.columns.clear()
         found = _kept.columns[key] = _Columns(x.shape, x.dtype, where)
-    return found.of(x)
+    return found
 
 
 def fits(x: Array, w: Array, where: Placement, groups: int) -> bool:
@@ -71,7 +73,9 @@ def fits(x: Array, w: Array, where: Placement, groups: int) -> bool:
 def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, Vjp]:
     """conv2d: the value, in CHWN order, and the way back to (dx, dw, db)."""
     f = w.shape[0]
-    cols = _columns(x, where)
+    kept = _columns(x, where)
+    cols = kept.fill(x)
+    turn = kept.turn
     filters = np.empty((f, len(cols)), x.dtype)
     filters[:, :-1] = w.reshape(f, -1)
     filters[:, -1] = 0 if b is None else b
@@ -84,7 +88,9 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
             dx = image_gradient(g, w, x.shape, where, 1, orders(x.shape, f, where, 1))
         if not (needs[1] or needs[2]):
             return dx, None, None
-        total = ordered(g, CHWN).reshape(f, -1) @ _columns(x, where).T
+        own = _columns(x, where)  # of this thread, which may be another one than forward's
+        cols = own.matrix if own is kept and own.turn == turn else own.fill(x)
+        total = ordered(g, CHWN).reshape(f, -1) @ cols.T
         return dx, total[:, :-1].reshape(w.shape), total[:, -1]
 
     return y, vjp

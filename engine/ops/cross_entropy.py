@@ -11,7 +11,7 @@ from engine.ops.activation import real
 
 
 class _Wanted(NamedTuple):
-    """Class numbers, ready to be looked up in scores laid out as (N, C, P), P being all places after the classes."""
+    """Class numbers, ready to be looked up in scores laid out as (N, C, P)."""
 
     at: Array  # (N, P): where the scores of the classes stand in the scores' memory order
     taken: Array  # (N, P): 0 where the target is ignored, 1 elsewhere; one 1 for all where none is
@@ -20,14 +20,26 @@ class _Wanted(NamedTuple):
 
 
 def _laid_out(name: str, x: Array, weight: Array | None) -> Array:
-    """The scores as (N, C, P), checked beside the weights."""
+    """The scores, checked beside the weights, as (N, C, P), P being all places after the classes.
+
+    Scores (N, C) are laid out as (1, C, N), the samples as places: adding up rows is fast, adding up within them is not.
+    """
     real(name, x)
     if x.ndim < 1:
         raise ShapeError(f"{name} takes scores (N, C, ...), not a single number")
     n, c, *places = x.shape if x.ndim > 1 else (1, *x.shape)  # one sample: (C,)
     if weight is not None and weight.shape != (c,):
         raise ShapeError(f"{name}: {c} classes take {c} weights, not {weight.shape}")
-    return x.reshape(n, c, math.prod(places))
+    return _turned(x) if x.ndim == 2 else x.reshape(n, c, math.prod(places))
+
+
+def _turned(x: Array) -> Array:
+    return x.T.copy().reshape(1, *x.shape[::-1])
+
+
+def _as_given(laid_out: Array, x: Array) -> Array:
+    """The way back from `_laid_out`."""
+    return laid_out[0].T if x.ndim == 2 else laid_out.reshape(x.shape)
 
 
 def _look_up(name: str, x: Array, scores: Array, target: Array, weight: Array | None, ignore_index: int) -> _Wanted:
@@ -44,8 +56,10 @@ def _look_up(name: str, x: Array, scores: Array, target: Array, weight: Array | 
             raise ValueError(f"{name}: class numbers go from 0 to {c - 1}, found {wanted.min()} to {wanted.max()}")
         taken = asked.astype(x.dtype)
     counts = taken if weight is None else taken * weight[wanted]
-    norm = np.add.reduce(counts, axis=None) if counts.ndim else counts * counts.dtype.type(n * p)
-    at = (np.arange(n) * (c * p))[:, None] + (wanted if p == 1 else wanted * p + np.arange(p))
+    norm = np.add.reduce(counts, axis=None) if counts.ndim else x.dtype.type(n * p)
+    at = wanted * p + np.arange(p)
+    if n > 1:
+        at += (np.arange(n) * (c * p))[:, None]
     return _Wanted(at, taken, counts, norm)
 
 
@@ -110,7 +124,7 @@ def nll_loss(
     def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
         dx = np.zeros(scores.size, scores.dtype)
         dx[wanted.at] = -wanted.counts * _share(g, wanted.norm, losses.shape, reduction)
-        return (dx.reshape(x.shape), None, None)[: len(needs)]
+        return (_as_given(dx.reshape(scores.shape), x), None, None)[: len(needs)]
 
     return _reduced(losses, wanted.norm, target.shape, reduction), vjp
 
@@ -150,7 +164,7 @@ def cross_entropy(
     c = max(scores.shape[1], 1)
     z, e, total = _exponentials(scores)
     log_total = np.log(total)
-    losses = log_total[:, 0] - z.reshape(-1)[at]
+    losses = log_total[:, 0] - z.reshape(-1).take(at)
     if label_smoothing or counts.ndim:
         sharp = counts * counts.dtype.type(1 - label_smoothing)
         losses *= sharp
@@ -171,7 +185,7 @@ def cross_entropy(
             dx -= spread if weight is None else spread * weight[:, None]
         flat = dx.reshape(-1)
         flat[at] -= each
-        return (dx.reshape(x.shape), None, None)[: len(needs)]
+        return (_as_given(dx, x), None, None)[: len(needs)]
 
     return _reduced(losses, norm, target.shape, reduction), vjp
 
@@ -185,7 +199,7 @@ def _to_shares(
             f"numbers; not {target.dtype} of shape {target.shape}"
         )
     n, c, p = scores.shape
-    t = target.reshape(scores.shape)
+    t = _turned(target) if x.ndim == 2 else target.reshape(scores.shape)
     if smoothing:
         t = t * (1 - smoothing) + smoothing / c
     if weight is not None:
@@ -202,8 +216,8 @@ def _to_shares(
         dt = None
         if needs[1]:
             dt = logs * (each * (smoothing - 1)) * (1 if weight is None else weight[:, None])
-            dt = dt.reshape(x.shape)
-        return (dx.reshape(x.shape), dt, None)[: len(needs)]
+            dt = _as_given(dt, x)
+        return (_as_given(dx, x), dt, None)[: len(needs)]
 
     return _reduced(losses, norm, x.shape[:1] + x.shape[2:] if x.ndim > 1 else (), reduction), vjp
 
