@@ -95,7 +95,7 @@ def visit(page: Page, url: str, title: str) -> tuple[float, float]:
 
 def slide(page: Page) -> list[tuple[float, float]]:
     """Milliseconds to the first redrawn figure and to the end, of presses shared out over the sliders of a page."""
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(2000)  # the browser draws on for a while after the last element has arrived
     count = page.get_by_test_id("stSlider").count()
     waits = []
     for press in range(PRESSES if count else 0):

@@ -145,6 +145,8 @@ def predict() -> None:
         key=f"guess-{reach}")
 
 
+@st.fragment
+@frame.guarded("With and without")
 def ablation(built: Augmentation) -> None:
     """With and without, on few digits, live."""
     st.subheader("Does it help?", anchor=False)

@@ -118,6 +118,8 @@ def largest_gradient(walked: list[BackStep]) -> float:
     return signed_limit([1.0, *(sent.total for step in walked for sent in step.contributions)])
 
 
+@st.fragment
+@frame.guarded("The gradient check")
 def check(setting: Setting) -> None:
     """One number nudged: finite difference beside the engine, and PyTorch when asked."""
     st.subheader("Is it right? Nudge one number", anchor=False)

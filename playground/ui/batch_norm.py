@@ -13,7 +13,7 @@ from playground.figures import contest, style
 from playground.figures.lines import lines
 from playground.steps.batch_norm import norm_backward_steps, norm_steps, normalize
 from playground.training.runs import RunSpec, RunView
-from playground.ui import experiment, lesson, links
+from playground.ui import experiment, frame, lesson, links
 from playground.ui.stepper import Grid, Story, Update, stepper
 
 CHANNELS = 8
@@ -128,6 +128,8 @@ def before_and_after(setting: Setting) -> None:
         "is left of each number once its mean is taken off, so PyTorch refuses a batch of 1 there while training.")
 
 
+@st.fragment
+@frame.guarded("Running statistics")
 def running(setting: Setting) -> None:
     """Running statistics over mini-batches, then the same digit in train and in eval mode."""
     st.subheader("While training: this mini-batch. Afterwards: what was typical", anchor=False)
@@ -296,6 +298,8 @@ def order(setting: Setting) -> None:
                "ReLU may have cut before.")
 
 
+@st.fragment
+@frame.guarded("The race")
 def race() -> None:
     """A deep CNN with and without, at several learning rates."""
     st.subheader("Race", anchor=False)

@@ -137,6 +137,8 @@ def story(setting: Setting, values: np.ndarray, backward: bool) -> Story:
     )
 
 
+@st.fragment
+@frame.guarded("Two schemes")
 def expectation(setting: Setting) -> None:
     """Both schemes over many draws, beside what eval mode gives."""
     st.subheader("Two schemes, one expectation", anchor=False)
@@ -181,6 +183,8 @@ def thinner(setting: Setting) -> None:
                 .replace(",", "\u202f"))
 
 
+@st.fragment
+@frame.guarded("Against learning by heart")
 def overfitting(setting: Setting) -> None:
     """Few digits, some with a wrong label: with dropout, with L2, with neither."""
     st.subheader("Against learning by heart", anchor=False)

@@ -116,6 +116,8 @@ def predict(setting: Setting) -> None:
         key=f"guess-{setting.entry.name}-{setting.layer.title}")
 
 
+@st.fragment
+@frame.guarded("From the map to one number")
 def one_number(setting: Setting, strongest: int) -> None:
     """From a map to one of its numbers, to what it saw, to its multiply-adds."""
     st.subheader("From the map to one number", anchor=False)

@@ -46,7 +46,7 @@ def look() -> Collected | None:
     counts = {name: sum(label == k for _, label in found.folder.train) for k, name in enumerate(found.folder.classes)}
     total, most = sum(counts.values()), max(counts.values())
     share = f"{100 * most / total:.0f} %"
-    chosen = lesson.predict(
+    chosen = lesson.ask(
         "a network that always names the most frequent class: how often is it right on the training photos?",
         sorted({share, "0 %", "100 %", f"{100 * most / total / 2:.0f} %"}, key=lambda text: int(text.split()[0])),
         share,

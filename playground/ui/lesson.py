@@ -6,10 +6,12 @@ from typing import TypeVar
 import numpy as np
 import streamlit as st
 
+from playground.ui import frame
+
 T = TypeVar("T", bound=Hashable)
 
 
-def predict(
+def ask(
     question: str,
     choices: Sequence[T],
     answer: T,
@@ -36,6 +38,22 @@ def predict(
         verdict = "Yes" if right else f"Not “{format_func(chosen)}” but “{format_func(answer)}”"
         (st.success if right else st.info)(f"{verdict}. {why}")
     return True
+
+
+@st.fragment
+@frame.guarded("Predict first")
+def predict(
+    question: str,
+    choices: Sequence[T],
+    answer: T,
+    why: str,
+    *,
+    key: str = "guess",
+    format_func: Callable[[T], str] = str,
+    horizontal: bool = True,
+) -> None:
+    """`ask`, where nothing else on the page waits for the choice: only the question is drawn again."""
+    ask(question, choices, answer, why, key=key, format_func=format_func, horizontal=horizontal)
 
 
 GALLERY_WIDTH = 168

@@ -8,7 +8,7 @@ from playground.figures import contest, maps
 from playground.figures.style import CONFIG
 from playground.training import experiments
 from playground.training.runs import RunSpec, RunView
-from playground.ui import experiment, lesson, links
+from playground.ui import experiment, frame, lesson, links
 
 SIDES = (8, 16, 28, 32, 64, 128, 224, 512, 1024)
 GUESSES = (
@@ -115,6 +115,8 @@ def pictures(seed: int) -> None:
         column.image(sheet, caption=caption, width=340)
 
 
+@st.fragment
+@frame.guarded("Shuffled pixels")
 def shuffled_pixels() -> None:
     """Shuffled pixels: four networks learn, live, in a process of their own."""
     st.subheader("Shuffled pixels", anchor=False)

@@ -12,7 +12,7 @@ from playground.figures import descent as pictures
 from playground.figures.style import CATEGORICAL, CONFIG, layout
 from playground.steps.descent import Bowl, DescentStep, descent_steps
 from playground.steps.normalization import normalized, proof_lines
-from playground.ui import lesson, links
+from playground.ui import frame, lesson, links
 
 MOST = 200
 DEFAULT = "52, 61, 58, 200, 190, 71, 65, 180"
@@ -131,6 +131,8 @@ def bowls() -> dict[str, Bowl]:
     }
 
 
+@st.fragment
+@frame.guarded("Gradient descent on the bowls")
 def race(found: dict[str, Bowl]) -> None:
     """Gradient descent on the four bowls, each at its own best step size."""
     locked = links.locked()
