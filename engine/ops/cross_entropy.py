@@ -22,7 +22,7 @@ class _Wanted(NamedTuple):
 def _laid_out(name: str, x: Array, weight: Array | None) -> Array:
     """The scores, checked beside the weights, as (N, C, P), P being all places after the classes.
 
-    Scores (N, C) are laid out as (1, C, N), the samples as places: adding up rows is fast, adding up within them is not.
+    Scores (N, C) are laid out as (1, C, N), the samples as places: adding up rows is fast, within rows it is not.
     """
     real(name, x)
     if x.ndim < 1:

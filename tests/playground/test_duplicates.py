@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 from skimage.data import lfw_subset
 
 from playground.datasets import photos
@@ -33,7 +33,10 @@ def rgb(image: Image.Image) -> np.ndarray:
     lambda image: ImageEnhance.Contrast(image).enhance(1.2),
     lambda image: image.convert("L"),
     lambda image: image.crop((4, 4, image.width - 4, image.height - 4)),
-], ids=["half the size", "packed worse", "brighter", "more contrast", "gray", "edges cut"])
+    ImageOps.mirror,
+    lambda image: packed(ImageOps.mirror(image).resize((image.width // 2, image.height // 2)), 50),
+], ids=["half the size", "packed worse", "brighter", "more contrast", "gray", "edges cut", "mirrored",
+        "mirrored, smaller, packed worse"])
 @pytest.mark.parametrize("name", photo_names())
 def test_a_copy_is_found(name: str, copy: Callable[[Image.Image], Image.Image]) -> None:
     image = Image.fromarray(photo(name))
