@@ -1,5 +1,6 @@
 """Understand a result: its classes, what was taken for what with the photos themselves, its sureness, its card."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from playground.deploy.evaluation import Predictions
 from playground.deploy.shelf import Entry
 from playground.errors import PlaygroundError
 from playground.figures import beside as figures_beside
-from playground.figures import style
+from playground.figures import confusion, style
 from playground.figures.calibration import reliability
 from playground.figures.comparison import Result
 from playground.figures.features import feature_map
@@ -25,6 +26,7 @@ from playground.ui import experiment, frame, heat, lesson, links, models
 VIEWS = ("Classes", "Confusions", "Mistakes", "Where it looks", "Map of features", "Calibration",
          "Other runs", "How many photos?", "Model card")
 THUMBNAIL = 160
+CLASSES, CONFUSIONS = VIEWS[:2]
 MOST_SHOWN = 24
 MOST_LISTED = 200
 MOST_PINNED = 60
@@ -56,9 +58,9 @@ def understand(view: RunView) -> None:
     look = st.segmented_control("**Understand the result**", VIEWS, key="understand", bind="query-params",
                                 disabled=links.locked(), help="Everything here is what the exported file said, through "
                                 "onnxruntime, of the photos that were kept aside.")
-    if look == "Classes":
+    if look == CLASSES:
         classes(found)
-    elif look == "Confusions":
+    elif look == CONFUSIONS:
         confusions(found)
     elif look == "Mistakes":
         mistakes(found)
@@ -103,15 +105,47 @@ def confusions(found: Predictions) -> None:
     counts = found.confusion()
     off = counts - np.diag(np.diag(counts))
     i, j = np.unravel_index(off.argmax(), off.shape) if off.any() else (0, 0)
-    left, right = st.columns(2)
-    true = left.selectbox("The picture is", found.labels, int(i), key="true", bind="query-params",
-                          disabled=links.locked())
-    said = right.selectbox("The model said", found.labels, int(j), key="said", bind="query-params",
-                           disabled=links.locked())
-    cell = found.cell(found.labels.index(true), found.labels.index(said))
-    st.markdown(f"**{len(cell)}** of {int(counts[found.labels.index(true)].sum())} photos of {frame.literal(true)} "
-                f"were taken for {frame.literal(said)}.")
-    shown(found, cell)
+    for key, k in (("true", i), ("said", j)):  # no field has a default of its own: the address names every cell
+        if not {st.session_state.get(key), st.query_params.get(key)} & set(found.labels):
+            st.session_state[key] = found.labels[k]
+    left, right = st.columns([2, 3], gap="large")
+    with right:
+        first, second = st.columns(2)
+        true = first.selectbox("The picture is", found.labels, None, key="true", bind="query-params",
+                               disabled=links.locked()) or found.labels[i]
+        said = second.selectbox("The model said", found.labels, None, key="said", bind="query-params",
+                                disabled=links.locked()) or found.labels[j]
+        row, column = found.labels.index(true), found.labels.index(said)
+        cell = found.cell(row, column)
+        st.markdown(f"**{len(cell)}** of {int(counts[row].sum())} photos of {frame.literal(true)} were taken for "
+                    f"{frame.literal(said)}.")
+        shown(found, cell)
+    with left:
+        matrix(counts, found.labels, "cells", (row, column))
+        st.caption("Click a cell to see its photos, or choose it in the two fields.")
+
+
+def matrix(counts: np.ndarray | Sequence[Sequence[int]], labels: Sequence[str], key: str,
+           chosen: tuple[int, int] | None = None) -> None:
+    """A confusion matrix whose cells open their photos."""
+    st.plotly_chart(confusion.confusion_matrix(counts, labels, clickable=not links.locked(), chosen=chosen), key=key,
+                    config=style.CONFIG, selection_mode="points", alt="Confusion matrix of the photos kept aside",
+                    on_select="ignore" if links.locked() else lambda: clicked(st.session_state.get(key), labels))
+
+
+def clicked(said: object, labels: Sequence[str]) -> None:
+    """Open the cell that was clicked. A browser may send anything."""
+    try:
+        row, column = said["selection"]["points"][0]["customdata"][:2]  # type: ignore[index]
+        true, model = labels[int(row)], labels[int(column)]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return  # nothing is selected any more
+    st.session_state["understand"] = CONFUSIONS
+    for key, value in (("true", true), ("said", model)):
+        if key in st.session_state:
+            st.session_state[key] = value
+        else:  # not drawn yet: it begins with what the address says
+            st.query_params[key] = value
 
 
 def mistakes(found: Predictions) -> None:
