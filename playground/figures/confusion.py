@@ -79,7 +79,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]] | np.ndarray, classes: Sequ
 def _clickable(figure: go.Figure, table: np.ndarray) -> None:
     """A point on every cell: a click on a heat map is not heard, one on a point is. The one nearest is meant."""
     heat, everywhere = figure.data[0], len(table) <= MOST_EMPTY
-    rows, columns = np.indices(table.shape)
+    columns, rows = np.meshgrid(np.arange(len(table)), np.arange(len(table)))
     here = np.ones(table.shape, bool) if everywhere else table > 0
     figure.add_scatter(
         x=columns[here], y=rows[here], mode="markers", showlegend=False,

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
-from PIL import Image, ImageOps
 
 from playground.datasets import photos
 from playground.deploy import evaluation, interval, package
@@ -21,13 +20,11 @@ from playground.figures.photo_count import photo_count
 from playground.training import runs
 from playground.training.experiments import PHOTO_COUNT
 from playground.training.runs import RunSpec, RunView
-from playground.ui import experiment, frame, heat, lesson, links, models
+from playground.ui import corrections, experiment, frame, heat, links, models
 
 VIEWS = ("Classes", "Confusions", "Mistakes", "Where it looks", "Map of features", "Calibration",
          "Other runs", "How many photos?", "Model card")
-THUMBNAIL = 160
 CLASSES, CONFUSIONS = VIEWS[:2]
-MOST_SHOWN = 24
 MOST_LISTED = 200
 MOST_PINNED = 60
 MOST_RUNS, MOST_BARS = 100, 8
@@ -52,6 +49,7 @@ def _read(path: str, version: int) -> Predictions | None:
 @frame.guarded("Understand the result")
 def understand(view: RunView) -> None:
     """One view of an ended run at a time; nothing is drawn until the reader asks."""
+    corrections.follow_edits()
     entry, found = models.of_run(view), predictions(view)
     if entry is None or found is None:
         return
@@ -61,9 +59,9 @@ def understand(view: RunView) -> None:
     if look == CLASSES:
         classes(found)
     elif look == CONFUSIONS:
-        confusions(found)
+        confusions(view, found)
     elif look == "Mistakes":
-        mistakes(found)
+        mistakes(view, found)
     elif look == "Where it looks":
         places(entry, found)
     elif look == "Map of features":
@@ -100,7 +98,7 @@ def classes(found: Predictions) -> None:
                f"Hardest to find here: {frame.literal(weakest.name)}, {weakest.right} of {weakest.support}.")
 
 
-def confusions(found: Predictions) -> None:
+def confusions(view: RunView, found: Predictions) -> None:
     """One cell of the confusion matrix, and the photos in it."""
     counts = found.confusion()
     off = counts - np.diag(np.diag(counts))
@@ -119,7 +117,7 @@ def confusions(found: Predictions) -> None:
         cell = found.cell(row, column)
         st.markdown(f"**{len(cell)}** of {int(counts[row].sum())} photos of {frame.literal(true)} were taken for "
                     f"{frame.literal(said)}.")
-        shown(found, cell)
+        corrections.shown(view, found, cell)
     with left:
         matrix(counts, found.labels, "cells", (row, column))
         st.caption("Click a cell to see its photos, or choose it in the two fields.")
@@ -148,7 +146,7 @@ def clicked(said: object, labels: Sequence[str]) -> None:
             st.query_params[key] = value
 
 
-def mistakes(found: Predictions) -> None:
+def mistakes(view: RunView, found: Predictions) -> None:
     """What the model was surest of, and wrong."""
     wrong = found.mistakes()
     if not len(wrong):
@@ -157,7 +155,7 @@ def mistakes(found: Predictions) -> None:
         return
     st.markdown(f"{len(wrong):,} of {len(found.truth):,} photos were taken for something else; the surest mistakes "
                 "first. Wrongly labelled, unusual, or showing both?")
-    shown(found, wrong)
+    corrections.shown(view, found, wrong)
 
 
 def places(entry: Entry, found: Predictions) -> None:
@@ -185,7 +183,7 @@ def features(found: Predictions, folder: Path) -> None:
         return
     spread = np.linspace(0, len(places) - 1, min(MOST_PINNED, len(places)) if pictures else 0)
     some = np.unique(spread.astype(int))
-    pinned = {int(k): small for k in some if (small := thumbnail(str(found.paths[k]))) is not None}
+    pinned = {int(k): small for k in some if (small := corrections.thumbnail(str(found.paths[k]))) is not None}
     st.plotly_chart(
         feature_map(places, found.truth, found.right, found.labels, [path.name for path in found.paths], pinned),
         config=style.CONFIG, key="feature-map", alt="Photos as places in the plane, by what the network sees in them")
@@ -254,26 +252,3 @@ def photo_counts(view: RunView) -> None:
     st.caption(f"Each point is a head trained on another draw of so many photos. From {first} to {last} photos a class "
                f"the mean goes from {np.mean(found[first]):.1f} % to {np.mean(found[last]):.1f} %. Where the line is "
                "flat, more photos of the same kind hardly help; others might.")
-
-
-def shown(found: Predictions, which: np.ndarray) -> None:
-    """Photos with what the model said of them; one that is gone is left out."""
-    pictures, captions = [], []
-    for k in which[:MOST_SHOWN]:
-        if (small := thumbnail(str(found.paths[k]))) is None:
-            continue
-        pictures.append(small)
-        captions.append(f"{frame.literal(found.labels[found.said[k]])} {100 * found.sure[k]:.0f} %: "
-                        f"{frame.literal(found.paths[k].name)}")
-    lesson.gallery(pictures, captions, width=THUMBNAIL)
-    if len(which) > MOST_SHOWN:
-        st.caption(f"and {len(which) - MOST_SHOWN} more")
-
-
-@st.cache_data(max_entries=256, show_spinner=False)
-def thumbnail(path: str) -> np.ndarray | None:
-    """A photo cut to a small square; None when it cannot be opened any more."""
-    try:
-        return np.asarray(ImageOps.fit(Image.fromarray(photos.open_photo(Path(path))), (THUMBNAIL, THUMBNAIL)))
-    except PlaygroundError:
-        return None
