@@ -114,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
                      help="what is done to pictures at random: mirror=0.5 crop=0.2 ...")
     training(one, None)
 
-    one = command(resume, "let a run go on whose process was killed")
+    one = command(resume, "let a run go on that was killed or failed")
     one.add_argument("run", metavar="RUN", help="its id, the name of its folder in .runs")
 
     one = command(download, "fetch a set of photographs, checked and unpacked; without a name, list what there is")
@@ -211,11 +211,13 @@ def transfer(options: argparse.Namespace) -> int:
 
 
 def resume(options: argparse.Namespace) -> int:
-    """Let a run whose process died go on, and follow it."""
+    """Let a run that died or failed go on, and follow it."""
     from playground.training import runs
 
+    log = runs.run_dir(options.run) / "events.jsonl"
+    told = log.stat().st_size if log.exists() else 0
     runs.resume(options.run)
-    return follow_run(options, options.run)
+    return follow_run(options, options.run, told)
 
 
 def step(text: str) -> tuple[str, float]:
@@ -313,13 +315,13 @@ def follow(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> i
     return follow_run(options, runs.start(runs.RunSpec(kind, request, options.seed, options.name, options.replace)))
 
 
-def follow_run(options: argparse.Namespace, run_id: str) -> int:
-    """Tell of a run's progress until it has ended, and give its result."""
+def follow_run(options: argparse.Namespace, run_id: str, offset: int = 0) -> int:
+    """Tell of a run's progress, from that place of its log on, until it has ended, and give its result."""
     from playground.training import runs
     from playground.training.log import read
 
     folder = runs.run_dir(run_id)
-    told, offset = Telling(), 0
+    told = Telling()
     told.line(f"run {run_id} (the app shows it too; Ctrl-C stops it and keeps what was learnt)")
     while True:
         try:
@@ -341,7 +343,8 @@ def follow_run(options: argparse.Namespace, run_id: str) -> int:
     if view.state == "stopped" and view.started is None:
         raise PlaygroundError(f"The run {run_id} was stopped before it began.")
     if view.failed is not None:
-        raise PlaygroundError(view.failed.message)
+        goes_on = "" if view.saved is None else f" What was saved is kept: python -m playground resume {run_id}"
+        raise PlaygroundError(f"{view.failed.message}{goes_on}")
     if view.finished is None or view.exported is None:
         raise PlaygroundError(f"The run {run_id} ended without a last word: it was killed, or the machine ran out of "
                               f"memory. It can go on: python -m playground resume {run_id}")

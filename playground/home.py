@@ -2,9 +2,13 @@
 
 import os
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+LEFT_SECONDS = 3600.0
 
 
 def home() -> Path:
@@ -26,6 +30,29 @@ def runs_dir() -> Path:
 def data_dir() -> Path:
     """Downloaded, unpacked and generated data."""
     return _made(home() / "data")
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A file is written whole or not at all: what is written to the path given takes the place of `path` at the end.
+
+    When that fails (a full disk, say) nothing is left of it.
+    """
+    incoming = path.with_name(f"{path.name}.incoming")
+    try:
+        yield incoming
+        os.replace(incoming, path)
+    except BaseException:
+        incoming.unlink(missing_ok=True)
+        raise
+
+
+def clear_left(folder: Path) -> None:
+    """Remove what `whole` left in a folder when its process was killed; what is younger may still be written to."""
+    for path in folder.glob("*.incoming"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > LEFT_SECONDS:
+                path.unlink()
 
 
 _KEY = re.compile(r"\b(uploads|sets)((?:/\.\w+)?)/[0-9a-f]{16,64}")

@@ -23,15 +23,18 @@ COMPARED = 32
 def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
     """Everything that happens in a run: the trainer's events, then the export to the shelf.
 
-    A name that is taken is refused before anything is trained. An export that is refused because onnxruntime disagrees
-    raises, which ends the run as failed; the trained weights stay in the run's folder.
+    A name that is taken is refused before anything is trained, unless it is this very run's model: then the run was
+    killed after its export, and goes on to its end. An export that is refused because onnxruntime disagrees raises,
+    which ends the run as failed; the trained weights stay in the run's folder.
     """
     if spec.kind in WITHOUT_MODEL:
         yield from _trainer(spec.kind).fit(spec, run_dir, should_stop)
         return
     from playground.deploy import export, shelf  # here, so that a run whose data are wrong says so at once
 
-    shelf.check_name(spec.name) if spec.replace else shelf.check_free(spec.name)
+    shelf.check_name(spec.name)
+    if not (spec.replace or is_of(spec.name, run_dir)):
+        shelf.check_free(spec.name)
     trainer = _trainer(spec.kind)
     started: Started | None = None
     finished: Finished | None = None
@@ -43,10 +46,12 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
         raise RuntimeError(f"the trainer of {spec.kind} did not say that it started, or that it finished")
 
     yield Stage("exporting, and comparing onnxruntime's answers with the trainer's", 0, 1, time.time())
-    pictures = own_pictures(spec)
+    pictures = own_pictures(spec, run_dir)
+    told = facts(spec, started, finished)
+    told["training"]["run"] = run_dir.name
     try:
-        entry = export.export_run(trainer.load_trained(run_dir), spec.name, facts(spec, started, finished), pictures,
-                                  replace=spec.replace)
+        entry = export.export_run(trainer.load_trained(run_dir), spec.name, told, pictures,
+                                  replace=spec.replace or is_of(spec.name, run_dir))
     except PlaygroundError as error:
         raise PlaygroundError(f"{error} The trained weights are kept in {run_dir}.") from error
     parity = entry.card["parity"]
@@ -55,12 +60,24 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
     yield Exported(entry.name, str(entry.onnx), float(parity["max_difference"]), int(parity["samples"]), time.time())
 
 
+def is_of(name: str, run_dir: Path) -> bool:
+    """Whether the model of that name on the shelf is the one that this run made."""
+    from playground.deploy import shelf
+
+    try:
+        entry = shelf.get(name)
+    except PlaygroundError:
+        return False
+    training = entry.card.get("training") if isinstance(entry, shelf.Entry) else None
+    return isinstance(training, dict) and training.get("run") == run_dir.name
+
+
 def asked(spec: RunSpec, run_dir: Path, onnx: Path) -> Iterator[Event]:
     """Ask the exported file about every photograph kept aside, and keep its answers beside the run."""
     from playground.deploy import evaluation
     from playground.training import torch_fit
 
-    held_out = torch_fit.photo_folder(spec).validation
+    held_out = torch_fit.photos_of(spec, run_dir).validation
     for done in evaluation.evaluate(onnx, held_out, run_dir / evaluation.FILE):
         yield Stage("asking the exported file about the photos kept aside", done, len(held_out), time.time())
 
@@ -99,7 +116,7 @@ def public_name(data: str) -> str:
     return {"data/uploads": "an uploaded zip", "data/sets": "an own set"}.get("/".join(told.split("/")[:2]), told)
 
 
-def own_pictures(spec: RunSpec) -> Sequence[np.ndarray]:
+def own_pictures(spec: RunSpec, run_dir: Path) -> Sequence[np.ndarray]:
     """Some held-out pictures of the run's own data, raw: uint8 (H, W, 3)."""
     if spec.kind == "digits":
         _, test = named.load(spec.request["data"])
@@ -110,9 +127,12 @@ def own_pictures(spec: RunSpec) -> Sequence[np.ndarray]:
     from playground.datasets import photos
     from playground.training import torch_fit
 
-    found = torch_fit.photo_folder(spec)
-    held_out = found.validation or found.train
-    return [photos.open_photo(held_out[i][0]) for i in _spread(len(held_out))]
+    found = torch_fit.photos_of(spec, run_dir)
+    for half in (found.validation, found.train):
+        opened = [image for i in _spread(len(half)) if (image := photos.opened(half[i][0])) is not None]
+        if opened:
+            return opened
+    raise PlaygroundError("None of the photographs can be opened any more, so the export cannot be checked on any.")
 
 
 def _spread(count: int) -> np.ndarray:

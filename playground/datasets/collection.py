@@ -340,6 +340,30 @@ def _stored(folder: Path, name: str, data: bytes, label: str) -> Photo | str:
     return Photo(path.name, name, label, fingerprint(pixels).hex())
 
 
+def digests(path: Path) -> tuple[str, ...]:
+    """What a file's photograph can be called in a set: by its bytes, and by what a set makes of them when it takes them
+    in. Raises PlaygroundError when it cannot be read."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PlaygroundError(f"{path.name} cannot be read: {error.strerror}.") from error
+    kept, _, _ = photos.to_keep(data, path.name, LONGEST_SIDE)
+    return tuple(dict.fromkeys(hashlib.sha256(each).hexdigest()[:32] for each in (data, kept)))
+
+
+def identified(some: PhotoSet, names: Sequence[str], label: str) -> str | None:
+    """The key of the photograph with one of these digests, of those taken out, too; None where there is none.
+
+    The same photo may be there twice: then the one that is kept is meant, and of several the one of that class. Where
+    that leaves more than one, none is: nobody could say which.
+    """
+    found = [key for key, photo in some.photos.items() if photo.digest in names]
+    for fits in (lambda photo: photo.left_out is None, lambda photo: photo.label == label):
+        if len(found) > 1:
+            found = [key for key in found if fits(some.photos[key])] or found
+    return found[0] if len(found) == 1 else None
+
+
 def add_class(set_id: str, name: str) -> PhotoSet:
     """One class more, without a photograph yet."""
     return change(set_id, f"class {name} added",

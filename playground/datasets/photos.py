@@ -54,6 +54,14 @@ def open_photo(source: bytes | Path | BinaryIO) -> np.ndarray:
     return np.array(image, dtype=np.uint8)
 
 
+def opened(source: Path) -> np.ndarray | None:
+    """The pixels of a picture, or None when it is gone or damaged."""
+    try:
+        return open_photo(source)
+    except PlaygroundError:
+        return None
+
+
 def open_small(source: bytes | Path | BinaryIO, side: int) -> np.ndarray:
     """The same picture no larger than `side` pixels, for looking at: uint8 (H, W, 3) RGB, upright.
 

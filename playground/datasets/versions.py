@@ -65,17 +65,30 @@ def manifest(chosen: PhotoSet) -> dict[str, Any]:
     }
 
 
+def place(chosen: PhotoSet) -> Path:
+    """Where the version of the set as it is now lies, or would lie."""
+    return _place(chosen, _text_of(chosen))
+
+
+def _text_of(chosen: PhotoSet) -> str:
+    return json.dumps(manifest(chosen), ensure_ascii=False, indent=1)
+
+
+def _place(chosen: PhotoSet, text: str) -> Path:
+    name = re.sub(r"[^a-z0-9]+", "-", chosen.name.lower()).strip("-")[:40] or "photos"
+    prefix = collection.version_prefix(chosen.set_id)
+    return collection.sets_dir() / ".versions" / f"{prefix}-{hashlib.sha256(text.encode()).hexdigest()[:16]}" / name
+
+
 def version(chosen: PhotoSet, in_use: Callable[[], Collection[str]] | None = None) -> Path:
     """The folder that holds the set as it is now and that nothing changes any more: what a run is given.
 
     The same state is the same folder. Photographs are hard links, so it costs next to nothing. Where `in_use` tells
     which folders runs were given, other versions of this set go when nobody asked for them in KEPT_SECONDS.
     """
-    said = manifest(chosen)
-    text = json.dumps(said, ensure_ascii=False, indent=1)
-    name = re.sub(r"[^a-z0-9]+", "-", chosen.name.lower()).strip("-")[:40] or "photos"
-    prefix = collection.version_prefix(chosen.set_id)
-    top = collection.sets_dir() / ".versions" / f"{prefix}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    text = _text_of(chosen)
+    there = _place(chosen, text)
+    top, name = there.parent, there.name
     if not top.is_dir():
         top.parent.mkdir(parents=True, exist_ok=True)
         incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=top.parent))
@@ -90,10 +103,10 @@ def version(chosen: PhotoSet, in_use: Callable[[], Collection[str]] | None = Non
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
         if in_use is not None:
-            _prune(top, prefix, in_use())
+            _prune(top, collection.version_prefix(chosen.set_id), in_use())
     with suppress(FileNotFoundError):
         os.utime(top)
-    return top / name
+    return there
 
 
 def as_folder(chosen: PhotoSet, in_use: Callable[[], Collection[str]] | None = None) -> PhotoFolder:
@@ -142,8 +155,7 @@ def write_zip(chosen: PhotoSet, target: Path) -> Path:
     incoming = target.with_name(f"{target.name}.incoming")
     try:
         with zipfile.ZipFile(incoming, "w", zipfile.ZIP_STORED) as archive:
-            text = json.dumps(manifest(chosen), ensure_ascii=False, indent=1)
-            archive.writestr(zipfile.ZipInfo(MANIFEST), text)
+            archive.writestr(zipfile.ZipInfo(MANIFEST), _text_of(chosen))
             for key, path in layout(chosen).items():
                 source = chosen.path(chosen.photos[key])
                 entry = zipfile.ZipInfo(path)

@@ -1,16 +1,15 @@
 """How good an exported file is on photographs that were kept aside: its answers to all of them, and what follows."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from playground.datasets.photos import open_photo
+from playground.datasets import photos
 from playground.deploy.session import Classifier
-from playground.errors import PlaygroundError
+from playground.home import whole
 
 FILE, FEATURES = "predictions.json", "features.npy"
 AT_ONCE = 16
@@ -131,25 +130,20 @@ def evaluate(onnx: Path, pictures: Sequence[tuple[Path, int]], into: Path) -> It
     classifier = Classifier(onnx)
     rows, features = [], []
     for start in range(0, len(pictures), AT_ONCE):
-        opened = []
-        for path, label in pictures[start : start + AT_ONCE]:
-            try:
-                opened.append((path, label, open_photo(path)))
-            except PlaygroundError:
-                continue
+        found = [(path, label, photos.opened(path)) for path, label in pictures[start:start + AT_ONCE]]
+        opened = [(path, label, image) for path, label, image in found if image is not None]
         said = classifier.predict([image for _, _, image in opened])
         rows += [{"path": str(path), "label": label, "probabilities": [round(float(p), 7) for p in one.probabilities]}
                  for (path, label, _), one in zip(opened, said, strict=True)]
-        features += [classifier.features([image for _, _, image in opened])] if classifier.has_features else []
+        if opened and classifier.has_features:
+            features.append(classifier.features([image for _, _, image in opened]))
         yield min(start + AT_ONCE, len(pictures))
     if features:
-        incoming = into.with_name("features.incoming.npy")
-        np.save(incoming, np.concatenate(features).astype(np.float16))
-        os.replace(incoming, into.with_name(FEATURES))
-    incoming = into.with_suffix(".incoming")
-    incoming.write_text(json.dumps({"labels": list(classifier.labels), "pictures": rows}, ensure_ascii=False),
-                        encoding="utf-8")
-    os.replace(incoming, into)
+        with whole(into.with_name(FEATURES)) as incoming, open(incoming, "wb") as file:
+            np.save(file, np.concatenate(features).astype(np.float16))
+    with whole(into) as incoming:
+        incoming.write_text(json.dumps({"labels": list(classifier.labels), "pictures": rows}, ensure_ascii=False),
+                            encoding="utf-8")
 
 
 def flat_map(features: np.ndarray, method: str, seed: int = 0) -> np.ndarray:

@@ -24,6 +24,13 @@ class Cancelled:
 
 
 @dataclass(frozen=True)
+class Resumed:
+    """Another worker goes on with the run: what is still true of before is told again by it."""
+
+    time: float
+
+
+@dataclass(frozen=True)
 class Started:
     """The data are read and the model is built. `samples` counts pictures by split, `parameters` those that train."""
 
@@ -144,10 +151,10 @@ def ordinal(place: int) -> str:
     return f"{place}{ending}"
 
 
-Event = Queued | Cancelled | Started | Stage | Batch | Epoch | Measured | Saved | Finished | Exported | Failed
+Event = Queued | Cancelled | Resumed | Started | Stage | Batch | Epoch | Measured | Saved | Finished | Exported | Failed
 KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (Queued, Cancelled, Started, Stage, Batch, Epoch, Measured, Saved, Finished, Exported, Failed)
+    for kind in (Queued, Cancelled, Resumed, Started, Stage, Batch, Epoch, Measured, Saved, Finished, Exported, Failed)
 }
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import secrets
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from playground.home import data_dir
+from playground.home import clear_left, data_dir, whole
 
 MOST_BYTES = 2**29
 """What one backbone's features may take of the disk: those of 100,000 pictures. The oldest go first."""
@@ -41,6 +40,7 @@ class FeatureStore:
         self.folder = data_dir() / "features" / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self._where: dict[bytes, tuple[Path, int]] = {}
+        clear_left(self.folder)
         room = MOST_BYTES
         for path in sorted(self.folder.glob("*.safetensors"), key=_age, reverse=True):
             room -= path.stat().st_size
@@ -55,10 +55,9 @@ class FeatureStore:
     def add(self, digests: Sequence[bytes], features: np.ndarray) -> None:
         """Keep features (N, D) of N pictures; they are on the disk when this returns."""
         path = self.folder / f"{secrets.token_hex(8)}.safetensors"
-        incoming = path.with_suffix(".incoming")
         keys = np.frombuffer(b"".join(digests), np.uint8).reshape(len(digests), 32)
-        save_file({"digests": keys, "features": np.ascontiguousarray(features, np.float32)}, incoming)
-        os.replace(incoming, path)
+        with whole(path) as incoming:
+            save_file({"digests": keys, "features": np.ascontiguousarray(features, np.float32)}, incoming)
         self._where.update((digest, (path, k)) for k, digest in enumerate(digests))
 
     def take(self, digests: Sequence[bytes]) -> np.ndarray:

@@ -1,5 +1,7 @@
 """A run's events on disk: one JSON line each, only ever appended to, read from where the last reading ended."""
 
+import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -18,7 +20,12 @@ class EventLog:
                 self._file.write(b"\n")  # a writer died in the middle of a line: its half must not spoil the next one
 
     def append(self, event: Event) -> None:
-        self._file.write(to_json(event).encode() + b"\n")
+        line = to_json(event).encode() + b"\n"
+        written = self._file.write(line)
+        if written != len(line):  # the disk is full: the half must not spoil the next line
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file.fileno(), os.fstat(self._file.fileno()).st_size - (written or 0))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
 
     def close(self) -> None:
         self._file.close()

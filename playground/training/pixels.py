@@ -13,7 +13,7 @@ from PIL import Image
 from playground.datasets.photos import open_photo
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
-from playground.home import data_dir
+from playground.home import clear_left, data_dir, whole
 
 MOST_BYTES = 16 * 2**30
 """What decoded photographs may take of the disk, of all sizes together; never more than half of what is free. Those
@@ -36,6 +36,7 @@ class PixelStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.record = np.dtype([("digest", np.uint8, 32), ("pixels", np.uint8, (size, size, 3))])
         self._where: dict[bytes, tuple[np.ndarray, int]] = {}
+        clear_left(self.folder)
         for path in self.folder.glob("*.npy"):
             self._read(path)
 
@@ -68,10 +69,8 @@ class PixelStore:
         block["digest"] = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
         block["pixels"] = np.stack(pixels)
         path = self.folder / f"{secrets.token_hex(8)}.npy"
-        incoming = path.with_suffix(".incoming")
-        with open(incoming, "wb") as file:
+        with whole(path) as incoming, open(incoming, "wb") as file:
             np.save(file, block, allow_pickle=False)
-        os.replace(incoming, path)
         self._read(path)
 
     def _read(self, path: Path) -> None:

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
@@ -35,6 +36,7 @@ from playground.training.events import (
     Finished,
     Measured,
     Queued,
+    Resumed,
     Saved,
     Stage,
     Started,
@@ -98,6 +100,11 @@ class RunView:
         """Nothing more will happen."""
         return self.state in ENDED
 
+    @property
+    def can_go_on(self) -> bool:
+        """It ended without what was asked for: its worker died, something failed, or it was cancelled in the queue."""
+        return self.state in ("lost", "failed") or (self.state == "stopped" and self.started is None)
+
 
 def start(spec: RunSpec) -> str:
     """Start a worker in an interpreter of its own, and return the run's id. A training waits in it for its turn.
@@ -108,7 +115,11 @@ def start(spec: RunSpec) -> str:
     if spec.kind not in KINDS:
         raise PlaygroundError(f"There is no training of the kind {spec.kind!r}: choose {' or '.join(KINDS)}.")
     folder = new_folder()
-    _launch(folder, spec)
+    try:
+        _launch(folder, spec)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)  # a run that nobody could read would be listed for ever
+        raise PlaygroundError(f"The training could not be started: {error.strerror}.") from error
     return folder.name
 
 
@@ -120,18 +131,24 @@ def new_folder() -> Path:
 
 
 def resume(run_id: str) -> None:
-    """Let a run whose worker died go on: from its last checkpoint where its trainer keeps one, or else from the start.
+    """Let a run that died or failed go on: from its last checkpoint where its trainer keeps one, else from the start.
 
-    It comes to the same end as if nothing had happened. Raises PlaygroundError when the run is not lost.
+    It comes to the same end as if nothing had happened. Raises PlaygroundError when there is nothing to go on with.
     """
     with open(home.runs_dir() / "once", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of two who ask in the same moment, the second finds it running
         found = view(run_id)
-        if found.state != "lost":
-            raise PlaygroundError(f"Only a training whose process died can go on, this one is {found.state}.")
+        if not found.can_go_on:
+            raise PlaygroundError(f"Only a training that died or failed can go on, this one is {found.state}.")
         folder = run_dir(run_id)
-        (folder / "stop").unlink(missing_ok=True)
-        _launch(folder, found.spec)
+        if is_alive(folder):
+            raise PlaygroundError("The process of this training is still ending: try again in a moment.")
+        try:
+            (folder / "stop").unlink(missing_ok=True)
+            _append(folder, Resumed(time.time()))
+            _launch(folder, found.spec)
+        except OSError as error:
+            raise PlaygroundError(f"The training could not be started: {error.strerror}.") from error
 
 
 def _launch(folder: Path, spec: RunSpec) -> None:
@@ -154,10 +171,19 @@ def _launch(folder: Path, spec: RunSpec) -> None:
             )
         except OSError as error:
             message = f"The training could not be started: {error.strerror}."
-            EventLog(folder / "events.jsonl").append(Failed(message, repr(error), time.time()))
+            _append(folder, Failed(message, repr(error), time.time()))
             raise PlaygroundError(message) from error
         lock.write(str(process.pid))
     threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie in a server that stays
+
+
+def _append(folder: Path, event: Event) -> None:
+    """Write an event to the log of a run that has no worker."""
+    log = EventLog(folder / "events.jsonl")
+    try:
+        log.append(event)
+    finally:
+        log.close()
 
 
 def start_once(spec: RunSpec) -> str:
@@ -223,9 +249,9 @@ def is_alive(folder: Path) -> bool:
 
 def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_asked: bool) -> RunView:
     """The events of a run as one view; the same events, aliveness and wish give the same view."""
-    starts = [k for k, event in enumerate(events) if isinstance(event, Started)]
-    if len(starts) > 1:  # resumed: the newer worker has told again what is still true of before
-        events = events[starts[-1]:]
+    anew = [k for k, event in enumerate(events) if isinstance(event, Resumed)]
+    if anew:
+        events = events[anew[-1] + 1:]
     last: dict[type, Event] = {type(event): event for event in events}
     batches = [event for event in events if isinstance(event, Batch)]
     epochs = [event for event in events if isinstance(event, Epoch)]
@@ -299,9 +325,8 @@ def write_spec(folder: Path, spec: RunSpec, device: str) -> None:
         "kind": spec.kind, "request": spec.request, "seed": spec.seed, "name": spec.name, "replace": spec.replace,
         "device": device, "created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions(),
     }
-    incoming = folder / "spec.json.incoming"
-    incoming.write_text(json.dumps(data, ensure_ascii=False, indent=2), encoding="utf-8")
-    os.replace(incoming, folder / "spec.json")
+    with home.whole(folder / "spec.json") as incoming:
+        incoming.write_text(json.dumps(data, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
 def versions() -> dict[str, str]:

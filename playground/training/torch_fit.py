@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from playground.datasets.folders import PhotoFolder
 from playground.datasets.photos import why_unreadable
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
-from playground.home import data_dir
-from playground.training import backbones, torch_features, torch_networks, torch_tune
+from playground.home import data_dir, whole
+from playground.training import backbones, photo_list, torch_features, torch_networks, torch_tune
 from playground.training.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
 from playground.training.features import FeatureStore, content_digest
 from playground.training.pixels import PixelStore
@@ -65,6 +64,7 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
         return
     store = torch_features.store_of(request.backbone, request.image_size)
     found, digests = look(spec, store)
+    photo_list.keep(run_dir, found, digests)
     torch.manual_seed(spec.seed)
     description = torch_networks.head_description(request, torch_tune.channels_of(request), len(found.classes))
     yield Started(
@@ -106,6 +106,11 @@ def seen(found: PhotoFolder, digests: Mapping[Path, bytes], request: Request, st
 def photo_folder(spec: RunSpec) -> PhotoFolder:
     """The photographs of a run, divided as the run divides them. Raises PlaygroundError when they cannot be used."""
     return look(spec, known_of(request_of(spec)))[0]
+
+
+def photos_of(spec: RunSpec, run_dir: Path) -> PhotoFolder:
+    """The photographs a run was divided into when it began, or what is there now for one that has kept no list."""
+    return photo_list.read(run_dir) or photo_folder(spec)
 
 
 def request_of(spec: RunSpec) -> Request:
@@ -181,13 +186,11 @@ def save(run_dir: Path, request: Request, found: PhotoFolder, head: Head | DeepH
     written = {"mode": FROZEN, "backbone": request.backbone, "classes": list(found.classes), "head": description,
                "preprocessing": torch_tune.preprocessing_of(request).to_dict(),
                "left_out": [[str(path), why] for path, why in found.unreadable]}
-    incoming = run_dir / "model.json.incoming"
-    incoming.write_text(json.dumps(written, ensure_ascii=False, indent=2), encoding="utf-8")
-    os.replace(incoming, run_dir / "model.json")
+    with whole(run_dir / "model.json") as incoming:
+        incoming.write_text(json.dumps(written, ensure_ascii=False, indent=2), encoding="utf-8")
     path = run_dir / "head.safetensors"
-    incoming = run_dir / "head.safetensors.incoming"
-    save_file({name: value.cpu().contiguous() for name, value in head.module().state_dict().items()}, incoming)
-    os.replace(incoming, path)
+    with whole(path) as incoming:
+        save_file({name: value.cpu().contiguous() for name, value in head.module().state_dict().items()}, incoming)
     return path
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +18,11 @@ from torch import Tensor, nn
 
 from playground.datasets.augmentation import Augmentation
 from playground.datasets.folders import PhotoFolder
-from playground.datasets.photos import open_photo
+from playground.datasets.photos import opened
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
-from playground.training import backbones, torch_augment, torch_features, torch_head, torch_networks
+from playground.home import whole
+from playground.training import backbones, photo_list, torch_augment, torch_features, torch_head, torch_networks
 from playground.training.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
 from playground.training.pixels import Pictures, PixelStore
 from playground.training.recipe import FROZEN, RECIPES, SCRATCH, Request, rate
@@ -88,6 +88,10 @@ def fit(spec: RunSpec, request: Request, found: PhotoFolder, digests: Mapping[Pa
     to. A stop in the epochs keeps what was learnt; one before raises PlaygroundError.
     """
     world = World()
+    if resumed := (run_dir / CHECKPOINT).is_file():
+        photo_list.demand_same(run_dir, found, digests)
+    elif world.rank == 0:
+        photo_list.keep(run_dir, found, digests)
     photographs = Photographs.of(found, digests)
     torch.manual_seed(spec.seed)
     description = torch_networks.head_description(request, channels_of(request), len(found.classes))
@@ -104,7 +108,7 @@ def fit(spec: RunSpec, request: Request, found: PhotoFolder, digests: Mapping[Pa
         raise PlaygroundError("Stopped before anything was learnt, so there is no model. What was read of the photos "
                               "is kept: the next training goes on from there.")
     trainer = Trainer(spec, request, parts, data, batches, world)
-    if (run_dir / CHECKPOINT).is_file():
+    if resumed:
         trainer.restore(run_dir)
     elif request.mode != SCRATCH and request.head_epochs:
         yield Stage("training the head first", 0, 1, time.time())
@@ -220,7 +224,10 @@ class Data:
         return self._held_out
 
     def exact(self) -> Iterable[tuple[Tensor, Tensor]]:
-        """The validation pictures exactly as the exported file prepares them: decoded again, not rounded to bytes."""
+        """The validation pictures exactly as the exported file prepares them: decoded again, not rounded to bytes.
+
+        One that was removed meanwhile is passed over: that is no reason to lose what was learnt.
+        """
         if self.seen is not None:  # computed from such
             return self.held_out()
         return self._exact()
@@ -230,10 +237,12 @@ class Data:
         with ThreadPoolExecutor(torch_features.threads()) as pool:
             for start in range(0, len(rows), AT_ONCE):
                 part = rows[start:start + AT_ONCE]
-                opened = pool.map(lambda row: self.preprocessing.apply(open_photo(photographs.paths[row])), part)
-                x = torch.from_numpy(np.stack(list(opened))).to(self.device).contiguous(
-                    memory_format=torch.channels_last)
-                yield self.looked_at(x), self.labels[torch.from_numpy(part).to(self.device)]
+                found = zip(part, pool.map(lambda row: opened(photographs.paths[row]), part), strict=True)
+                there = {row: self.preprocessing.apply(image) for row, image in found if image is not None}
+                if there:
+                    x = torch.from_numpy(np.stack(list(there.values()))).to(self.device).contiguous(
+                        memory_format=torch.channels_last)
+                    yield self.looked_at(x), self.labels[torch.tensor(list(there), device=self.device)]
 
 
 def counted(text: str, total: int, missing: int, work: Iterator[int]) -> Iterator[Stage]:
@@ -443,9 +452,8 @@ class Trainer:
                                  ("averaged", self.averaged)):
                 tensors |= {f"{kind}.{k}": value.cpu().contiguous() for k, value in enumerate(values)}
             tensors |= {f"best.{name}": value for name, value in self.best.items()}
-        incoming = run_dir / f"{CHECKPOINT}.incoming"
-        save_file(tensors, incoming, {"progress": json.dumps(asdict(progress))})
-        os.replace(incoming, run_dir / CHECKPOINT)
+        with whole(run_dir / CHECKPOINT) as incoming:
+            save_file(tensors, incoming, {"progress": json.dumps(asdict(progress))})
 
     def restore(self, run_dir: Path) -> None:
         """Go back to a checkpoint. Raises PlaygroundError when it cannot be read."""
@@ -545,9 +553,8 @@ def loop(trainer: Trainer, run_dir: Path, should_stop: Callable[[], bool], began
 
 def save_weights(run_dir: Path, weights: dict[str, Tensor]) -> None:
     """Write what is exported, whole or not at all."""
-    incoming = run_dir / f"{WEIGHTS}.incoming"
-    save_file(weights, incoming)
-    os.replace(incoming, run_dir / WEIGHTS)
+    with whole(run_dir / WEIGHTS) as incoming:
+        save_file(weights, incoming)
 
 
 def describe(run_dir: Path, request: Request, found: PhotoFolder, parts: Parts, head: Mapping[str, Any]) -> None:
@@ -559,9 +566,8 @@ def describe(run_dir: Path, request: Request, found: PhotoFolder, parts: Parts, 
         "chosen": "best on validation" if request.patience else "last epoch",
         "left_out": [[str(path), why] for path, why in found.unreadable],
     }
-    incoming = run_dir / f"{DESCRIPTION}.incoming"
-    incoming.write_text(json.dumps(description, ensure_ascii=False, indent=2), encoding="utf-8")
-    os.replace(incoming, run_dir / DESCRIPTION)
+    with whole(run_dir / DESCRIPTION) as incoming:
+        incoming.write_text(json.dumps(description, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
 def rebuilt(description: Mapping[str, Any], weights: Path) -> nn.Module:

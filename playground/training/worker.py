@@ -1,5 +1,7 @@
 """The worker: runs a trainer to its end and writes every event down; whatever goes wrong becomes the last event."""
 
+import contextlib
+import errno
 import signal
 import threading
 import time
@@ -35,8 +37,10 @@ def work(run_dir: Path, fit: Fit) -> int:
         return 0
     except BaseException as error:  # SystemExit and Ctrl-C too: a run without a last word would look lost
         detail = traceback.format_exc()
-        print(detail, flush=True)
-        log.append(Failed(sentence(error), detail, time.time()))
+        with contextlib.suppress(OSError):  # a full disk takes no last word: the run then shows as lost, and can go on
+            log.append(Failed(sentence(error), detail, time.time()))
+        with contextlib.suppress(OSError):
+            print(detail, flush=True)
         return 1
     finally:
         log.close()
@@ -48,6 +52,8 @@ def sentence(error: BaseException) -> str:
         return str(error)
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         return "The computer ran out of memory: fewer or smaller pictures, or a smaller batch, would help."
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
+        return "The disk is full: what was saved before is kept, and once there is room the training can go on from it."
     if isinstance(error, KeyboardInterrupt):
         return "The training was interrupted."
     if isinstance(error, OSError) and error.strerror:

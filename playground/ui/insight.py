@@ -1,10 +1,10 @@
 """Understand a result: its classes, what was taken for what with the photos themselves, its sureness, its card."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
-from PIL import Image, ImageOps
 
 from playground.datasets import photos
 from playground.deploy import evaluation, interval, package
@@ -12,7 +12,7 @@ from playground.deploy.evaluation import Predictions
 from playground.deploy.shelf import Entry
 from playground.errors import PlaygroundError
 from playground.figures import beside as figures_beside
-from playground.figures import style
+from playground.figures import confusion, style
 from playground.figures.calibration import reliability
 from playground.figures.comparison import Result
 from playground.figures.features import feature_map
@@ -20,12 +20,11 @@ from playground.figures.photo_count import photo_count
 from playground.training import runs
 from playground.training.experiments import PHOTO_COUNT
 from playground.training.runs import RunSpec, RunView
-from playground.ui import experiment, frame, heat, lesson, links, models
+from playground.ui import corrections, experiment, frame, heat, links, models
 
 VIEWS = ("Classes", "Confusions", "Mistakes", "Where it looks", "Map of features", "Calibration",
          "Other runs", "How many photos?", "Model card")
-THUMBNAIL = 160
-MOST_SHOWN = 24
+CLASSES, CONFUSIONS = VIEWS[:2]
 MOST_LISTED = 200
 MOST_PINNED = 60
 MOST_RUNS, MOST_BARS = 100, 8
@@ -50,18 +49,19 @@ def _read(path: str, version: int) -> Predictions | None:
 @frame.guarded("Understand the result")
 def understand(view: RunView) -> None:
     """One view of an ended run at a time; nothing is drawn until the reader asks."""
+    corrections.follow_edits()
     entry, found = models.of_run(view), predictions(view)
     if entry is None or found is None:
         return
     look = st.segmented_control("**Understand the result**", VIEWS, key="understand", bind="query-params",
                                 disabled=links.locked(), help="Everything here is what the exported file said, through "
                                 "onnxruntime, of the photos that were kept aside.")
-    if look == "Classes":
+    if look == CLASSES:
         classes(found)
-    elif look == "Confusions":
-        confusions(found)
+    elif look == CONFUSIONS:
+        confusions(view, found)
     elif look == "Mistakes":
-        mistakes(found)
+        mistakes(view, found)
     elif look == "Where it looks":
         places(entry, found)
     elif look == "Map of features":
@@ -98,23 +98,55 @@ def classes(found: Predictions) -> None:
                f"Hardest to find here: {frame.literal(weakest.name)}, {weakest.right} of {weakest.support}.")
 
 
-def confusions(found: Predictions) -> None:
+def confusions(view: RunView, found: Predictions) -> None:
     """One cell of the confusion matrix, and the photos in it."""
     counts = found.confusion()
     off = counts - np.diag(np.diag(counts))
     i, j = np.unravel_index(off.argmax(), off.shape) if off.any() else (0, 0)
-    left, right = st.columns(2)
-    true = left.selectbox("The picture is", found.labels, int(i), key="true", bind="query-params",
-                          disabled=links.locked())
-    said = right.selectbox("The model said", found.labels, int(j), key="said", bind="query-params",
-                           disabled=links.locked())
-    cell = found.cell(found.labels.index(true), found.labels.index(said))
-    st.markdown(f"**{len(cell)}** of {int(counts[found.labels.index(true)].sum())} photos of {frame.literal(true)} "
-                f"were taken for {frame.literal(said)}.")
-    shown(found, cell)
+    for key, k in (("true", i), ("said", j)):  # no field has a default of its own: the address names every cell
+        if not {st.session_state.get(key), st.query_params.get(key)} & set(found.labels):
+            st.session_state[key] = found.labels[k]
+    left, right = st.columns([2, 3], gap="large")
+    with right:
+        first, second = st.columns(2)
+        true = first.selectbox("The picture is", found.labels, None, key="true", bind="query-params",
+                               disabled=links.locked()) or found.labels[i]
+        said = second.selectbox("The model said", found.labels, None, key="said", bind="query-params",
+                                disabled=links.locked()) or found.labels[j]
+        row, column = found.labels.index(true), found.labels.index(said)
+        cell = found.cell(row, column)
+        st.markdown(f"**{len(cell)}** of {int(counts[row].sum())} photos of {frame.literal(true)} were taken for "
+                    f"{frame.literal(said)}.")
+        corrections.shown(view, found, cell)
+    with left:
+        matrix(counts, found.labels, "cells", (row, column))
+        st.caption("Click a cell to see its photos, or choose it in the two fields.")
 
 
-def mistakes(found: Predictions) -> None:
+def matrix(counts: np.ndarray | Sequence[Sequence[int]], labels: Sequence[str], key: str,
+           chosen: tuple[int, int] | None = None) -> None:
+    """A confusion matrix whose cells open their photos."""
+    st.plotly_chart(confusion.confusion_matrix(counts, labels, clickable=not links.locked(), chosen=chosen), key=key,
+                    config=style.CONFIG, selection_mode="points", alt="Confusion matrix of the photos kept aside",
+                    on_select="ignore" if links.locked() else lambda: clicked(st.session_state.get(key), labels))
+
+
+def clicked(said: object, labels: Sequence[str]) -> None:
+    """Open the cell that was clicked. A browser may send anything."""
+    try:
+        row, column = said["selection"]["points"][0]["customdata"][:2]  # type: ignore[index]
+        true, model = labels[int(row)], labels[int(column)]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return  # nothing is selected any more
+    st.session_state["understand"] = CONFUSIONS
+    for key, value in (("true", true), ("said", model)):
+        if key in st.session_state:
+            st.session_state[key] = value
+        else:  # not drawn yet: it begins with what the address says
+            st.query_params[key] = value
+
+
+def mistakes(view: RunView, found: Predictions) -> None:
     """What the model was surest of, and wrong."""
     wrong = found.mistakes()
     if not len(wrong):
@@ -123,7 +155,7 @@ def mistakes(found: Predictions) -> None:
         return
     st.markdown(f"{len(wrong):,} of {len(found.truth):,} photos were taken for something else; the surest mistakes "
                 "first. Wrongly labelled, unusual, or showing both?")
-    shown(found, wrong)
+    corrections.shown(view, found, wrong)
 
 
 def places(entry: Entry, found: Predictions) -> None:
@@ -151,7 +183,7 @@ def features(found: Predictions, folder: Path) -> None:
         return
     spread = np.linspace(0, len(places) - 1, min(MOST_PINNED, len(places)) if pictures else 0)
     some = np.unique(spread.astype(int))
-    pinned = {int(k): small for k in some if (small := thumbnail(str(found.paths[k]))) is not None}
+    pinned = {int(k): small for k in some if (small := corrections.thumbnail(str(found.paths[k]))) is not None}
     st.plotly_chart(
         feature_map(places, found.truth, found.right, found.labels, [path.name for path in found.paths], pinned),
         config=style.CONFIG, key="feature-map", alt="Photos as places in the plane, by what the network sees in them")
@@ -220,26 +252,3 @@ def photo_counts(view: RunView) -> None:
     st.caption(f"Each point is a head trained on another draw of so many photos. From {first} to {last} photos a class "
                f"the mean goes from {np.mean(found[first]):.1f} % to {np.mean(found[last]):.1f} %. Where the line is "
                "flat, more photos of the same kind hardly help; others might.")
-
-
-def shown(found: Predictions, which: np.ndarray) -> None:
-    """Photos with what the model said of them; one that is gone is left out."""
-    pictures, captions = [], []
-    for k in which[:MOST_SHOWN]:
-        if (small := thumbnail(str(found.paths[k]))) is None:
-            continue
-        pictures.append(small)
-        captions.append(f"{frame.literal(found.labels[found.said[k]])} {100 * found.sure[k]:.0f} %: "
-                        f"{frame.literal(found.paths[k].name)}")
-    lesson.gallery(pictures, captions, width=THUMBNAIL)
-    if len(which) > MOST_SHOWN:
-        st.caption(f"and {len(which) - MOST_SHOWN} more")
-
-
-@st.cache_data(max_entries=256, show_spinner=False)
-def thumbnail(path: str) -> np.ndarray | None:
-    """A photo cut to a small square; None when it cannot be opened any more."""
-    try:
-        return np.asarray(ImageOps.fit(Image.fromarray(photos.open_photo(Path(path))), (THUMBNAIL, THUMBNAIL)))
-    except PlaygroundError:
-        return None

@@ -65,6 +65,12 @@ def answered() -> Iterator[None]:
         st.session_state[_SAID] = str(error)
 
 
+def tell() -> None:
+    """Why the last edit could not be made, once."""
+    if said := st.session_state.pop(_SAID, ""):
+        st.warning(frame.literal(said), icon=":material/info:")
+
+
 def in_use() -> set[str]:
     """The folders runs were given."""
     found = set()
@@ -86,9 +92,8 @@ def collect() -> tuple[Path, str, PhotoFolder] | None:
     chosen = collection.read(set_id)
     head(chosen)
     add_to(chosen)
-    if said := st.session_state.pop(_SAID, ""):
-        st.warning(frame.literal(said), icon=":material/info:")
-    few = [name for name, count in chosen.counts.items() if count < 2]
+    tell()
+    few = too_few(chosen)
     if not chosen.trainable:
         st.info(
             "Two classes with two photos each are the least there is to learn from; from about ten each it begins to "
@@ -100,6 +105,11 @@ def collect() -> tuple[Path, str, PhotoFolder] | None:
         st.caption(f"Not trained on until there are two photos or more: {frame.literal(', '.join(few))}.")
     trained = without(chosen, few)
     return versions.version(trained, in_use), models.tidy(chosen.name), versions.as_folder(trained, in_use)
+
+
+def too_few(chosen: PhotoSet) -> list[str]:
+    """The classes that cannot be trained on yet."""
+    return [name for name, count in chosen.counts.items() if count < 2]
 
 
 def without(chosen: PhotoSet, classes: list[str]) -> PhotoSet:

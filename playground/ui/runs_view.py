@@ -4,7 +4,6 @@ The worker writes a log, this reads it; nothing here trains. The run's id stands
 second window or a colleague with the link sees the same run.
 """
 
-import contextlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -209,15 +208,27 @@ def telling(view: RunView) -> str:
 
 
 def go_on(run_id: str) -> None:
-    """Resume a lost run; that somebody else was quicker is no trouble."""
-    with contextlib.suppress(PlaygroundError):
+    """Resume a run that died or failed; that somebody else was quicker is no trouble."""
+    try:
         runs.resume(run_id)
+    except PlaygroundError as error:
+        if runs.view(run_id).can_go_on:
+            st.toast(frame.literal(home.public(str(error))), icon=":material/error:")
 
 
 def ending(view: RunView) -> None:
     """The sentence a run ends with when it did not end well."""
     if view.state == "failed" and view.failed is not None:
         st.error(frame.literal(home.public(view.failed.message)), icon=":material/error:")
+        if view.spec.kind != DOWNLOAD:
+            st.button(
+                "Try again",
+                icon=":material/resume:",
+                key=f"resume-{view.run_id}",
+                on_click=go_on,
+                args=(view.run_id,),
+                help="Goes on from where the run last saved itself, or begins anew where it has not.",
+            )
     elif view.spec.kind == DOWNLOAD and view.state in ("lost", "stopped"):
         st.info("The download was interrupted; what has come is kept.", icon=":material/stop:")
     elif view.state == "lost":

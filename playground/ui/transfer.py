@@ -189,12 +189,17 @@ def outcome(view: RunView) -> None:
         if not view.finished.confusion:
             return
         st.markdown("**What is taken for what** (photos kept aside)")
-        st.plotly_chart(
-            confusion.confusion_matrix(view.finished.confusion, view.started.classes),
-            key="confusion",
-            config=style.CONFIG,
-            alt="Confusion matrix of the photos kept aside",
-        )
+        found = insight.predictions(view) if entry is not None else None
+        if found is not None and found.labels == view.started.classes:
+            insight.matrix(view.finished.confusion, view.started.classes, "confusion")
+            st.caption("Click a cell to see its photos.")
+        else:
+            st.plotly_chart(
+                confusion.confusion_matrix(view.finished.confusion, view.started.classes),
+                key="confusion",
+                config=style.CONFIG,
+                alt="Confusion matrix of the photos kept aside",
+            )
     if entry is not None:
         with right:
             mode = view.spec.request.get("mode", FROZEN)

@@ -2,18 +2,29 @@
 
 import contextlib
 import io
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from playground import home
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy import contract, shelf
+from playground.deploy import contract, evaluation, shelf
 from playground.deploy.session import Classifier
 from playground.deploy.shelf import Entry
+from playground.training import runs
+from playground.training.events import Epoch, Exported, Finished, Started
+from playground.training.log import EventLog
+from playground.training.runs import RunSpec
 
+RUN = "20260101-000000-000000-abcd"
+GRAYS = {"dark": (10, 20, 30, 40, 220), "br*ght": (250, 240, 230, 200, 60)}
+"""The gray levels of the photos kept aside: the last one of each class is taken for the other."""
 OpenPage = Callable[..., AppTest]
 
 
@@ -43,6 +54,35 @@ def put_model(name: str, labels: tuple[str, ...] = ("dark", "bright"), **facts: 
     assert isinstance(entry, Entry)
     assert Classifier(entry.onnx).labels == labels
     return entry
+
+
+def gray_photos(into: Path) -> list[tuple[Path, int]]:
+    """Ten photos in two folders, and the class of each."""
+    made = []
+    for k, (name, grays) in enumerate(GRAYS.items()):
+        (into / name).mkdir(parents=True)
+        for gray in grays:
+            Image.fromarray(np.full((20, 20, 3), gray, np.uint8)).save(into / name / f"{gray}.png")
+            made.append((into / name / f"{gray}.png", k))
+    return made
+
+
+def put_run(pictures: list[tuple[Path, int]] | None = None, **request: object) -> Path:
+    """A transfer run that ended, made by hand: ten photos, two of them mistaken, and the model on the shelf."""
+    entry = put_model("light", ("dark", "br*ght"), task="transfer")
+    photos = home.data_dir() / "light"
+    pictures = gray_photos(photos) if pictures is None else pictures
+    folder = home.runs_dir() / RUN
+    folder.mkdir(parents=True)
+    runs.write_spec(folder, RunSpec("transfer", {"data": str(photos), **request}, 0, "light"), "cpu")
+    log, now = EventLog(folder / "events.jsonl"), time.time()
+    log.append(Started("transfer", 1, 1, 4, tuple(GRAYS), {"train": 10, "validation": 10}, "cpu", now))
+    log.append(Epoch(1, 0.5, 0.8, 0.5, 0.8, 1.0, now))
+    log.append(Finished("completed", 1, 0.8, 10, 1.0, ((4, 1), (1, 4)), now))
+    log.append(Exported("light", str(entry.onnx), 1e-7, 10, now))
+    log.close()
+    list(evaluation.evaluate(entry.onnx, pictures, folder / evaluation.FILE))
+    return folder
 
 
 def errors(app: AppTest) -> list[str]:

@@ -1,48 +1,22 @@
 """A result understood on the page: the photos behind the numbers, from the exported file's own answers."""
 
 import json
-import time
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
+import streamlit as st
 
 from playground import home
 from playground.deploy import evaluation
-from playground.training import runs
-from playground.training.events import Epoch, Exported, Finished, Started
-from playground.training.log import EventLog
-from playground.training.runs import RunSpec
 from playground.ui import insight
-from tests.pages.on_a_page import OpenPage, errors, put_model, texts
-
-RUN = "20260101-000000-000000-abcd"
+from tests.pages.on_a_page import RUN, OpenPage, errors, put_run, texts
 
 
 @pytest.fixture
 def finished(playground_home: Path) -> Path:
-    """A transfer run that ended, made by hand: ten photos, two of them mistaken, and the model on the shelf."""
-    entry = put_model("light", ("dark", "br*ght"), task="transfer")
-    photos = home.data_dir() / "light"
-    levels = {"dark": (10, 20, 30, 40, 220), "br*ght": (250, 240, 230, 200, 60)}
-    pictures = []
-    for k, (name, grays) in enumerate(levels.items()):
-        (photos / name).mkdir(parents=True)
-        for gray in grays:
-            Image.fromarray(np.full((20, 20, 3), gray, np.uint8)).save(photos / name / f"{gray}.png")
-            pictures.append((photos / name / f"{gray}.png", k))
-    folder = home.runs_dir() / RUN
-    folder.mkdir(parents=True)
-    runs.write_spec(folder, RunSpec("transfer", {"data": str(photos)}, 0, "light"), "cpu")
-    log, now = EventLog(folder / "events.jsonl"), time.time()
-    log.append(Started("transfer", 1, 1, 4, tuple(levels), {"train": 10, "validation": 10}, "cpu", now))
-    log.append(Epoch(1, 0.5, 0.8, 0.5, 0.8, 1.0, now))
-    log.append(Finished("completed", 1, 0.8, 10, 1.0, ((4, 1), (1, 4)), now))
-    log.append(Exported("light", str(entry.onnx), 1e-7, 10, now))
-    log.close()
-    list(evaluation.evaluate(entry.onnx, pictures, folder / evaluation.FILE))
-    return folder
+    """A transfer run that ended: ten photos, two of them mistaken."""
+    return put_run()
 
 
 @pytest.mark.parametrize("look", insight.VIEWS)
@@ -70,6 +44,31 @@ def test_a_cell_of_the_confusions_opens_its_photos(open_page: OpenPage, finished
     assert "**1** of 5 photos of dark were taken for br\\*ght." in texts(app)
     captions = [image.caption for drawn in app.get("image") for image in drawn.proto.imgs]
     assert any(caption.endswith("220\\.png") for caption in captions)
+
+
+@pytest.mark.parametrize("drawn", [True, False], ids=["another cell is open", "none is open"])
+def test_a_click_opens_its_cell(drawn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    state, address = ({"true": "dark", "said": "dark"} if drawn else {}), {}
+    monkeypatch.setattr(st, "session_state", state)
+    monkeypatch.setattr(st, "query_params", address)
+    insight.clicked({"selection": {"points": [{"customdata": [0, 1, 1, 20.0]}]}}, ("dark", "br*ght"))
+    assert state["understand"] == "Confusions"
+    assert (state if drawn else address)["said"] == "br*ght"
+
+
+@pytest.mark.parametrize("said", [
+    None, {}, {"selection": {"points": []}}, {"selection": {"points": [{}]}}, [], "no",
+    {"selection": {"points": [{"customdata": [7, 0]}]}}, {"selection": {"points": [{"customdata": ["x", None]}]}}])
+def test_an_odd_click_opens_nothing(said: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(st, "session_state", {})
+    insight.clicked(said, ("dark", "br*ght"))
+    assert st.session_state == {}
+
+
+def test_an_address_of_another_runs_classes_opens_the_likeliest_confusion(open_page: OpenPage, finished: Path) -> None:
+    app = open_page("transfer", run=RUN, understand="Confusions", true="cat", said="<b>")
+    assert errors(app) == []
+    assert (app.selectbox(key="true").value, app.selectbox(key="said").value) == ("dark", "br*ght")
 
 
 def test_photos_that_are_gone_are_left_out(open_page: OpenPage, finished: Path) -> None:

@@ -16,6 +16,7 @@ from playground.training.events import (
     Finished,
     Measured,
     Queued,
+    Resumed,
     Saved,
     Stage,
     Started,
@@ -24,6 +25,7 @@ from playground.training.events import (
 ONE_OF_EACH = [
     Queued(2, 0.5),
     Cancelled(0.7),
+    Resumed(0.8),
     Started("digits", 15, 46, 9_000, ("0", "ä", "猫"), {"train": 1_200, "validation": 240, "test": 355}, "cpu", 1.0),
     Stage("computing features", 120, 799, 2.0),
     Batch(1, 2, 46, 2.3, 0.125, 1e-3, 3.0),

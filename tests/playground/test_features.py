@@ -60,7 +60,7 @@ def test_a_write_cut_short_leaves_no_features(playground_home: Path, monkeypatch
         raise KeyboardInterrupt
 
     store = FeatureStore(RECIPE)
-    monkeypatch.setattr(features.os, "replace", killed)
+    monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         store.add([digest(1)], rows(1))
     assert digest(1) not in FeatureStore(RECIPE)

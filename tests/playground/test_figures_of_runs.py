@@ -80,6 +80,18 @@ def test_a_confusion_cell_carries_its_count_and_a_row_its_share() -> None:
     assert figure.data[0].text[0][1] == "cat taken for dog"
 
 
+def test_every_cell_of_a_clickable_matrix_says_which_it_is() -> None:
+    figure = confusion.confusion_matrix([[8, 2], [0, 0]], ["cat", "dog"], clickable=True, chosen=(0, 1))
+    cells = figure.data[1]
+    assert [tuple(map(int, point[:2])) for point in cells.customdata] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert [(int(x), int(y)) for x, y in zip(cells.x, cells.y, strict=True)] == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    assert cells.text[1] == "cat taken for dog"
+    (outline,) = figure.layout.shapes
+    assert (outline.x0 + outline.x1, outline.y0 + outline.y1) == (2, 0)
+    many = confusion.confusion_matrix(np.eye(200, dtype=int), [str(k) for k in range(200)], clickable=True)
+    assert len(many.data[1].x) == 200, "empty cells of so many classes are left out"
+
+
 @pytest.mark.parametrize("classes", [1, 2, 21, 1000])
 def test_a_confusion_matrix_of_any_size_is_made(classes: int) -> None:
     figure = confusion.confusion_matrix(np.eye(classes, dtype=int).tolist(), [str(k) for k in range(classes)])

@@ -115,12 +115,21 @@ def test_a_name_that_is_taken_is_refused_before_training_unless_it_may_be_replac
         without_training.setattr(numpy_fit, "fit", lambda *_: pytest.fail("it trained"))
         for name, says in (("light", "already"), ("no/name", "cannot be called")):
             with pytest.raises(PlaygroundError, match=says):
-                list(jobs.events(RunSpec("digits", asked.request, 1, name), run_dir, never))
+                list(jobs.events(RunSpec("digits", asked.request, 1, name), run_dir.with_name("another"), never))
     list(jobs.events(RunSpec("digits", asked.request, 2, "light", replace=True), run_dir, never))
     after = shelf.get("light")
     assert isinstance(before, shelf.Entry)
     assert isinstance(after, shelf.Entry)
     assert (before.card["training"]["seed"], after.card["training"]["seed"]) == (1, 2)
+
+
+def test_a_run_that_was_killed_after_its_export_goes_on_to_its_end(asked: RunSpec, run_dir: Path) -> None:
+    first = list(jobs.events(asked, run_dir, never))[-1]  # nobody wrote it down: the worker was killed
+    again = list(jobs.events(asked, run_dir, never))[-1]
+    assert isinstance(first, Exported)
+    assert isinstance(again, Exported)
+    assert (again.name, again.path) == (first.name, first.path)
+    assert [entry.card["training"]["run"] for entry in shelf.entries()] == [run_dir.name]
 
 
 class Brighter(Preprocessing):
@@ -160,8 +169,9 @@ def test_a_trainer_that_says_nothing_of_its_end_is_an_error(
         list(jobs.events(asked, run_dir, never))
 
 
-def test_the_pictures_an_export_is_checked_on_are_raw_rgb_and_spread_over_the_set(asked: RunSpec) -> None:
-    pictures = jobs.own_pictures(asked)
+def test_the_pictures_an_export_is_checked_on_are_raw_rgb_and_spread_over_the_set(
+        asked: RunSpec, run_dir: Path) -> None:
+    pictures = jobs.own_pictures(asked, run_dir)
     assert len(pictures) == jobs.COMPARED
     assert all(picture.dtype == np.uint8 and picture.shape == (8, 6, 3) for picture in pictures)
     brightness = [picture.mean() > 120 for picture in pictures]

@@ -1,6 +1,7 @@
 """Runs: a folder each, a worker each, and a view that is a fold of what happened."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -17,7 +18,20 @@ import pytest
 
 from playground.errors import PlaygroundError
 from playground.training import runs
-from playground.training.events import Batch, Epoch, Event, Exported, Failed, Finished, Saved, Stage, Started
+from playground.training.events import (
+    Batch,
+    Cancelled,
+    Epoch,
+    Event,
+    Exported,
+    Failed,
+    Finished,
+    Queued,
+    Resumed,
+    Saved,
+    Stage,
+    Started,
+)
 from playground.training.log import EventLog
 from playground.training.runs import RunSpec
 
@@ -154,7 +168,7 @@ def test_a_worker_that_was_killed_is_lost_and_leaves_no_zombie(playground_home: 
 
 def test_a_lost_run_goes_on_in_its_own_folder(playground_home: Path) -> None:
     run_id = runs.start(RunSpec("digits", {"data": "digits", "epochs": 1}, 0, "mine"))
-    with pytest.raises(PlaygroundError, match="Only a training whose process died can go on"):
+    with pytest.raises(PlaygroundError, match="Only a training that died or failed can go on"):
         runs.resume(run_id)
     os.kill(int((runs.run_dir(run_id) / "worker").read_text()), signal.SIGKILL)
     until(lambda: runs.view(run_id).state == "lost")
@@ -167,11 +181,32 @@ def test_a_lost_run_goes_on_in_its_own_folder(playground_home: Path) -> None:
 
 def test_a_resumed_run_counts_an_epoch_once_and_the_time_it_lay_dead_not() -> None:
     view = fold(STARTED, batch(1, 10, 105), epoch(1, 110), batch(2, 5, 115),
-                replace(STARTED, time=1000.0), epoch(1, 1000), batch(2, 5, 1010))
+                Resumed(990), replace(STARTED, time=1000.0), epoch(1, 1000), batch(2, 5, 1010))
     assert [one.epoch for one in view.epochs] == [1]
     assert [(one.epoch, one.batch) for one in view.batches] == [(2, 5)]
     assert view.remaining_seconds is not None
     assert view.remaining_seconds < 60
+
+
+def test_what_a_new_worker_goes_on_with_is_no_longer_failed() -> None:
+    failed = Failed("It broke.", "", 120.0)
+    assert fold(STARTED, failed, alive=False).can_go_on
+    assert fold(STARTED, failed, Resumed(130.0)).state == "starting"
+    assert fold(STARTED, failed, Resumed(130.0), Queued(1, 131.0)).state == "queued"
+    assert fold(STARTED, failed, Resumed(130.0), STARTED).state == "running"
+    assert fold(STARTED, failed, Resumed(130.0), Cancelled(131.0), alive=False).can_go_on
+    assert not fold(STARTED, FINISHED, EXPORTED, alive=False).can_go_on
+
+
+def test_a_run_that_cannot_be_written_down_is_not_listed(playground_home: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runs, "write_spec", full)
+    with pytest.raises(PlaygroundError, match="could not be started: No space left on device"):
+        runs.start(SPEC)
+    assert list((playground_home / ".runs").glob("2*")) == []
 
 
 def test_a_dead_workers_process_id_given_to_somebody_else_does_not_revive_it(playground_home: Path) -> None:

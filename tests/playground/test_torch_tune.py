@@ -21,7 +21,19 @@ from playground.datasets.photos import open_photo
 from playground.errors import PlaygroundError
 from playground.home import REPOSITORY
 from playground.training import backbones, runs, torch_networks, torch_tune
-from playground.training.events import Batch, Epoch, Event, Failed, Finished, Saved, Stage, Started, to_json
+from playground.training.events import (
+    Batch,
+    Epoch,
+    Event,
+    Exported,
+    Failed,
+    Finished,
+    Resumed,
+    Saved,
+    Stage,
+    Started,
+    to_json,
+)
 from playground.training.recipe import ALL_BLOCKS, Request
 from playground.training.runs import RunSpec
 from playground.training.torch_adamw import AdamW
@@ -385,7 +397,7 @@ def test_a_lost_run_is_taken_up_again_and_others_are_not(colours: Path, monkeypa
     (folder / "worker").touch()
     started = Started("transfer", 2, 2, 5, ("a", "b"), {"train": 8}, "cpu", 1.0)
     epochs = [Epoch(k, 0.5, 0.5, 0.5, 0.5, 1.0, 2.0 + k) for k in (1, 2)]
-    log = [started, epochs[0], started, epochs[0], epochs[1]]
+    log = [started, epochs[0], Resumed(2.5), started, epochs[0], epochs[1]]
     (folder / "events.jsonl").write_text("".join(to_json(event) + "\n" for event in log))
     assert runs.view(folder.name).state == "lost"
     assert [epoch.epoch for epoch in runs.view(folder.name).epochs] == [1, 2]  # the newer worker told the first again
@@ -397,7 +409,16 @@ def test_a_lost_run_is_taken_up_again_and_others_are_not(colours: Path, monkeypa
     assert asked[0][-1] == str(folder)
     assert not (folder / "stop").exists()
     assert (folder / "worker").read_text() == "7"
+    view = runs.view(folder.name)
+    assert (view.state, view.epochs) == ("lost", [])  # the worker to come tells again what is still true
+    for event in (Failed("it failed", "", 9.0), started, epochs[0]):
+        with open(folder / "events.jsonl", "a") as file:
+            file.write(to_json(event) + "\n")
+    assert runs.view(folder.name).state == "failed"
+    runs.resume(folder.name)
+    assert len(asked) == 2
+    finished = Finished("completed", 2, None, 0, 1.0, (), 9.0)
     with open(folder / "events.jsonl", "a") as file:
-        file.write(to_json(Failed("it failed", "", 9.0)) + "\n")
-    with pytest.raises(PlaygroundError, match="Only a training whose process died can go on"):
+        file.write("".join(to_json(event) + "\n" for event in (finished, Exported("n", "p", 0.0, 1, 9.0))))
+    with pytest.raises(PlaygroundError, match="died or failed can go on, this one is completed"):
         runs.resume(folder.name)

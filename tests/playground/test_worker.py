@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from playground.errors import PlaygroundError
 from playground.training import runs, worker
@@ -90,7 +91,9 @@ def test_writes_into_the_spec_what_it_really_runs_on(run_dir: Path) -> None:
     (PlaygroundError("The folder holds no pictures."), "The folder holds no pictures."),
     (MemoryError(), "ran out of memory"),
     (RuntimeError("CUDA error: out of memory\nlots of detail"), "ran out of memory"),
-    (OSError(28, "No space left on device", "/x/model"), r"No space left on device \(/x/model\)"),
+    (OSError(28, "No space left on device", "/x/model"), "The disk is full: what was saved before is kept"),
+    (SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"), "The disk is full"),
+    (OSError(13, "Permission denied", "/x/model"), r"Permission denied \(/x/model\)"),
     (ValueError("bad\nsecond line"), r"ValueError: bad$"),
     (AssertionError(), "AssertionError"),
     (KeyboardInterrupt(), "interrupted"),

@@ -1,0 +1,60 @@
+"""Which photographs a run trains on and which it keeps aside, written down in its folder: the folder they come from may
+change, and dividing it anew would put some that were learnt among those that measure."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from playground.datasets.folders import PhotoFolder
+from playground.errors import PlaygroundError
+from playground.home import whole
+
+FILE = "photographs.json"
+HALVES = ("train", "validation")
+
+
+def keep(run_dir: Path, found: PhotoFolder, digests: Mapping[Path, bytes]) -> None:
+    """Write the list, whole or not at all."""
+    with whole(run_dir / FILE) as incoming:
+        incoming.write_text(json.dumps(_written(found, digests), ensure_ascii=False), encoding="utf-8")
+
+
+def demand_same(run_dir: Path, found: PhotoFolder, digests: Mapping[Path, bytes]) -> None:
+    """Raises PlaygroundError when a run that is to go on from a checkpoint began with other photographs."""
+    before, now = _read(run_dir), _written(found, digests)
+    if before is None or _contents(before) == _contents(now):
+        return
+    here = {digest for half in HALVES for _, _, digest in now[half]}
+    names = [Path(path).name for half in HALVES for path, _, digest in before[half] if digest not in here]
+    gone = f" ({', '.join(names[:3])}{', …' if names[3:] else ''})" if names else ""
+    raise PlaygroundError(f"The photographs are no longer those this training began with{gone}: put them back as they "
+                          "were and let it go on, or start a new training.")
+
+
+def read(run_dir: Path) -> PhotoFolder | None:
+    """The photographs of a run, whatever has become of them since; None for a run that has kept no list."""
+    listed = _read(run_dir)
+    if listed is None:
+        return None
+    train, validation = (tuple((Path(path), int(label)) for path, label, _ in listed[half]) for half in HALVES)
+    return PhotoFolder(tuple(listed["classes"]), train, validation, ())
+
+
+def _written(found: PhotoFolder, digests: Mapping[Path, bytes]) -> dict[str, Any]:
+    return {"classes": list(found.classes),
+            **{half: [[str(path), label, digests[path].hex()] for path, label in pictures]
+               for half, pictures in zip(HALVES, (found.train, found.validation), strict=True)}}
+
+
+def _contents(listed: Mapping[str, Any]) -> list[Any]:
+    """What training depends on: the order too, but not where the files are."""
+    return [listed["classes"], *([(label, digest) for _, label, digest in listed[half]] for half in HALVES)]
+
+
+def _read(run_dir: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((run_dir / FILE).read_text(encoding="utf-8"))
+        return found
+    except (OSError, ValueError):
+        return None

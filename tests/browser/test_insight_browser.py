@@ -1,0 +1,39 @@
+"""A result understood with the mouse: a click on a cell of the confusion matrix opens the photos in it."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.pages.on_a_page import RUN, put_run
+
+
+def press(page, chart, x: float, y: float) -> None:
+    """Click at a share of the plot's width and height, as a hand does: the mouse comes from somewhere."""
+    area = page.locator(f".st-key-{chart} .nsewdrag").first
+    area.wait_for()
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    page.mouse.move(box["x"] + x * box["width"] - 5, box["y"] + y * box["height"])
+    page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=3)
+    page.locator(f".st-key-{chart} .hovertext").first.wait_for()  # from here on the chart knows where the mouse is
+    page.mouse.down()
+    page.mouse.up()
+
+
+def test_a_cell_that_is_clicked_shows_its_photos(
+    page, goto, app_home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAYGROUND_HOME", str(app_home))
+    put_run()
+    page.set_viewport_size({"width": 1280, "height": 2400})
+    goto(f"transfer?run={RUN}")
+    press(page, "confusion", 0.9, 0.25)
+    expect(page.get_by_text("1 of 5 photos of dark were taken for br*ght.")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"220\.png"))).to_be_visible()
+    press(page, "cells", 0.6, 0.9)  # anywhere in the cell
+    expect(page.get_by_text("4 of 5 photos of br*ght were taken for br*ght.")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"2\d0\.png"))).to_have_count(4)
+    page.reload()
+    expect(page.get_by_text("4 of 5 photos of br*ght were taken for br*ght.")).to_be_visible()
+    assert page.locator('[data-testid="stAlertContentError"]').count() == 0
