@@ -1,12 +1,13 @@
 """The engine against PyTorch in one run: who is how many times as fast, not how many milliseconds on whose machine.
 
+    python -m playground bench [--quick], or
     python -m bench.bench_engine [--quick] [--rounds N] [--only W2 conv ...] [--clock wall|cpu]
 
 Every contestant is a process of its own that sleeps while another one runs. In every round each runs a workload a
 few times; the round's ratio is that of the two medians, and the table shows the median of the ratios over the
 rounds, so that a slow minute of the machine falls on all alike. The first column compares with PyTorch as it
 comes, the second with PyTorch at its best (channels_last, no page faults from malloc), the third with MyGrad where
-it is installed. Results are written to bench/results/.
+it is installed. Results of a whole run are written to bench/results/.
 """
 
 import argparse
@@ -165,6 +166,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall",
                         help="cpu: processor seconds, for one thread on a busy machine")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     wanted = parser.parse_args()
     rounds = min(5, wanted.rounds) if wanted.quick else wanted.rounds
     names = ["engine", "torch"] if wanted.quick else contestants()
@@ -183,15 +185,13 @@ def main() -> None:
         f"{rounds} rounds, {wanted.clock} time", "",
         *(f"- {version}" for version in dict.fromkeys(v for row in rows for v in row["versions"])),
     ])
-    print(f"{about}\n\n{shown}")
-    if not wanted.only:
+    found = json.dumps({"about": about, "rows": rows, "memory": memories, "growth": growth}, indent=1)
+    print(found if wanted.json else f"{about}\n\n{shown}")
+    if not (wanted.only or wanted.quick):
         RESULTS.mkdir(exist_ok=True)
         stem = RESULTS / f"engine-{datetime.date.today()}"
         stem.with_suffix(".md").write_text(f"{about}\n\n{shown}\n", encoding="utf-8")
-        stem.with_suffix(".json").write_text(
-            json.dumps({"about": about, "rows": rows, "memory": memories, "growth": growth}, indent=1) + "\n",
-            encoding="utf-8",
-        )
+        stem.with_suffix(".json").write_text(f"{found}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -127,7 +128,19 @@ def parser() -> argparse.ArgumentParser:
 
     one = command(verify, "check that an exported model is what it was and still answers as its trainer did")
     one.add_argument("model", metavar="MODEL", help="a name on the shelf, or an .onnx file")
+
+    one = command(bench, "measure the NumPy engine against PyTorch on this machine, some minutes")
+    one.add_argument("--quick", action="store_true", help="fewer rounds, PyTorch's defaults only")
     return top
+
+
+def bench(options: argparse.Namespace) -> int:
+    """The engine's benchmark, which comes with the source and prints its own table."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / "bench" / "bench_engine.py").exists():
+        raise PlaygroundError("The benchmark is not here: it comes with the project's source, in the folder bench.")
+    asked = [f"--{name}" for name in ("quick", "json") if getattr(options, name)]
+    return subprocess.run([sys.executable, "-m", "bench.bench_engine", *asked], cwd=root).returncode
 
 
 def whole(least: int, most: int = 2**32 - 1) -> Callable[[str], int]:

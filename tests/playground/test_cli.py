@@ -16,7 +16,7 @@ from playground import __main__ as cli
 from playground.training import runs
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("app", "train", "transfer", "resume", "download", "predict", "verify")
+COMMANDS = ("app", "train", "transfer", "resume", "download", "predict", "verify", "bench")
 
 
 def run(*arguments: str, home: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
@@ -107,6 +107,19 @@ def test_an_error_nobody_expected_is_one_sentence_too(
     monkeypatch.setenv("PLAYGROUND_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         cli.main(["verify", "a"])
+
+
+def test_bench_hands_on_what_was_asked_and_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def ran(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+        assert (cwd / "bench" / "bench_engine.py").exists()
+        asked.append(command[1:])
+        return subprocess.CompletedProcess(command, 3)
+
+    monkeypatch.setattr(subprocess, "run", ran)
+    assert cli.main(["bench", "--quick", "--json"]) == 3
+    assert asked == [["-m", "bench.bench_engine", "--quick", "--json"]]
 
 
 @pytest.fixture(scope="module")
