@@ -64,7 +64,7 @@ def _seen_pixels(padded: Array, where: Placement) -> Array:
 def _respond_pixels(padded: Array, taps: Array, b: Array | None, where: Placement) -> Array:
     n, c = padded.shape[2:]
     seen = _seen_pixels(padded, where)
-    weights = np.tile(taps.transpose(1, 2, 0), (1, 1, n))
+    weights = np.tile(np.ascontiguousarray(taps.transpose(1, 2, 0)), n)  # (kh, kw, n * c)
     biases = None if b is None else np.tile(b, n)
     result = empty((n, c, *where.out), HWNC, padded.dtype)
     y = result.transpose(HWNC).reshape(seen.shape[2:])
