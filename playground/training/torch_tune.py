@@ -26,6 +26,7 @@ from playground.training import backbones, torch_augment, torch_features, torch_
 from playground.training.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
 from playground.training.pixels import Pictures, PixelStore
 from playground.training.recipe import FROZEN, RECIPES, SCRATCH, Request, rate
+from playground.training.registry import SMALL_WIDTHS
 from playground.training.runs import RunSpec
 from playground.training.torch_adamw import AdamW
 from playground.training.torch_head import Split, accuracy
@@ -583,7 +584,7 @@ def preprocessing_of(request: Request) -> Preprocessing:
 
 def channels_of(request: Request) -> int:
     """How many numbers the head of a request's network takes."""
-    return torch_networks.WIDTHS[-1] if request.mode == SCRATCH else backbones.find(request.backbone).channels
+    return SMALL_WIDTHS[-1] if request.mode == SCRATCH else backbones.find(request.backbone).channels
 
 
 def folders_counts(found: PhotoFolder) -> dict[str, int]:

@@ -19,7 +19,7 @@ from playground.training.recipe import (
 )
 from playground.training.registry import BACKBONES
 from playground.training.runs import RunSpec
-from playground.ui import augmentation, links, models, runs_view
+from playground.ui import augmentation, links, models, network_blocks, runs_view
 
 MODES = {
     FROZEN: "**{backbone}** has learnt from 1.3 million photos of 1,000 kinds of things. Its convolutions stay as they "
@@ -38,8 +38,12 @@ RATES = (1e-5, 3e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3, 5e-3)
 def settings(data: str, name: str, classes: int, photos: int) -> None:
     """The controls of a run on these photos, and its start button. `photos` are those to train on."""
     about, row = st.container(), st.container()
-    with st.expander("More: how it is trained", icon=":material/tune:"):
+    more = st.expander("More: how it is trained", icon=":material/tune:", key="more", on_change="rerun")
+    with more:
         mode, request = recipe(classes)
+        blocks = network_blocks.of({"data": data, **request}, classes) if more.open else None
+        if blocks is not None:
+            network_blocks.draw(blocks, "blocks-to-train", "are")
     with about:
         title = BACKBONES[request.get("backbone", "efficientnet_lite0")].title
         st.markdown(MODES[mode].format(backbone=title))
