@@ -25,8 +25,9 @@ def why_above(view: RunView) -> str:
         reasons.append(f"Training pictures are mixed of two ({how}), which nobody can name for certain.")
     if not reasons:
         return ""
-    return " ".join(reasons) + (" The validation loss is measured without that, on photos as they are: it may lie below "
-                                "the training loss, and nothing is wrong.")
+    reasons.append("The validation loss is measured without that, on photos as they are: it may lie below the training "
+                   "loss, and nothing is wrong.")
+    return " ".join(reasons)
 
 
 def softened(smooth: float, classes: int) -> tuple[float, float]:

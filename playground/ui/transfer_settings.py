@@ -31,9 +31,8 @@ MODES = {
     SCRATCH: "A small network with random weights, four convolutions, learns from your photos **alone**. It shows what "
              "the pretrained one is worth: with a few hundred photos it stays far behind.",
 }
-_ABOUT_BLOCKS = ("Pictures go in at the top, scores for your classes come out below. A box is a block and says how many "
-                 "numbers it holds; a row is a stage, whose blocks see pictures of one size. Hatched: *frozen*. Plain: "
-                 "*trained*.")
+_ABOUT_BLOCKS = ("Pictures go in at the top, scores for your classes come out below. A box is a block and says how "
+                 "many numbers it holds. Hatched: *frozen*. Plain: *trained*.")
 NETWORKS = {
     FROZEN: f"{_ABOUT_BLOCKS} Only the new head learns.",
     FINE_TUNE: f"{_ABOUT_BLOCKS} The more blocks learn, the more can be changed, and the more photos it takes.",
