@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from playground import home
-from playground.datasets import named, samples
+from playground.datasets import named, provenance, samples
 from playground.errors import PlaygroundError
 from playground.training import worker
 from playground.training.events import Event, Exported, Finished, Stage, Started
@@ -91,8 +91,9 @@ def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]
     elif spec.kind == PRETRAINED:
         source = "ImageNet (ILSVRC 2012): 1.28 million photographs of 1,000 kinds"
         licence = "weights of EfficientNet-Lite: Apache 2.0"
-    elif spec.request["data"] == "faces":
-        source, licence = "faces and non-faces of scikit-image (lfw_subset)", "see scikit-image"
+    else:
+        said_source, said_licence = provenance.of(spec.request["data"])
+        source, licence = said_source or source, said_licence or licence
     accuracy = None
     if finished.test_accuracy is not None:
         accuracy = {"value": finished.test_accuracy, "count": finished.test_count, "split": split,

@@ -227,6 +227,15 @@ def from_folder(path: Path, name: str, progress: Callable[[int, int], None] | No
         raise
 
 
+def notes(folder: Path) -> tuple[str, str] | None:
+    """Source and licence as the manifest in a folder says them; None where there is none of ours.
+
+    Raises PlaygroundError when it is damaged.
+    """
+    said = _read_manifest(folder / MANIFEST)
+    return (said["source"], said["licence"]) if said else None
+
+
 def _read_manifest(path: Path) -> dict[str, Any] | None:
     """What a manifest that came from anywhere says, every value checked; None where there is none of ours.
 

@@ -16,7 +16,16 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
-from playground.training.registry import BACKBONES, HEAD_CHANNELS, MEAN, STAGES, STD, STEM_CHANNELS, Backbone
+from playground.training.registry import (
+    BACKBONES,
+    HEAD_CHANNELS,
+    MEAN,
+    STAGES,
+    STD,
+    STEM_CHANNELS,
+    Backbone,
+    scaled,
+)
 
 __all__ = ["BACKBONES", "HEAD_CHANNELS", "MEAN", "STAGES", "STD", "STEM_CHANNELS", "Backbone", "EfficientNetLite",
            "TimmBackbone", "TimmNetwork", "find", "fused", "imagenet_labels", "modern_names", "pretrained"]
@@ -96,17 +105,6 @@ class EfficientNetLite(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.dropout(self.features(x)))
         return logits
-
-
-def scaled(channels: int, width: float) -> int:
-    """`channels` times `width`, as the nearest multiple of 8 that is not more than a tenth below it.
-
-    >>> [scaled(c, 1.1) for c in (16, 24, 80, 112, 320)]
-    [16, 24, 88, 120, 352]
-    """
-    wished = channels * width
-    rounded = max(8, int(wished + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * wished else rounded + 8
 
 
 class TimmNetwork(nn.Module):

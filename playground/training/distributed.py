@@ -2,18 +2,23 @@
 
     torchrun --standalone --nproc-per-node 2 -m playground.training.distributed SPEC.json
 
-SPEC.json is what a run's spec.json is (kind "transfer", request, seed, name), its mode fine-tune or scratch. Each
-process takes its share of every mini-batch (DistributedDataParallel over nccl on GPUs, gloo else), so `batch_size` is
-that of all together and the result is one process's with the same batch size. Two things differ: dropout masks are each
-process's own, and batch norms that learn see their process's share only where there is no GPU. The first process
-writes: the run's folder, which the app shows like any other, and the export. On more than one machine PLAYGROUND_HOME
-and the photographs have to be at the same place on a file system they share.
+SPEC.json is what a run's spec.json is (kind "transfer", request, seed, name), its mode fine-tune or scratch; that of a
+run that was killed or failed lets this very run go on. Each process takes its share of every mini-batch
+(DistributedDataParallel over nccl on GPUs, gloo else), so `batch_size` is that of all together and the result is one
+process's with the same batch size. Two things differ: dropout masks are each process's own, and batch norms that learn
+see their process's share only where there is no GPU. The first process writes: the run's folder, which the app shows
+like any other, and the export. On more than one machine PLAYGROUND_HOME and the photographs have to be at the same
+place on a file system they share. Ctrl-C, and SIGTERM to any process, end the training after the mini-batch it is in;
+torchrun leaves it 30 seconds for that and the export.
 """
 
+import contextlib
 import fcntl
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,19 +40,19 @@ def main(arguments: list[str]) -> int:
     except PlaygroundError as error:
         print(error, file=sys.stderr)
         return 2
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):  # torchrun tells every process: they stop together, not each at once
+        signal.signal(number, lambda *_: asked.set())
     cuda = torch.cuda.is_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     try:
         if cuda:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-        folder = agreed_folder()
-        if dist.get_rank():
-            return follow(spec, folder)
-        with open(folder / "worker", "w") as lock:  # as runs.start does: who holds it lives
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            runs.write_spec(folder, spec, device="auto")
-            print(f"run {folder.name} on {dist.get_world_size()} processes", file=sys.stderr, flush=True)
-            return worker.work(folder, whole)
+        folder = agreed_folder(Path(arguments[0]))
+        return follow(spec, folder, asked.is_set) if dist.get_rank() else lead(spec, folder, asked.is_set)
+    except PlaygroundError as error:
+        print(error, file=sys.stderr)
+        return 2
     finally:
         dist.destroy_process_group()
 
@@ -67,26 +72,65 @@ def spec_of(arguments: list[str]) -> RunSpec:
     return spec
 
 
-def agreed_folder() -> Path:
-    """The run's folder, made by the first process, known to all."""
-    told = [runs.new_folder().name if dist.get_rank() == 0 else ""]
+def agreed_folder(spec: Path) -> Path:
+    """The run's folder, made by the first process, known to all: a new one, or that of the run whose spec is named.
+
+    Raises PlaygroundError, in all of them, when that run cannot go on.
+    """
+    told: list[str | None] = [None, None]
+    if dist.get_rank() == 0:
+        try:
+            told[0] = going_on(spec.resolve()) or runs.new_folder().name
+        except (PlaygroundError, OSError) as error:
+            told[1] = str(error)
     dist.broadcast_object_list(told, 0)
+    if told[0] is None:
+        raise PlaygroundError(str(told[1]))
     return home.runs_dir() / told[0]
 
 
-def whole(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
-    """The first process's part: the training, and the export when it is over."""
+def going_on(spec: Path) -> str | None:
+    """The run a spec.json is of, ready to go on; None when it is of none. Raises PlaygroundError when it cannot."""
+    if spec.parent.parent != home.runs_dir().resolve():
+        return None
+    view = runs.view(spec.parent.name)
+    if runs.is_alive(spec.parent) or not view.can_go_on:
+        raise PlaygroundError(f"Only a training that died or failed can go on, this one is {view.state}.")
+    runs.mark_resumed(spec.parent)
+    return view.run_id
+
+
+def lead(spec: RunSpec, folder: Path, asked: Callable[[], bool]) -> int:
+    """The first process's part: the training, the record of it, and the export when it is over."""
     from playground import jobs  # it knows the trainers, this one among them
 
-    yield from jobs.events(spec, run_dir, should_stop)
+    def whole(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+        try:
+            yield from jobs.events(spec, run_dir, lambda: asked() or should_stop())
+        except RuntimeError as error:
+            if isinstance(error, dist.DistError) or "gloo" in str(error):
+                raise PlaygroundError("Another process of this training ended, or cannot be reached any more; what was "
+                                      "saved is kept.") from error
+            raise
+
+    with open(folder / "worker", "w") as lock, open(folder / "worker.log", "a", encoding="utf-8") as output, \
+            contextlib.redirect_stdout(output):  # as runs.start does: who holds the lock lives
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        runs.write_spec(folder, spec, device="auto")
+        print(f"run {folder.name} on {dist.get_world_size()} processes", file=sys.stderr, flush=True)
+        status = worker.work(folder, whole, signals=False)
+    if (failed := runs.view(folder.name).failed) is not None:
+        print(failed.message, file=sys.stderr)
+    return status
 
 
-def follow(spec: RunSpec, run_dir: Path) -> int:
+def follow(spec: RunSpec, run_dir: Path, asked: Callable[[], bool]) -> int:
     """The part of every other process: the same training, its events told to nobody."""
     try:
-        for _ in torch_fit.fit(spec, run_dir, lambda: False):
+        for _ in torch_fit.fit(spec, run_dir, asked):
             pass
-    except PlaygroundError:  # the first process says it
+    except Exception as error:
+        print(f"process {dist.get_rank()}: {worker.sentence(error)}", file=sys.stderr, flush=True)
         return 1
     return 0
 

@@ -1,6 +1,7 @@
 """Which photographs a run trains on and which it keeps aside, written down in its folder: the folder they come from may
 change, and dividing it anew would put some that were learnt among those that measure."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,11 @@ def demand_same(run_dir: Path, found: PhotoFolder, digests: Mapping[Path, bytes]
     gone = f" ({', '.join(names[:3])}{', …' if names[3:] else ''})" if names else ""
     raise PlaygroundError(f"The photographs are no longer those this training began with{gone}: put them back as they "
                           "were and let it go on, or start a new training.")
+
+
+def digest(found: PhotoFolder, digests: Mapping[Path, bytes]) -> str:
+    """One for all of it: the same classes and photographs in the same order, wherever they are."""
+    return hashlib.sha256(json.dumps(_contents(_written(found, digests))).encode()).hexdigest()
 
 
 def read(run_dir: Path) -> PhotoFolder | None:

@@ -23,6 +23,20 @@ STAGES = (
 )
 STEM_CHANNELS, HEAD_CHANNELS = 32, 1280  # the Lite family scales neither these nor the first and last stage's depth
 
+SMALL_WIDTHS = (32, 64, 128, 256)
+"""Filters of the blocks of the small network that begins with random weights."""
+
+
+def scaled(channels: int, width: float) -> int:
+    """`channels` times `width`, as the nearest multiple of 8 that is not more than a tenth below it.
+
+    >>> [scaled(c, 1.1) for c in (16, 24, 80, 112, 320)]
+    [16, 24, 88, 120, 352]
+    """
+    wished = channels * width
+    rounded = max(8, int(wished + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * wished else rounded + 8
+
 
 @dataclass(frozen=True)
 class Backbone:

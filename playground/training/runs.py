@@ -144,11 +144,16 @@ def resume(run_id: str) -> None:
         if is_alive(folder):
             raise PlaygroundError("The process of this training is still ending: try again in a moment.")
         try:
-            (folder / "stop").unlink(missing_ok=True)
-            _append(folder, Resumed(time.time()))
+            mark_resumed(folder)
             _launch(folder, found.spec)
         except OSError as error:
             raise PlaygroundError(f"The training could not be started: {error.strerror}.") from error
+
+
+def mark_resumed(folder: Path) -> None:
+    """Say that what follows is another worker's; a wish to stop was the last one's."""
+    (folder / "stop").unlink(missing_ok=True)
+    _append(folder, Resumed(time.time()))
 
 
 def _launch(folder: Path, spec: RunSpec) -> None:

@@ -26,6 +26,12 @@ class AdamW:
         for p in self.parameters:
             p.grad = None
 
+    def gradients(self) -> list[Tensor]:
+        """Those the parameters hold, zeros where nothing was learnt from."""
+        for p in self.parameters:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        return [p.grad for p in self.parameters if p.grad is not None]
+
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """One step with the gradients that the parameters hold."""

@@ -12,10 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from playground.training import backbones
 from playground.training.backbones import TimmNetwork
 from playground.training.recipe import HIDDEN, KEPT, SCRATCH, SIGMOID, Request
+from playground.training.registry import SMALL_WIDTHS
 
 _ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
-WIDTHS = (32, 64, 128, 256)
-"""Filters of the small network's blocks."""
 
 
 class SmallCNN(nn.Module):
@@ -27,7 +26,7 @@ class SmallCNN(nn.Module):
     def __init__(self, head: nn.Module):
         super().__init__()
         blocks, channels = [], 3
-        for filters in WIDTHS:
+        for filters in SMALL_WIDTHS:
             block = nn.Sequential(nn.Conv2d(channels, filters, 3, padding=1, bias=False), nn.BatchNorm2d(filters),
                                   nn.ReLU(), nn.MaxPool2d(2))
             nn.init.kaiming_normal_(block[0].weight, mode="fan_out", nonlinearity="relu")  # type: ignore[arg-type]

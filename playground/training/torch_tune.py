@@ -25,7 +25,8 @@ from playground.home import whole
 from playground.training import backbones, photo_list, torch_augment, torch_features, torch_head, torch_networks
 from playground.training.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
 from playground.training.pixels import Pictures, PixelStore
-from playground.training.recipe import FROZEN, RECIPES, SCRATCH, Request, rate
+from playground.training.recipe import BATCH, FROZEN, RECIPES, SCRATCH, Request, rate
+from playground.training.registry import SMALL_WIDTHS
 from playground.training.runs import RunSpec
 from playground.training.torch_adamw import AdamW
 from playground.training.torch_head import Split, accuracy
@@ -88,6 +89,9 @@ def fit(spec: RunSpec, request: Request, found: PhotoFolder, digests: Mapping[Pa
     to. A stop in the epochs keeps what was learnt; one before raises PlaygroundError.
     """
     world = World()
+    if not world.same(photo_list.digest(found, digests)):
+        raise PlaygroundError("The processes of this training do not see the same photographs: the folder has to be "
+                              "the same, in the same place, on every machine.")
     if resumed := (run_dir / CHECKPOINT).is_file():
         photo_list.demand_same(run_dir, found, digests)
     elif world.rank == 0:
@@ -104,7 +108,7 @@ def fit(spec: RunSpec, request: Request, found: PhotoFolder, digests: Mapping[Pa
     data = Data(request, photographs, parts, world)
     with world.first_alone():
         yield from data.prepare(should_stop)
-    if world.agreed(should_stop):
+    if world.any(should_stop()):
         raise PlaygroundError("Stopped before anything was learnt, so there is no model. What was read of the photos "
                               "is kept: the next training goes on from there.")
     trainer = Trainer(spec, request, parts, data, batches, world)
@@ -275,11 +279,15 @@ class Trainer:
         self.device, self.batches, self.steps = world.device, batches, batches * request.epochs
         self.classes = len(data.photographs.classes)
         self.tail = parts.tail.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if world.together and self.device.type == "cuda":
+        learning = request.mode == SCRATCH or request.batch_norm == BATCH
+        self.synchronised = world.together and learning and self.device.type == "cuda"
+        if self.synchronised:
             self.tail = nn.SyncBatchNorm.convert_sync_batchnorm(self.tail)  # type: ignore[no-untyped-call]
         self.optimizer = AdamW(torch_networks.decayed(parts.groups, request.layer_decay), request.weight_decay)
         self.bfloat16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         self.forward: Callable[[Tensor], Tensor] = self.tail
+        self.statistics = [value for value in self.tail.buffers() if value.is_floating_point()] if (
+            world.together and learning and not self.synchronised) else []  # each process's own until averaged
         self.progress = Progress(micro=request.batch_size)
         self.sums = torch.zeros(2, device=self.device, dtype=torch.float64)  # loss and right answers of the epoch
         self.averaged: list[Tensor] = []
@@ -343,19 +351,25 @@ class Trainer:
         x, labels = self.data.ready(x, raw), labels[own]
         while True:
             try:
-                told = self.gradients(x, targets, labels, plan.whole)
-                break
+                told, full = self.gradients(x, targets, labels, plan.whole), False
             except torch.OutOfMemoryError:
-                size = min(self.progress.micro, len(x))
-                if size == 1 or self.world.together:
+                if self.synchronised:  # the others wait for its statistics
                     raise
-                self.progress.micro = math.ceil(size / 2)
+                full = True
+            if not self.world.any(full):  # where it is full in one process, all take smaller parts
+                break
+            size = min(self.progress.micro, math.ceil(plan.whole / self.world.size))
+            if size == 1:
+                raise torch.OutOfMemoryError("not even one picture fits: out of memory")
+            self.progress.micro = math.ceil(size / 2)
             self.optimizer.zero_grad()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             text = (f"the device's memory is full: mini-batches of {self.request.batch_size} go through it in parts of "
                     f"{self.progress.micro} from now on, and their gradients are added up")
             yield Stage(text, 0, 1, time.time())
+        if self.world.together:
+            self.world.average([*self.optimizer.gradients(), *self.statistics])
         self.optimizer.step(self.learning_rate)
         self.optimizer.zero_grad()
         self.sums += told
@@ -368,12 +382,14 @@ class Trainer:
     def gradients(self, x: Tensor, targets: Tensor, labels: Tensor, whole: int) -> Tensor:
         """Gradients of the mini-batch's mean loss are added to the parameters' -> (sum of losses, right answers)."""
         told = torch.zeros(2, device=self.device, dtype=torch.float64)
-        for start in range(0, len(x), self.progress.micro):
+        least = 1 if self.synchronised else 0  # where the others wait for this one's statistics it has to show up
+        for start in range(0, max(least, len(x)), self.progress.micro):
             part = slice(start, start + self.progress.micro)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-                logits = self.forward(self.data.looked_at(x[part])).float()
-            loss = F.cross_entropy(logits, targets[part], reduction="sum")
-            (loss * (self.world.size / whole)).backward()  # type: ignore[no-untyped-call]  # processes are averaged
+            with self.world.alone(self.forward):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                    logits = self.forward(self.data.looked_at(x[part])).float()
+                loss = F.cross_entropy(logits, targets[part], reduction="sum")
+                (loss * (self.world.size / whole)).backward()  # type: ignore[no-untyped-call]  # processes are averaged
             told += torch.stack([loss.detach(), (logits.argmax(1) == labels[part]).sum()])
         return told
 
@@ -515,7 +531,7 @@ def loop(trainer: Trainer, run_dir: Path, should_stop: Callable[[], bool], began
         trainer.tail.train()
         plans = trainer.plans()
         for plan, raw in zip(plans, data.raw([plan.fetched for plan in plans]), strict=True):
-            stopped = progress.step > 0 and world.agreed(should_stop)
+            stopped = progress.step > 0 and world.any(should_stop())
             if stopped:
                 break
             learning_rate, before = trainer.learning_rate, trainer.sums
@@ -589,7 +605,7 @@ def preprocessing_of(request: Request) -> Preprocessing:
 
 def channels_of(request: Request) -> int:
     """How many numbers the head of a request's network takes."""
-    return torch_networks.WIDTHS[-1] if request.mode == SCRATCH else backbones.find(request.backbone).channels
+    return SMALL_WIDTHS[-1] if request.mode == SCRATCH else backbones.find(request.backbone).channels
 
 
 def folders_counts(found: PhotoFolder) -> dict[str, int]:

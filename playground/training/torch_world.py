@@ -1,8 +1,9 @@
 """The processes that train together: one as a rule, several under torchrun. Each does its share of every mini-batch."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -34,13 +35,30 @@ class World:
             dist.all_reduce(value)
         return value
 
-    def agreed(self, ask: Callable[[], bool]) -> bool:
-        """What the first process answers: all have to stop at the same step. Goes over the CPU, so no device waits."""
+    def any(self, here: bool) -> bool:
+        """Whether it is so in one process at least: all have to do the same. Goes over the CPU, so no device waits."""
         if not self.together:
-            return ask()
-        answer = torch.tensor([int(ask()) if self.rank == 0 else 0])
-        dist.broadcast(answer, 0)
+            return here
+        answer = torch.tensor([int(here)])
+        dist.all_reduce(answer, dist.ReduceOp.MAX)
         return bool(answer.item())
+
+    def same(self, value: str) -> bool:
+        """Whether it is the same everywhere."""
+        told: list[object] = [None] * self.size
+        if self.together:
+            dist.all_gather_object(told, value)
+        return not self.together or len(set(told)) == 1
+
+    @torch.no_grad()
+    def average(self, values: Sequence[Tensor]) -> None:
+        """Put the mean over all processes in place of every process's own values, all in one message."""
+        if self.together and values:
+            flat = torch.cat([value.flatten() for value in values])
+            dist.all_reduce(flat)
+            flat /= self.size
+            for value, mean in zip(values, torch.split(flat, [v.numel() for v in values]), strict=True):
+                value.copy_(mean.view_as(value))
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
@@ -52,13 +70,19 @@ class World:
             dist.barrier()
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """The module with gradients averaged over the processes.
+        """The module with the first process's weights, the same in all of them.
 
-        Batch norms that learn use their process's share of the mini-batch on a CPU, and the whole one on GPUs
-        (SyncBatchNorm, which knows GPUs only); those that keep their statistics are the same everywhere.
+        To be called in `alone`: what DistributedDataParallel sends within a backward pass would keep the others waiting
+        for ever when one process's memory is full or the last mini-batch has nothing for it. `average` does it after.
         """
         if not self.together:
             return module
-        if self.device.type == "cuda":
-            return nn.parallel.DistributedDataParallel(module, device_ids=[self.device])
-        return nn.parallel.DistributedDataParallel(module)
+        devices = [self.device] if self.device.type == "cuda" else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # newer torch calls the option by another name
+            return nn.parallel.DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
+
+    def alone(self, wrapped: Callable[[Tensor], Tensor]) -> AbstractContextManager[None]:
+        """In it a wrapped module's backward pass sends nothing."""
+        inner = getattr(wrapped, "_orig_mod", wrapped)  # of torch.compile
+        return inner.no_sync() if isinstance(inner, nn.parallel.DistributedDataParallel) else nullcontext()

@@ -17,15 +17,15 @@ from playground.training.log import EventLog
 Fit = Callable[[runs.RunSpec, Path, Callable[[], bool]], Iterator[Event]]
 
 
-def work(run_dir: Path, fit: Fit) -> int:
+def work(run_dir: Path, fit: Fit, signals: bool = True) -> int:
     """Do the run in `run_dir` and return the exit status: 0, or 1 when it ended with a Failed.
 
     `fit(spec, run_dir, should_stop)` yields the events. Being told to end by the system (SIGTERM) is the same as being
-    asked to stop: what was learnt is kept. Never raises; the traceback of a failure is in the Failed and on the
-    standard error (worker.log).
+    asked to stop: what was learnt is kept (without `signals` the caller sees to that). Never raises; the traceback of a
+    failure is in the Failed and on the standard output (worker.log).
     """
     stop_file = run_dir / "stop"
-    if threading.current_thread() is threading.main_thread():
+    if signals and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: stop_file.touch())
     log = EventLog(run_dir / "events.jsonl")
     try:

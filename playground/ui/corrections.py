@@ -43,7 +43,7 @@ def shown(view: RunView, found: Predictions, which: np.ndarray) -> None:
         own_set.tell()
         with st.container(horizontal=True, gap="small"):
             for k, picture in pictures.items():
-                with st.container(border=True, width=THUMBNAIL + 34):
+                with st.container(width=THUMBNAIL, gap="xsmall"):
                     st.image(picture, said_of(found, k), width=THUMBNAIL)
                     if k in keys:
                         card(chosen, keys[k])
@@ -88,14 +88,15 @@ def card(chosen: PhotoSet, key: str) -> None:
     """The class of one photo, to be changed, and the way out of the set."""
     photo = chosen.photos[key]
     field = f"correct-{key}-{photo.label}-{len(chosen.edits)}"  # after an undo, a new field that shows what is now
-    st.selectbox("Its class", chosen.classes, chosen.classes.index(photo.label), key=field,
-                 on_change=relabel, args=(chosen.set_id, key, field), disabled=links.locked())
+    st.selectbox(f"Class of {frame.literal(photo.name)}", chosen.classes, chosen.classes.index(photo.label), key=field,
+                 on_change=relabel, args=(chosen.set_id, key, field), disabled=links.locked(),
+                 label_visibility="collapsed")
     if photo.left_out is None:
         st.button("Take it out", icon=":material/remove_circle:", key=f"correct-out-{key}", on_click=take_out,
-                  args=(chosen.set_id, key), disabled=links.locked(), width="stretch")
+                  args=(chosen.set_id, key), disabled=links.locked(), type="tertiary")
     else:
         st.button("Put it back", icon=":material/add_circle:", key=f"correct-back-{key}", on_click=put_back,
-                  args=(chosen.set_id, key), disabled=links.locked(), width="stretch")
+                  args=(chosen.set_id, key), disabled=links.locked(), type="tertiary")
 
 
 def relabel(set_id: str, key: str, field: str) -> None:
@@ -128,8 +129,8 @@ def again(view: RunView, chosen: PhotoSet) -> None:
                             key="train-again", disabled=links.locked() or same or not chosen.trainable)
         own_set.undo_button(chosen, "corrections-undo")
     if same:
-        st.caption("Another class for a photo that is in the wrong one, or out with it: then the same training can be "
-                   "done once more on what is right.")
+        st.caption("Give a photo its right class, or take it out: then the same training can be done once more on "
+                   "what is right.")
         return
     if not chosen.trainable:
         st.caption("Two classes with two photos each are the least there is to learn from.")

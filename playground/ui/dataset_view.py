@@ -315,7 +315,7 @@ def divide(set_id: str, seed: int, share: float) -> None:
 
 
 def notes(chosen: PhotoSet) -> None:
-    """Name, source, licence: they go into the zip."""
+    """Name, source, licence: they go into the zip, and into the card of every model that learns from the set."""
     keys = [f"photos-note-{what}-{chosen.set_id[:8]}" for what in ("name", "source", "licence")]
     given = [
         st.text_input("Name", chosen.name, max_chars=collection.LONGEST_NAME, key=keys[0]),
@@ -323,6 +323,7 @@ def notes(chosen: PhotoSet) -> None:
         st.text_input("Licence: what others may do with them", chosen.licence, max_chars=collection.LONGEST_NOTE,
                       key=keys[2]),
     ]
+    st.caption("Written into the zip, and into the card of every model that is trained from now on.")
     st.button("Keep", key="photos-notes", type="primary", on_click=keep_notes, args=(chosen.set_id, *given))
 
 

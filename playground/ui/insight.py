@@ -117,10 +117,10 @@ def confusions(view: RunView, found: Predictions) -> None:
         cell = found.cell(row, column)
         st.markdown(f"**{len(cell)}** of {int(counts[row].sum())} photos of {frame.literal(true)} were taken for "
                     f"{frame.literal(said)}.")
-        corrections.shown(view, found, cell)
+        st.caption("Click a cell to see its photos, or choose it in the two fields.")
     with left:
         matrix(counts, found.labels, "cells", (row, column))
-        st.caption("Click a cell to see its photos, or choose it in the two fields.")
+    corrections.shown(view, found, cell)
 
 
 def matrix(counts: np.ndarray | Sequence[Sequence[int]], labels: Sequence[str], key: str,

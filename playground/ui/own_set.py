@@ -13,7 +13,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from playground.datasets import collection, photos, versions
+from playground.datasets import collection, photos, provenance, versions
 from playground.datasets.collection import PhotoSet, Refused
 from playground.datasets.folders import PhotoFolder
 from playground.errors import PlaygroundError
@@ -146,8 +146,10 @@ def imported(content: bytes, name: str) -> PhotoSet:
 
 
 def copied(path: Path, name: str) -> PhotoSet:
-    """A new set from a folder, with a bar while it is copied."""
-    return _with_bar(lambda heard: versions.from_folder(path, name, heard))
+    """A new set from a folder, with a bar while it is copied; where the photos are from goes with them."""
+    made = _with_bar(lambda heard: versions.from_folder(path, name, heard))
+    source, licence = provenance.of(str(path))
+    return collection.begin(replace(made, source=made.source or source, licence=made.licence or licence))
 
 
 def _with_bar(work: Callable[[Callable[[int, int], None]], PhotoSet]) -> PhotoSet:

@@ -16,7 +16,7 @@ from playground.figures import curves, style
 from playground.training import runs
 from playground.training.events import ordinal
 from playground.training.runs import DOWNLOAD, RunSpec, RunView
-from playground.ui import frame
+from playground.ui import frame, soft_targets
 
 TICK_SECONDS = 0.5
 MOST_LISTED = 30
@@ -173,6 +173,8 @@ def progress(run_id: str, was_live: bool, held_out: str) -> None:
             f"{held_out} images are never trained on: when their loss rises while the training loss falls, the network "
             "is learning its training images by heart."
         )
+        if said := soft_targets.why_above(view):
+            st.caption(said)
 
 
 def stopping(view: RunView) -> str:

@@ -16,7 +16,17 @@ from playground.figures import blocks, confusion, maps, style
 from playground.home import data_dir
 from playground.training.recipe import FINE_TUNE, FROZEN, SCRATCH
 from playground.training.runs import RunView
-from playground.ui import dataset_view, downloads, frame, insight, models, own_set, runs_view, transfer_settings
+from playground.ui import (
+    dataset_view,
+    downloads,
+    frame,
+    insight,
+    models,
+    network_blocks,
+    own_set,
+    runs_view,
+    transfer_settings,
+)
 
 SAMPLE, ZIP, DOWNLOAD, FOLDER = "Sample photos", "Your zip", "Download", "Folder on the server"
 UPLOADS = "uploads"
@@ -26,7 +36,7 @@ WHY_SO_MANY = {
     FROZEN: "Every photo goes through the frozen part once; what comes out is kept. That is why the epochs are fast, "
     "and why a second run on the same photos skips to them.",
     FINE_TUNE: "The last blocks learnt, the ones before them stayed as they were. In the file, each batch norm is part "
-    "of its convolution.",
+    "of its convolution, so it holds a few numbers less.",
     SCRATCH: "All of it was random at the start and learnt from these photos alone.",
 }
 FEWEST_PER_CLASS = 10
@@ -203,6 +213,11 @@ def outcome(view: RunView) -> None:
     if entry is not None:
         with right:
             mode = view.spec.request.get("mode", FROZEN)
+            network = network_blocks.of(view.spec.request, len(view.started.classes))
+            if network and sum(block.parameters for block in network if block.trained) == view.started.parameters:
+                network_blocks.draw(network, "blocks-diagram", "were")
+                st.caption(WHY_SO_MANY[mode])
+                return
             held = weights(entry.onnx, entry.onnx.stat().st_mtime_ns)
             frozen_and_trained(mode, view.started.parameters, held)
 

@@ -19,7 +19,7 @@ from playground.training.recipe import (
 )
 from playground.training.registry import BACKBONES
 from playground.training.runs import RunSpec
-from playground.ui import augmentation, links, models, runs_view
+from playground.ui import augmentation, links, models, network_blocks, runs_view
 
 MODES = {
     FROZEN: "**{backbone}** has learnt from 1.3 million photos of 1,000 kinds of things. Its convolutions stay as they "
@@ -31,6 +31,13 @@ MODES = {
     SCRATCH: "A small network with random weights, four convolutions, learns from your photos **alone**. It shows what "
              "the pretrained one is worth: with a few hundred photos it stays far behind.",
 }
+_ABOUT_BLOCKS = ("Pictures go in at the top, scores for your classes come out below. A box is a block and says how "
+                 "many numbers it holds. Hatched: *frozen*. Plain: *trained*.")
+NETWORKS = {
+    FROZEN: f"{_ABOUT_BLOCKS} Only the new head learns.",
+    FINE_TUNE: f"{_ABOUT_BLOCKS} The more blocks learn, the more can be changed, and the more photos it takes.",
+    SCRATCH: f"{_ABOUT_BLOCKS} Here nothing is frozen, for nothing was learnt before.",
+}
 SIZES = (64, 96, 128, 160, 192, 224, 240, 260)
 RATES = (1e-5, 3e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3, 5e-3)
 
@@ -38,8 +45,15 @@ RATES = (1e-5, 3e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3, 5e-3)
 def settings(data: str, name: str, classes: int, photos: int) -> None:
     """The controls of a run on these photos, and its start button. `photos` are those to train on."""
     about, row = st.container(), st.container()
-    with st.expander("More: how it is trained", icon=":material/tune:"):
+    more = st.expander("More: how it is trained", icon=":material/tune:", key="more", on_change="rerun")
+    with more:
         mode, request = recipe(classes)
+        blocks = network_blocks.of({"data": data, **request}, classes) if more.open else None
+        if blocks is not None:
+            left, right = st.columns([3, 2], gap="large")
+            with left:
+                network_blocks.draw(blocks, "blocks-to-train", "are")
+            right.caption(NETWORKS[mode])
     with about:
         title = BACKBONES[request.get("backbone", "efficientnet_lite0")].title
         st.markdown(MODES[mode].format(backbone=title))

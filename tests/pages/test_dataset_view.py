@@ -141,6 +141,7 @@ def test_the_sample_is_looked_at_and_made_ones_own(open_page: OpenPage, playgrou
     assert errors(app) == []
     made = collection.read(named(app))
     assert made.counts == {"faces": 100, "non-faces": 100}
+    assert "lfw_subset" in made.source
     assert app.get("button_group")[0].value in (own_set.OWN, [own_set.OWN])
     original = folders.write_faces(playground_home / "data" / "faces")
     assert len(list(original.rglob("*.png"))) == 200

@@ -181,3 +181,17 @@ def test_every_mode_opens_with_a_hidden_head(mode: str, open_page: OpenPage) -> 
     app = open_page("transfer", mode=mode, head="hidden")
     assert errors(app) == []
     assert "Hidden units" in [field.label for field in app.number_input]
+
+
+def test_the_block_diagram_follows_what_is_chosen(open_page: OpenPage) -> None:
+    app = open_page("transfer", mode="fine-tune")
+    assert "numbers are trained" not in texts(app), "nothing is drawn before it is looked for"
+    app.session_state["more"] = True
+    app.run()
+    assert errors(app) == []
+    assert "1,496,322 of 3,373,570 numbers are trained" in texts(app)
+    app.select_slider(key="blocks").set_value(1).run()
+    assert "414,722 of 3,373,570" in texts(app)
+    app.selectbox(key="head").set_value("sigmoid").run()
+    assert "413,441 of 3,372,289" in texts(app)
+    assert errors(app) == []

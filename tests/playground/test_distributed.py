@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,19 +13,33 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from playground.errors import PlaygroundError
 from playground.home import REPOSITORY
 from playground.training import backbones, runs, torch_features, torch_fit
-from playground.training.distributed import main
+from playground.training.distributed import going_on, main
+from playground.training.events import Exported, Finished, Saved, Stage, Started, to_json
+from playground.training.log import read
 from playground.training.runs import RunSpec
 
-REQUEST = {"mode": "fine-tune", "image_size": 32, "blocks": 1, "epochs": 2, "batch_size": 4, "head_epochs": 1,
+REQUEST = {"mode": "fine-tune", "image_size": 32, "blocks": 1, "epochs": 2, "batch_size": 7, "head_epochs": 1,
            "augment": {"mirror": 0.5, "crop": 0.3, "mixup": 0.4}}
-
+"""Eight pictures to train on: the second mini-batch is one picture, and has nothing for the second process."""
 
 WITHOUT_EXPORT = """
-import sys
+import os, sys, torch
+from playground import jobs
 from playground.training import distributed, torch_fit
-distributed.whole = torch_fit.fit
+from playground.training.torch_networks import Tail
+
+forward = Tail.forward
+
+def full(self, x):
+    if self.training and len(x) > 2 and os.environ["RANK"] == "1":
+        raise torch.OutOfMemoryError("planted")
+    return forward(self, x)
+
+Tail.forward = full
+jobs.events = torch_fit.fit
 sys.exit(distributed.main(sys.argv[1:]))
 """
 
@@ -43,24 +56,17 @@ def colours(playground_home: Path) -> Path:
 
 
 def torchrun(spec: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    """What `torchrun --nproc-per-node 2` starts, without its own slow start and without the export."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-c", WITHOUT_EXPORT, str(spec)]
-    base = os.environ | {"PYTHONPATH": str(REPOSITORY), "PLAYGROUND_HOME": str(home), "WORLD_SIZE": "2",
-                         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    second = subprocess.Popen(command, env=base | {"RANK": "1", "LOCAL_RANK": "1"})
-    try:
-        first = subprocess.run(command, env=base | {"RANK": "0", "LOCAL_RANK": "0"}, capture_output=True, text=True,
-                               timeout=120, check=False)
-        assert second.wait(timeout=30) == 0, first.stderr
-    finally:
-        second.kill()
-    return first
+    """The training on two processes, started by torchrun itself, without the export; the second has little memory."""
+    program = spec.with_name("without_export.py")
+    program.write_text(WITHOUT_EXPORT)
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program, spec],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "PLAYGROUND_HOME": str(home), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_two_processes_come_to_the_parameters_of_one(colours: Path, playground_home: Path, tmp_path: Path) -> None:
+    """Though the last mini-batch is too small to share and one of them runs out of memory."""
     spec = {"kind": "transfer", "request": {"data": str(colours), **REQUEST}, "seed": 3, "name": "together"}
     (tmp_path / "spec.json").write_text(json.dumps(spec))
     alone = tmp_path / "alone"
@@ -73,6 +79,10 @@ def test_two_processes_come_to_the_parameters_of_one(colours: Path, playground_h
     (run_id,) = runs.run_ids()
     view = runs.view(run_id)
     assert [epoch.epoch for epoch in view.epochs] == [1, 2]  # told once, by the first process
+    events, _ = read(runs.run_dir(run_id) / "events.jsonl")
+    said = [event.text for event in events if isinstance(event, Stage) and "memory is full" in event.text]
+    assert len(said) == 1
+    assert "in parts of 2 from now on" in said[0]
     assert view.finished is not None
     assert view.finished.test_count == 2
     one = load_file(alone / "trained.safetensors")
@@ -96,3 +106,17 @@ def test_what_is_no_shared_training_is_refused(content: Any, sentence: str, tmp_
     assert main([str(tmp_path / "spec.json")]) == 2
     assert sentence in capsys.readouterr().err
     assert not torch.distributed.is_initialized()
+
+
+def test_the_spec_of_a_killed_run_lets_that_run_go_on(playground_home: Path) -> None:
+    folder = runs.new_folder()
+    runs.write_spec(folder, RunSpec("transfer", {"data": "faces", "mode": "scratch"}, 0, "x"), "cpu")
+    log = [Started("transfer", 2, 2, 5, ("a", "b"), {"train": 8}, "cpu", 1.0), Saved("w", 1, 2.0)]
+    (folder / "events.jsonl").write_text("".join(to_json(event) + "\n" for event in log))
+    assert going_on(folder / "spec.json") == folder.name
+    assert runs.view(folder.name).started is None
+    assert going_on(playground_home / "spec.json") is None
+    ended = [*log, Finished("completed", 2, None, 0, 1.0, (), 3.0), Exported("x", "p", 0.0, 1, 4.0)]
+    (folder / "events.jsonl").write_text("".join(to_json(event) + "\n" for event in ended))
+    with pytest.raises(PlaygroundError, match="this one is completed"):
+        going_on(folder / "spec.json")

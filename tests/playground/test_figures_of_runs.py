@@ -1,11 +1,14 @@
 """The figures of a training run say what the numbers say: smallest and largest case, and names nobody should trust."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from playground.figures import bars, blocks, confusion, curves, maps
+from playground.training import parameters
+from playground.training.recipe import Request
 
 
 def batch(epoch: int, number: int, of: int, loss: float = 1.0, accuracy: float = 0.5) -> SimpleNamespace:
@@ -104,6 +107,23 @@ def test_the_trained_part_is_seen_however_small_and_its_count_is_the_true_one() 
     assert trained.x[0] > 0.01 * (frozen.x[0] + trained.x[0])
     assert "2 562" in trained.name
     assert "3 350 008" in frozen.name
+
+
+def test_a_diagram_has_a_box_for_every_block_and_tells_frozen_from_trained_without_colour() -> None:
+    network = parameters.blocks(Request.of({"data": "x", "mode": "fine-tune", "blocks": 3}), 2)
+    assert network is not None
+    figure = blocks.diagram(network)
+    frozen, trained = figure.data
+    assert (len(frozen.x), len(trained.x)) == (15, 4)
+    assert frozen.marker.pattern.shape == "/"
+    assert not trained.marker.pattern.shape
+    assert trained.name == f"trained: {412_160 + 605_440 + 476_160 + 2_562:,}".replace(",", " ")
+    rows = list(figure.layout.yaxis.ticktext)
+    assert rows == ["stem", *(f"stage {k}" for k in range(7)), "last conv", "new head"]
+    ends = sorted((y, base, base + length) for trace in figure.data
+                  for y, base, length in zip(trace.y, trace.base, trace.x, strict=True))
+    assert all(a[0] != b[0] or abs(a[2] - b[1]) < 1e-9 for a, b in pairwise(ends)), "boxes of a row lie side by side"
+    assert len(blocks.diagram(parameters.blocks(Request.of({"data": "x", "mode": "scratch"}), 2) or ()).data) == 1
 
 
 def test_a_feature_map_is_centred_on_zero_and_cut_at_its_limit() -> None:

@@ -20,7 +20,7 @@ from torch import nn
 from playground.datasets.photos import open_photo
 from playground.errors import PlaygroundError
 from playground.home import REPOSITORY
-from playground.training import backbones, runs, torch_networks, torch_tune
+from playground.training import backbones, runs, torch_features, torch_networks, torch_tune
 from playground.training.events import (
     Batch,
     Epoch,
@@ -283,6 +283,53 @@ def test_early_stopping_keeps_the_best_epoch_and_says_so(colours: Path, tmp_path
     assert same(kept[-1], kept[1])
     assert not same(kept[0], kept[1])
     assert json.loads((tmp_path / "run" / "model.json").read_text())["chosen"] == "best on validation"
+    (finished,) = of_kind(events, Finished)
+    assert (finished.reason, finished.epochs, finished.best_epoch) == ("completed", 4, 2)
+
+
+@pytest.mark.parametrize("ends", ["stopped", "killed after the last epoch"])
+def test_the_best_epoch_that_is_named_is_the_one_whose_weights_are_kept(ends: str, colours: Path, tmp_path: Path,
+                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([0.5, 0.3, 0.4, 0.6])
+    measure = torch_tune.Trainer.measure
+
+    def planned(self: torch_tune.Trainer, pictures: Any) -> Any:
+        return (next(losses) if ends == "stopped" or not self.progress.done else 0.0, measure(self, pictures)[1])
+
+    monkeypatch.setattr(torch_tune.Trainer, "measure", planned)
+    stops, seen, kept = ends == "stopped", [], []
+    spec = spec_of(colours, SCRATCH, epochs=5 if stops else 3, patience=3, ema=0.5)
+    (tmp_path / "run").mkdir()
+    for event in fit(spec, tmp_path / "run", lambda: stops and len(of_kind(seen, Epoch)) == 3):
+        seen.append(event)
+        if isinstance(event, Saved):
+            kept.append(weights(tmp_path / "run"))
+            if not stops and event.epoch == 3:
+                break
+    if not stops:
+        seen = run(spec, tmp_path / "run")  # resumed: only the last word was missing
+    (finished,) = of_kind(seen, Finished)
+    assert (finished.reason, finished.epochs, finished.best_epoch) == ("stopped" if stops else "completed", 3, 2)
+    assert same(weights(tmp_path / "run"), kept[1])
+    network = load_trained(tmp_path / "run").module.state_dict()
+    assert any(torch.equal(network[name], kept[1][f"head.{name.removeprefix('classifier.')}"])
+               for name in network if name.startswith("classifier."))
+
+
+@pytest.mark.parametrize("plan", [
+    {"image_size": 32, "epochs": 2, "head": "hidden", "hidden": 8, "dropout": 0.2},
+    TUNE | {"augment": AUGMENT, "epochs": 1, "dropout": 0.2}, SCRATCH | {"augment": AUGMENT, "ema": 0.9},
+], ids=["frozen", "fine-tune", "scratch"])
+def test_the_same_spec_and_seed_give_the_same_weights_with_nothing_in_any_cache(
+        plan: dict[str, Any], colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+    for once in ("one", "other"):
+        monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path / once))
+        with torch_features.one_core():
+            run(spec_of(colours, plan, seed=5), tmp_path / once)
+        kept.append(next(path.read_bytes() for path in (tmp_path / once).glob("*.safetensors")
+                         if path.name in ("head.safetensors", torch_tune.WEIGHTS)))
+    assert kept[0] == kept[1]
 
 
 @pytest.mark.parametrize("fits", [1, 2])
