@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from playground.datasets import photos
+from playground.datasets import collection, photos
 from playground.deploy import evaluation, interval, package
 from playground.deploy.evaluation import Predictions
 from playground.deploy.shelf import Entry
@@ -222,7 +222,7 @@ def beside(view: RunView) -> None:
             one = runs.view(run_id)
         except PlaygroundError:
             continue  # a damaged run is nobody's result
-        if one.spec.kind != view.spec.kind or one.spec.request.get("data") != view.spec.request.get("data"):
+        if one.spec.kind != view.spec.kind or set_of(one) != set_of(view):
             continue
         if one.finished is None or one.finished.test_accuracy is None or not one.finished.test_count:
             continue
@@ -235,8 +235,17 @@ def beside(view: RunView) -> None:
     st.plotly_chart(figures_beside.beside(rows[:MOST_BARS], PUBLISHED if others else ()), config=style.CONFIG,
                     key="beside", alt="Accuracy of the runs on the same photos")
     st.caption("Runs on these photos, measured on photos kept aside, with Wilson's 95 % interval: where they "
-               "overlap, the order may be chance. A run with another seed keeps other photos aside. "
+               "overlap, the order may be chance. A run with another seed keeps other photos aside"
+               + (", and so may one on another version of the set. " if set_of(view) != view.spec.request["data"] else
+                  ". ")
                + ("Diamonds: what others report on their own photos, so only a rough measure." if others else ""))
+
+
+def set_of(view: RunView) -> str:
+    """What a run learnt from: its folder, or for a version of an own set what all versions of it have in common."""
+    data = str(view.spec.request.get("data"))
+    path = Path(data)
+    return path.parent.name.partition("-")[0] if collection.sets_dir() / ".versions" in path.parents else data
 
 
 def photo_counts(view: RunView) -> None:

@@ -1,11 +1,27 @@
 """A result understood with the mouse: a click on a cell of the confusion matrix opens the photos in it."""
 
 import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.pages.on_a_page import RUN, put_run
+from playground import home
+from playground.deploy import shelf
+from tests.pages.on_a_page import put_run
+
+
+@pytest.fixture
+def run(app_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A run on the server that ended, taken away again after, with its model and its photos."""
+    monkeypatch.setenv("PLAYGROUND_HOME", str(app_home))
+    folder = put_run()
+    yield folder.name
+    shelf.remove("light")
+    shutil.rmtree(folder)
+    shutil.rmtree(home.data_dir() / "light")
 
 
 def press(page, chart, x: float, y: float) -> None:
@@ -21,13 +37,9 @@ def press(page, chart, x: float, y: float) -> None:
     page.mouse.up()
 
 
-def test_a_cell_that_is_clicked_shows_its_photos(
-    page, goto, app_home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PLAYGROUND_HOME", str(app_home))
-    put_run()
+def test_a_cell_that_is_clicked_shows_its_photos(page, goto, run: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 2400})
-    goto(f"transfer?run={RUN}")
+    goto(f"transfer?run={run}")
     press(page, "confusion", 0.9, 0.25)
     expect(page.get_by_text("1 of 5 photos of dark were taken for br*ght.")).to_be_visible()
     expect(page.get_by_text(re.compile(r"220\.png"))).to_be_visible()

@@ -1,5 +1,6 @@
 """From a mistaken photo to a corrected set and the next training, on the page."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from playground import home
 from playground.datasets import collection, versions
 from playground.datasets.collection import PhotoSet
+from playground.training import runs
 from playground.training.recipe import Request
 from playground.training.runs import RunSpec
 from tests.pages.on_a_page import GRAYS, RUN, OpenPage, errors, gray_photos, put_run, texts
@@ -98,6 +100,22 @@ def test_a_copy_of_a_shared_folder_is_edited_instead_of_it(
     assert errors(app) == []
     assert len(list(Path(asked[0].request["data"]).rglob("*.png"))) == 9
     assert len(list((home.data_dir() / "light").rglob("*.png"))) == 10
+
+
+def test_a_training_on_the_corrected_set_stands_beside_the_one_before(
+    open_page: OpenPage, playground_home: Path
+) -> None:
+    made = own_run()
+    corrected = versions.version(collection.leave_out(made.set_id, [wrong(made)]))
+    later = home.runs_dir() / f"{RUN[:-4]}abce"
+    shutil.copytree(home.runs_dir() / RUN, later)
+    runs.write_spec(later, RunSpec("transfer", {"data": str(corrected)}, 0, "corrected"), "cpu")
+    app = open_page("transfer", run=later.name, understand="Other runs")
+    assert errors(app) == []
+    assert "another version of the set" in texts(app)
+    drawn = "".join(chart.proto.spec for chart in app.get("plotly_chart"))
+    assert "corrected, frozen" in drawn
+    assert "light, frozen" in drawn
 
 
 def test_whose_photos_they_are_decides_what_is_offered(open_page: OpenPage, playground_home: Path) -> None:
