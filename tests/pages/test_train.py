@@ -129,11 +129,17 @@ def test_a_lost_run_is_told_in_one_sentence_and_keeps_its_curves(open_page: Open
     assert len(app.get("plotly_chart")) == 2
 
 
-def test_a_failed_run_shows_its_sentence_and_never_its_traceback(open_page: OpenPage) -> None:
+def test_a_failed_run_shows_its_sentence_and_never_its_traceback(open_page: OpenPage,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
     message = "The loss is no longer a number after 3 steps."
-    app = open_page("train", run=made_up("digits", started(), Failed(message, "Traceback: secret", time.time())))
+    run_id = made_up("digits", started(), Failed(message, "Traceback: secret", time.time()))
+    app = open_page("train", run=run_id)
     assert frame_text(app.error[0].value) == message
     assert "secret" not in texts(app)
+    asked: list[str] = []
+    monkeypatch.setattr(runs, "resume", asked.append)
+    app.button(key=f"resume-{run_id}").click().run()
+    assert asked == [run_id]
 
 
 def frame_text(shown: str) -> str:
