@@ -5,7 +5,7 @@
 Starts the app with an empty PLAYGROUND_HOME, opens every page once so that the server is warm, then measures. A page's
 first paint is the time from the navigation to its heading and claim on the screen; "all of it" is the time until its
 script has ended. For sliders, every press of an arrow key on a page's sliders is timed from the key to the frame in
-which the first figure has changed, and to the frame after the end of the script it starts. The browser keeps its
+which the first figure has changed, and to the frame after the last script that it starts. The browser keeps its
 cache, as a reader's does. Milliseconds are of this machine, so they stand beside its name. Results are written to
 bench/results/.
 """
@@ -34,32 +34,37 @@ from playground.ui.contents import CHAPTERS
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
 PAINT_GOAL, SLIDER_GOAL = 1000, 200  # milliseconds
-PRESSES = 12
+PRESSES = 40
 ENDED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
-# Resolves with [milliseconds from now to the first painted frame in which a figure (chart, picture, formula, component)
-# has changed, milliseconds to the painted frame after the script has ended].
-REDRAWN = """() => { window.__redrawn = new Promise((resolve) => {
+QUIET = 700  # milliseconds without a script running after which nothing more will come
+# Resolves with [milliseconds from now to the first painted frame in which a figure (chart, picture, formula, component,
+# table of numbers) has changed, milliseconds to the painted frame after the last of the scripts that followed]. A quick
+# script may begin and end between two frames, so that its state never shows.
+REDRAWN = """(quiet) => { window.__redrawn = new Promise((resolve) => {
   const app = document.querySelector('[data-testid="stApp"]'), began = performance.now();
-  const figures = '[data-testid="stPlotlyChart"], [data-testid="stImage"], [data-testid^="stBidiComponent"], .katex';
+  const kinds = ['stPlotlyChart', 'stImage', 'stBidiComponentRegular', 'stBidiComponentIsolated'];
+  const figures = kinds.map((kind) => `[data-testid="${kind}"]`).join() + ',.katex,.numbers';
+  const drawn = (node) => node.nodeType === 1 && (node.matches(figures) || node.querySelector(figures));
+  const within = (node) => node.getRootNode() !== document // inside a component
+    || (node.nodeType === 1 ? node : node.parentElement)?.closest(figures);
   const painted = (then) => requestAnimationFrame(() => requestAnimationFrame(() => then(performance.now() - began)));
-  let ran = false, figure = null;
+  let figure = null, ended = null, rest = 0;
+  const finish = () => { seen.disconnect(); watch.disconnect(); resolve(figure && [figure, ended || figure]); };
+  const wait = () => { clearTimeout(rest); rest = setTimeout(finish, quiet); };
   const seen = new MutationObserver((changes) => {
-    const one = (node) => node.nodeType === 11 || (node.nodeType === 1 ? node : node.parentElement)?.closest(figures);
-    if (ran && figure === null && changes.some((change) => one(change.target))) {
-      figure = 0;
-      painted((took) => { figure = took; });
-    }
+    if (figure !== null || !changes.some((one) => within(one.target) || [...one.addedNodes].some(drawn))) return;
+    figure = 0;
+    painted((took) => { figure = took; wait(); });
   });
   const options = {subtree: true, childList: true, characterData: true, attributes: true};
   seen.observe(app, options);
   for (const node of app.querySelectorAll('*')) if (node.shadowRoot) seen.observe(node.shadowRoot, options);
   const watch = new MutationObserver(() => {
-    const state = app.getAttribute('data-test-script-state');
-    if (state === 'running') ran = true;
-    else if (ran) { watch.disconnect(); painted((took) => { seen.disconnect(); resolve([figure || took, took]); }); }
+    if (app.getAttribute('data-test-script-state') === 'running') clearTimeout(rest);
+    else painted((took) => { ended = took; wait(); });
   });
   watch.observe(app, {attributes: true, attributeFilter: ['data-test-script-state']});
-  setTimeout(() => { watch.disconnect(); seen.disconnect(); resolve(null); }, 8000);
+  setTimeout(finish, 8000);
 }); }"""
 
 
@@ -104,7 +109,7 @@ def slide(page: Page) -> list[tuple[float, float]]:
             continue
         top = thumb.get_attribute("aria-valuenow") == thumb.get_attribute("aria-valuemax")
         thumb.focus()
-        page.evaluate(REDRAWN)
+        page.evaluate(REDRAWN, QUIET)
         page.keyboard.press("ArrowLeft" if top or press % 4 == 3 else "ArrowRight")
         took = page.evaluate("() => window.__redrawn")
         if took is not None:

@@ -1,8 +1,8 @@
 """How an MLP sees an image: one long row of numbers without neighbours."""
 
-from playground.ui import mlp
+from playground.ui import lesson, mlp
 
-setting = mlp.counting()
+setting = lesson.figure_first(mlp.counting)
 mlp.predict()
 mlp.shuffled_pixels()
 mlp.in_code(setting)

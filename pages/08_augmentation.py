@@ -1,10 +1,9 @@
 """Data augmentation: other pictures of the same thing, so that a network learns what must not matter."""
 
-from playground.ui import augmentation
+from playground.ui import augmentation, lesson
 
 augmentation.formula()
-picture, pipeline, seed = augmentation.pipeline()
-augmentation.gallery(picture, pipeline, seed)
+picture, pipeline, seed = lesson.figure_first(augmentation.stage)
 augmentation.mixing(picture, pipeline, seed)
 augmentation.predict()
 augmentation.ablation(pipeline)

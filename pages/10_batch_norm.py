@@ -1,10 +1,9 @@
 """Batch norm: every channel of every mini-batch gets mean 0 and variance 1, then what the network likes."""
 
-from playground.ui import batch_norm
+from playground.ui import batch_norm, lesson
 
-setting = batch_norm.controls()
-batch_norm.predict(setting)
-batch_norm.before_and_after(setting)
+setting = lesson.figure_first(batch_norm.stage)
+batch_norm.statistics(setting)
 batch_norm.steps(setting)
 batch_norm.running(setting)
 batch_norm.order(setting)

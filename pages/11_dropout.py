@@ -1,10 +1,8 @@
 """Dropout: units left out at random while training, and why that helps."""
 
-from playground.ui import dropout
+from playground.ui import dropout, lesson
 
-setting = dropout.controls()
-dropout.predict(setting)
-dropout.steps(setting)
+setting = lesson.figure_first(dropout.stage)
 dropout.expectation(setting)
 dropout.thinner(setting)
 dropout.overfitting(setting)

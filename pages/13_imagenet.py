@@ -1,9 +1,9 @@
 """The ImageNet challenge: a network that knows a thousand classes, on a photo of one's own."""
 
-from playground.ui import imagenet
+from playground.ui import imagenet, lesson
 
 imagenet.question()
-asked = imagenet.network()
+asked = lesson.figure_first(imagenet.network)
 if asked:
     imagenet.judge(asked)
     imagenet.predict(asked)

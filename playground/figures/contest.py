@@ -76,7 +76,7 @@ def growth(sides: Sequence[int], dense: Sequence[int], convolution: Sequence[int
                                        ("convolution", convolution, style.CATEGORICAL[0], "dash")):
         figure.add_scatter(x=list(sides), y=list(values), name=name, mode="lines", line={"color": colour, "dash": dash},
                            hovertemplate="%{x} × %{x} pixels: %{y:,} parameters<extra>" + name + "</extra>")
-    figure.add_vline(x=now, line={"color": style.REFERENCE, "dash": "dot"})
+    figure.add_shape(style.upright(now))
     figure.add_annotation(x=math.log10(now), y=1, yref="paper", text=f"{now} × {now}", showarrow=False, xanchor="right",
                           xshift=-6, font={"color": style.REFERENCE})
     style.layout(figure, x="side of the picture (pixels)", y="parameters", height=340)

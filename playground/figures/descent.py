@@ -26,7 +26,7 @@ def bowl_figure(
     high = np.maximum(drawn.max(axis=0), lowest)
     reach = np.maximum(high - low, 1e-9)
     centre = (low + high) / 2
-    axes = [np.linspace(c - 0.75 * r, c + 0.75 * r, 121) for c, r in zip(centre, reach, strict=True)]
+    axes = [np.linspace(c - 0.75 * r, c + 0.75 * r, 61) for c, r in zip(centre, reach, strict=True)]
     grid = np.stack(np.meshgrid(*axes), axis=-1)
     above = np.maximum(loss(grid) - loss(lowest), 1e-12)
     level = np.log10(above)
@@ -49,8 +49,9 @@ def bowl_figure(
         textfont={"color": "#111111"},
     )
     layout(figure, x=names[0], y=names[1], title=title, height=360)
-    for update, axis in ((figure.update_xaxes, axes[0]), (figure.update_yaxes, axes[1])):
-        update(range=[axis[0], axis[-1]], showgrid=False)
+    for axis, places in zip((figure.layout.xaxis, figure.layout.yaxis), axes, strict=True):
+        axis.range = [places[0], places[-1]]
+        axis.showgrid = False
     return figure
 
 

@@ -26,7 +26,7 @@ def lines(
             marker={"symbol": k, "size": 7},
             hovertemplate="%{x:.4~g}: %{y:.4~g}" + unit + "<extra>" + name + "</extra>")
     if now is not None:
-        figure.add_vline(x=now, line={"color": style.REFERENCE, "dash": "dot"})
+        figure.add_shape(style.upright(now))
     style.layout(figure, x=titles[0], y=titles[1], height=height)
     figure.update_layout(legend={"x": 0, "xanchor": "left"})
     if log_x:

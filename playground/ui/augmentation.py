@@ -77,6 +77,13 @@ def builder(begin: Augmentation, *, columns: int = 3) -> Augmentation:
     return Augmentation(**values)
 
 
+def stage() -> tuple[Picture, Augmentation, int]:
+    """Controls and the gallery."""
+    picture, built, seed = pipeline()
+    gallery(picture, built, seed)
+    return picture, built, seed
+
+
 def pipeline() -> tuple[Picture, Augmentation, int]:
     """Picture, pipeline and seed."""
     picture = choose_picture()

@@ -46,6 +46,14 @@ class Setting:
         return norm
 
 
+def stage() -> Setting:
+    """Controls, question, and the mini-batch before and after."""
+    setting = controls()
+    predict(setting)
+    before_and_after(setting)
+    return setting
+
+
 def controls() -> Setting:
     """Formula and controls."""
     st.latex(r"\begin{aligned} \hat z &= \frac{z - \mu_B}{\sqrt{\sigma_B^2 + \varepsilon}}, \qquad"
@@ -105,7 +113,7 @@ def _plain(value: float) -> str:
 
 
 def before_and_after(setting: Setting) -> None:
-    """The channel's histogram before and after, and the statistics of all channels."""
+    """The channel's histogram before and after."""
     st.subheader("One mini-batch, before and after", anchor=False)
     after = _after(setting)
     figure = go.Figure()
@@ -115,6 +123,11 @@ def before_and_after(setting: Setting) -> None:
     figure.update_layout(barmode="overlay")
     style.layout(figure, x=f"value in channel {setting.channel}", y="how many numbers", height=300)
     st.plotly_chart(figure, config=style.CONFIG, key="histogram", alt="Values of a channel before and after")
+
+
+def statistics(setting: Setting) -> None:
+    """The statistics of all channels before and after."""
+    after = _after(setting)
     rows = [{"channel": c, "numbers": setting.z[:, c].size, "mean before": round(float(setting.z[:, c].mean()), 3),
              "variance before": round(float(setting.z[:, c].var()), 3),
              "mean after": round(float(after[:, c].mean()), 3) + 0.0,

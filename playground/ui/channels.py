@@ -26,6 +26,8 @@ def own_picture() -> np.ndarray:
     return x
 
 
+@st.fragment
+@frame.guarded("One filter")
 def one_filter(x: np.ndarray) -> None:
     """Three maps, one a channel, and their sum plus bias, held against the engine's convolution."""
     st.subheader("One filter: three kernels, one map", anchor=False)
@@ -44,6 +46,8 @@ def one_filter(x: np.ndarray) -> None:
     _inspect(x, kernels, maps, bias)
 
 
+@st.fragment
+@frame.guarded("One place")
 def _inspect(x: np.ndarray, kernels: np.ndarray, maps: np.ndarray, bias: float) -> None:
     rows, across = maps.shape[1:]
     left, right = st.columns(2)

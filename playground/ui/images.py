@@ -58,6 +58,17 @@ def formula() -> None:
              r" \text{colour: } & X \in \{0, \dots, 255\}^{H \times W \times 3} \end{aligned}")
 
 
+def stage() -> Setting:
+    """Controls beside the question and the gray matrix."""
+    left, right = st.columns([2.2, 1], gap="medium")
+    with right:
+        setting = controls()
+    with left:
+        predict(setting)
+        gray_matrix(setting)
+    return setting
+
+
 def controls() -> Setting:
     """Picture, patch and the inspected cell."""
     picture = choose_picture()
@@ -274,8 +285,9 @@ def in_code(setting: Setting, bits: int) -> None:
 
 def code(cube: np.ndarray, inspected: tuple[int, int], bits: int) -> dict[str, str]:
     """Shapes, the inspected pixel's gray and its levels, of a patch uint8 (H, W, 3); a test runs the first two."""
-    rows = ",\n    ".join("[" + ", ".join(f"[{r}, {g}, {b}]" for r, g, b in row) + "]" for row in cube.tolist())
-    words = {"rows": rows, "r": inspected[0], "c": inspected[1], "levels": 2**bits}
+    # One text instead of a list: a browser that colours hundreds of numbers one by one is slow in everything else.
+    rows = "\n".join("  ".join(f"{r} {g} {b}" for r, g, b in row) for row in cube.tolist())
+    words = {"rows": rows, "shape": cube.shape, "r": inspected[0], "c": inspected[1], "levels": 2**bits}
     return {library: text.format(**words) for library, text in CODE.items()}
 
 
@@ -283,8 +295,9 @@ CODE = {
     "Our engine": """import numpy as np
 from engine import Tensor
 
-patch = np.array([  # (H, W, 3): each pixel is [red, green, blue]
-    {rows}], dtype=np.uint8)
+numbers = '''
+{rows}'''  # red, green, blue of each pixel
+patch = np.array([int(n) for n in numbers.split()], dtype=np.uint8).reshape{shape}  # (H, W, 3)
 x = Tensor(patch.transpose(2, 0, 1)[None] / 255)  # (N, 3, H, W), 0 to 1
 weights = np.array([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
 gray = (x * weights).sum(1)  # (N, H, W)
@@ -294,8 +307,9 @@ print((patch[{r}, {c}].astype(int) * {levels} // 256).tolist())  # q, with {leve
 """,
     "PyTorch": """import torch
 
-patch = torch.tensor([  # (H, W, 3): each pixel is [red, green, blue]
-    {rows}], dtype=torch.uint8)
+numbers = '''
+{rows}'''  # red, green, blue of each pixel
+patch = torch.tensor([int(n) for n in numbers.split()], dtype=torch.uint8).reshape{shape}  # (H, W, 3)
 x = patch.permute(2, 0, 1)[None].double() / 255  # (N, 3, H, W), 0 to 1
 weights = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64).reshape(1, 3, 1, 1)
 gray = (x * weights).sum(1)  # (N, H, W)
@@ -306,8 +320,9 @@ print((patch[{r}, {c}].int() * {levels} // 256).tolist())  # q, with {levels} le
     "Keras": """import keras
 import numpy as np
 
-patch = np.array([  # (H, W, 3): each pixel is [red, green, blue]
-    {rows}], dtype=np.uint8)
+numbers = '''
+{rows}'''  # red, green, blue of each pixel
+patch = np.array([int(n) for n in numbers.split()], dtype=np.uint8).reshape{shape}  # (H, W, 3)
 x = keras.ops.convert_to_tensor(patch[None] / 255)  # (N, H, W, 3), 0 to 1: the channels stay last
 gray = keras.ops.sum(x * np.array([0.299, 0.587, 0.114]), axis=-1)  # (N, H, W)
 print(patch.shape, tuple(x.shape), tuple(gray.shape))

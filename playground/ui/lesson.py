@@ -1,6 +1,7 @@
 """What lessons have in common: a question asked before anything moves, and the same thing in three libraries."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import count
 from typing import TypeVar
 
 import numpy as np
@@ -9,6 +10,50 @@ import streamlit as st
 from playground.ui import frame
 
 T = TypeVar("T", bound=Hashable)
+R = TypeVar("R")
+
+REST_SECONDS = 0.4
+"""How long after a change of its main figure the rest of a page waits: the browser has drawn the figure by then."""
+
+
+def figure_first(draw: Callable[[], R]) -> R:
+    """Draw a page's controls and its main figure so that a change is seen before the rest of the page follows.
+
+    A control that `draw` draws runs `draw` alone again; the browser then shows the figure while nothing else arrives,
+    and asks for the whole page when no other control has moved for `REST_SECONDS`. What `draw` returns, and what it
+    raises, the page gets from here.
+    """
+    runs = count()
+
+    @st.fragment
+    def part() -> tuple[R | None, Exception | None]:
+        run = next(runs)
+        if run:
+            with frame.room("this figure"):
+                draw()
+            _rest(run)
+            return None, None
+        try:
+            return draw(), None
+        except Exception as error:  # inside a fragment Streamlit would show it; the page's own room is to
+            return None, error
+
+    drawn, error = part()
+    if error is not None:
+        raise error
+    return drawn  # type: ignore[return-value]
+
+
+def _rest(run: int) -> None:
+    """Ask the browser to come back for the whole page; another interval than before begins the wait anew."""
+    runs = count()
+
+    @st.fragment(run_every=REST_SECONDS + run % 2 / 1000)
+    def rest() -> None:
+        if next(runs):
+            st.rerun()
+
+    rest()
 
 
 def ask(

@@ -12,7 +12,7 @@ from playground.figures import descent as pictures
 from playground.figures.style import CATEGORICAL, CONFIG, layout
 from playground.steps.descent import Bowl, DescentStep, descent_steps
 from playground.steps.normalization import normalized, proof_lines
-from playground.ui import frame, lesson, links
+from playground.ui import lesson, links
 
 MOST = 200
 DEFAULT = "52, 61, 58, 200, 190, 71, 65, 180"
@@ -131,10 +131,23 @@ def bowls() -> dict[str, Bowl]:
     }
 
 
-@st.fragment
-@frame.guarded("Gradient descent on the bowls")
 def race(found: dict[str, Bowl]) -> None:
     """Gradient descent on the four bowls, each at its own best step size."""
+    paths = lesson.figure_first(lambda: descents(found))
+    st.plotly_chart(
+        pictures.race_figure([(name, [s.loss - float(bowl.loss(bowl.lowest)) for s in paths[name]])
+                              for name, bowl in found.items()]),
+        config=CONFIG, key="race",
+    )
+    st.caption(
+        "Centring removes the tilt of the valley (w and b stop pulling at each other); scaling makes it as steep one "
+        "way as the other. With both, the bowl is round, the slope points straight at the lowest place, "
+        "and one step of the best size arrives."
+    )
+
+
+def descents(found: dict[str, Bowl]) -> dict[str, list[DescentStep]]:
+    """Controls, question and two of the bowls side by side; returns the steps taken in all of them."""
     locked = links.locked()
     left, right = st.columns(2)
     steps = left.slider("Steps", 1, 200, 40, key="steps", bind="query-params", disabled=locked)
@@ -159,16 +172,7 @@ def race(found: dict[str, Bowl]) -> None:
                 pictures.bowl_figure(bowl.loss, _places(paths[name]), bowl.lowest, names=("slope w", "intercept b")),
                 config=CONFIG, key=f"bowl-{name}",
             )
-    st.plotly_chart(
-        pictures.race_figure([(name, [s.loss - float(bowl.loss(bowl.lowest)) for s in paths[name]])
-                              for name, bowl in found.items()]),
-        config=CONFIG, key="race",
-    )
-    st.caption(
-        "Centring removes the tilt of the valley (w and b stop pulling at each other); scaling makes it as steep one "
-        "way as the other. With both, the bowl is round, the slope points straight at the lowest place, "
-        "and one step of the best size arrives."
-    )
+    return paths
 
 
 def question(found: dict[str, Bowl]) -> None:

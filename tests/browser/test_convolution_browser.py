@@ -235,3 +235,11 @@ def test_a_phone_shows_all_of_it_and_nothing_moves_where_that_was_asked(page: Pa
     assert font >= 8
     duration = page.locator('[data-grid="x"] .window').evaluate("e => getComputedStyle(e).transitionDuration")
     assert set(duration.split(", ")) == {"0s"}
+
+
+def test_after_a_slider_has_redrawn_the_player_the_rest_of_the_page_follows(own: Page) -> None:
+    own.get_by_role("slider", name="Stride").first.focus()
+    own.keyboard.press("ArrowRight")
+    expect(own.locator(".stepper")).to_contain_text("4 × 4 sums")
+    expect(own.get_by_text("stride=2").first).to_be_visible()  # the code, below everything
+    assert "stride=2" in own.url

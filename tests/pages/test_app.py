@@ -74,6 +74,41 @@ def test_an_expected_error_is_shown_as_its_sentence_and_nothing_in_it_becomes_a_
     assert app.error[0].value == r"No \[photo\]\(http\:\/\/elsewhere\) here\."
 
 
+def redraws() -> None:
+    import streamlit as st
+
+    from playground.errors import PlaygroundError
+    from playground.ui import frame, lesson
+
+    fragments: list[object] = []
+    real, st.fragment = st.fragment, lambda f=None, **_: fragments.append(f) or f if f else lambda g: g  # type: ignore
+    drawn: list[int] = []
+
+    def draw() -> int:
+        drawn.append(len(drawn))
+        if len(drawn) == 3:
+            raise PlaygroundError("One sentence.")
+        return 7
+
+    try:
+        st.write(lesson.figure_first(draw))
+        fragments[0]()  # type: ignore[operator]
+        fragments[0]()  # type: ignore[operator]
+        with frame.room("The test"):
+            drawn[:] = [0, 1]
+            lesson.figure_first(draw)
+            st.write("not reached")
+    finally:
+        st.fragment = real
+
+
+def test_a_figure_that_comes_first_returns_what_it_drew_and_its_errors_are_sentences() -> None:
+    app = AppTest.from_function(redraws).run()
+    assert not app.exception
+    assert [e.value for e in app.error] == ["One sentence\\."] * 2, "in a redraw, and in a run of the whole page"
+    assert [m.value for m in app.markdown] == ["`7`"]
+
+
 def test_an_unexpected_error_says_what_to_do_keeps_its_details_to_the_log_and_leaves_the_rest(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
