@@ -19,14 +19,14 @@ def bowl_figure(
     """Contours of a loss of two parameters, the steps taken and the lowest point.
 
     loss: parameters (..., 2) -> losses (...); path (steps + 1, 2); lowest (2,). Contours are drawn at equal steps of
-    the logarithm of the loss above its minimum, so that the valley floor shows as well as its walls.
+    the logarithm of the loss above its minimum, so that the valley floor shows as well as its walls. Both axes have one
+    scale: what is round looks round, and steps leave contours at right angles.
     """
     drawn = path[np.isfinite(path).all(axis=1)]
     low = np.minimum(drawn.min(axis=0), lowest)
     high = np.maximum(drawn.max(axis=0), lowest)
-    reach = np.maximum(high - low, 1e-9)
-    centre = (low + high) / 2
-    axes = [np.linspace(c - 0.75 * r, c + 0.75 * r, 61) for c, r in zip(centre, reach, strict=True)]
+    reach = 0.75 * max(float(np.max(high - low)), 1e-9)
+    axes = [np.linspace(c - reach, c + reach, 121) for c in (low + high) / 2]
     grid = np.stack(np.meshgrid(*axes), axis=-1)
     above = np.maximum(loss(grid) - loss(lowest), 1e-12)
     level = np.log10(above)
@@ -43,15 +43,19 @@ def bowl_figure(
         hovertemplate=f"step %{{pointNumber}}<br>{names[0]} %{{x:.4g}}<br>{names[1]} %{{y:.4g}}<extra></extra>",
     )
     figure.add_scatter(
-        x=[drawn[0, 0], lowest[0]], y=[drawn[0, 1], lowest[1]], mode="markers+text", text=["start", "lowest"],
-        textposition="top center", showlegend=False, hoverinfo="skip",
+        x=[drawn[0, 0], lowest[0]], y=[drawn[0, 1], lowest[1]], mode="markers", showlegend=False, hoverinfo="skip",
         marker={"size": 11, "symbol": ["circle", "star"], "color": "#111111", "line": {"color": "#ffffff", "width": 1}},
-        textfont={"color": "#111111"},
     )
+    figure.layout.annotations = [
+        {"text": name, "x": x, "y": y, "yshift": 17, "showarrow": False, "bgcolor": "rgba(255, 255, 255, 0.7)",
+         "borderpad": 1, "font": {"color": "#111111", "size": 12}}
+        for name, (x, y) in (("start", drawn[0]), ("lowest", lowest))]
     layout(figure, x=names[0], y=names[1], title=title, height=360)
+    figure.layout.yaxis.scaleanchor = "x"
     for axis, places in zip((figure.layout.xaxis, figure.layout.yaxis), axes, strict=True):
         axis.range = [places[0], places[-1]]
         axis.showgrid = False
+        axis.constrain = "domain"
     return figure
 
 

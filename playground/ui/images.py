@@ -295,8 +295,9 @@ CODE = {
     "Our engine": """import numpy as np
 from engine import Tensor
 
+# Red, green and blue of each pixel
 numbers = '''
-{rows}'''  # red, green, blue of each pixel
+{rows}'''
 patch = np.array([int(n) for n in numbers.split()], dtype=np.uint8).reshape{shape}  # (H, W, 3)
 x = Tensor(patch.transpose(2, 0, 1)[None] / 255)  # (N, 3, H, W), 0 to 1
 weights = np.array([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
@@ -307,8 +308,9 @@ print((patch[{r}, {c}].astype(int) * {levels} // 256).tolist())  # q, with {leve
 """,
     "PyTorch": """import torch
 
+# Red, green and blue of each pixel
 numbers = '''
-{rows}'''  # red, green, blue of each pixel
+{rows}'''
 patch = torch.tensor([int(n) for n in numbers.split()], dtype=torch.uint8).reshape{shape}  # (H, W, 3)
 x = patch.permute(2, 0, 1)[None].double() / 255  # (N, 3, H, W), 0 to 1
 weights = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64).reshape(1, 3, 1, 1)
@@ -320,8 +322,9 @@ print((patch[{r}, {c}].int() * {levels} // 256).tolist())  # q, with {levels} le
     "Keras": """import keras
 import numpy as np
 
+# Red, green and blue of each pixel
 numbers = '''
-{rows}'''  # red, green, blue of each pixel
+{rows}'''
 patch = np.array([int(n) for n in numbers.split()], dtype=np.uint8).reshape{shape}  # (H, W, 3)
 x = keras.ops.convert_to_tensor(patch[None] / 255)  # (N, H, W, 3), 0 to 1: the channels stay last
 gray = keras.ops.sum(x * np.array([0.299, 0.587, 0.114]), axis=-1)  # (N, H, W)
