@@ -30,7 +30,7 @@ STYLE = """<style>
 .st-key-claim p { font-size: 1.125rem; opacity: 0.85; }
 </style>"""
 
-PAINT_SECONDS = 0.1
+PAINT_SECONDS = 0.25
 """How long a visit's first page holds its content back, so that heading and claim are read while the rest comes."""
 
 EMBLEM = maps.contact_sheet(
