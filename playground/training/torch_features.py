@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from playground.datasets.photos import open_photo
-from playground.training import backbones
+from playground.training import backbones, torch_frozen
 from playground.training.features import FeatureStore
 
 AT_ONCE = {"cpu": 8, "cuda": 32}  # pictures through the network together
@@ -63,15 +63,14 @@ def compute(name: str, pictures: Sequence[tuple[bytes, Path]], store: FeatureSto
     if network is None:
         whole = backbones.fused(backbones.pretrained(name))
         whole.classifier = nn.Identity()
-        network = whole
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub does not know it
+        network = torch_frozen.as_chain(whole)
     preprocessing = backbones.find(name).preprocessing(size)
+    answers = torch_frozen.answering(network, preprocessing.size[0], device, cores=1)
 
     @torch.inference_mode()
     def see(part: Sequence[tuple[bytes, Path]]) -> np.ndarray:
         pixels = np.stack([preprocessing.apply(open_photo(path)) for _, path in part])  # (n, 3, S, S)
-        batch = torch.from_numpy(pixels).to(device).contiguous(memory_format=torch.channels_last)
-        seen: np.ndarray = network(batch).flatten(1).cpu().numpy()  # (n, D)
+        seen: np.ndarray = answers(torch.from_numpy(pixels).to(device)).flatten(1).cpu().numpy()  # (n, D)
         return seen
 
     few = AT_ONCE[device.type]

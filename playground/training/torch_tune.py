@@ -22,7 +22,15 @@ from playground.datasets.photos import opened
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
 from playground.home import whole
-from playground.training import backbones, photo_list, torch_augment, torch_features, torch_head, torch_networks
+from playground.training import (
+    backbones,
+    photo_list,
+    torch_augment,
+    torch_features,
+    torch_frozen,
+    torch_head,
+    torch_networks,
+)
 from playground.training.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
 from playground.training.pixels import Pictures, PixelStore
 from playground.training.recipe import BATCH, FROZEN, RECIPES, SCRATCH, Request, rate
@@ -138,8 +146,8 @@ class Data:
         self.factor, self.shift = 1 / (255 * std), -mean / std
         self.prefix, self.depth = parts.prefix, len(parts.groups) - 1
         self.shape = torch_networks.input_shape(parts.prefix, self.size)
-        if self.prefix is not None:
-            self.prefix.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.answers = None if self.prefix is None else torch_frozen.answering(
+            self.prefix, self.size, self.device, torch_features.threads())
         everything = 4 * math.prod(self.shape) * len(photographs.labels)
         self.keeps_seen = self.prefix is not None and not self.pipeline.active and everything <= SEEN_BYTES
         self.seen: Tensor | None = None  # what the frozen part says of every picture
@@ -206,11 +214,7 @@ class Data:
 
     def looked_at(self, x: Tensor) -> Tensor:
         """What the trained part takes, of prepared pictures."""
-        if self.seen is not None or self.prefix is None:
-            return x
-        with torch.no_grad():
-            seen: Tensor = self.prefix(x)
-        return seen
+        return x if self.seen is not None or self.answers is None else self.answers(x)
 
     def plain(self, rows: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
         """Pictures as they are: (what the trained part takes, labels)."""

@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "playground/training/experiments.py": {"PIL"},
     "playground/training/pixels.py": {"PIL"},
     "playground/training/torch_*": {"torch"},
+    "playground/training/torch_frozen.py": {"onnx", "onnxruntime"},
     "playground/training/backbones.py": {"torch"},
     "playground/training/distributed.py": {"torch", "playground.jobs"},  # the worker of several processes
     "playground/deploy": {"here", "numpy", "onnx", "onnxruntime", "playground.datasets", "playground.home",
