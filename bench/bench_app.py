@@ -34,7 +34,7 @@ from playground.ui.contents import CHAPTERS
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
 PAINT_GOAL, SLIDER_GOAL = 1000, 200  # milliseconds
-PRESSES = 40
+PRESSES = 20
 ENDED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 QUIET = 700  # milliseconds without a script running after which nothing more will come
 # Resolves with [milliseconds from now to the first painted frame in which a figure (chart, picture, formula, component,
