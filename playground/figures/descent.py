@@ -28,7 +28,7 @@ def bowl_figure(
     reach = 0.75 * max(float(np.max(high - low)), 1e-9)
     axes = [np.linspace(c - reach, c + reach, 121) for c in (low + high) / 2]
     grid = np.stack(np.meshgrid(*axes), axis=-1)
-    above = np.maximum(loss(grid) - loss(lowest), 1e-12)
+    above = np.clip(loss(grid) - loss(lowest), 1e-12, 1e38).astype(np.float32)  # half the bytes for the browser
     level = np.log10(above)
     figure = go.Figure()
     figure.add_contour(

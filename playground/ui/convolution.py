@@ -15,7 +15,7 @@ from playground.ui.image_input import Patch, Picture, choose_patch, choose_pictu
 from playground.ui.kernel_editor import Kernel, choose_kernel
 from playground.ui.stepper import Equation, Grid, Story
 
-LONGEST_SIDE = 480
+LONGEST_SIDE = 320
 """Photos are shrunk to this for the whole-photo figure: enough to see, and redrawn while a slider moves."""
 
 FLAT = 120
@@ -268,10 +268,13 @@ def whole_picture(setting: Setting) -> None:
         )
     st.caption(
         f"Outputs run from {_plain(float(y.min()))} to {_plain(float(y.max()))}."
-        + (" The frame is the patch above; there each cell is the mean of"
-           f" {setting.patch.cell} × {setting.patch.cell} pixels, here the kernel sees single pixels."
-           if setting.patch.cell > 1 else "")
+        + (f" The frame is the patch above; there each cell is {_pixels(setting.patch.cell)}, here it is "
+           f"{_pixels(shrunk)}." if setting.patch.cell != shrunk else "")
     )
+
+
+def _pixels(side: int) -> str:
+    return "one pixel of the photo" if side == 1 else f"the mean of {side} × {side} pixels of the photo"
 
 
 def _robust(y: np.ndarray) -> float:
