@@ -2,7 +2,7 @@
 
 from playground.ui import dropout, lesson
 
-setting = lesson.figure_first(dropout.stage)
+setting = lesson.figure_first(dropout.controls, dropout.predict, dropout.steps)
 dropout.expectation(setting)
 dropout.thinner(setting)
 dropout.overfitting(setting)

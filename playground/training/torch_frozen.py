@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from playground.training.backbones import ConvNorm, InvertedResidual
 
-OPSET, IR_VERSION = 21, 10
+OPSET, IR_VERSION = 20, 9  # as in deploy/: what onnxruntime reads from 1.17 on
 
 
 def answering(network: nn.Module, size: int, device: torch.device, cores: int) -> Callable[[Tensor], Tensor]:
@@ -43,11 +43,11 @@ def answering(network: nn.Module, size: int, device: torch.device, cores: int) -
     return plain
 
 
-def leaves(network: nn.Module) -> Iterator[nn.Module]:
+def leaves(*chain: nn.Module) -> Iterator[nn.Module]:
     """The layers of a chain in order, sequences opened, what does nothing left out."""
-    for layer in network if isinstance(network, nn.Sequential) else (network,):
+    for layer in chain:
         if isinstance(layer, nn.Sequential):
-            yield from leaves(layer)
+            yield from leaves(*layer)
         elif not isinstance(layer, nn.Identity):
             yield layer
 
@@ -61,7 +61,7 @@ def is_chain(network: nn.Module) -> bool:
 
 
 def as_onnx(network: nn.Module, size: int) -> onnx.ModelProto:
-    """A chain of fused layers as ONNX: `x` float32 (N, 3, size, size), N free -> `y`.
+    """A chain of fused layers as ONNX: `x` float32 (N, 3, size, size), N free -> one answer.
 
     Written by hand because torch's exporter takes six seconds, in which onnxruntime sees 700 pictures.
     """
@@ -93,7 +93,7 @@ def as_onnx(network: nn.Module, size: int) -> onnx.ModelProto:
     for layer in leaves(network):
         if isinstance(layer, InvertedResidual):
             entered = x
-            for inner in leaves(nn.Sequential(layer.expand, layer.depthwise, layer.project)):
+            for inner in leaves(layer.expand, layer.depthwise, layer.project):
                 assert isinstance(inner, ConvNorm)
                 x, side = convolution(inner, x, side)
             x = node("Add", (entered, x)) if layer.residual else x
@@ -101,11 +101,9 @@ def as_onnx(network: nn.Module, size: int) -> onnx.ModelProto:
             x, side = convolution(layer, x, side)
         else:
             x = node("GlobalAveragePool", (x,))
-    node("Identity", (x,))
-    nodes[-1].output[0] = "y"
-    floats = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
-              for name, shape in (("x", [3, size, size]), ("y", [None, None, None]))}
-    graph = helper.make_graph(nodes, "frozen", [floats["x"]], [floats["y"]], weights)
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, size, size])
+    answer = helper.make_tensor_value_info(x, TensorProto.FLOAT, ["N", None, None, None])
+    graph = helper.make_graph(nodes, "frozen", [given], [answer], weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +147,6 @@ class Data:
         self.factor, self.shift = 1 / (255 * std), -mean / std
         self.prefix, self.depth = parts.prefix, len(parts.groups) - 1
         self.shape = torch_networks.input_shape(parts.prefix, self.size)
-        self.answers = None if self.prefix is None else torch_frozen.answering(
-            self.prefix, self.size, self.device, torch_features.threads())
         everything = 4 * math.prod(self.shape) * len(photographs.labels)
         self.keeps_seen = self.prefix is not None and not self.pipeline.active and everything <= SEEN_BYTES
         self.seen: Tensor | None = None  # what the frozen part says of every picture
@@ -212,9 +211,15 @@ class Data:
             x = x * self.factor + self.shift
         return x.contiguous(memory_format=torch.channels_last)
 
+    @cached_property
+    def answers(self) -> Callable[[Tensor], Tensor]:
+        """What the frozen part says of prepared pictures; made when it is first asked for, which may be never."""
+        assert self.prefix is not None
+        return torch_frozen.answering(self.prefix, self.size, self.device, torch_features.threads())
+
     def looked_at(self, x: Tensor) -> Tensor:
         """What the trained part takes, of prepared pictures."""
-        return x if self.seen is not None or self.answers is None else self.answers(x)
+        return x if self.seen is not None or self.prefix is None else self.answers(x)
 
     def plain(self, rows: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
         """Pictures as they are: (what the trained part takes, labels)."""

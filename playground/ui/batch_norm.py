@@ -46,14 +46,6 @@ class Setting:
         return norm
 
 
-def stage() -> Setting:
-    """Controls, question, and the mini-batch before and after."""
-    setting = controls()
-    predict(setting)
-    before_and_after(setting)
-    return setting
-
-
 def controls() -> Setting:
     """Formula and controls."""
     st.latex(r"\begin{aligned} \hat z &= \frac{z - \mu_B}{\sqrt{\sigma_B^2 + \varepsilon}}, \qquad"

@@ -12,7 +12,7 @@ from playground.figures.matrix import matrix
 from playground.steps.conv import output_size
 from playground.steps.conv_backward import conv_backward_steps, im2col
 from playground.ui import frame, links
-from playground.ui.convolution import Setting, controls, digits_of, predict, sizes, story
+from playground.ui.convolution import Setting, digits_of, story
 from playground.ui.stepper import Grid, Story, Update, stepper
 
 PASSES = ("Forward", "Backward", "As a matrix product")
@@ -22,18 +22,6 @@ UPSTREAM: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "1 at the strongest output, 0 elsewhere":
         lambda y: (np.arange(y.size) == np.abs(y).argmax()).reshape(y.shape).astype(float),
 }
-
-
-def stage() -> Setting:
-    """Controls beside the question and the player, then the size of the output."""
-    left, right = st.columns([2.7, 1], gap="medium")
-    with right:
-        setting = controls()
-    with left:
-        predict(setting)
-        passes(setting)
-        sizes(setting)
-    return setting
 
 
 def passes(setting: Setting) -> None:

@@ -37,14 +37,6 @@ class Setting:
         return factors(self.masks, self.p, self.scheme)
 
 
-def stage() -> Setting:
-    """Controls, question and the player."""
-    setting = controls()
-    predict(setting)
-    steps(setting)
-    return setting
-
-
 def controls() -> Setting:
     """Formula and controls."""
     st.latex(r"""\begin{aligned} \text{train:}\quad & y_i = m_i\,h_i, \quad P(m_i = 1) = p \\

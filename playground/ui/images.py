@@ -58,17 +58,6 @@ def formula() -> None:
              r" \text{colour: } & X \in \{0, \dots, 255\}^{H \times W \times 3} \end{aligned}")
 
 
-def stage() -> Setting:
-    """Controls beside the question and the gray matrix."""
-    left, right = st.columns([2.2, 1], gap="medium")
-    with right:
-        setting = controls()
-    with left:
-        predict(setting)
-        gray_matrix(setting)
-    return setting
-
-
 def controls() -> Setting:
     """Picture, patch and the inspected cell."""
     picture = choose_picture()

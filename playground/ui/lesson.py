@@ -16,14 +16,29 @@ REST_SECONDS = 0.4
 """How long after a change of its main figure the rest of a page waits: the browser has drawn the figure by then."""
 
 
-def figure_first(draw: Callable[[], R]) -> R:
+def figure_first(controls: Callable[[], R], *rooms: Callable[[R], object], beside: float = 0) -> R:
     """Draw a page's controls and its main figure so that a change is seen before the rest of the page follows.
 
-    A control that `draw` draws runs `draw` alone again; the browser then shows the figure while nothing else arrives,
-    and asks for the whole page when no other control has moved for `REST_SECONDS`. What `draw` returns, and what it
-    raises, the page gets from here.
+    A control that is drawn here runs `controls` and `rooms` alone again; the browser then shows the figure while
+    nothing else arrives, and asks for the whole page when no other control has moved for `REST_SECONDS`. What
+    `controls` gives, each room takes and the page gets from here; what they raise, too. The rooms stand below the
+    controls or, so many times as wide, `beside` them.
     """
     runs = count()
+
+    def draw() -> R:
+        if not beside:
+            chosen = controls()
+            for room in rooms:
+                room(chosen)
+            return chosen
+        left, right = st.columns([beside, 1], gap="medium")
+        with right:
+            chosen = controls()
+        with left:
+            for room in rooms:
+                room(chosen)
+        return chosen
 
     @st.fragment
     def part() -> tuple[R | None, Exception | None]:

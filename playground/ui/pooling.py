@@ -64,17 +64,6 @@ def formula() -> None:
              r"\text{average:}\quad & y[p,q] = \tfrac{1}{K^2} \textstyle\sum_{i,j<K} x[p\,s+i,\; q\,s+j] \end{aligned}")
 
 
-def stage() -> Setting:
-    """Controls beside the question and the player."""
-    left, right = st.columns([2.7, 1], gap="medium")
-    with right:
-        setting = controls()
-    with left:
-        predict(setting)
-        steps(setting)
-    return setting
-
-
 def controls() -> Setting:
     """Window, stride, kind, picture."""
     locked = links.locked()
