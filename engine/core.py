@@ -324,6 +324,10 @@ class Tensor:
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor":
         return OPS["flatten"](self, start_dim=start_dim, end_dim=end_dim)
 
+    def contiguous(self) -> "Tensor":
+        """The same numbers with the last axis innermost in memory, as torch's; itself where they lie so already."""
+        return self if self.data.flags.c_contiguous else OPS["contiguous"](self)
+
     def squeeze(self, dim: Any = None) -> "Tensor":
         return OPS["squeeze"](self, dim=dim)
 

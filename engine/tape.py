@@ -59,7 +59,7 @@ def walk(tensor: "Tensor", gradient: Any) -> Iterator[tuple["Tensor", Array, Seq
     if gradient is None:
         if tensor.data.size != 1:
             raise ValueError(f"backward of a tensor of shape {tensor.shape} needs the gradient that arrives at it")
-        start = np.ones_like(tensor.data)
+        start = np.array(1, tensor.data.dtype).reshape(tensor.data.shape)
     else:
         start = np.asarray(gradient, tensor.data.dtype)
         if start.shape != tensor.shape:
@@ -91,11 +91,20 @@ def walk(tensor: "Tensor", gradient: Any) -> Iterator[tuple["Tensor", Array, Seq
             continue
         # of a single number NumPy's arithmetic makes a scalar; a leaf that met a wider type keeps its own
         g = np.asarray(g, leaf.data.dtype)
+        if g.ndim == 4 and g.strides != leaf.data.strides:
+            g = _lying_as(g, leaf.data)
         if leaf.grad is not None:
             leaf.grad = np.asarray(leaf.grad + g)
         else:  # a view, or an array another leaf was given too, must not become somebody's own .grad
             leaf.grad = g.copy(order="K") if g.base is not None or id(g) in given else g
             given.add(id(g))
+
+
+def _lying_as(g: Array, leaf: Array) -> Array:
+    """g in the memory order of its leaf, as in torch: whoever reads or updates both goes through them side by side."""
+    from engine.kernels.memory import alike  # not above: kernels are made of what this module is part of
+
+    return alike(g, leaf)
 
 
 def _results_first_to_last(tensor: "Tensor") -> "tuple[list[tuple[Tensor, Record]], list[Tensor]]":

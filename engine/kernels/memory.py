@@ -82,6 +82,11 @@ def alike(g: Array, x: Array) -> Array:
     return g if order is None else images(ordered(g, order), order)
 
 
+def in_c_order(x: Array) -> Array:
+    """x with its last axis innermost in memory: itself where it lies so."""
+    return ordered(x, NCHW) if x.ndim == 4 else np.ascontiguousarray(x)
+
+
 def _copy_into(out: Array, x: Array, order: Order) -> None:
     """out[...] = x.transpose(order), by way of a small buffer where reading x that way would miss the cache."""
     turned = x.transpose(order)

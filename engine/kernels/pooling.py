@@ -1,16 +1,26 @@
 """2x2 max pooling: the larger of every two columns, then of every two rows, the comparisons kept for the way back.
 
 Columns first, then rows, and the earlier one wins a tie: that is torch's "first maximum, reading row by row".
+
+Where a pixel is a run of images or channels (HWNC, CHWN) columns and rows are slices of long runs. Where it is a single
+number (NCHW) every other number, and every other short row, has to be picked: NumPy copies such slices two to four
+times as fast as it compares them, and copies a short row as one item of its length. So they are copied apart first.
 """
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from engine.core import Array, Vjp
 from engine.geometry import Placement
-from engine.kernels.memory import HWNC, NCHW, Order, empty, order_of, ordered
+from engine.kernels.memory import HWNC, NCHW, Order, empty, order_of, ordered, workspace
 from engine.kernels.threads import Part, parts, together
 
-CHUNK = 1 << 16  # values of x at a time
+CHUNK = 1 << 16  # values of x at a time, so that they stay in the cache
+CHUNK_OF_MANY = 1 << 18  # with several threads: short NumPy calls side by side would wait for each other
+Piece: TypeAlias = tuple[slice, slice, slice]  # of the planes, of the rows of results, of their rows of images
+Do: TypeAlias = Callable[[Array, Array, Array, Array], None]
 
 
 def fits(x: Array, where: Placement) -> Order | None:
@@ -24,68 +34,117 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
     (oh, ow), (h, w) = where.out, where.image
     n, c = x.shape[:2]
     before, run = (n * c, 1) if order == NCHW else (1, n * c) if order == HWNC else (c, n)
-    pixels = x.transpose(order).reshape(before, h, w, run)
+    shape = (before, h, w, run)
+    pixels = x.transpose(order).reshape(shape)
     result = empty((n, c, oh, ow), order, x.dtype)
     y = result.transpose(order).reshape(before, oh, ow, run)
     left_larger = np.empty((before, 2 * oh, ow, run), bool)
-    upper_larger = np.empty(y.shape, bool)
-    pieces, shares = _pieces(before, oh, 2 * w * run, parts(max(before, oh), 1.5 * x.size))
+    upper_larger = np.empty((before, oh, ow, run), bool)
+    forward, backward = (_forward_apart, _backward_apart) if run == 1 else (_forward, _backward)
+    many = len(parts(max(before, oh), 1.5 * x.size))
+    chunk = CHUNK if many == 1 else CHUNK_OF_MANY
+    pieces = None if x.size <= chunk else _pieces(before, oh, 2 * w * run, chunk)
 
-    def forward(part: Part) -> None:
-        for planes, rows in pieces[slice(*part)]:
-            both = slice(2 * rows.start, 2 * rows.stop)
-            left, right = pixels[planes, both, 0 : 2 * ow : 2], pixels[planes, both, 1 : 2 * ow : 2]
-            if run == 1:  # every other float: copying reads that fast, comparing does not
-                left, right = left.copy(), right.copy()
-            np.greater_equal(left, right, out=left_larger[planes, both])
-            larger = np.maximum(left, right)
-            upper, lower = larger[:, 0::2], larger[:, 1::2]
-            np.greater_equal(upper, lower, out=upper_larger[planes, rows])
-            np.maximum(upper, lower, out=y[planes, rows])
+    def in_pieces(do: Do, images: Array, results: Array) -> None:
+        images = images[:, : 2 * oh, : 2 * ow]
+        if pieces is None:
+            do(images, results, left_larger, upper_larger)
+            return
 
-    together(forward, shares)
+        def some(part: Part) -> None:
+            for planes, rows, both in pieces[slice(*part)]:
+                do(images[planes, both], results[planes, rows], left_larger[planes, both], upper_larger[planes, rows])
+
+        together(some, [(len(pieces) * k // many, len(pieces) * (k + 1) // many) for k in range(many)])
+
+    in_pieces(forward, pixels, y)
     flat = y.reshape(-1)
     square = np.dot(flat, flat)
     if square != square:
         return None
 
     def vjp(g: Array) -> tuple[Array]:
-        arrived = ordered(g, order).reshape(y.shape)
         result = empty(x.shape, order, g.dtype)
-        dx = result.transpose(order).reshape(pixels.shape)
-        dx[:, 2 * oh :] = 0
-        dx[:, :, 2 * ow :] = 0
-
-        def backward(part: Part) -> None:
-            for planes, rows in pieces[slice(*part)]:
-                both = slice(2 * rows.start, 2 * rows.stop)
-                here = arrived[planes, rows]
-                larger = np.empty((len(here), 2 * here.shape[1], ow, run), g.dtype)
-                upper, lower = larger[:, 0::2], larger[:, 1::2]
-                np.multiply(here, upper_larger[planes, rows], out=upper)
-                np.subtract(here, upper, out=lower)
-                left, right = dx[planes, both, 0 : 2 * ow : 2], dx[planes, both, 1 : 2 * ow : 2]
-                np.multiply(larger, left_larger[planes, both], out=left)
-                np.subtract(larger, left, out=right)
-
-        together(backward, shares)
+        dx = result.transpose(order).reshape(shape)
+        if h > 2 * oh:
+            dx[:, 2 * oh :] = 0
+        if w > 2 * ow:
+            dx[:, :, 2 * ow :] = 0
+        in_pieces(backward, dx, ordered(g, order).reshape(before, oh, ow, run))
         return (result,)
 
     return result, vjp
 
 
-def _pieces(before: int, oh: int, a_row: int, shares: list[Part]) -> tuple[list[tuple[slice, slice]], list[Part]]:
-    """(before, oh) in pieces that stay in the cache, and which pieces each thread is to do: with several threads one
-    large piece each, for short NumPy calls side by side would wait for each other."""
-    if len(shares) > 1:
-        whole = slice(0, before), slice(0, oh)
-        pieces = [(slice(*s), whole[1]) if before >= oh else (whole[0], slice(*s)) for s in shares]
-        return pieces, [(k, k + 1) for k in range(len(shares))]
-    if before * oh * a_row <= CHUNK:
-        return [(slice(None), slice(0, oh))], [(0, 1)]
-    rows = max(1, min(oh, CHUNK // a_row))
-    many = max(1, CHUNK // (a_row * oh)) if rows == oh else 1
-    pieces = [
-        (slice(b, b + many), slice(r, min(r + rows, oh))) for b in range(0, before, many) for r in range(0, oh, rows)
+# Each of the four below does one piece: images (x, dx) and results (y, g), and the comparisons of columns and of rows.
+
+
+def _forward(x: Array, y: Array, left_larger: Array, upper_larger: Array) -> None:
+    left, right = x[:, :, 0::2], x[:, :, 1::2]
+    np.greater_equal(left, right, out=left_larger)
+    larger = np.maximum(left, right)
+    upper, lower = larger[:, 0::2], larger[:, 1::2]
+    np.greater_equal(upper, lower, out=upper_larger)
+    np.maximum(upper, lower, out=y)
+
+
+def _backward(dx: Array, g: Array, left_larger: Array, upper_larger: Array) -> None:
+    larger = np.empty(left_larger.shape, g.dtype)
+    upper, lower = larger[:, 0::2], larger[:, 1::2]
+    np.multiply(g, upper_larger, out=upper)
+    np.subtract(g, upper, out=lower)
+    left, right = dx[:, :, 0::2], dx[:, :, 1::2]
+    np.multiply(larger, left_larger, out=left)
+    np.subtract(larger, left, out=right)
+
+
+def _forward_apart(x: Array, y: Array, left_larger: Array, upper_larger: Array) -> None:
+    left, right = _apart("columns", left_larger.shape, x.dtype)
+    np.copyto(left, x[:, :, 0::2])
+    np.copyto(right, x[:, :, 1::2])
+    np.greater_equal(left, right, out=left_larger)
+    np.maximum(left, right, out=left)
+    upper, lower = _apart("rows", y.shape, x.dtype)
+    for half, rows in zip((upper, lower), _row_pairs(left), strict=True):
+        np.copyto(_whole_rows(half), rows)
+    np.greater_equal(upper, lower, out=upper_larger)
+    np.maximum(upper, lower, out=y)
+
+
+def _backward_apart(dx: Array, g: Array, left_larger: Array, upper_larger: Array) -> None:
+    upper, lower = _apart("rows", g.shape, g.dtype)
+    np.multiply(g, upper_larger, out=upper)
+    np.subtract(g, upper, out=lower)
+    larger, left = _apart("columns", left_larger.shape, g.dtype)
+    for half, rows in zip((upper, lower), _row_pairs(larger), strict=True):
+        np.copyto(rows, _whole_rows(half))
+    np.multiply(larger, left_larger, out=left)
+    np.copyto(dx[:, :, 0::2], left)
+    np.subtract(larger, left, out=larger)
+    np.copyto(dx[:, :, 1::2], larger)
+
+
+def _apart(role: str, shape: tuple[int, ...], dtype: Any) -> tuple[Array, Array]:
+    both = workspace(f"pool {role}", (2, *shape), dtype)
+    return both[0], both[1]
+
+
+def _whole_rows(a: Array) -> Array:
+    """Every row of a contiguous (planes, rows, OW, 1) as one item."""
+    return a.reshape(-1, a.shape[2]).view(f"V{a.shape[2] * a.itemsize}").reshape(-1)
+
+
+def _row_pairs(a: Array) -> tuple[Array, Array]:
+    """The upper and the lower of every two rows, each row one item: views."""
+    rows = _whole_rows(a)
+    return rows[0::2], rows[1::2]
+
+
+def _pieces(before: int, oh: int, a_row: int, chunk: int) -> list[Piece]:
+    """(before, oh) in pieces of at most `chunk` values of x, where a row of results is not more."""
+    rows = max(1, min(oh, chunk // a_row))
+    many = max(1, chunk // (a_row * oh)) if rows == oh else 1
+    return [
+        (slice(b, min(b + many, before)), slice(r, min(r + rows, oh)), slice(2 * r, 2 * min(r + rows, oh)))
+        for b in range(0, before, many) for r in range(0, oh, rows)
     ]
-    return pieces, [(0, len(pieces))]

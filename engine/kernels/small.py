@@ -90,7 +90,8 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
             return dx, None, None
         own = _columns(x, where)  # of this thread, which may be another one than forward's
         cols = own.matrix if own is kept and own.turn == turn else own.fill(x)
-        total = ordered(g, CHWN).reshape(f, -1) @ cols.T
-        return dx, total[:, :-1].reshape(w.shape), total[:, -1]
+        # a product of one column each: BLAS is slow at one product of few rows, few columns and a long sum
+        total = np.matmul(cols, ordered(g, CHWN).reshape(f, -1, 1))
+        return dx, total[:, :-1, 0].reshape(w.shape), total[:, -1, 0]
 
     return y, vjp

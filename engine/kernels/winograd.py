@@ -76,19 +76,22 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
         result.transpose(HWNC)[...] = y.reshape(4 * th, 4 * tw, n, f)[:oh, :ow]
 
     def vjp(g: Array, needs: tuple[bool, bool, bool] = (True, True, True)) -> tuple[Array | None, ...]:
-        db = channel_sums(g) if needs[2] else None
         if not (needs[0] or needs[1]):
-            return None, None, db
+            return None, None, channel_sums(g) if needs[2] else None
         u_back = np.ascontiguousarray(u.swapaxes(1, 2)) if needs[0] else None
         padded = _padded(x, where) if kept is None and needs[1] else None
         arrived = framed(g, HWNC, ((0, 0), (0, 0)), (4 * th, 4 * tw), "winograd g").reshape(4 * th, 4 * tw, n * f)
         dus: dict[int, Array] = {}
+        dbs: dict[int, Array] = {}
 
         def rows(part: Part, dx: Array | None) -> None:
             du = np.zeros((36, c, f), F32)
+            db = np.zeros(f, np.float64)
             for ty in range(*part):
                 for tx in range(0, tw, wide):
                     dm = _gradient_tiles(arrived, n, ty, tx, min(wide, tw - tx))
+                    if needs[2]:  # at the centre the weights are 1: a tile's sum
+                        db += np.ones(dm.shape[1], F32) @ dm[CENTRE]
                     if needs[1]:
                         if padded is not None:
                             v = _image_tiles(padded, ty, tx, min(wide, tw - tx))
@@ -98,7 +101,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
                     if dx is not None and u_back is not None:
                         dv = np.matmul(dm, u_back, out=workspace("winograd v", (36, dm.shape[1], c), F32))
                         _add_image_tiles(dv, n, dx, ty - part[0], tx)
-            dus[part[0]] = du
+            dus[part[0]], dbs[part[0]] = du, db
 
         dx = None
         if needs[0]:
@@ -114,6 +117,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
         if needs[1]:
             du = np.sum([dus[start] for start in sorted(dus)], axis=0)
             dw = (GG_BACK @ du.reshape(36, c * f)).reshape(3, 3, c, f).transpose(3, 2, 0, 1)
+        db = np.sum([dbs[start] for start in sorted(dbs)], axis=0).astype(F32) if needs[2] else None
         return dx, dw, db
 
     return result, vjp

@@ -90,6 +90,20 @@ def test_a_gradient_spread_from_one_number_is_an_array_of_its_own():
     assert x.grad.tolist() == [3.0, 3.0, 3.0]
 
 
+def test_a_leafs_gradient_lies_in_memory_as_the_leaf_does():
+    rng = np.random.default_rng(0)
+    for x in (rng.standard_normal((8, 32, 8, 8)), rng.standard_normal((8, 8, 8, 32)).transpose(0, 3, 1, 2)):
+        images = Tensor(x.astype(np.float32), requires_grad=True)
+        filters = Tensor(rng.standard_normal((16, 32, 3, 3)).astype(np.float32), requires_grad=True)
+        y = F.conv2d(images, filters, padding=1)
+        y.backward(np.ones(y.shape, np.float32))
+        if images.data.flags.c_contiguous:
+            assert images.grad.flags.c_contiguous
+        assert filters.grad.flags.c_contiguous
+        assert y.contiguous().data.flags.c_contiguous
+        np.testing.assert_array_equal(y.contiguous().data, y.data)
+
+
 def test_nothing_is_recorded_inside_no_grad():
     x = leaf(1.0)
     with no_grad():

@@ -44,7 +44,7 @@ TORCH: dict[str, Callable[..., Any]] = {
     "reshape": lambda x, shape=(-1,): x.reshape(shape), "concat": lambda *xs, dim=0: torch.cat(xs, dim),
     "stack": lambda *xs, dim=0: torch.stack(xs, dim), "transpose": lambda x, axes=None: x.permute(
         tuple(reversed(range(x.ndim))) if axes is None else axes),
-    "unsqueeze": lambda x, dim=0: x.unsqueeze(dim),
+    "contiguous": torch.Tensor.contiguous, "unsqueeze": lambda x, dim=0: x.unsqueeze(dim),
     "squeeze": lambda x, dim=None: x.squeeze() if dim is None else x.squeeze(dim),
     "broadcast_to": lambda x, shape: x.broadcast_to(shape), "getitem": getitem,
     "pad": lambda x, pad=(), mode="constant", value=None: TF.pad(x, pad, mode, value),
