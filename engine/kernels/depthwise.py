@@ -130,7 +130,7 @@ def _correlate_rows(g: Array, padded: Array, where: Placement) -> Array:
     seen = _seen_rows(padded, where)
     c, kh, kw, oh, run = seen.shape
     arrived = g.transpose(CHWN)
-    found = np.empty((c, kh, kw), padded.dtype)
+    found = np.empty((c, kh, kw, oh), padded.dtype)  # a row of results each: added up at the end, all at once
 
     def channels(part: Part) -> None:
         for k in range(*part, 4):
@@ -138,7 +138,7 @@ def _correlate_rows(g: Array, padded: Array, where: Placement) -> Array:
             here = arrived[some].reshape(-1, oh, run)  # a view: a row of results is contiguous
             for i in range(kh):
                 for j in range(kw):
-                    found[some, i, j] = np.vecdot(here, seen[some, i, j]).sum(axis=1)
+                    np.vecdot(here, seen[some, i, j], out=found[some, i, j])
 
     together(channels, parts(c, 0.2 * arrived.size * kh * kw))
-    return found
+    return np.asarray(found.sum(axis=3))
