@@ -127,10 +127,17 @@ def gallery(pictures: Sequence[np.ndarray], captions: Sequence[str], *, width: i
             st.image(picture, caption, width=width)
 
 
+@st.fragment
+@frame.guarded("In code")
 def in_code(codes: Mapping[str, str], note: str = "") -> None:
-    """The same thing in several libraries, a tab each, ready to be pasted; a test runs what can be run."""
+    """The same thing in several libraries, one at a time, ready to be pasted; a test runs what can be run.
+
+    Not tabs: at every redraw of a page Streamlit's tabs walk through all that lies in them, and code is a thousand
+    coloured words. Two thirds of a slider's wait was that.
+    """
     st.subheader("In code", anchor=False)
-    for tab, code in zip(st.tabs(list(codes)), codes.values(), strict=True):
-        tab.code(code, language="python")
+    library = st.segmented_control("Library", list(codes), default=next(iter(codes)), key="library", required=True,
+                                   label_visibility="collapsed")
+    st.code(codes[library or next(iter(codes))], language="python")
     if note:
         st.caption(note)

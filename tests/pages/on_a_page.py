@@ -90,6 +90,12 @@ def errors(app: AppTest) -> list[str]:
     return [str(element.value) for element in (*app.exception, *app.error)]
 
 
+def codes(app: AppTest) -> list[str]:
+    """What "In code" shows, library by library."""
+    library = app.segmented_control(key="library")
+    return [library.set_value(name).run().code[-1].value for name in library.options]
+
+
 def printed(code: str) -> str:
     """What a page's "In code" prints when it is run."""
     out = io.StringIO()

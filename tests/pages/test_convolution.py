@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from playground.ui.convolution_passes import UPSTREAM
 from playground.ui.kernel_editor import DEFAULT, PRESETS, text_of
-from tests.pages.on_a_page import OpenPage, texts
+from tests.pages.on_a_page import OpenPage, codes, texts
 
 
 def played(app: AppTest) -> dict:
@@ -167,7 +167,7 @@ def test_the_prediction_is_computed_for_the_kernel_at_hand(open_page: OpenPage) 
 ], ids=["default", "everything changed"])
 def test_the_code_shown_prints_the_numbers_shown(open_page: OpenPage, query: dict[str, str]) -> None:
     app = open_page("convolution", **query)
-    ours, pytorch, keras = (block.value for block in app.code)
+    ours, pytorch, keras = codes(app)
     for code in (ours, pytorch):
         names: dict[str, object] = {}
         with contextlib.redirect_stdout(io.StringIO()) as printed:

@@ -6,7 +6,7 @@ import pytest
 from playground.datasets import samples
 from playground.errors import PlaygroundError
 from playground.steps.images import colours, mean_squared_error, peak_signal_to_noise, quantised
-from tests.pages.on_a_page import OpenPage, printed, texts
+from tests.pages.on_a_page import OpenPage, codes, printed, texts
 
 
 @pytest.mark.parametrize("query", [
@@ -22,7 +22,7 @@ def test_it_opens_on_any_picture(open_page: OpenPage, query: dict[str, str]) -> 
     assert len(planes) == 3
     side = int(query.get("size", 8))
     assert gray.count("<td") - 1 == planes[0].count("<td") - 1 == side * side
-    assert len(app.code) == 4  # the order in memory, and three libraries
+    assert len(app.code) == 2  # the order in memory, and the chosen library
 
 
 def test_the_inspected_number_is_the_patchs_mean(open_page: OpenPage) -> None:
@@ -105,7 +105,7 @@ def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees(
     open_page: OpenPage, query: dict[str, str]
 ) -> None:
     app = open_page("images", **query)
-    ours, torchs, keras = (block.value for block in app.code[1:])
+    ours, torchs, keras = codes(app)
     answer = printed(ours)
     assert answer == printed(torchs)
     compile(keras, "keras", "exec")
