@@ -16,6 +16,7 @@ import threading
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from engine.arrays import Pads
 from engine.core import Array
@@ -56,7 +57,7 @@ def ordered(x: Array, order: Order) -> Array:
     if turned.flags.c_contiguous:
         return turned
     out = np.empty(turned.shape, x.dtype)
-    _copy_into(out, x, order)
+    copy_into(out, x, order)
     return out
 
 
@@ -87,14 +88,28 @@ def in_c_order(x: Array) -> Array:
     return ordered(x, NCHW) if x.ndim == 4 else np.ascontiguousarray(x)
 
 
-def _copy_into(out: Array, x: Array, order: Order) -> None:
+def copy_into(out: Array, x: Array, order: Order) -> None:
     """out[...] = x.transpose(order), by way of a small buffer where reading x that way would miss the cache."""
     turned = x.transpose(order)
     if x.size >= _MUCH and turned.shape[3] > _WAYS and turned.strides[3] % 1024 == 0:
-        source = order_of(x)
+        source = HWNC if _is_row_of_channels(x) else order_of(x)
         if source is not None and source != order:
+            n, c, _, w = x.shape
+            if {source, order} == {NCHW, HWNC} and n * c * w <= 2 * _SLAB:  # n and c stand together: longer runs
+                x, out = _as_one_image(x), _as_one_image(images(out, order)).transpose(order)
             return _turn(out, x, source, order)
     out[...] = turned
+
+
+def _is_row_of_channels(x: Array) -> bool:
+    """Whether at every pixel the channels of all images stand side by side: HWNC, or a frame cut off it."""
+    return x.strides[1] == x.itemsize and x.strides[0] == x.shape[1] * x.itemsize
+
+
+def _as_one_image(x: Array) -> Array:
+    """Images (N, C, H, W) whose channels follow each other in memory, as (1, N * C, H, W): a view."""
+    n, c, h, w = x.shape
+    return as_strided(x, (1, n * c, h, w), (0, *x.strides[1:]))
 
 
 def _turn(out: Array, x: Array, source: Order, order: Order) -> None:
@@ -111,19 +126,20 @@ def _turn(out: Array, x: Array, source: Order, order: Order) -> None:
     slabs, places = x.transpose(cut, *before), np.moveaxis(out, order.index(cut), 0)
     width = math.prod(shape[rows:])
     some = max(1, _SLAB // max(1, width * math.prod(shape[1:rows])))  # of the first axis at a time
+    starts = range(0, shape[0], some)
 
     def turn(part: Part) -> None:
         buffer = workspace("turn", (min(some, shape[0]) * math.prod(shape[1:rows]), width + 16), x.dtype)
         view = buffer[:, :width].reshape(-1, *shape[1:])
-        for k in range(*part):
-            for first in range(0, shape[0], some):
-                here = slice(first, min(first + some, shape[0]))
-                rest = view[: here.stop - first]
-                rest[...] = slabs[k, here]
-                at = [here if axis == before[0] else slice(None) for axis in after]
-                places[(k, *at)] = rest.transpose(*range(rows, 3), *range(rows))
+        for step in range(*part):
+            k, first = divmod(step, len(starts))
+            here = slice(starts[first], min(starts[first] + some, shape[0]))
+            rest = view[: here.stop - here.start]
+            rest[...] = slabs[k, here]
+            at = [here if axis == before[0] else slice(None) for axis in after]
+            places[(k, *at)] = rest.transpose(*range(rows, 3), *range(rows))
 
-    together(turn, parts(x.shape[cut], 1.0 * x.size))
+    together(turn, parts(x.shape[cut] * len(starts), 1.0 * x.size))
 
 
 def framed(x: Array, order: Order, pads: Pads, size: tuple[int, int], role: str | None) -> Array:
@@ -143,7 +159,7 @@ def framed(x: Array, order: Order, pads: Pads, size: tuple[int, int], role: str 
         frame[...] = 0
     for frame in (inside[..., :left], inside[..., left + w :]):
         frame[...] = 0
-    _copy_into(inside[:, :, top : top + h, left : left + w].transpose(order), x, order)
+    copy_into(inside[:, :, top : top + h, left : left + w].transpose(order), x, order)
     return out
 
 

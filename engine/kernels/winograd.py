@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 from engine.core import Array, Vjp
 from engine.geometry import Placement
 from engine.kernels import is_exact
-from engine.kernels.memory import HWNC, empty, framed, workspace
+from engine.kernels.memory import HWNC, copy_into, empty, framed, images, order_of, workspace
 from engine.kernels.sums import channel_sums
 from engine.kernels.threads import Part, overlap_add, parts, together
 
@@ -109,8 +109,9 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
             added = overlap_add(shape, 0, th, 4, 6, F32, rows, 2 * nanoseconds).reshape(4 * th + 2, 4 * tw + 2, n, c)
             (top, _), (left, _) = where.pads
             h, wid = where.image
-            dx = empty(x.shape, HWNC, F32)
-            dx.transpose(HWNC)[...] = added[top : top + h, left : left + wid]
+            order = order_of(x) or HWNC
+            dx = empty(x.shape, order, F32)
+            copy_into(dx.transpose(order), images(added[top : top + h, left : left + wid], HWNC), order)
         else:
             together(lambda part: rows(part, None), parts(th, nanoseconds))
         dw = None

@@ -183,7 +183,9 @@ def test_results_are_never_kept_buffers():
             np.testing.assert_array_equal(again, first)
 
 
-@pytest.mark.parametrize("shape", [(16, 32, 16, 16), (9, 64, 32, 32), (64, 8, 28, 28), (3, 200, 9, 16), (40, 40, 8, 8)])
+@pytest.mark.parametrize(
+    "shape", [(16, 32, 16, 16), (9, 64, 32, 32), (64, 8, 28, 28), (3, 200, 9, 16), (40, 40, 8, 8), (64, 128, 4, 32)]
+)
 @pytest.mark.parametrize("count", [1, 2])
 def test_turning_memory_changes_no_value(shape, count):
     threads.set_threads(count)
@@ -193,6 +195,8 @@ def test_turning_memory_changes_no_value(shape, count):
             np.testing.assert_array_equal(memory.ordered(lying(x, before), after), x.transpose(after))
     frame = memory.framed(x, memory.HWNC, ((1, 2), (3, 0)), (shape[2] + 3, shape[3] + 3), "test")
     np.testing.assert_array_equal(frame, np.pad(x, ((0, 0), (0, 0), (1, 2), (3, 0))).transpose(memory.HWNC))
+    inside = memory.images(frame, memory.HWNC)[:, :, 1 : 1 + shape[2], 3:]  # a frame's inside, on its way back
+    np.testing.assert_array_equal(memory.in_c_order(inside), x)
 
 
 def test_an_error_in_one_thread_reaches_the_caller():
