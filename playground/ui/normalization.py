@@ -133,7 +133,8 @@ def bowls() -> dict[str, Bowl]:
 
 def race(found: dict[str, Bowl]) -> None:
     """Gradient descent on the four bowls, each at its own best step size."""
-    paths = lesson.figure_first(lambda: descents(found))
+    steps, pace = lesson.figure_first(lambda: descents(found))
+    paths = {name: descent(bowl, steps, pace) for name, bowl in found.items()}
     st.plotly_chart(
         pictures.race_figure([(name, [s.loss - float(bowl.loss(bowl.lowest)) for s in paths[name]])
                               for name, bowl in found.items()]),
@@ -146,8 +147,13 @@ def race(found: dict[str, Bowl]) -> None:
     )
 
 
-def descents(found: dict[str, Bowl]) -> dict[str, list[DescentStep]]:
-    """Controls, question and two of the bowls side by side; returns the steps taken in all of them."""
+def descent(bowl: Bowl, steps: int, pace: float) -> list[DescentStep]:
+    """The steps down a bowl at its own best step size times `pace`."""
+    return list(descent_steps(bowl, START, pace * bowl.best_learning_rate, steps))
+
+
+def descents(found: dict[str, Bowl]) -> tuple[int, float]:
+    """Controls, question and two of the bowls side by side; returns how many steps, and their pace."""
     locked = links.locked()
     left, right = st.columns(2)
     steps = left.slider("Steps", 1, 200, 40, key="steps", bind="query-params", disabled=locked)
@@ -161,18 +167,17 @@ def descents(found: dict[str, Bowl]) -> dict[str, list[DescentStep]]:
         disabled=locked,
     )
     question(found)
-    paths = {name: list(descent_steps(bowl, START, pace * bowl.best_learning_rate, steps))
-             for name, bowl in found.items()}
     for column, name in zip(st.columns(2, gap="medium"), (VERSIONS[0], compared or VERSIONS[-1]), strict=True):
         bowl = found[name]
         with column:
             st.markdown(f"**{name}**: condition number {_plain(bowl.condition)}, "
                         f"best step size {bowl.best_learning_rate:.3g}")
             st.plotly_chart(
-                pictures.bowl_figure(bowl.loss, _places(paths[name]), bowl.lowest, names=("slope w", "intercept b")),
+                pictures.bowl_figure(bowl.loss, _places(descent(bowl, steps, pace)), bowl.lowest,
+                                     names=("slope w", "intercept b")),
                 config=CONFIG, key=f"bowl-{name}",
             )
-    return paths
+    return steps, pace
 
 
 def question(found: dict[str, Bowl]) -> None:
