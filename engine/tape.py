@@ -91,7 +91,7 @@ def walk(tensor: "Tensor", gradient: Any) -> Iterator[tuple["Tensor", Array, Seq
             continue
         # of a single number NumPy's arithmetic makes a scalar; a leaf that met a wider type keeps its own
         g = np.asarray(g, leaf.data.dtype)
-        if g.ndim == 4 and g.strides != leaf.data.strides:
+        if g.ndim == 4 and not (g.flags.c_contiguous and leaf.data.flags.c_contiguous):
             g = _lying_as(g, leaf.data)
         if leaf.grad is not None:
             leaf.grad = np.asarray(leaf.grad + g)

@@ -48,7 +48,9 @@ def lies(x: Array, order: Order) -> bool:
 
 def order_of(x: Array) -> Order | None:
     """The first known order x lies in."""
-    return next((order for order in (NCHW, HWNC, CHWN) if lies(x, order)), None)
+    if x.flags.c_contiguous:
+        return NCHW
+    return HWNC if lies(x, HWNC) else CHWN if lies(x, CHWN) else None
 
 
 def ordered(x: Array, order: Order) -> Array:
@@ -85,7 +87,7 @@ def alike(g: Array, x: Array) -> Array:
 
 def in_c_order(x: Array) -> Array:
     """x with its last axis innermost in memory: itself where it lies so."""
-    return ordered(x, NCHW) if x.ndim == 4 else np.ascontiguousarray(x)
+    return ordered(x, NCHW) if x.ndim == 4 and x.size >= _MUCH else np.ascontiguousarray(x)
 
 
 def copy_into(out: Array, x: Array, order: Order) -> None:
