@@ -3,7 +3,7 @@
 from playground.ui import convolution, convolution_passes, lesson
 
 convolution.formula()
-setting = lesson.figure_first(convolution.controls, convolution.predict, convolution_passes.passes, convolution.sizes,
-                              beside=2.7)
+setting = lesson.figure_first(convolution.controls, convolution_passes.passes, convolution.sizes,
+                              question=convolution.predict, beside=2.7)
 convolution.whole_picture(setting)
 convolution.in_code(setting)

@@ -2,7 +2,7 @@
 
 from playground.ui import dropout, lesson
 
-setting = lesson.figure_first(dropout.controls, dropout.predict, dropout.steps)
+setting = lesson.figure_first(dropout.controls, dropout.steps, question=dropout.predict)
 dropout.expectation(setting)
 dropout.thinner(setting)
 dropout.overfitting(setting)

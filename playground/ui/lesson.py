@@ -1,6 +1,7 @@
 """What lessons have in common: a question asked before anything moves, and the same thing in three libraries."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import count
 from typing import TypeVar
 
@@ -16,23 +17,23 @@ REST_SECONDS = 0.4
 """How long after a change of its main figure the rest of a page waits: the browser has drawn the figure by then."""
 
 
-def figure_first(controls: Callable[[], R], *rooms: Callable[[R], object], beside: float = 0) -> R:
+def figure_first(
+    controls: Callable[[], R], *rooms: Callable[[R], object], question: Callable[[R], object] | None = None,
+    beside: float = 0,
+) -> R:
     """Draw a page's controls and its main figure so that a change is seen before the rest of the page follows.
 
     A control that is drawn here runs `controls` and `rooms` alone again; the browser then shows the figure while
     nothing else arrives, and asks for the whole page when no other control has moved for `REST_SECONDS`. What
     `controls` gives, each room takes and the page gets from here; what they raise, too. The rooms stand below the
-    controls or, so many times as wide, `beside` them.
+    controls or, so many times as wide, `beside` them. Above all of it stands the `question`, which comes with the rest
+    of the page: other choices to make would take the browser as long as the figure.
     """
     runs = count()
+    first = st.container()
 
     def draw() -> R:
-        if not beside:
-            chosen = controls()
-            for room in rooms:
-                room(chosen)
-            return chosen
-        left, right = st.columns([beside, 1], gap="medium")
+        left, right = st.columns([beside, 1], gap="medium") if beside else (nullcontext(), nullcontext())
         with right:
             chosen = controls()
         with left:
@@ -56,6 +57,9 @@ def figure_first(controls: Callable[[], R], *rooms: Callable[[R], object], besid
     drawn, error = part()
     if error is not None:
         raise error
+    if question is not None:
+        with first:
+            question(drawn)  # type: ignore[arg-type]
     return drawn  # type: ignore[return-value]
 
 

@@ -12,7 +12,7 @@ from playground.figures import descent as pictures
 from playground.figures.style import CATEGORICAL, CONFIG, layout
 from playground.steps.descent import Bowl, DescentStep, descent_steps
 from playground.steps.normalization import normalized, proof_lines
-from playground.ui import lesson, links
+from playground.ui import frame, lesson, links
 
 MOST = 200
 DEFAULT = "52, 61, 58, 200, 190, 71, 65, 180"
@@ -133,6 +133,7 @@ def bowls() -> dict[str, Bowl]:
 
 def race(found: dict[str, Bowl]) -> None:
     """Gradient descent on the four bowls, each at its own best step size."""
+    question(found)
     steps, pace = lesson.figure_first(lambda: descents(found))
     paths = {name: descent(bowl, steps, pace) for name, bowl in found.items()}
     st.plotly_chart(
@@ -153,7 +154,7 @@ def descent(bowl: Bowl, steps: int, pace: float) -> list[DescentStep]:
 
 
 def descents(found: dict[str, Bowl]) -> tuple[int, float]:
-    """Controls, question and two of the bowls side by side; returns how many steps, and their pace."""
+    """Controls and two of the bowls side by side; returns how many steps, and their pace."""
     locked = links.locked()
     left, right = st.columns(2)
     steps = left.slider("Steps", 1, 200, 40, key="steps", bind="query-params", disabled=locked)
@@ -166,7 +167,6 @@ def descents(found: dict[str, Bowl]) -> tuple[int, float]:
         "Beside the raw input", VERSIONS[1:], default=VERSIONS[-1], key="version", bind="query-params", required=True,
         disabled=locked,
     )
-    question(found)
     for column, name in zip(st.columns(2, gap="medium"), (VERSIONS[0], compared or VERSIONS[-1]), strict=True):
         bowl = found[name]
         with column:
@@ -180,6 +180,8 @@ def descents(found: dict[str, Bowl]) -> tuple[int, float]:
     return steps, pace
 
 
+@st.fragment
+@frame.guarded("Predict first")
 def question(found: dict[str, Bowl]) -> None:
     """Predict first: how many steps until the distance is a hundredth, computed from the condition numbers."""
     steps = [_steps_to_a_hundredth(found[name]) for name in (VERSIONS[0], VERSIONS[-1])]
