@@ -17,8 +17,7 @@ from engine.geometry import Placement
 from engine.kernels.memory import HWNC, NCHW, Order, empty, order_of, ordered, workspace
 from engine.kernels.threads import Part, parts, together
 
-CHUNK = 1 << 16  # values of x at a time, so that they stay in the cache
-CHUNK_OF_MANY = 1 << 18  # with several threads: short NumPy calls side by side would wait for each other
+CHUNK = 1 << 18  # values of x at a time: less costs more in calls than it saves in memory
 Piece: TypeAlias = tuple[slice, slice, slice]  # of the planes, of the rows of results, of their rows of images
 Do: TypeAlias = Callable[[Array, Array, Array, Array], None]
 
@@ -42,8 +41,7 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
     upper_larger = np.empty((before, oh, ow, run), bool)
     forward, backward = (_forward_apart, _backward_apart) if run == 1 else (_forward, _backward)
     many = len(parts(max(before, oh), 1.5 * x.size))
-    chunk = CHUNK if many == 1 else CHUNK_OF_MANY
-    pieces = None if x.size <= chunk else _pieces(before, oh, 2 * w * run, chunk)
+    pieces = None if x.size <= CHUNK else _pieces(before, oh, 2 * w * run)
 
     def in_pieces(do: Do, images: Array, results: Array) -> None:
         images = images[:, : 2 * oh, : 2 * ow]
@@ -140,10 +138,10 @@ def _row_pairs(a: Array) -> tuple[Array, Array]:
     return rows[0::2], rows[1::2]
 
 
-def _pieces(before: int, oh: int, a_row: int, chunk: int) -> list[Piece]:
-    """(before, oh) in pieces of at most `chunk` values of x, where a row of results is not more."""
-    rows = max(1, min(oh, chunk // a_row))
-    many = max(1, chunk // (a_row * oh)) if rows == oh else 1
+def _pieces(before: int, oh: int, a_row: int) -> list[Piece]:
+    """(before, oh) in pieces of at most CHUNK values of x, where a row of results is not more."""
+    rows = max(1, min(oh, CHUNK // a_row))
+    many = max(1, CHUNK // (a_row * oh)) if rows == oh else 1
     return [
         (slice(b, min(b + many, before)), slice(r, min(r + rows, oh)), slice(2 * r, 2 * min(r + rows, oh)))
         for b in range(0, before, many) for r in range(0, oh, rows)
