@@ -143,7 +143,7 @@ def check(setting: Setting) -> None:
         st.caption(f"So large a nudge takes {name} to where the formula has no finite result: choose a smaller one.")
     if at_a_corner(setting.graph):
         st.caption(CORNER)
-    errors = [difference(setting, name, p) for p in STEPS]
+    errors = differences(setting, name)
     st.plotly_chart(
         lines([10.0**p for p in STEPS],
               {"forward difference": [_floor(f - exact) for f, _ in errors],
@@ -168,6 +168,12 @@ def _floor(error: float) -> float:
 def difference(setting: Setting, name: str, power: int) -> tuple[float, float]:
     """Forward and central difference for h = 10 ** power; nan where the nudge leaves what the formula can take."""
     return nudged(parse(setting.formula), setting.values, name, 10.0**power)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def differences(setting: Setting, name: str) -> list[tuple[float, float]]:
+    """`difference` for every nudge, kept while the reader moves along them."""
+    return [difference(setting, name, power) for power in STEPS]
 
 
 @st.cache_data(max_entries=64, show_spinner="PyTorch starts in a process of its own …")
