@@ -2,6 +2,7 @@
 
 from playground.ui import lesson, mlp
 
+mlp.formula()
 setting = lesson.figure_first(mlp.counting)
 mlp.predict()
 mlp.shuffled_pixels()

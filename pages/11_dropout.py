@@ -2,6 +2,7 @@
 
 from playground.ui import dropout, lesson
 
+dropout.formula()
 setting = lesson.figure_first(dropout.controls, dropout.steps, question=dropout.predict)
 dropout.expectation(setting)
 dropout.thinner(setting)

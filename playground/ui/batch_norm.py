@@ -46,13 +46,17 @@ class Setting:
         return norm
 
 
-def controls() -> Setting:
-    """Formula and controls."""
+def formula() -> None:
+    """What the layer does."""
     st.latex(r"\begin{aligned} \hat z &= \frac{z - \mu_B}{\sqrt{\sigma_B^2 + \varepsilon}}, \qquad"
              r" y = \gamma\,\hat z + \beta \end{aligned}")
     st.caption(r"$\mu_B$ and $\sigma_B^2$ are mean and variance of one channel over the **mini-batch** (all pictures, "
                r"all places), $\gamma$ and $\beta$ are learnt, one each a channel. Then comes the activation.",
                text_alignment="center")
+
+
+def controls() -> Setting:
+    """Mini-batch, channel, what is learnt, and the seed."""
     locked = links.locked()
     columns = st.columns(4)
     size = columns[0].select_slider("Pictures in the mini-batch", SIZES, 8, key="batch", bind="query-params",

@@ -37,14 +37,18 @@ class Setting:
         return factors(self.masks, self.p, self.scheme)
 
 
-def controls() -> Setting:
-    """Formula and controls."""
+def formula() -> None:
+    """What the layer does while training, and afterwards."""
     st.latex(r"""\begin{aligned} \text{train:}\quad & y_i = m_i\,h_i, \quad P(m_i = 1) = p \\
         \text{eval:}\quad & y_i = p\,h_i \end{aligned}""")
     st.markdown("$h$ are the activations of a layer, **after** its ReLU; each $m_i$ is 1 with probability $p$, else 0, "
                 "and drawn anew for every picture of every mini-batch. In eval mode $p\\,h$ is the same as the next "
                 "layer's weights times $p$. *Inverted* dropout, which every library uses, divides by $p$ while "
                 "training instead, so that eval mode has nothing to do.")
+
+
+def controls() -> Setting:
+    """Probability, scheme and seed; the layer and its masks."""
     locked = links.locked()
     first, second, third = st.columns(3)
     p = first.slider("Present with probability $p$", 0.1, 1.0, 0.5, 0.1, key="p", bind="query-params", disabled=locked)

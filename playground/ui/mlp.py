@@ -67,13 +67,17 @@ def convolution_parameters(channels: int, filters: int, kernel: int = 3) -> int:
     return filters * (channels * kernel * kernel + 1)
 
 
-def counting() -> dict[str, int]:
+def formula() -> None:
     """How many numbers a first layer has to learn, dense and convolutional."""
     st.latex(r"\underbrace{H W C \cdot U + U}_{\text{dense}} \qquad\text{against}\qquad "
              r"\underbrace{K^2 C \cdot F + F}_{\text{convolution}}")
     st.markdown("An MLP takes the picture as **one long row of numbers**: each of its $U$ units has a weight of its "
                 "own for each of the $H W C$ numbers. A convolution has $F$ small kernels of $K × K$ weights, used "
                 "again at every place.")
+
+
+def counting() -> dict[str, int]:
+    """These numbers for the reader's picture, and over the side of the picture."""
     first, second, third = st.columns(3)
     side = first.select_slider("Side of the picture $H = W$", SIDES, 224, key="side", bind="query-params",
                                disabled=links.locked())
