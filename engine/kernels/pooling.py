@@ -17,7 +17,7 @@ from engine.geometry import Placement
 from engine.kernels.memory import HWNC, NCHW, Order, empty, order_of, ordered, workspace
 from engine.kernels.threads import Part, parts, together
 
-CHUNK = 1 << 18  # values of x at a time: less costs more in calls than it saves in memory
+CHUNK = 1 << 19  # values of x at a time: less costs more in calls than it saves in memory
 Piece: TypeAlias = tuple[slice, slice, slice]  # of the planes, of the rows of results, of their rows of images
 Do: TypeAlias = Callable[[Array, Array, Array, Array], None]
 

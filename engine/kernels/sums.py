@@ -96,16 +96,15 @@ class Lanes(NamedTuple):
 
 
 def chunks(shape: tuple[int, int], nanoseconds: float) -> tuple[list[slice], list[Part]]:
-    """The rows of a matrix in pieces that stay in the cache, and which pieces each thread is to do.
-
-    With several threads a piece is a thread's whole part: short NumPy calls side by side would wait for each other.
-    """
-    shares = parts(shape[0], nanoseconds)
-    if len(shares) > 1:
-        return [slice(*share) for share in shares], [(k, k + 1) for k in range(len(shares))]
+    """The rows of a matrix in pieces of about CHUNK numbers, and which of the pieces each thread is to do."""
     step = max(1, CHUNK // shape[1])
-    pieces = [slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step)]
-    return pieces, [(0, len(pieces))]
+    pieces: list[slice] = []
+    shares = []
+    for start, stop in parts(shape[0], nanoseconds):
+        first = len(pieces)
+        pieces += [slice(k, min(k + step, stop)) for k in range(start, stop, step)]
+        shares.append((first, len(pieces)))
+    return pieces, shares
 
 
 def totals(lanes: Lanes, a: Array, d: Array | None = None, offset: Array | None = None) -> tuple[Array, Array]:
