@@ -92,7 +92,13 @@ class Lanes(NamedTuple):
         v = v.astype(dtype)
         if self.spread_by_row:
             return np.tile(v, self.before)[:, None]
-        return np.tile(np.repeat(v, self.after), self.spread_shape[1] // (self.channels * self.after))[None]
+        return self.along_row(v, self.spread_shape[1])
+
+    def along_row(self, v: Array, length: int) -> Array:
+        """One number a channel, (C,), beside every value of a row of so many values: (1, length)."""
+        row = np.empty((length // (self.channels * self.after), self.channels, self.after), v.dtype)
+        row[...] = v[:, None]
+        return row.reshape(1, length)
 
 
 def chunks(shape: tuple[int, int], nanoseconds: float) -> tuple[list[slice], list[Part]]:
@@ -144,7 +150,7 @@ def totals(lanes: Lanes, a: Array, d: Array | None = None, offset: Array | None 
 def _one_a_lane(lanes: Lanes, v: Array) -> Array:
     if lanes.sums_by_row:
         return np.tile(v, lanes.before)[:, None]
-    return np.tile(np.repeat(v, lanes.after), lanes.sums_shape[1] // (lanes.channels * lanes.after))[None]
+    return lanes.along_row(v, lanes.sums_shape[1])
 
 
 def channel_sums(x: Array) -> Array:
