@@ -40,7 +40,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
         inside = crop(images(arrived, order), turned.pads)
         dx = respond(arrived, np.ascontiguousarray(taps[:, ::-1, ::-1]), None, turned) if needs[0] else None
         dw = correlate(inside, padded, where)[:, None] if needs[1] else None
-        return dx, dw, channel_sums(inside) if needs[2] else None
+        return dx, dw, channel_sums(images(arrived, order)) if needs[2] else None  # the frame is zeros
 
     return y, vjp
 
@@ -133,8 +133,8 @@ def _correlate_rows(g: Array, padded: Array, where: Placement) -> Array:
     found = np.empty((c, kh, kw, oh), padded.dtype)  # a row of results each: added up at the end, all at once
 
     def channels(part: Part) -> None:
-        for k in range(*part, 4):
-            some = slice(k, min(k + 4, part[1]))
+        for k in range(*part, 16):
+            some = slice(k, min(k + 16, part[1]))
             here = arrived[some].reshape(-1, oh, run)  # a view: a row of results is contiguous
             for i in range(kh):
                 for j in range(kw):
