@@ -69,7 +69,7 @@ def convolution_parameters(channels: int, filters: int, kernel: int = 3) -> int:
 
 def formula() -> None:
     """How many numbers a first layer has to learn, dense and convolutional."""
-    st.latex(r"\underbrace{H W C \cdot U + U}_{\text{dense}} \qquad\text{against}\qquad "
+    st.latex(r"\underbrace{H W C \cdot U + U}_{\text{dense}} \;\text{ against }\; "
              r"\underbrace{K^2 C \cdot F + F}_{\text{convolution}}")
     st.markdown("An MLP takes the picture as **one long row of numbers**: each of its $U$ units has a weight of its "
                 "own for each of the $H W C$ numbers. A convolution has $F$ small kernels of $K × K$ weights, used "
