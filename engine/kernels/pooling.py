@@ -40,12 +40,12 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
     left_larger = np.empty((before, 2 * oh, ow, run), bool)
     upper_larger = np.empty((before, oh, ow, run), bool)
     forward, backward = (_forward_apart, _backward_apart) if run == 1 else (_forward, _backward)
-    many = len(parts(max(before, oh), 1.5 * x.size))
     pieces = None if x.size <= CHUNK else _pieces(before, oh, 2 * w * run)
+    shares = parts(1 if pieces is None else len(pieces), 1.5 * x.size)
 
     def in_pieces(do: Do, images: Array, results: Array) -> None:
         images = images[:, : 2 * oh, : 2 * ow]
-        if pieces is None:
+        if pieces is None:  # small images, where Python's own steps are the cost
             do(images, results, left_larger, upper_larger)
             return
 
@@ -53,7 +53,7 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
             for planes, rows, both in pieces[slice(*part)]:
                 do(images[planes, both], results[planes, rows], left_larger[planes, both], upper_larger[planes, rows])
 
-        together(some, [(len(pieces) * k // many, len(pieces) * (k + 1) // many) for k in range(many)])
+        together(some, shares)
 
     in_pieces(forward, pixels, y)
     flat = y.reshape(-1)

@@ -89,16 +89,15 @@ class Lanes(NamedTuple):
 
     def spread(self, v: Array, dtype: Any) -> Array:
         """One number a channel, (C,), shaped to meet that matrix."""
-        v = v.astype(dtype)
-        if self.spread_by_row:
-            return np.tile(v, self.before)[:, None]
-        return self.along_row(v, self.spread_shape[1])
+        return self.beside(v.astype(dtype), self.spread_by_row, self.spread_shape)
 
-    def along_row(self, v: Array, length: int) -> Array:
-        """One number a channel, (C,), beside every value of a row of so many values: (1, length)."""
-        row = np.empty((length // (self.channels * self.after), self.channels, self.after), v.dtype)
+    def beside(self, v: Array, by_row: bool, shape: tuple[int, int]) -> Array:
+        """One number a channel, (C,), beside every row of a matrix of this shape, or beside every value of its rows."""
+        if by_row:
+            return np.tile(v, self.before)[:, None]
+        row = np.empty((shape[1] // (self.channels * self.after), self.channels, self.after), v.dtype)
         row[...] = v[:, None]
-        return row.reshape(1, length)
+        return row.reshape(1, shape[1])
 
 
 def chunks(shape: tuple[int, int], nanoseconds: float) -> tuple[list[slice], list[Part]]:
@@ -123,7 +122,7 @@ def totals(lanes: Lanes, a: Array, d: Array | None = None, offset: Array | None 
     pieces, shares = chunks(shape, (0.2 if d is None else 0.6) * a.size)
     m = lanes.matrix(a, shape)
     other = None if d is None else m if d is a else lanes.matrix(d, shape)
-    minus = None if offset is None else _one_a_lane(lanes, offset.astype(a.dtype))
+    minus = None if offset is None else lanes.beside(offset.astype(a.dtype), by_row, shape)
     first = np.empty(shape[0] if by_row else (len(pieces), shape[1]), a.dtype)
     second = np.zeros_like(first)
 
@@ -145,12 +144,6 @@ def totals(lanes: Lanes, a: Array, d: Array | None = None, offset: Array | None 
 
     together(some, shares)
     return lanes.total(first), lanes.total(second)
-
-
-def _one_a_lane(lanes: Lanes, v: Array) -> Array:
-    if lanes.sums_by_row:
-        return np.tile(v, lanes.before)[:, None]
-    return lanes.along_row(v, lanes.sums_shape[1])
 
 
 def channel_sums(x: Array) -> Array:

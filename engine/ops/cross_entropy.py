@@ -1,7 +1,6 @@
 """The losses of classification: the negative log-likelihood, and cross entropy, which starts from plain scores."""
 
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -59,18 +58,10 @@ def _look_up(name: str, x: Array, scores: Array, target: Array, weight: Array | 
     counts = taken if weight is None else taken * weight[wanted]
     norm = np.add.reduce(counts, axis=None) if counts.ndim else x.dtype.type(n * p)
     at = wanted * p
-    at += _counted(p)
+    at += np.arange(p)
     if n > 1:
-        at += (_counted(n) * (c * p))[:, None]
+        at += (np.arange(n) * (c * p))[:, None]
     return _Wanted(at, taken, counts, norm)
-
-
-@lru_cache(maxsize=64)
-def _counted(count: int) -> Array:
-    """0, 1, ..., count - 1."""
-    numbers = np.arange(count)
-    numbers.flags.writeable = False
-    return numbers
 
 
 _ONE = {np.dtype(kind): np.ones((), kind) for kind in (np.float16, np.float32, np.float64, np.longdouble)}
