@@ -31,9 +31,9 @@ def bowl_figure(
     axes = [np.linspace(c - reach, c + reach, GRID) for c in (low + high) / 2]
     grid = np.stack(np.meshgrid(*axes), axis=-1)
     level = np.log10(np.clip(loss(grid) - loss(lowest), 1e-12, 1e38)).astype(np.float32)
-    axis = {"showgrid": False, "zeroline": False, "constrain": "domain"}
+    axis = {"showgrid": False, "constrain": "domain"}
     # One constructor of plain dictionaries, which takes Plotly a fraction of `add_contour`, `add_scatter` and the like
-    return go.Figure(
+    figure = go.Figure(
         [{"type": "contour", "x": axes[0], "y": axes[1], "z": level, "ncontours": 16, "showscale": False,
           "colorscale": [list(stop) for stop in SEQUENTIAL], "contours": {"coloring": "fill"}, "line": {"width": 0.5},
           "opacity": 0.55, "hovertemplate": f"{names[0]} %{{x:.4g}}<br>{names[1]} %{{y:.4g}}<br>loss above the lowest "
@@ -44,14 +44,13 @@ def bowl_figure(
          {"type": "scatter", "x": [drawn[0, 0], lowest[0]], "y": [drawn[0, 1], lowest[1]], "mode": "markers",
           "hoverinfo": "skip", "marker": {"size": 11, "symbol": ["circle", "star"], "color": "#111111",
                                           "line": {"color": "#ffffff", "width": 1}}}],
-        {"height": 360, "showlegend": False, "margin": {"l": 64, "r": 8, "t": 12, "b": 48}, "separators": ". ",
-         "hoverlabel": {"namelength": -1}, "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
-         "xaxis": {**axis, "range": [axes[0][0], axes[0][-1]], "title": {"text": names[0]}},
-         "yaxis": {**axis, "range": [axes[1][0], axes[1][-1]], "title": {"text": names[1]}, "scaleanchor": "x"},
+        {"xaxis": {**axis, "range": [axes[0][0], axes[0][-1]]},
+         "yaxis": {**axis, "range": [axes[1][0], axes[1][-1]], "scaleanchor": "x"},
          "annotations": [
              {"text": name, "x": x, "y": y, "yshift": 17, "showarrow": False, "bgcolor": "rgba(255, 255, 255, 0.7)",
               "borderpad": 1, "font": {"color": "#111111", "size": 12}}
              for name, (x, y) in (("start", drawn[0]), ("lowest", lowest))]})
+    return layout(figure, x=names[0], y=names[1], height=360, legend=False)
 
 
 def race_figure(races: Sequence[tuple[str, Sequence[float]]], *, height: int = 320) -> go.Figure:

@@ -134,8 +134,8 @@ def bowls() -> dict[str, Bowl]:
 def race(found: dict[str, Bowl]) -> None:
     """Gradient descent on the four bowls, each at its own best step size."""
     question(found)
-    steps, pace = lesson.figure_first(lambda: descents(found))
-    paths = {name: descent(bowl, steps, pace) for name, bowl in found.items()}
+    steps, pace, paths = lesson.figure_first(lambda: descents(found))
+    paths |= {name: descent(bowl, steps, pace) for name, bowl in found.items() if name not in paths}
     st.plotly_chart(
         pictures.race_figure([(name, [s.loss - float(bowl.loss(bowl.lowest)) for s in paths[name]])
                               for name, bowl in found.items()]),
@@ -153,8 +153,8 @@ def descent(bowl: Bowl, steps: int, pace: float) -> list[DescentStep]:
     return list(descent_steps(bowl, START, pace * bowl.best_learning_rate, steps))
 
 
-def descents(found: dict[str, Bowl]) -> tuple[int, float]:
-    """Controls and two of the bowls side by side; returns how many steps, and their pace."""
+def descents(found: dict[str, Bowl]) -> tuple[int, float, dict[str, list[DescentStep]]]:
+    """Controls and two of the bowls side by side; returns how many steps, their pace, and those taken in the two."""
     locked = links.locked()
     left, right = st.columns(2)
     steps = left.slider("Steps", 1, 200, 40, key="steps", bind="query-params", disabled=locked)
@@ -167,17 +167,17 @@ def descents(found: dict[str, Bowl]) -> tuple[int, float]:
         "Beside the raw input", VERSIONS[1:], default=VERSIONS[-1], key="version", bind="query-params", required=True,
         disabled=locked,
     )
-    for column, name in zip(st.columns(2, gap="medium"), (VERSIONS[0], compared or VERSIONS[-1]), strict=True):
+    paths = {name: descent(found[name], steps, pace) for name in (VERSIONS[0], compared or VERSIONS[-1])}
+    for column, (name, path) in zip(st.columns(2, gap="medium"), paths.items(), strict=True):
         bowl = found[name]
         with column:
             st.markdown(f"**{name}**: condition number {_plain(bowl.condition)}, "
                         f"best step size {bowl.best_learning_rate:.3g}")
             st.plotly_chart(
-                pictures.bowl_figure(bowl.loss, _places(descent(bowl, steps, pace)), bowl.lowest,
-                                     names=("slope w", "intercept b")),
+                pictures.bowl_figure(bowl.loss, _places(path), bowl.lowest, names=("slope w", "intercept b")),
                 config=CONFIG, key=f"bowl-{name}",
             )
-    return steps, pace
+    return steps, pace, paths
 
 
 @st.fragment
