@@ -174,12 +174,8 @@ def test_an_edited_weight_reaches_the_player_and_the_address(own: Page) -> None:
 def test_dragging_the_square_moves_the_patch(own: Page) -> None:
     page = own
     before = numbers(page, "x")
-    box = page.locator(".square").bounding_box()
-    assert box
-    page.mouse.move(box["x"] + 10, box["y"] + 10)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 90, box["y"] + 30, steps=4)
-    page.mouse.up()
+    page.get_by_text("Predict first").wait_for()  # it stands above the picture and moves it down when it comes
+    page.locator(".square").drag_to(page.locator(".picker"), target_position={"x": 30, "y": 20})
     expect(page).to_have_url(re.compile(r"across=\d+"))
     settled(page)
     assert numbers(page, "x") != before
