@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -65,32 +66,42 @@ def walk(tensor: "Tensor", gradient: Any) -> Iterator[tuple["Tensor", Array, Seq
         if start.shape != tensor.shape:
             raise ShapeError(f"the gradient has shape {start.shape}, the tensor {tensor.shape}")
 
-    # Gradients of results live here, by id, until their step is taken; the tape itself stays clean.
+    # Gradients live here, by id, until their step is taken; the tape itself stays clean. Whatever a result was made from
+    # has a smaller place, so of the results that wait the one made last has received all it will receive.
     arrived: dict[int, Array] = {id(tensor): start}
-    order, leaves = _results_first_to_last(tensor)
-    while order:
-        output, node = order.pop()
-        g = arrived.pop(id(output), None)
-        if g is None:  # its consumers sent it nothing (a vjp that returned None)
-            continue
+    leaves: list[Tensor] = []
+    waiting: list[tuple[int, Record, Tensor]] = []
+    if tensor.node is None:
+        leaves.append(tensor)
+    else:
+        waiting.append((-tensor.node.place, tensor.node, tensor))
+    while waiting:
+        _, node, output = heappop(waiting)
+        g = arrived.pop(id(output))
         inputs = node.inputs
         if node.op.selective:
             sent = node.vjp(g, tuple([x is not None and x.requires_grad for x in inputs]))
         else:
             sent = node.vjp(g)
         for x, dx in zip(inputs, sent, strict=True):
-            if dx is not None and x is not None and x.requires_grad:
-                key = id(x)
-                arrived[key] = arrived[key] + dx if key in arrived else dx
+            if dx is None or x is None or not x.requires_grad:
+                continue
+            key = id(x)
+            if key in arrived:
+                arrived[key] = arrived[key] + dx
+                continue
+            arrived[key] = dx
+            made = x.node
+            if made is None:
+                leaves.append(x)
+            else:
+                heappush(waiting, (-made.place, made, x))
         yield output, g, sent
 
     given: set[int] = {id(start)}
     for leaf in leaves:
-        g = arrived.get(id(leaf))
-        if g is None:
-            continue
         # of a single number NumPy's arithmetic makes a scalar; a leaf that met a wider type keeps its own
-        g = np.asarray(g, leaf.data.dtype)
+        g = np.asarray(arrived[id(leaf)], leaf.data.dtype)
         if g.ndim == 4 and not (g.flags.c_contiguous and leaf.data.flags.c_contiguous):
             g = _lying_as(g, leaf.data)
         if leaf.grad is not None:
@@ -105,28 +116,3 @@ def _lying_as(g: Array, leaf: Array) -> Array:
     from engine.kernels.memory import alike  # not above: kernels are made of what this module is part of
 
     return alike(g, leaf)
-
-
-def _results_first_to_last(tensor: "Tensor") -> "tuple[list[tuple[Tensor, Record]], list[Tensor]]":
-    """The recorded results `tensor` was made from, with their records, in the order they were made; and the leaves."""
-    order: list[tuple[Tensor, Record]] = []
-    leaves: list[Tensor] = []
-    seen = {id(tensor)}
-    stack = [tensor]
-    while stack:
-        t = stack.pop()
-        node = t.node
-        if node is None:
-            leaves.append(t)
-            continue
-        order.append((t, node))
-        for x in node.inputs:
-            if x is not None and x.requires_grad and id(x) not in seen:
-                seen.add(id(x))
-                stack.append(x)
-    order.sort(key=_place)
-    return order, leaves
-
-
-def _place(made: "tuple[Tensor, Record]") -> int:
-    return made[1].place
