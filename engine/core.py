@@ -52,16 +52,18 @@ class Op:
         arrays: list[Array | None] = []
         learned = made = False  # a plain loop: this is what every call of every op waits for
         for x in inputs:
-            if x is None:
-                tensors.append(None)
-                arrays.append(None)
-                continue
             if type(x) is not Tensor:
+                if x is None:
+                    tensors.append(None)
+                    arrays.append(None)
+                    continue
                 x = as_tensor(x, inputs)
             tensors.append(x)
             arrays.append(x.data)
-            learned = learned or x.requires_grad
-            made = made or x.node is not None
+            if x.requires_grad:
+                learned = True
+            elif x.node is not None:
+                made = True
         value, vjp = self.rule(*arrays, **options)
         out = Tensor(value)
         if (learned or made) and _mode.recording:
@@ -352,6 +354,8 @@ def as_tensor(x: Any, beside: Sequence[Any] = ()) -> Tensor:
     """x as a Tensor; a bare Python number takes the dtype of the first Tensor or array it stands beside."""
     if isinstance(x, Tensor):
         return x
+    if type(x) is np.ndarray:  # before the question for numbers, which takes longer than all of this
+        return Tensor(x)
     if isinstance(x, bool | int | float):
         for other in beside:
             dtype = getattr(other, "dtype", None)

@@ -71,7 +71,7 @@ def _one_or_many(op: Callable[..., Tensor], x: Tensor, options: dict[str, Any]) 
 
 
 def _step(stride: Sizes | None) -> Sizes | None:
-    return None if isinstance(stride, Sequence) and not stride else stride  # torch reads () as None
+    return None if isinstance(stride, tuple | list) and not stride else stride  # torch reads () as None
 
 
 def max_pool2d(

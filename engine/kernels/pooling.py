@@ -5,6 +5,7 @@ Columns first, then rows, and the earlier one wins a tie: that is torch's "first
 Where a pixel is a run of images or channels (HWNC, CHWN) columns and rows are slices of long runs. Where it is a single
 number (NCHW) every other number, and every other short row, has to be picked: NumPy copies such slices two to four
 times as fast as it compares them, and copies a short row as one item of its length. So they are copied apart first.
+Of small images, where it is the number of calls that costs, one copy sets the four places of all windows apart.
 """
 
 from collections.abc import Callable
@@ -15,9 +16,12 @@ import numpy as np
 from engine.core import Array, Vjp
 from engine.geometry import Placement
 from engine.kernels.memory import HWNC, NCHW, Order, empty, order_of, ordered, workspace
+from engine.kernels.memory import images as as_images
 from engine.kernels.threads import Part, parts, together
 
 CHUNK = 1 << 19  # values of x at a time: less costs more in calls than it saves in memory
+SMALL = 1 << 18  # values of x up to which one copy sets the places of all windows apart
+FEW = 1 << 12  # and where a pixel is a single number
 Piece: TypeAlias = tuple[slice, slice, slice]  # of the planes, of the rows of results, of their rows of images
 Do: TypeAlias = Callable[[Array, Array, Array, Array], None]
 
@@ -33,6 +37,8 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
     (oh, ow), (h, w) = where.out, where.image
     n, c = x.shape[:2]
     before, run = (n * c, 1) if order == NCHW else (1, n * c) if order == HWNC else (c, n)
+    if x.size <= (SMALL if run > 1 else FEW):
+        return _small(x, where, order, before, run)
     shape = (before, h, w, run)
     pixels = x.transpose(order).reshape(shape)
     result = empty((n, c, oh, ow), order, x.dtype)
@@ -72,6 +78,46 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
         return (result,)
 
     return result, vjp
+
+
+def _small(x: Array, where: Placement, order: Order, before: int, run: int) -> tuple[Array, Vjp] | None:
+    """max_pool of small images: the places of all windows set apart, so that every call meets arrays without gaps."""
+    (oh, ow), (h, w) = where.out, where.image
+
+    def places(images: Array) -> Array:
+        """What the windows see: (left or right, upper or lower, before, OH, OW, run), a view."""
+        pixels = images.transpose(order).reshape(before, h, w, run)
+        if h > 2 * oh or w > 2 * ow:
+            pixels = pixels[:, : 2 * oh, : 2 * ow]
+        return pixels.reshape(before, oh, 2, ow, 2, run).transpose(4, 2, 0, 1, 3, 5)
+
+    left, right = places(x).copy()
+    left_larger = left >= right
+    upper, lower = np.maximum(left, right, out=left)
+    upper_larger = upper >= lower
+    y = np.maximum(upper, lower)
+    flat = y.reshape(-1)
+    square = flat.dot(flat)
+    if square != square:
+        return None
+
+    def vjp(g: Array) -> tuple[Array]:
+        dx = empty(x.shape, order, g.dtype)
+        if h > 2 * oh or w > 2 * ow:
+            dx[...] = 0
+        apart = np.empty((2, *left_larger.shape), g.dtype)
+        left, right = apart
+        upper, lower = right
+        g = ordered(g, order).reshape(upper.shape)
+        np.multiply(g, upper_larger, out=upper)
+        np.subtract(g, upper, out=lower)
+        np.multiply(right, left_larger, out=left)
+        right -= left
+        places(dx)[...] = apart
+        return (dx,)
+
+    n, c = x.shape[:2]
+    return as_images(y.reshape([(n, c, oh, ow)[axis] for axis in order]), order), vjp
 
 
 # Each of the four below does one piece: images (x, dx) and results (y, g), and the comparisons of columns and of rows.

@@ -12,7 +12,7 @@ import numpy as np
 from engine.core import Array, Vjp
 from engine.geometry import Placement
 from engine.kernels.columns import image_gradient, orders
-from engine.kernels.memory import CHWN, empty, ordered
+from engine.kernels.memory import CHWN, images, ordered
 
 SMALL = 1 << 16  # floats of columns
 FEW = 16  # channels
@@ -37,8 +37,8 @@ class _Columns:
 
     def fill(self, x: Array) -> Array:
         """(C*KH*KW + 1, pixels), the last row ones; overwritten by the next filling."""
-        np.copyto(self.inside, x)
-        np.copyto(self.columns, self.seen)
+        self.inside[...] = x
+        self.columns[...] = self.seen
         self.turn += 1
         return self.matrix
 
@@ -79,8 +79,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     filters = np.empty((f, len(cols)), x.dtype)
     filters[:, :-1] = w.reshape(f, -1)
     filters[:, -1] = 0 if b is None else b
-    y = empty((x.shape[0], f, *where.out), CHWN, x.dtype)
-    np.matmul(filters, cols, out=y.transpose(CHWN).reshape(f, -1))
+    y = images(np.matmul(filters, cols).reshape(f, *where.out, x.shape[0]), CHWN)
 
     def vjp(g: Array, needs: tuple[bool, bool, bool] = (True, True, True)) -> tuple[Array | None, ...]:
         dx = None
@@ -92,6 +91,8 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
         cols = own.matrix if own is kept and own.turn == turn else own.fill(x)
         # a product of one column each: BLAS is slow at one product of few rows, few columns and a long sum
         total = np.matmul(cols, ordered(g, CHWN).reshape(f, -1, 1))
-        return dx, total[:, :-1, 0].reshape(w.shape), total[:, -1, 0]
+        dw = np.empty(w.shape, w.dtype)
+        dw.reshape(f, -1)[...] = total[:, :-1, 0]
+        return dx, dw, total[:, -1, 0]
 
     return y, vjp

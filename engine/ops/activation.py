@@ -18,12 +18,7 @@ def relu(x: Array) -> tuple[Array, Vjp]:
     """
     y = x.clip(0, math.inf) if x.dtype.kind == "f" else np.maximum(x, 0)  # three times as fast as np.maximum
 
-    def vjp(g: Array) -> tuple[Array]:
-        dx = (y != 0).astype(g.dtype)  # nan passes its gradient on, as in torch
-        dx *= g
-        return (dx,)
-
-    return y, vjp
+    return y, lambda g: (g * (y != 0),)  # nan passes its gradient on, as in torch
 
 
 @op(onnx=lambda s: Node("LeakyRelu", attributes={"alpha": float(s.options["negative_slope"])}))

@@ -1,5 +1,7 @@
 """Products of matrices."""
 
+import math
+
 import numpy as np
 
 from engine.core import Array, ShapeError, Vjp, op
@@ -67,18 +69,24 @@ def linear(x: Array, w: Array, b: Array | None = None) -> tuple[Array, Vjp]:
         raise ShapeError(f"linear takes x (..., IN) and w (OUT, IN), not {x.shape} and {w.shape}")
     if b is not None and b.shape != w.shape[:1]:
         raise ShapeError(f"{w.shape[0]} rows of w {w.shape} take as many biases, not {b.shape}")
-    y = np.asarray(np.matmul(x, w.T))
+    rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), w.shape[1])
+    by_feature = rows.flags.fnc  # in Fortran's order, as convolutions of few channels leave it: y and dx shall lie so too
+    y = w.dot(rows.T).T if by_feature else rows.dot(w.T)
     if b is not None:
         y += b
 
     def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
-        rows = g if g.ndim == 2 else g.reshape(-1, w.shape[0])
-        dx = np.matmul(g, w) if needs[0] else None
-        dw = np.matmul(rows.T, x.reshape(-1, w.shape[1])) if needs[1] else None
-        db = np.add.reduce(rows, axis=0) if b is not None and needs[2] else None
+        pulls = g if g.ndim == 2 else g.reshape(len(rows), w.shape[0])
+        dx = None
+        if needs[0]:
+            dx = w.T.dot(pulls.T).T if by_feature else pulls.dot(w)
+            if x.ndim != 2:
+                dx = dx.reshape(x.shape)
+        dw = pulls.T.dot(rows) if needs[1] else None
+        db = np.add.reduce(pulls, axis=0) if b is not None and needs[2] else None
         return (dx, dw, db)[: len(needs)]
 
-    return y, vjp
+    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[0]), vjp
 
 
 @op(onnx=lambda s: Node("Einsum", attributes={"equation": s.options["equation"]}), selective=True)

@@ -1,11 +1,12 @@
 """Moves: the same numbers in another shape, order or frame. Every way back is the move undone."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from engine.core import Array, ShapeError, Vjp, op
-from engine.kernels.memory import in_c_order
+from engine.kernels.memory import CHWN, in_c_order, lies
 from engine.onnx_spec import Node, Situation, Spelled
 from engine.ops.elementwise import sum_to
 
@@ -49,12 +50,14 @@ def flatten(x: Array, *, start_dim: int = 0, end_dim: int = -1) -> tuple[Array, 
     >>> y.shape, vjp(y)[0].shape
     ((2, 12), (2, 3, 4))
     """
-    first, last = _span(x.shape, start_dim, end_dim)
-    middle = 1
-    for n in x.shape[first : last + 1]:
-        middle *= n
-    y = in_c_order(x).reshape(*x.shape[:first], middle, *x.shape[last + 1 :])
-    return y, lambda g: (g.reshape(x.shape),)
+    shape = x.shape
+    first, last = _span(shape, start_dim, end_dim)
+    flat = (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
+    if first == 1 and last == 3 and lies(x, CHWN):  # the features of an image stand in equal steps: a view
+        y = x.reshape(flat)
+    else:
+        y = in_c_order(x).reshape(flat)
+    return y, lambda g: (g.reshape(shape),)
 
 
 @op(onnx=Node("Identity"))
