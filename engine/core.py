@@ -354,7 +354,7 @@ def as_tensor(x: Any, beside: Sequence[Any] = ()) -> Tensor:
     """x as a Tensor; a bare Python number takes the dtype of the first Tensor or array it stands beside."""
     if isinstance(x, Tensor):
         return x
-    if type(x) is np.ndarray:  # before the question for numbers, which takes longer than all of this
+    if type(x) is np.ndarray:  # the usual case; what follows takes longer
         return Tensor(x)
     if isinstance(x, bool | int | float):
         for other in beside:

@@ -43,11 +43,11 @@ def conv2d(
 ) -> Tensor:
     """The response of filters at every place of images (N, C, H, W), or of one image (C, H, W)."""
     x = as_tensor(input)
+    one = x.ndim == 3
     y = _conv.conv2d(
-        x if x.ndim != 3 else x.unsqueeze(0), weight, bias, stride=stride, padding=padding, dilation=dilation,
-        groups=groups,
+        x.unsqueeze(0) if one else x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
-    return y if x.ndim != 3 else y.squeeze(0)
+    return y.squeeze(0) if one else y
 
 
 def conv_transpose2d(
@@ -56,11 +56,12 @@ def conv_transpose2d(
 ) -> Tensor:
     """Images (N, C, H, W) or one image (C, H, W) painted larger: the adjoint of conv2d."""
     x = as_tensor(input)
+    one = x.ndim == 3
     y = _conv.conv_transpose2d(
-        x if x.ndim != 3 else x.unsqueeze(0), weight, bias, stride=stride, padding=padding,
-        output_padding=output_padding, dilation=dilation, groups=groups,
+        x.unsqueeze(0) if one else x, weight, bias, stride=stride, padding=padding, output_padding=output_padding,
+        dilation=dilation, groups=groups,
     )
-    return y if x.ndim != 3 else y.squeeze(0)
+    return y.squeeze(0) if one else y
 
 
 # --- pooling ---

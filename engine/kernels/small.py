@@ -34,6 +34,7 @@ class _Columns:
         self.matrix = np.ones((c * kh * kw + 1, oh * ow * n), dtype)
         self.columns = self.matrix[:-1].reshape(self.seen.shape)
         self.turn = 0  # counts the fillings: who remembers his knows whether the columns are still his
+        self.thread = threading.get_ident()
 
     def fill(self, x: Array) -> Array:
         """(C*KH*KW + 1, pixels), the last row ones; overwritten by the next filling."""
@@ -79,7 +80,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     filters = np.empty((f, len(cols)), x.dtype)
     filters[:, :-1] = w.reshape(f, -1)
     filters[:, -1] = 0 if b is None else b
-    y = images(np.matmul(filters, cols).reshape(f, *where.out, x.shape[0]), CHWN)
+    y = images(filters.dot(cols).reshape(f, *where.out, x.shape[0]), CHWN)
 
     def vjp(g: Array, needs: tuple[bool, bool, bool] = (True, True, True)) -> tuple[Array | None, ...]:
         dx = None
@@ -87,8 +88,10 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
             dx = image_gradient(g, w, x.shape, where, 1, orders(x.shape, f, where, 1))
         if not (needs[1] or needs[2]):
             return dx, None, None
-        own = _columns(x, where)  # of this thread, which may be another one than forward's
-        cols = own.matrix if own is kept and own.turn == turn else own.fill(x)
+        if kept.turn == turn and kept.thread == threading.get_ident():
+            cols = kept.matrix
+        else:  # filled by another call since, or another thread's own
+            cols = _columns(x, where).fill(x)
         # a product of one column each: BLAS is slow at one product of few rows, few columns and a long sum
         total = np.matmul(cols, ordered(g, CHWN).reshape(f, -1, 1))
         dw = np.empty(w.shape, w.dtype)

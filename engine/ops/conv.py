@@ -65,7 +65,9 @@ def conv2d(
         y, back = columns.conv(x, w, b, where, groups)
 
     def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
-        return back(g, (needs[0], needs[1], b is not None and any(needs[2:])))[: len(needs)]
+        if b is None:
+            return back(g, (needs[0], needs[1], False))[: len(needs)]
+        return back(g, needs)
 
     return y, vjp
 

@@ -87,7 +87,7 @@ def _share(g: Array, norm: Any, losses: tuple[int, ...], reduction: str) -> Arra
         return g.reshape(losses)
     if reduction == "sum":
         return g
-    return g / norm if norm else np.zeros_like(g)  # nothing was counted, so nothing matters
+    return g[()] / norm if norm else np.zeros_like(g)  # nothing was counted, so nothing matters
 
 
 def _spell_nll(s: Situation) -> Spelled:
