@@ -121,7 +121,7 @@ class SGD(Optimizer):
                 v *= momentum
                 v += d if not group["dampening"] else (1 - group["dampening"]) * d
             d = d + momentum * v if group["nesterov"] else v
-        p -= group["lr"] * d
+        p -= d * group["lr"]
 
 
 class Adam(Optimizer):

@@ -61,12 +61,13 @@ def _look_up(
     counts = taken if weight is None else taken * weight[wanted]
     norm = np.add.reduce(counts, axis=None) if counts.ndim else n * p
     at = wanted * p
-    at += np.arange(p)
+    at += _COUNTED[:p] if p <= len(_COUNTED) else np.arange(p)
     if n > 1:
         at += (np.arange(n) * (c * p))[:, None]
     return at, taken, counts, norm
 
 
+_COUNTED = np.arange(1024)  # of a small batch, counting costs more than the rest of a look-up
 _ONE = {np.dtype(kind): np.ones((), kind) for kind in (np.float16, np.float32, np.float64, np.longdouble)}
 
 
