@@ -60,14 +60,14 @@ def walk(tensor: "Tensor", gradient: Any) -> Iterator[tuple["Tensor", Array, Seq
     if gradient is None:
         if tensor.data.size != 1:
             raise ValueError(f"backward of a tensor of shape {tensor.shape} needs the gradient that arrives at it")
-        start = np.array(1, tensor.data.dtype).reshape(tensor.data.shape)
+        start = np.array(1, tensor.data.dtype, ndmin=tensor.data.ndim)
     else:
         start = np.asarray(gradient, tensor.data.dtype)
         if start.shape != tensor.shape:
             raise ShapeError(f"the gradient has shape {start.shape}, the tensor {tensor.shape}")
 
-    # Gradients live here, by id, until their step is taken; the tape itself stays clean. Whatever a result was made from
-    # has a smaller place, so of the results that wait the one made last has received all it will receive.
+    # Gradients live here, by id, until their step is taken; the tape itself stays clean. What a result was made from
+    # has a smaller place than it, so of the results that wait the one made last has received all it will receive.
     arrived: dict[int, Array] = {id(tensor): start}
     leaves: list[Tensor] = []
     waiting: list[tuple[int, Record, Tensor]] = []
@@ -83,7 +83,9 @@ def walk(tensor: "Tensor", gradient: Any) -> Iterator[tuple["Tensor", Array, Seq
             sent = node.vjp(g, tuple([x is not None and x.requires_grad for x in inputs]))
         else:
             sent = node.vjp(g)
-        for x, dx in zip(inputs, sent, strict=True):
+        if len(sent) != len(inputs):
+            raise ValueError(f"{node.op.name} has {len(inputs)} inputs, but its way back gives {len(sent)} gradients")
+        for x, dx in zip(inputs, sent):  # noqa: B905 - a strict zip takes six times as long
             if dx is None or x is None or not x.requires_grad:
                 continue
             key = id(x)
@@ -100,10 +102,12 @@ def walk(tensor: "Tensor", gradient: Any) -> Iterator[tuple["Tensor", Array, Seq
 
     given: set[int] = {id(start)}
     for leaf in leaves:
-        # of a single number NumPy's arithmetic makes a scalar; a leaf that met a wider type keeps its own
-        g = np.asarray(arrived[id(leaf)], leaf.data.dtype)
-        if g.ndim == 4 and not (g.flags.c_contiguous and leaf.data.flags.c_contiguous):
-            g = _lying_as(g, leaf.data)
+        g, data = arrived[id(leaf)], leaf.data
+        if type(g) is not np.ndarray or g.dtype != data.dtype:
+            # of a single number NumPy's arithmetic makes a scalar; a leaf that met a wider type keeps its own
+            g = np.asarray(g, data.dtype)
+        if g.ndim == 4 and not (g.flags.c_contiguous and data.flags.c_contiguous):
+            g = _lying_as(g, data)
         if leaf.grad is not None:
             leaf.grad = np.asarray(leaf.grad + g)
         else:  # a view, or an array another leaf was given too, must not become somebody's own .grad

@@ -92,10 +92,13 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
             cols = kept.matrix
         else:  # filled by another call since, or another thread's own
             cols = _columns(x, where).fill(x)
-        # a product of one column each: BLAS is slow at one product of few rows, few columns and a long sum
-        total = np.matmul(cols, ordered(g, CHWN).reshape(f, -1, 1))
+        pulls = ordered(g, CHWN).reshape(f, -1)
+        if f % 8 == 0:  # (C*KH*KW + 1, F)
+            total = cols.dot(pulls.T)
+        else:  # BLAS is slow at a few columns that are not as many as it takes at a time: a product each, then
+            total = np.matmul(cols, pulls[:, :, None])[:, :, 0].T
         dw = np.empty(w.shape, w.dtype)
-        dw.reshape(f, -1)[...] = total[:, :-1, 0]
-        return dx, dw, total[:, -1, 0]
+        dw.reshape(f, -1)[...] = total[:-1].T
+        return dx, dw, total[-1]
 
     return y, vjp

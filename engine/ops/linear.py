@@ -70,7 +70,7 @@ def linear(x: Array, w: Array, b: Array | None = None) -> tuple[Array, Vjp]:
     if b is not None and b.shape != w.shape[:1]:
         raise ShapeError(f"{w.shape[0]} rows of w {w.shape} take as many biases, not {b.shape}")
     rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), w.shape[1])
-    by_feature = rows.flags.fnc  # in Fortran's order, as convolutions of few channels leave it: y and dx shall lie so too
+    by_feature = rows.flags.fnc  # Fortran's order, as convolutions of few channels leave it: y and dx shall lie so too
     y = w.dot(rows.T).T if by_feature else rows.dot(w.T)
     if b is not None:
         y += b

@@ -1,5 +1,7 @@
 """Every fast kernel gives what the general way gives in float64, whatever the shape, memory order and threads."""
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.core import OPS
 from engine.geometry import place
-from engine.kernels import columns, depthwise, exact, memory, small, threads, winograd
+from engine.kernels import columns, depthwise, exact, memory, pooling, small, threads, winograd
 from engine.ops.conv import _conv_placement
 from engine.ops.pool import _largest, _seen
 
@@ -21,6 +23,8 @@ def _every_part_is_worth_a_thread(monkeypatch):
     """However small the work: what is tested is that the parts fit together."""
     monkeypatch.setattr(threads, "LARGE", 0)
     monkeypatch.setattr(threads, "WORTH", 0)
+    for name in ("SMALL", "FEW"):  # a test that changes them leaves them as they were
+        monkeypatch.setattr(pooling, name, getattr(pooling, name))
     yield
     threads.set_threads(None)
 
@@ -128,9 +132,15 @@ def test_small_convolutions_are_the_general_one(
     ours, vjp = small.conv(lying(x, x_order), w, b, where)
     close(ours, exactly, 1e-5)
     g = numbers(exactly.shape, 3)
+    elsewhere = []
+    other = threading.Thread(target=lambda: elsewhere.append(vjp(g)))  # whose kept buffers are not those of `ours`
+    other.start()
+    other.join()
+    kept = vjp(lying(g, g_order))
     small.conv(lying(x, x_order) * 2, w, b, where)  # what another call of these shapes leaves in the kept buffers
-    for got, expected in zip(vjp(lying(g, g_order)), exact_vjp(g.astype(float)), strict=True):
-        close(got, expected, 1e-5)
+    for gradients in (kept, *elsewhere, vjp(g)):
+        for got, expected in zip(gradients, exact_vjp(g.astype(float)), strict=True):
+            close(got, expected, 1e-5)
 
 
 @COMMON
@@ -234,10 +244,13 @@ def test_batch_norm_is_the_plain_one_even_far_from_zero(n, c, image, x_order, g_
 @COMMON
 @given(
     st.integers(1, 3), st.integers(1, 20), st.tuples(st.integers(2, 21), st.integers(2, 21)), orders, orders,
-    st.booleans(), st.booleans(), st.integers(1, 2),
+    st.booleans(), st.booleans(), st.integers(1, 2), st.sampled_from([0, 1 << 20]),
 )
-def test_two_by_two_max_pooling_is_the_general_one_ties_and_nans_too(n, c, image, x_order, g_order, ties, nan, count):
+def test_two_by_two_max_pooling_is_the_general_one_ties_and_nans_too(
+    n, c, image, x_order, g_order, ties, nan, count, few
+):
     threads.set_threads(count)
+    pooling.SMALL = pooling.FEW = few
     x = numbers((n, c, *image))
     if ties:
         x = np.round(x)
@@ -252,6 +265,46 @@ def test_two_by_two_max_pooling_is_the_general_one_ties_and_nans_too(n, c, image
     for k in range(4):
         _seen(expected, where, k)[...] += g * (winner == k)
     np.testing.assert_array_equal(vjp(lying(g, g_order))[0], expected)
+
+
+@COMMON
+@given(
+    st.integers(1, 9), st.integers(1, 9), st.tuples(st.integers(1, 5), st.integers(1, 5)), st.integers(1, 12), orders,
+    st.booleans(),
+)
+def test_a_head_gives_the_same_whatever_the_order_of_its_images(n, c, image, classes, order, biased):
+    """Flatten hands CHWN images over as a view; linear and cross entropy then go feature by feature."""
+    x, w, b = numbers((n, c, *image)), numbers((classes, c * image[0] * image[1]), 1), numbers(classes, 2)
+    wanted = np.random.default_rng(3).integers(0, classes, n)
+    one = np.array(1.0, np.float32)
+
+    def head(x):
+        flat, from_flat = OPS["flatten"].rule(x, start_dim=1)
+        scores, from_scores = OPS["linear"].rule(flat, w.astype(x.dtype), b.astype(x.dtype) if biased else None)
+        loss, from_loss = OPS["cross_entropy"].rule(scores, wanted)
+        d_flat, *others = from_scores(from_loss(one)[0])
+        return flat, scores, loss, *from_flat(d_flat), *others
+
+    exactly = head(x.astype(float))
+    images = lying(x, order)
+    ours = head(images)
+    assert np.shares_memory(ours[0], images) or order == "HWNC"
+    for got, expected in zip(ours, exactly, strict=True):
+        assert (got is None) == (expected is None)
+        if expected is not None:
+            close(got, expected, 1e-5)
+
+
+def test_linear_takes_images_without_features_and_batches_of_batches():
+    x, w = numbers((2, 3, 4)), numbers((5, 4), 1)
+    y, vjp = OPS["linear"].rule(x, w)
+    close(y, x.astype(float) @ w.T, 1e-6)
+    dx, dw = vjp(y, (True, True))
+    close(dx, y.astype(float) @ w, 1e-6)
+    close(dw, np.einsum("abo,abi->oi", y.astype(float), x), 1e-6)
+    y, vjp = OPS["linear"].rule(np.zeros((2, 3, 0)), np.zeros((5, 0)))
+    assert y.shape == (2, 3, 5)
+    assert [d.shape for d in vjp(y, (True, True))] == [(2, 3, 0), (5, 0)]
 
 
 def test_every_kernel_answers_for_a_large_batch_on_two_threads():

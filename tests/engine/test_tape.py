@@ -7,8 +7,9 @@ import weakref
 import numpy as np
 import pytest
 
-from engine import OPS, ShapeError, Tensor, backward_steps, no_grad
+from engine import OPS, Op, ShapeError, Tensor, backward_steps, no_grad
 from engine import functional as F
+from engine.onnx_spec import Refused
 
 
 def leaf(*values):
@@ -240,6 +241,12 @@ def test_indexing_with_tensors_and_numbers():
     (x[Tensor(np.array([0, 0]))].sum() + x[-1] * 5.0 + x[x > 1.5].sum()).backward()
     assert x.grad.tolist() == [2.0, 1.0, 6.0]
     assert [float(v.item()) for v in x] == [1.0, 2.0, 3.0]
+
+
+def test_a_way_back_that_gives_too_few_gradients_is_named():
+    two = Op(lambda x, y: (x + y, lambda g: (g,)), Refused("only for this test"), selective=False)
+    with pytest.raises(ValueError, match="2 inputs, but its way back gives 1 gradients"):
+        two(leaf(1.0), leaf(2.0)).backward()
 
 
 def test_a_wrong_shape_is_named():
