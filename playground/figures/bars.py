@@ -1,8 +1,9 @@
-"""A prediction as bars: one class a row, the most probable on top."""
+"""A prediction as bars, one class a row, the most probable on top; signed bars; histograms over each other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
+import numpy as np
 import plotly.graph_objects as go
 
 from playground.figures import style
@@ -65,3 +66,23 @@ def signed_bars(x: Sequence[int], values: Sequence[float], *, titles: tuple[str,
         marker={"color": [style.POSITIVE if v >= 0 else style.NEGATIVE for v in values]}))
     style.layout(figure, x=titles[0], y=titles[1], height=height)
     return figure.update_xaxes(type="category")
+
+
+def histograms(numbers: Mapping[str, np.ndarray], *, titles: tuple[str, str], bins: int = 40) -> go.Figure:
+    """How many of each collection's numbers lie where: the same `bins` for all, hatched from the second on.
+
+    Counted here and not in the browser, which would get every number.
+
+    >>> figure = histograms({"a": np.array([0.0, 0.1, 1.0])}, titles=("value", "how many"), bins=2)
+    >>> figure.data[0].y
+    (2, 1)
+    """
+    edges = np.histogram_bin_edges(np.concatenate([one.ravel() for one in numbers.values()]), bins)
+    middles = ((edges[:-1] + edges[1:]) / 2).tolist()
+    figure = go.Figure(
+        [{"type": "bar", "x": middles, "y": np.histogram(values, edges)[0].tolist(), "name": name,
+          "width": float(edges[1] - edges[0]), "opacity": 0.6,
+          "marker": {"color": style.CATEGORICAL[k], "pattern": {"shape": "/" if k else ""}},
+          "hovertemplate": "about %{x:.3~g}: %{y} numbers<extra>" + name + "</extra>"}
+         for k, (name, values) in enumerate(numbers.items())], {"barmode": "overlay"})
+    return style.layout(figure, x=titles[0], y=titles[1], height=300)

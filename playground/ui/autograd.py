@@ -11,10 +11,11 @@ import streamlit as st
 from playground import home
 from playground.errors import PlaygroundError
 from playground.figures.lines import lines
-from playground.figures.style import CONFIG, signed_limit
+from playground.figures.style import signed_limit
 from playground.steps.autograd import BackStep, Graph, at_a_corner, build, gradients, nudged, walk_back
 from playground.steps.expression import FUNCTIONS, parse, spelled, variables
 from playground.ui import frame, lesson, links
+from playground.ui.chart import chart
 from playground.ui.graph import graph_player
 
 PRESETS: dict[str, tuple[str, dict[str, float]]] = {
@@ -144,12 +145,12 @@ def check(setting: Setting) -> None:
     if at_a_corner(setting.graph):
         st.caption(CORNER)
     errors = differences(setting, name)
-    st.plotly_chart(
+    chart(
         lines([10.0**p for p in STEPS],
               {"forward difference": [_floor(f - exact) for f, _ in errors],
                "central difference": [_floor(c - exact) for _, c in errors]},
               titles=("nudge h", "error of the difference"), log_x=True, log_y=True, now=10.0**power),
-        config=CONFIG, key="differences", alt="Error of finite differences over the nudge")
+        key="differences", alt="Error of finite differences over the nudge")
     st.caption("Large nudges miss because the function is curved; tiny ones because a computer keeps 16 digits. The "
                "engine needs no nudge at all, and gets all variables in one walk.")
     if st.button("Ask PyTorch, too", key="torch", icon=":material/calculate:"):

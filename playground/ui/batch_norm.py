@@ -3,17 +3,18 @@
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 
 from engine import Tensor, layers, no_grad
 from engine import functional as F
 from playground.datasets import named
 from playground.figures import contest, style
+from playground.figures.bars import histograms
 from playground.figures.lines import lines
 from playground.steps.batch_norm import norm_backward_steps, norm_steps, normalize
 from playground.training.runs import RunSpec, RunView
 from playground.ui import experiment, frame, lesson, links
+from playground.ui.chart import chart
 from playground.ui.stepper import Grid, Story, Update, stepper
 
 CHANNELS = 8
@@ -112,13 +113,9 @@ def before_and_after(setting: Setting) -> None:
     """The channel's histogram before and after."""
     st.subheader("One mini-batch, before and after", anchor=False)
     after = _after(setting)
-    figure = go.Figure()
-    for k, (name, values) in enumerate((("before", setting.numbers), ("after", after[:, setting.channel].ravel()))):
-        figure.add_histogram(x=values, name=name, nbinsx=40, opacity=0.6, marker={
-            "color": style.CATEGORICAL[k], "pattern": {"shape": ["", "/"][k]}}, hovertemplate="%{x}: %{y} numbers")
-    figure.update_layout(barmode="overlay")
-    style.layout(figure, x=f"value in channel {setting.channel}", y="how many numbers", height=300)
-    st.plotly_chart(figure, config=style.CONFIG, key="histogram", alt="Values of a channel before and after")
+    chart(histograms({"before": setting.numbers, "after": after[:, setting.channel].ravel()},
+                     titles=(f"value in channel {setting.channel}", "how many numbers")),
+          key="histogram", alt="Values of a channel before and after")
 
 
 def statistics(setting: Setting) -> None:
@@ -158,11 +155,11 @@ def running(setting: Setting) -> None:
             kept.append(float(norm.running_mean[setting.channel]))
     everything, _ = named.load("digits")
     typical = float(responses(everything.images[:, None] / 255)[:, setting.channel].mean())
-    st.plotly_chart(
+    chart(
         lines(list(range(1, batches + 1)), {"mean of the mini-batch": means, "running mean": kept,
                                             "mean of all training digits": [typical] * batches},
               titles=("mini-batch", f"mean of channel {setting.channel}"), marks=batches <= 30),
-        config=style.CONFIG, key="running", alt="Running mean over mini-batches")
+        key="running", alt="Running mean over mini-batches")
     st.caption(f"The running mean starts at 0 and forgets by {100 * momentum:g} % a mini-batch. It is now "
                f"{kept[-1]:.3f}, the mean of all {len(everything.images):,} training digits is {typical:.3f}.")
     x = digits(1, setting.seed)

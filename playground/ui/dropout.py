@@ -15,6 +15,7 @@ from playground.steps.dropout import CLASSIC, INVERTED, draw_masks, dropout_step
 from playground.training import experiments, runs
 from playground.training.runs import RunSpec, RunView
 from playground.ui import experiment, frame, lesson, links
+from playground.ui.chart import chart
 from playground.ui.stepper import Grid, Story, Update, stepper
 
 PICTURES, UNITS, BATCHES = 4, 8, 3
@@ -158,8 +159,8 @@ def expectation(setting: Setting) -> None:
             st.markdown(f"**{scheme.capitalize()}**: train {'m·h' if scheme == CLASSIC else 'm·h / p'}, "
                         f"eval {'p·h' if scheme == CLASSIC else 'h'}")
             error = outputs.std(axis=0) / np.sqrt(draws)
-            st.plotly_chart(pictures.averages(target, outputs.mean(axis=0), error, ("train, average", "eval")),
-                            config=style.CONFIG, key=f"averages-{scheme}", alt=f"Averages of {scheme} dropout")
+            chart(pictures.averages(target, outputs.mean(axis=0), error, ("train, average", "eval")),
+                  key=f"averages-{scheme}", alt=f"Averages of {scheme} dropout")
             following = float(outputs.mean(axis=0) @ setting.weights)
             st.caption(f"Largest difference {np.abs(outputs.mean(axis=0) - target).max():.3f}. A unit that follows "
                        f"gets {following:.2f} on average, and {float(target @ setting.weights):.2f} in eval mode.")
@@ -180,8 +181,7 @@ def thinner(setting: Setting) -> None:
     hidden = sum(sizes[1:-1])
     whole = sum(a * b for a, b in pairwise(sizes))
     alive = sum(int(a.sum() * b.sum()) for a, b in pairwise(present))
-    st.plotly_chart(pictures.network(sizes, present), config=style.CONFIG, key="network",
-                    alt="A network of which some units are left out")
+    chart(pictures.network(sizes, present), key="network", alt="A network of which some units are left out")
     st.markdown(f"{int(sum(layer.sum() for layer in present[1:-1]))} of {hidden} hidden units and {alive} of {whole} "
                 f"weights take part. There are 2^{hidden} = **{2**hidden:,}** such networks; they share their weights."
                 .replace(",", "\u202f"))

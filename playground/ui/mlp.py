@@ -9,6 +9,7 @@ from playground.figures.style import CONFIG
 from playground.training import experiments
 from playground.training.runs import RunSpec, RunView
 from playground.ui import experiment, frame, lesson, links
+from playground.ui.chart import chart
 
 SIDES = (8, 16, 28, 32, 64, 128, 224, 512, 1024)
 GUESSES = (
@@ -91,10 +92,10 @@ def counting() -> dict[str, int]:
     one.metric("Dense layer", f"{dense:,}")
     two.metric("Convolution 3 × 3", f"{convolution:,}")
     three.metric("Ratio", f"{dense / convolution:,.0f} ×")
-    st.plotly_chart(
+    chart(
         contest.growth(SIDES, [dense_parameters(s * s * channels, units) for s in SIDES],
                        [convolution] * len(SIDES), side),
-        config=CONFIG, key="growth", alt="Parameters of a dense layer and of a convolution over the picture's side")
+        key="growth", alt="Parameters of a dense layer and of a convolution over the picture's side")
     return {"side": side, "channels": channels, "units": units, "pixels": side * side * channels}
 
 

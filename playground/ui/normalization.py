@@ -13,6 +13,7 @@ from playground.figures.style import CATEGORICAL, CONFIG, layout
 from playground.steps.descent import Bowl, DescentStep, descent_steps
 from playground.steps.normalization import normalized, proof_lines
 from playground.ui import frame, lesson, links
+from playground.ui.chart import chart
 
 MOST = 200
 DEFAULT = "52, 61, 58, 200, 190, 71, 65, 180"
@@ -136,10 +137,10 @@ def race(found: dict[str, Bowl]) -> None:
     question(found)
     steps, pace, paths = lesson.figure_first(lambda: descents(found))
     paths |= {name: descent(bowl, steps, pace) for name, bowl in found.items() if name not in paths}
-    st.plotly_chart(
+    chart(
         pictures.race_figure([(name, [s.loss - float(bowl.loss(bowl.lowest)) for s in paths[name]])
                               for name, bowl in found.items()]),
-        config=CONFIG, key="race",
+        key="race", alt="Loss above the lowest over the steps, for four versions of the input",
     )
     st.caption(
         "Centring removes the tilt of the valley (w and b stop pulling at each other); scaling makes it as steep one "
@@ -173,9 +174,9 @@ def descents(found: dict[str, Bowl]) -> tuple[int, float, dict[str, list[Descent
         with column:
             st.markdown(f"**{name}**: condition number {_plain(bowl.condition)}, "
                         f"best step size {bowl.best_learning_rate:.3g}")
-            st.plotly_chart(
+            chart(
                 pictures.bowl_figure(bowl.loss, _places(path), bowl.lowest, names=("slope w", "intercept b")),
-                config=CONFIG, key=f"bowl-{name}",
+                key=f"bowl-{name}", alt=f"Loss over slope and intercept with the steps taken, {name}",
             )
     return steps, pace, paths
 

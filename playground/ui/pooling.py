@@ -13,6 +13,7 @@ from playground.figures import style
 from playground.figures.lines import lines
 from playground.steps.pooling import AVERAGE, MAX, pool_backward_steps, pool_steps, pooled_size
 from playground.ui import frame, lesson, links
+from playground.ui.chart import chart
 from playground.ui.image_input import Patch, Picture, choose_patch, choose_picture
 from playground.ui.stepper import Equation, Grid, Story, Update, stepper
 
@@ -191,9 +192,9 @@ def shifts(setting: Setting) -> None:
         st.info(f"The picture is too small to be shifted by {FARTHEST} pixels: choose a photo.")
         return
     names = ("no pooling", f"max pooling {size} × {size}", f"average pooling {size} × {size}")
-    st.plotly_chart(lines(list(range(FARTHEST + 1)), dict(zip(names, found, strict=True)),
-                          titles=("shift (pixels)", "change of the outputs (%)"), unit=" %"),
-                    config=style.CONFIG, key="shifts", alt="Change of the outputs over the shift of the picture")
+    chart(lines(list(range(FARTHEST + 1)), dict(zip(names, found, strict=True)),
+                titles=("shift (pixels)", "change of the outputs (%)"), unit=" %"),
+          key="shifts", alt="Change of the outputs over the shift of the picture")
     st.caption(f"Change: length of the difference over the length of the outputs. By one pixel: {found[0][1]:.0f} % "
                f"without pooling, {found[1][1]:.0f} % with max pooling. It is not invariant, only less "
                "sensitive: a shift by whole windows moves the outputs along.")
