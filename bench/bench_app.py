@@ -56,7 +56,7 @@ REDRAWN = """(quiet) => { window.__redrawn = new Promise((resolve) => {
   let began = performance.now();
   document.addEventListener('keydown', (event) => { began = event.timeStamp; }, {capture: true, once: true});
   const kinds = ['stPlotlyChart', 'stImage', 'stBidiComponentRegular', 'stBidiComponentIsolated'];
-  const figures = kinds.map((kind) => `[data-testid="${kind}"]`).join() + ',.katex,.numbers';
+  const figures = kinds.map((kind) => `[data-testid="${kind}"]`).join() + ',.katex';
   const drawn = (node) => node.nodeType === 1 && (node.matches(figures) || node.querySelector(figures));
   const within = (node) => node.getRootNode() !== document // inside a component
     || (node.nodeType === 1 ? node : node.parentElement)?.closest(figures);

@@ -7,7 +7,6 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image
 
-from playground.figures import style
 from playground.figures.lines import lines
 from playground.figures.maps import enlarged
 from playground.steps.images import (
@@ -22,6 +21,7 @@ from playground.steps.images import (
     quantised,
 )
 from playground.ui import frame, lesson, links, number_table
+from playground.ui.chart import chart
 from playground.ui.image_input import Patch, Picture, choose_patch, choose_picture
 
 COLOURS = ("red", "green", "blue")
@@ -189,12 +189,12 @@ def levels(setting: Setting) -> None:
              r"\mathrm{PSNR} &= 10 \log_{10} \frac{255^2}{\mathrm{MSE}} = "
              + (r"\infty" if error == 0 else rf"{noise[bits - 1]:.1f}\ \mathrm{{dB}}") + r" \end{aligned}")
     left, right = st.columns(2)
-    left.plotly_chart(
-        over_bits("mean squared error", every, "MSE (gray levels²)", bits), config=style.CONFIG,
-        key="errors", alt="Mean squared error over the number of bits")
-    right.plotly_chart(
-        over_bits("PSNR", noise, "PSNR (dB)", bits), config=style.CONFIG, key="noise",
-        alt="Signal to noise over the number of bits")
+    with left:
+        chart(over_bits("mean squared error", every, "MSE (gray levels²)", bits), key="errors",
+              alt="Mean squared error over the number of bits")
+    with right:
+        chart(over_bits("PSNR", noise, "PSNR (dB)", bits), key="noise",
+              alt="Signal to noise over the number of bits")
     st.caption(verdict(every, bits))
     in_code(setting, bits)
 

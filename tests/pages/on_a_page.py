@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -32,6 +34,12 @@ def texts(app: AppTest) -> str:
     """All the words on the page, as one text."""
     kinds = ("title", "header", "subheader", "markdown", "caption", "info", "success", "warning", "error")
     return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+
+
+def sent(app: AppTest, component: str) -> list[dict[str, Any]]:
+    """What every component of this name on the page was given, in their order."""
+    protos = [e.proto for e in app.get("bidi_component") if e.proto.component_name == component]
+    return [json.loads(proto.mixed.json if proto.HasField("mixed") else proto.json) for proto in protos]
 
 
 def put_model(name: str, labels: tuple[str, ...] = ("dark", "bright"), **facts: object) -> Entry:

@@ -1,6 +1,7 @@
 """The Autograd page: every example is drawn, bad formulas are a sentence, three gradients agree, the code runs."""
 
 import json
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -8,12 +9,13 @@ from streamlit.testing.v1 import AppTest
 from playground.steps.autograd import gradients
 from playground.steps.expression import parse, variables
 from playground.ui import autograd
-from tests.pages.on_a_page import OpenPage, printed, texts
+from tests.pages.on_a_page import OpenPage, printed, sent, texts
 
 
-def played(app: AppTest) -> dict:
-    (found,) = [e.proto for e in app.get("bidi_component") if e.proto.component_name == "graph_player"]
-    return json.loads(found.mixed.json if found.HasField("mixed") else found.json)
+def played(app: AppTest) -> dict[str, Any]:
+    """What the player on the page was given."""
+    (found,) = sent(app, "graph_player")
+    return found
 
 
 @pytest.mark.parametrize("name", autograd.PRESETS)

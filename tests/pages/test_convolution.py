@@ -2,8 +2,8 @@
 
 import contextlib
 import io
-import json
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,14 +12,13 @@ from streamlit.testing.v1 import AppTest
 
 from playground.ui.convolution_passes import UPSTREAM
 from playground.ui.kernel_editor import DEFAULT, PRESETS, text_of
-from tests.pages.on_a_page import OpenPage, codes, texts
+from tests.pages.on_a_page import OpenPage, codes, sent, texts
 
 
-def played(app: AppTest) -> dict:
+def played(app: AppTest) -> dict[str, Any]:
     """What the player on the page was given."""
-    found = [e.proto for e in app.get("bidi_component") if e.proto.component_name == "stepper"]
-    assert len(found) == 1
-    return json.loads(found[0].mixed.json if found[0].HasField("mixed") else found[0].json)
+    (found,) = sent(app, "stepper")
+    return found
 
 
 def output(app: AppTest) -> np.ndarray:
@@ -145,7 +144,7 @@ def test_a_kernel_that_does_not_fit_is_refused_in_one_sentence(open_page: OpenPa
     app = open_page("convolution", size="5", dilation="4", padding="0")
     assert not app.exception
     assert [w.value for w in app.warning if "spans 9 × 9 pixels, but the picture is only 5 × 5" in w.value]
-    assert not [e for e in app.get("bidi_component") if e.proto.component_name == "stepper"]
+    assert not sent(app, "stepper")
     app.slider(key="padding").set_value(2).run()
     assert output(app).shape == (1, 1)
 

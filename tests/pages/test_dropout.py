@@ -1,6 +1,5 @@
 """The Dropout page: it opens, steps both ways, answers by computation, trains the three once, and its code runs."""
 
-import json
 import time
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from playground.training import runs
 from playground.ui import dropout
-from tests.pages.on_a_page import OpenPage, printed, texts
+from tests.pages.on_a_page import OpenPage, printed, sent, texts
 
 
 @pytest.mark.parametrize("query", [
@@ -18,8 +17,7 @@ def test_it_opens_and_the_player_ends_with_value_times_factor(open_page: OpenPag
     app = open_page("dropout", **query)
     assert not app.exception
     assert not app.error
-    (found,) = [e.proto for e in app.get("bidi_component") if e.proto.component_name == "stepper"]
-    told = json.loads(found.mixed.json if found.HasField("mixed") else found.json)
+    (told,) = sent(app, "stepper")
     into, _, out = (grid["name"] for grid in told["grids"])
     assert (into, out) == (("dy", "dh") if "pass" in query else ("h", "y"))
     values = np.array(told["grids"][0]["values"])[told["marks"][into]]

@@ -6,7 +6,7 @@ import pytest
 from playground.datasets import samples
 from playground.errors import PlaygroundError
 from playground.steps.images import colours, mean_squared_error, peak_signal_to_noise, quantised
-from tests.pages.on_a_page import OpenPage, codes, printed, texts
+from tests.pages.on_a_page import OpenPage, codes, printed, sent, texts
 
 
 @pytest.mark.parametrize("query", [
@@ -17,11 +17,12 @@ def test_it_opens_on_any_picture(open_page: OpenPage, query: dict[str, str]) -> 
     app = open_page("images", **query)
     assert not app.exception
     assert not app.error
-    assert len(app.get("plotly_chart")) == 2
-    gray, *planes = [table.proto.body for table in app.get("html") if "<table" in table.proto.body]
+    assert len(sent(app, "chart")) == 2
+    gray, *planes = sent(app, "number_table")
     assert len(planes) == 3
     side = int(query.get("size", 8))
-    assert gray.count("<td") - 1 == planes[0].count("<td") - 1 == side * side
+    assert len(gray["values"]) == len(planes[0]["values"]) == len(planes[0]["colours"]) == side * side
+    assert gray["inspected"] == min(2, side - 1) * side + min(3, side - 1) or "row" in query
     assert len(app.code) == 2  # the order in memory, and the chosen library
 
 

@@ -1,6 +1,6 @@
 """The Pooling page: its player ends with torch's numbers both ways, it answers by counting, its code agrees."""
 
-import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +9,13 @@ from streamlit.testing.v1 import AppTest
 
 from playground.datasets import samples
 from playground.ui import pooling
-from tests.pages.on_a_page import OpenPage, printed, texts
+from tests.pages.on_a_page import OpenPage, printed, sent, texts
 
 
-def played(app: AppTest) -> dict:
-    (found,) = [e.proto for e in app.get("bidi_component") if e.proto.component_name == "stepper"]
-    return json.loads(found.mixed.json if found.HasField("mixed") else found.json)
+def played(app: AppTest) -> dict[str, Any]:
+    """What the player on the page was given."""
+    (found,) = sent(app, "stepper")
+    return found
 
 
 @pytest.mark.parametrize("query", [
