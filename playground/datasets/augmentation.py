@@ -213,17 +213,25 @@ def _moved(image: np.ndarray, degrees: float, factor: float, down: float, across
     angle = np.deg2rad(degrees)
     c, s = np.cos(angle) / factor, np.sin(angle) / factor
     y, x = (height - 1) / 2, (width - 1) / 2
-    rows, columns = np.meshgrid(np.arange(height) - y - down * height, np.arange(width) - x - across * width,
-                                indexing="ij")
+    rows = (np.arange(height) - y - down * height)[:, None]
+    columns = np.arange(width) - x - across * width
     from_row = np.clip(c * rows + s * columns + y, 0, height - 1)
     from_column = np.clip(c * columns - s * rows + x, 0, width - 1)
-    top, left = np.floor(from_row).astype(int), np.floor(from_column).astype(int)
-    bottom, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
-    v, h = ((p - q).reshape((height, width) + (1,) * (image.ndim - 2))
-            for p, q in ((from_row, top), (from_column, left)))
-    upper = image[top, left] * (1 - h) + image[top, right] * h
-    lower = image[bottom, left] * (1 - h) + image[bottom, right] * h
-    return np.asarray(np.rint(upper * (1 - v) + lower * v).astype(np.uint8))
+    top, left = from_row.astype(np.intp), from_column.astype(np.intp)
+    v, h = ((p - q).astype(np.float32).reshape(-1, 1) for p, q in ((from_row, top), (from_column, left)))
+    # Pixels are taken by their number in one row of all: two indices at once take NumPy several times as long
+    pixels = image.reshape(height * width, -1)
+    here = (top * width + left).reshape(-1)
+    on, below = (left < width - 1).reshape(-1), np.where(top < height - 1, width, 0).reshape(-1)
+    upper = _between(pixels.take(here, axis=0), pixels.take(here + on, axis=0), h)
+    here = here + below
+    lower = _between(pixels.take(here, axis=0), pixels.take(here + on, axis=0), h)
+    return np.asarray(np.rint(upper + (lower - upper) * v).astype(np.uint8).reshape(image.shape))
+
+
+def _between(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
+    start = a.astype(np.float32)
+    return np.asarray(start + (b - start) * share)
 
 
 def _cropped(image: np.ndarray, keep: float, down: float, across: float) -> np.ndarray:

@@ -181,7 +181,7 @@ def _drag(picture: Picture, patch: Patch) -> None:
 @st.cache_data(max_entries=32, show_spinner=False)
 def _thumbnail(pixels: np.ndarray) -> str:
     image = Image.fromarray(pixels)
-    image.thumbnail((640, 640))
+    image.thumbnail((400, 400))  # as large as it is shown; it travels at every move of a slider
     jpeg = io.BytesIO()
     image.save(jpeg, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
