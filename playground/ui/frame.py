@@ -27,7 +27,10 @@ STYLE = """<style>
 .st-key-card-table td { overflow-wrap: anywhere; vertical-align: top; }
 .st-key-card-table td:first-child { min-width: 8rem; }
 .st-key-card-table thead { display: none; }
+[data-testid="stImage"] { column-gap: 1rem; }
 .st-key-claim p { font-size: 1.125rem; opacity: 0.85; }
+[data-testid="stMainBlockContainer"] [data-testid="stElementContainer"] {
+    content-visibility: auto; contain-intrinsic-size: auto 168px auto 40px; overflow-clip-margin: 12px; }
 </style>"""
 
 PAINT_SECONDS = 0.25
