@@ -12,7 +12,7 @@ GRID = 61
 
 
 def bowl_figure(
-    loss: Callable[[np.ndarray], np.ndarray],
+    above: Callable[[np.ndarray], np.ndarray],
     path: np.ndarray,
     lowest: np.ndarray,
     *,
@@ -20,7 +20,7 @@ def bowl_figure(
 ) -> go.Figure:
     """Contours of a loss of two parameters, the steps taken and the lowest point.
 
-    loss: parameters (..., 2) -> losses (...); path (steps + 1, 2); lowest (2,). Contours are drawn at equal steps of
+    above: parameters (..., 2) -> losses above the lowest (...); path (steps + 1, 2); lowest (2,). Contours are drawn at equal steps of
     the logarithm of the loss above its minimum, so that the valley floor shows as well as its walls. Both axes have one
     scale: what is round looks round, and steps leave contours at right angles.
     """
@@ -30,7 +30,7 @@ def bowl_figure(
     reach = 0.75 * max(float(np.max(high - low)), 1e-9)
     axes = [np.linspace(c - reach, c + reach, GRID) for c in (low + high) / 2]
     grid = np.stack(np.meshgrid(*axes), axis=-1)
-    level = np.log10(np.clip(loss(grid) - loss(lowest), 1e-12, 1e38)).astype(np.float32)
+    level = np.log10(np.clip(above(grid), 1e-12, 1e38)).astype(np.float32)
     axis = {"showgrid": False, "constrain": "domain"}
     # One constructor of plain dictionaries, which takes Plotly a fraction of `add_contour`, `add_scatter` and the like
     figure = go.Figure(

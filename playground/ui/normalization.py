@@ -175,7 +175,7 @@ def descents(found: dict[str, Bowl]) -> tuple[int, float, dict[str, list[Descent
             st.markdown(f"**{name}**: condition number {_plain(bowl.condition)}, "
                         f"best step size {bowl.best_learning_rate:.3g}")
             chart(
-                pictures.bowl_figure(bowl.loss, _places(path), bowl.lowest, names=("slope w", "intercept b")),
+                pictures.bowl_figure(bowl.above, _places(path), bowl.lowest, names=("slope w", "intercept b")),
                 key=f"bowl-{name}", alt=f"Loss over slope and intercept with the steps taken, {name}",
             )
     return steps, pace, paths

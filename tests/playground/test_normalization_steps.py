@@ -50,6 +50,14 @@ def test_the_engines_descent_is_the_closed_form_of_a_quadratic(seed: int) -> Non
         assert step.loss == pytest.approx(float(bowl.loss(np.array(step.parameters))))
 
 
+@settings(deadline=None)
+@given(st.integers(0, 100))
+def test_the_loss_above_the_lowest_is_the_loss_minus_the_lowest(seed: int) -> None:
+    bowl = random_bowl(seed)
+    places = bowl.lowest + np.random.default_rng(seed).normal(size=(5, 7, 2))
+    np.testing.assert_allclose(bowl.above(places), bowl.loss(places) - bowl.loss(bowl.lowest), rtol=1e-9, atol=1e-9)
+
+
 def test_no_other_fixed_step_size_shrinks_the_worst_direction_faster() -> None:
     bowl = random_bowl(1)
     low, high = bowl.curvatures

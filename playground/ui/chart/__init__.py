@@ -85,7 +85,7 @@ def _trace(given: Mapping[str, Any]) -> dict[str, object]:
     _check(f"a trace of type {kind!r}", given, _KNOWN[kind])
     if kind != "contour":
         return {name: _plain(value) for name, value in given.items()}
-    return {"type": kind, "heights": _heights(np.array(_plain(given["z"]), float)), "x": [], "y": []} | {
+    return {"type": kind, "heights": _heights(_array(given["z"])), "x": [], "y": []} | {
         name: _plain(value) for name, value in given.items() if name not in ("x", "y", "z")}
 
 
@@ -97,15 +97,23 @@ def _heights(z: np.ndarray) -> dict[str, object]:
             "levels": base64.b64encode(levels.tobytes()).decode()}
 
 
+def _array(value: Any) -> np.ndarray:
+    """An array from the way Plotly writes it: base64 of its bytes."""
+    if not isinstance(value, dict):
+        return np.asarray(value, float)
+    array = np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"])
+    return array.reshape([int(n) for n in value["shape"].split(",")]) if "shape" in value else array
+
+
 def _plain(value: Any) -> Any:
     """Lists and numbers as JSON has them: what is not finite is nothing."""
-    if isinstance(value, dict) and "bdata" in value:  # as Plotly writes arrays
-        array = np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"])
-        value = array.reshape([int(n) for n in value["shape"].split(",")]) if "shape" in value else array
+    if isinstance(value, dict) and "bdata" in value:
+        array = _array(value)
+        value = array.tolist()
+        if np.isfinite(array).all():
+            return value
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
     if isinstance(value, np.generic):
