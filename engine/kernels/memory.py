@@ -141,7 +141,7 @@ def _turn(out: Array, x: Array, source: Order, order: Order) -> None:
             at = [here if axis == before[0] else slice(None) for axis in after]
             places[(k, *at)] = rest.transpose(*range(rows, 3), *range(rows))
 
-    together(turn, parts(x.shape[cut] * len(starts), 1.0 * x.size))
+    together(turn, parts(x.shape[cut] * len(starts), 2.0 * x.size))
 
 
 def framed(x: Array, order: Order, pads: Pads, size: tuple[int, int], role: str | None) -> Array:

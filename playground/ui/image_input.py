@@ -155,8 +155,9 @@ def choose_patch(picture: Picture) -> Patch:
         help="Each cell is the mean brightness of so many by so many pixels of the photo.",
     )
     with st.expander("Exact position"):
-        across = st.slider("Across (%)", 0, 100, 36, key="across", bind="query-params", disabled=links.locked())
-        down = st.slider("Down (%)", 0, 100, 34, key="down", bind="query-params", disabled=links.locked())
+        across, down = (int(st.number_input(f"{name.capitalize()} (%)", 0, 100, begin, key=name, bind="query-params",
+                                            disabled=links.locked()))
+                        for name, begin in (("across", 36), ("down", 34)))
     patch = cut(picture.gray, size, cell, across, down)
     with frame:
         _drag(picture, patch)
