@@ -119,7 +119,7 @@ def totals(lanes: Lanes, a: Array, d: Array | None = None, offset: Array | None 
     """
     shape = lanes.sums_shape
     by_row = lanes.sums_by_row
-    pieces, shares = chunks(shape, (0.2 if d is None else 0.6) * a.size)
+    pieces, shares = chunks(shape, (0.2 if d is None else 0.4) * a.size)
     m = lanes.matrix(a, shape)
     other = None if d is None else m if d is a else lanes.matrix(d, shape)
     minus = None if offset is None else lanes.beside(offset.astype(a.dtype), by_row, shape)

@@ -21,7 +21,7 @@ T = TypeVar("T")
 Part = tuple[int, int]
 
 LARGE = 1e5  # nanoseconds from which on a kernel's memory is worth keeping
-WORTH = 1.5e6  # nanoseconds from which on a second thread is worth waking: that costs up to 0.2 ms, and back again
+WORTH = 1e6  # nanoseconds from which on a second thread is worth waking: that costs up to 0.2 ms, and back again
 
 class _Pool:
     """Threads waiting for tasks; started when first needed, and again in a forked child."""
