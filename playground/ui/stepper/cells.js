@@ -139,6 +139,7 @@ class Matrix {
   // Where the ties to other grids begin and end: the frame, else the cell that counts now, else the whole grid. Computed
   // from where the grid was laid out: measuring at every step would lay the page out again at every step.
   place() {
+    if (!this.laidOut) return null;
     const { left, top, side } = this.laidOut;
     const [first, last] = this.frame ?? (this.grid.side ? [0, this.cells.length - 1] : this.tapped ?? []);
     if (first === undefined) return null;

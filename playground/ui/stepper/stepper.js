@@ -10,7 +10,7 @@ class Player {
     this.inspected = null; // { matrix, index, pinned }
     this.unit = "step";
     this.listen();
-    this.resizes = new ResizeObserver(() => this.layout());
+    this.resizes = new ResizeObserver(() => { this.width = this.root.clientWidth; this.layout(); });
     this.resizes.observe(this.root);
   }
 
@@ -67,16 +67,17 @@ class Player {
     this.layout();
   }
 
-  // One cell size for all large grids, so that a smaller output is seen to be smaller.
+  // One cell size for all large grids, so that a smaller output is seen to be smaller. The width is what the observer
+  // last saw, and places are measured in the next frame: to ask now would lay the whole page out in between.
   layout() {
     if (!this.story) return;
-    const width = this.root.clientWidth - 26;
+    const width = (this.width ??= this.root.clientWidth) - 26;
     if (width < 50) return;
     const large = this.story.grids.filter((grid) => !grid.side);
     const side = this.story.grids.filter((grid) => grid.side);
     const sideColumns = Math.max(0, ...side.map((grid) => grid.columns));
     const tallest = Math.max(...large.map((grid) => grid.rows));
-    const wide = (this.wide = this.root.clientWidth > 540); // as in stepper.css
+    const wide = (this.wide = this.width > 540); // as in stepper.css
     const all = large.reduce((sum, grid) => sum + grid.columns, 0);
     const most = Math.max(...large.map((grid) => grid.columns));
     const sideWidth = Math.max(wide ? 96 : 84, Math.min(wide ? 150 : 100, (wide ? 38 : 44) * sideColumns));
@@ -87,9 +88,12 @@ class Player {
     const cell = Math.max(8, Math.floor(Math.min(46, room, wide ? 560 / tallest : 36)));
     const sideCell = Math.floor(Math.min(44, sideWidth / Math.max(1, sideColumns)));
     for (const matrix of Object.values(this.matrices)) matrix.resize(matrix.grid.side ? sideCell : cell, sideWidth);
-    const origin = this.find(".ties").getBoundingClientRect();
-    for (const matrix of Object.values(this.matrices)) matrix.measure(origin);
-    this.drawTies();
+    cancelAnimationFrame(this.measuring);
+    this.measuring = requestAnimationFrame(() => {
+      const origin = this.find(".ties").getBoundingClientRect();
+      for (const matrix of Object.values(this.matrices)) matrix.measure(origin);
+      this.drawTies();
+    });
   }
 
   // What a step-filled cell holds after the first `position` steps, looking back no further than step `from`.
@@ -426,6 +430,7 @@ class Player {
   stop() {
     this.play(false);
     this.resizes.disconnect();
+    cancelAnimationFrame(this.measuring);
     delete window.playgroundStep;
   }
 }
