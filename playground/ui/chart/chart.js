@@ -88,12 +88,13 @@ class Chart {
     this.svg = this.find(".plot > svg");
     this.canvas = this.find("canvas");
     this.size = null;
-    new ResizeObserver(([entry]) => {
+    this.resizes = new ResizeObserver(([entry]) => {
       const { width, height } = entry.contentRect;
       if (this.size && width === this.size.width && height === this.size.height) return;
       this.size = { width, height };
       this.draw();
-    }).observe(this.find(".plot"));
+    });
+    this.resizes.observe(this.find(".plot"));
     this.svg.onpointermove = (event) => {
       const bounds = this.svg.getBoundingClientRect();
       this.point(event.clientX - bounds.left, event.clientY - bounds.top);
@@ -437,4 +438,5 @@ export default function ({ parentElement, data }) {
   let chart = charts.get(parentElement);
   if (!chart) charts.set(parentElement, (chart = new Chart(parentElement)));
   chart.load(data);
+  return () => { chart.resizes.disconnect(); charts.delete(parentElement); };
 }
