@@ -20,9 +20,9 @@ def bowl_figure(
 ) -> go.Figure:
     """Contours of a loss of two parameters, the steps taken and the lowest point.
 
-    above: parameters (..., 2) -> losses above the lowest (...); path (steps + 1, 2); lowest (2,). Contours are drawn at equal steps of
-    the logarithm of the loss above its minimum, so that the valley floor shows as well as its walls. Both axes have one
-    scale: what is round looks round, and steps leave contours at right angles.
+    above: parameters (..., 2) -> losses above the lowest (...); path (steps + 1, 2); lowest (2,). Contours are drawn at
+    equal steps of the logarithm of that, so that the valley floor shows as well as its walls. Both axes have one scale:
+    what is round looks round, and steps leave contours at right angles.
     """
     drawn = path[np.isfinite(path).all(axis=1)]
     low = np.minimum(drawn.min(axis=0), lowest)
