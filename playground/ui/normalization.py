@@ -138,8 +138,7 @@ def race(found: dict[str, Bowl]) -> None:
     steps, pace, paths = lesson.figure_first(lambda: descents(found))
     paths |= {name: descent(bowl, steps, pace) for name, bowl in found.items() if name not in paths}
     chart(
-        pictures.race_figure([(name, [s.loss - float(bowl.loss(bowl.lowest)) for s in paths[name]])
-                              for name, bowl in found.items()]),
+        pictures.race_figure([(name, _above_lowest(bowl, paths[name])) for name, bowl in found.items()]),
         key="race", alt="Loss above the lowest over the steps, for four versions of the input",
     )
     st.caption(
@@ -147,6 +146,11 @@ def race(found: dict[str, Bowl]) -> None:
         "way as the other. With both, the bowl is round, the slope points straight at the lowest place, "
         "and one step of the best size arrives."
     )
+
+
+def _above_lowest(bowl: Bowl, path: list[DescentStep]) -> list[float]:
+    lowest = float(bowl.loss(bowl.lowest))
+    return [step.loss - lowest for step in path]
 
 
 def descent(bowl: Bowl, steps: int, pace: float) -> list[DescentStep]:

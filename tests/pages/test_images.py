@@ -22,7 +22,8 @@ def test_it_opens_on_any_picture(open_page: OpenPage, query: dict[str, str]) -> 
     assert len(planes) == 3
     side = int(query.get("size", 8))
     assert len(gray["values"]) == len(planes[0]["values"]) == len(planes[0]["colours"]) == side * side
-    assert gray["inspected"] == min(2, side - 1) * side + min(3, side - 1) or "row" in query
+    row, column = (int(query.get(name, usual)) for name, usual in (("row", 2), ("column", 3)))
+    assert gray["inspected"] == row * side + column
     assert len(app.code) == 2  # the order in memory, and the chosen library
 
 

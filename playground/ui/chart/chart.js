@@ -5,6 +5,7 @@ const REACH = 40; // pixels from the pointer within which a point is named
 const logarithmic = (axis) => axis.type === "log";
 const at = (axis, value) => (logarithmic(axis) ? Math.log10(value) : value);
 const grouped = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+const barWidth = (trace) => trace.width ?? 0.8;
 const sign = (text) => text.replace("-", "−");
 
 // Plotly's format: the few of d3 that the figures use.
@@ -170,11 +171,11 @@ class Chart {
   }
 
   // What an axis spans: as asked, or all that is drawn with some air.
-  range(axis, letter, length) {
+  range(axis, letter, length = 0) {
     if (axis.range) return axis.range;
     let [low, high, size, bars] = [Infinity, -Infinity, 0, false];
     for (const trace of this.data.traces) {
-      const half = trace.type === "bar" && letter === "x" ? this.barWidth(trace) / 2 : 0;
+      const half = trace.type === "bar" && letter === "x" ? barWidth(trace) / 2 : 0;
       const spans = letter === "y" && trace.error_y ? trace.error_y.array : null;
       trace[letter].forEach((value, k) => {
         if (value === null || (logarithmic(axis) && value <= 0)) return;
@@ -191,10 +192,6 @@ class Chart {
     return [bars && letter === "y" && low === 0 ? 0 : low - air, high + air];
   }
 
-  barWidth(trace) {
-    return trace.width ?? 0.8;
-  }
-
   draw() {
     const { width, height } = this.size;
     if (!this.data || width < 40 || height < 40) return;
@@ -207,7 +204,7 @@ class Chart {
     this.svg.setAttribute("height", height);
     const shown = yaxis.visible !== false;
     const box = { top: 10, bottom: height - (xaxis.title?.text ? 44 : 24), right: width - 12, left: 8 };
-    const ys = this.range(yaxis, "y", box.bottom - box.top);
+    const ys = this.range(yaxis, "y");
     const marksY = shown ? ticks(yaxis, ys, box.bottom - box.top, 42) : [];
     const widest = Math.max(0, ...marksY.map(([, text, power]) => text.length + power.length * 0.7));
     if (shown) box.left = widest * LETTER + (yaxis.title?.text ? 30 : 10);
@@ -218,12 +215,13 @@ class Chart {
     }
     this.box = box;
     const xs = this.range(xaxis, "x", box.right - box.left);
-    this.x = (value) => box.left + ((at(xaxis, value) - xs[0]) / (xs[1] - xs[0])) * (box.right - box.left);
-    this.y = (value) => box.bottom - ((at(yaxis, value) - ys[0]) / (ys[1] - ys[0])) * (box.bottom - box.top);
-    this.canvas.hidden = !traces.some((trace) => trace.type === "contour");
+    const placeX = (place) => box.left + ((place - xs[0]) / (xs[1] - xs[0])) * (box.right - box.left);
+    const placeY = (place) => box.bottom - ((place - ys[0]) / (ys[1] - ys[0])) * (box.bottom - box.top);
+    this.x = (value) => placeX(at(xaxis, value));
+    this.y = (value) => placeY(at(yaxis, value));
     this.points = [];
     for (const trace of traces) if (trace.type === "contour") this.bowl(trace);
-    this.axes(xs, ys, marksY);
+    this.axes(xs, placeX, marksY, placeY, widest * LETTER);
     const inside = this.add("g", { "clip-path": "url(#inside)" });
     const clip = this.add("clipPath", { id: "inside" });
     this.add("rect", { x: box.left - 8, y: box.top - 8, width: box.right - box.left + 16, height: box.bottom - box.top + 16 }, undefined, clip);
@@ -239,10 +237,8 @@ class Chart {
     this.ring = this.add("circle", { class: "here", r: 8, visibility: "hidden" });
   }
 
-  axes(xs, ys, marksY) {
+  axes(xs, placeX, marksY, placeY, room) {
     const { box, data: { layout: { xaxis, yaxis } } } = this;
-    const placeX = (place) => box.left + ((place - xs[0]) / (xs[1] - xs[0])) * (box.right - box.left);
-    const placeY = (place) => box.bottom - ((place - ys[0]) / (ys[1] - ys[0])) * (box.bottom - box.top);
     const written = (attributes, text, power) => {
       const label = this.add("text", { class: "tick", ...attributes }, text);
       if (power) this.add("tspan", { dy: -5, "font-size": 9 }, power, label);
@@ -263,10 +259,9 @@ class Chart {
       const end = x + half > this.size.width ? { x: this.size.width, "text-anchor": "end" } : { x, "text-anchor": "middle" };
       written({ ...end, y: box.bottom + 16 }, text, power);
     }
-    const { width } = this.size;
     if (xaxis.title?.text) this.add("text", { class: "axis", x: (box.left + box.right) / 2, y: box.bottom + 37, "text-anchor": "middle" }, xaxis.title.text);
     if (yaxis.title?.text && yaxis.visible !== false) {
-      const x = Math.max(12, Math.min(box.left - Math.max(0, ...marksY.map(([, text, power]) => text.length + power.length * 0.7)) * LETTER - 14, width));
+      const x = Math.max(12, box.left - room - 14);
       const middle = (box.top + box.bottom) / 2;
       this.add("text", { class: "axis", x, y: middle, "text-anchor": "middle", transform: `rotate(-90 ${x} ${middle})` }, yaxis.title.text);
     }
@@ -304,7 +299,7 @@ class Chart {
   }
 
   bars(trace, k, parent) {
-    const half = this.barWidth(trace) / 2;
+    const half = barWidth(trace) / 2;
     const look = this.filled(trace, this.svg);
     trace.x.forEach((value, n) => {
       const [left, right, top, floor] = [this.x(value - half), this.x(value + half), this.y(trace.y[n]), this.y(0)];
@@ -333,7 +328,7 @@ class Chart {
     const ink = new Uint32Array(image.data.buffer);
     const shades = colours.map(([r, g, b]) => [(255 << 24) | (b << 16) | (g << 8) | r, (255 << 24) | ((b * 0.6) << 16) | ((g * 0.6) << 8) | (r * 0.6)]);
     const scale = (high - low) / 65535 / step;
-    let above = new Int32Array(wide);
+    const above = new Int32Array(wide);
     for (let y = 0; y < tall; y++) {
       const down = ((tall - 1 - y) / Math.max(1, tall - 1)) * (rows - 1);
       const row = Math.min(Math.floor(down), rows - 2), v = down - row, from = row * columns;
