@@ -184,7 +184,8 @@ def cross_entropy(
             spread = each * smooth
             each = each * sharp
             pull = each + spread * (c if weight is None else weight.sum())
-        dx = e * ((pull[:, None] if pull.ndim else pull) / total)
+        # in C order, whatever order the scores lie in: `at` counts in it, and `flat` must be a view
+        dx = np.multiply(e, (pull[:, None] if pull.ndim else pull) / total, order="C")
         if label_smoothing:
             spread = spread[:, None] if spread.ndim else spread
             dx -= spread if weight is None else spread * weight[:, None]

@@ -53,7 +53,7 @@ def flatten(x: Array, *, start_dim: int = 0, end_dim: int = -1) -> tuple[Array, 
     shape = x.shape
     first, last = _span(shape, start_dim, end_dim)
     flat = (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
-    if not (first == 1 and last == 3 and lies(x, CHWN)):  # where the features of an image stand in equal steps: a view
+    if not (x.ndim == 4 and first == 1 and last == 3 and lies(x, CHWN)):  # where the features of an image stand in equal steps: a view
         x = in_c_order(x)
     return x.reshape(flat), lambda g: (g.reshape(shape),)
 

@@ -105,7 +105,7 @@ CASES: dict[str, list[Case]] = {
     "reshape": [case(n(2, 6), shape=(3, 4)), case(n(2, 6), shape=(2, -1, 2)), case(n(), shape=(1,)), case(n(4))],
     "contiguous": [case(n(2, 3)), case(n(3, 4, 2, 5).transpose(2, 3, 0, 1))],
     "flatten": [case(n(2, 3, 4)), case(n(2, 3, 4), start_dim=1), case(n(2, 3, 4, 5), start_dim=1, end_dim=2),
-                case(n(2, 3, 4), end_dim=1), case(n())],
+                case(n(2, 3, 4), end_dim=1), case(n()), case(n(2, 3, 2, 2, 2), start_dim=1, end_dim=3)],
     "transpose": [case(n(2, 3, 4)), case(n(2, 3, 4), axes=(0, 2, 1)), case(n(2, 3, 4), axes=(2, 0, -2)), case(n())],
     "unsqueeze": [case(n(2, 3)), case(n(2, 3), dim=-1), case(n(2, 3), dim=1)],
     "squeeze": [case(n(1, 3, 1)), case(n(1, 3, 1), dim=0), case(n(1, 3, 1), dim=(0, -1)), case(n(1, 3, 1), dim=1)],

@@ -69,6 +69,31 @@ def test_changes_no_input_and_says_the_same_twice(op, row):
     np.testing.assert_array_equal(y, again, err_msg="walking back changed the value")
 
 
+def lying(a, axes):
+    """The same array, its axes in another order in memory."""
+    return np.ascontiguousarray(a.transpose(axes)).transpose(np.argsort(axes))
+
+
+@pytest.mark.parametrize("turn", [1, 2, -1], ids=["first axis last", "two axes last", "Fortran"])
+@every_case
+def test_gives_the_same_whatever_order_its_inputs_lie_in(op, row, turn):
+    def turned(a):
+        if a is None or a.ndim < 2:
+            return a
+        axes = list(range(a.ndim))
+        return lying(a, axes[::-1] if turn < 0 else axes[turn:] + axes[:turn])
+
+    arrays, y, vjp = run(op, row)
+    _, ours, our_vjp = run(op, Case(tuple(turned(a) for a in arrays), row.options))
+    np.testing.assert_allclose(ours, y, 1e-9, 1e-9)
+    if y.dtype.kind == "f":
+        g, count = random_like(y), len(arrays)
+        for a, b in zip(back(op, our_vjp, turned(g), count), back(op, vjp, g, count), strict=True):
+            assert (a is None) == (b is None)
+            if a is not None:
+                np.testing.assert_allclose(a, b, 1e-9, 1e-9)
+
+
 @every_case
 def test_keeps_the_dtype_in_value_and_gradients(op, row):
     if op.name == "cast":  # changing the dtype is what it does; the gradient comes back in the input's own
