@@ -48,26 +48,23 @@ class Op:
 
     def __call__(self, *inputs: Any, **options: Any) -> "Tensor":
         """Apply the rule to Tensors or arrays (None for an absent one); record it where a gradient is wanted."""
-        tensors: list[Tensor | None] = []
         arrays: list[Array | None] = []
         learned = made = False  # a plain loop: this is what every call of every op waits for
         for x in inputs:
-            if type(x) is not Tensor:
-                if x is None:
-                    tensors.append(None)
-                    arrays.append(None)
-                    continue
-                x = as_tensor(x, inputs)
-            tensors.append(x)
-            arrays.append(x.data)
-            if x.requires_grad:
-                learned = True
-            elif x.node is not None:
-                made = True
+            if isinstance(x, Tensor):
+                arrays.append(x.data)
+                if x.requires_grad:
+                    learned = True
+                elif x.node is not None:
+                    made = True
+            elif x is None:
+                arrays.append(None)
+            else:
+                return self(*(y if y is None else as_tensor(y, inputs) for y in inputs), **options)
         value, vjp = self.rule(*arrays, **options)
         out = Tensor(value)
         if (learned or made) and _mode.recording:
-            out.node = Record(self, tuple(tensors), options, vjp)
+            out.node = Record(self, inputs, options, vjp)
             # bools and whole numbers are recorded too (an exported model compares as well), without a gradient
             out.requires_grad = learned and value.dtype.kind == "f"
         return out

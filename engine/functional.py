@@ -42,8 +42,8 @@ def conv2d(
     dilation: Sizes = 1, groups: int = 1,
 ) -> Tensor:
     """The response of filters at every place of images (N, C, H, W), or of one image (C, H, W)."""
-    x = as_tensor(input)
-    one = x.ndim == 3
+    x = input if isinstance(input, Tensor) else as_tensor(input)
+    one = x.data.ndim == 3
     y = _conv.conv2d(
         x.unsqueeze(0) if one else x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
@@ -68,11 +68,11 @@ def conv_transpose2d(
 
 
 def _one_or_many(op: Callable[..., Tensor], x: Tensor, options: dict[str, Any]) -> Tensor:
-    return op(x.unsqueeze(0), **options).squeeze(0) if x.ndim == 3 else op(x, **options)
+    return op(x.unsqueeze(0), **options).squeeze(0) if x.data.ndim == 3 else op(x, **options)
 
 
 def _step(stride: Sizes | None) -> Sizes | None:
-    return None if isinstance(stride, tuple | list) and not stride else stride  # torch reads () as None
+    return None if stride == () or stride == [] else stride  # torch reads () as None
 
 
 def max_pool2d(

@@ -3,28 +3,28 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, wraps
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from functools import cached_property, lru_cache, wraps
+from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 
 from engine.arrays import Pads, Pair
 from engine.core import ShapeError
 
-P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 Sizes: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
 
 
-def remembered(function: Callable[P, T]) -> Callable[P, T]:
+def remembered(function: Callable[[*Ts], T]) -> Callable[[*Ts], T]:
     """The function, its last answers kept; arguments that cannot be looked up (lists) are computed every time."""
     kept = lru_cache(maxsize=1024)(function)
 
     @wraps(function)
-    def answer(*args: P.args, **options: P.kwargs) -> T:
+    def answer(*args: *Ts) -> T:
         try:
-            return kept(*args, **options)  # type: ignore[arg-type]
+            return kept(*args)
         except TypeError:
-            return function(*args, **options)
+            return function(*args)
 
     return answer
 
@@ -67,6 +67,17 @@ class Placement:
     def is_pointwise(self) -> bool:
         """Whether every result looks at one pixel, and every pixel at one result."""
         return self.size == (1, 1) and self.stride == (1, 1) and self.image == self.out
+
+    @cached_property
+    def many(self) -> int:
+        """How many windows."""
+        return self.out[0] * self.out[1]
+
+    @cached_property
+    def halves(self) -> bool:
+        """Whether windows of 2x2 stand side by side, without padding."""
+        plain = self.size == self.stride == (2, 2) and self.dilation == (1, 1)
+        return plain and self.pads == ((0, 0), (0, 0))
 
     @property
     def can_turn(self) -> bool:

@@ -21,9 +21,12 @@ def cross_entropy(
     ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0,
 ) -> Tensor:
     """The surprise of the right class, given scores (N, C, ...); targets are class numbers or shares."""
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce, reduction)
+    weights = () if weight is None else _fixed("cross_entropy", weight)
     return _ce.cross_entropy(
-        input, target, *_fixed("cross_entropy", weight), ignore_index=ignore_index,
-        reduction=_legacy(size_average, reduce, reduction), label_smoothing=label_smoothing,
+        as_tensor(input), as_tensor(target), *weights, ignore_index=ignore_index, reduction=reduction,
+        label_smoothing=label_smoothing,
     )
 
 

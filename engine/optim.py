@@ -5,6 +5,7 @@ An optimizer changes its parameters' arrays in place, so a graph recorded before
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,12 @@ def _not_negative(**settings: float) -> None:
             raise ValueError(f"{name} cannot be negative: {value}")
 
 
+@lru_cache(maxsize=64)
+def _number(value: float, dtype: np.dtype[Any]) -> Array:
+    """A number as an array, not to be changed: of a plain one NumPy makes that anew in half the time it multiplies."""
+    return np.array(value, dtype)
+
+
 class SGD(Optimizer):
     """Stochastic gradient descent: p -= lr * d.
 
@@ -121,7 +128,7 @@ class SGD(Optimizer):
                 v *= momentum
                 v += d if not group["dampening"] else (1 - group["dampening"]) * d
             d = d + momentum * v if group["nesterov"] else v
-        p -= d * group["lr"]
+        np.subtract(p, np.multiply(d, _number(group["lr"], d.dtype)), p)
 
 
 class Adam(Optimizer):

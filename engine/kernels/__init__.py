@@ -5,7 +5,7 @@ differently: Winograd's convolution, off by about 1e-5 of the largest value. It 
 
     with engine.kernels.exact(): ...
 
-or when the environment says ENGINE_EXACT=1. Why each exists: docs/decisions/0010 to 0014.
+or when the environment says ENGINE_EXACT=1. Why each exists: docs/decisions/0010 to 0015.
 """
 
 import os

@@ -50,6 +50,8 @@ def order_of(x: Array) -> Order | None:
     """The first known order x lies in."""
     if x.flags.c_contiguous:
         return NCHW
+    if x.shape[1] > 1 and x.strides[0] == x.itemsize:  # no other order has the images innermost: ask this one first
+        return CHWN if lies(x, CHWN) else None
     return HWNC if lies(x, HWNC) else CHWN if lies(x, CHWN) else None
 
 
@@ -163,6 +165,19 @@ def framed(x: Array, order: Order, pads: Pads, size: tuple[int, int], role: str 
         frame[...] = 0
     copy_into(inside[:, :, top : top + h, left : left + w].transpose(order), x, order)
     return out
+
+
+_ONES = {np.dtype(kind): np.ones(1024, kind) for kind in "efdg"}
+
+
+def ones(count: int, dtype: np.dtype[Any]) -> Array:
+    """So many ones, not to be changed: few of them are a view, for making them takes longer than adding up with them.
+
+    >>> ones(3, np.dtype("f")).dot(np.arange(6, dtype="f").reshape(3, 2))
+    array([6., 9.], dtype=float32)
+    """
+    kept = _ONES.get(dtype)
+    return np.ones(count, dtype) if kept is None or count > len(kept) else kept[:count]
 
 
 # --- buffers kept from call to call: a fresh large array costs a page fault every 4 KB ---

@@ -9,6 +9,7 @@ Of small images, where it is the number of calls that costs, one copy sets the f
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,17 +29,16 @@ Do: TypeAlias = Callable[[Array, Array, Array, Array], None]
 
 def fits(x: Array, where: Placement) -> Order | None:
     """The rule: windows of 2x2 side by side, no padding, floats in a known memory order (which is returned)."""
-    plain = where.size == where.stride == (2, 2) and where.dilation == (1, 1) and where.pads == ((0, 0), (0, 0))
-    return order_of(x) if plain and x.dtype.kind == "f" and x.size else None
+    return order_of(x) if where.halves and x.dtype.kind == "f" and x.size else None
 
 
 def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | None:
     """max_pool2d: the value and the way back to (dx,); None when there is a nan, whose place this way would lose."""
+    if x.size <= (FEW if order == NCHW else SMALL):
+        return _small(x, where, order)
     (oh, ow), (h, w) = where.out, where.image
     n, c = x.shape[:2]
-    before, run = (n * c, 1) if order == NCHW else (1, n * c) if order == HWNC else (c, n)
-    if x.size <= (SMALL if run > 1 else FEW):
-        return _small(x, where, order, before, run)
+    before, run = _planes(n, c, order)
     shape = (before, h, w, run)
     pixels = x.transpose(order).reshape(shape)
     result = empty((n, c, oh, ow), order, x.dtype)
@@ -80,16 +80,31 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
     return result, vjp
 
 
-def _small(x: Array, where: Placement, order: Order, before: int, run: int) -> tuple[Array, Vjp] | None:
+def _planes(n: int, c: int, order: Order) -> tuple[int, int]:
+    """In memory, how many planes of pixels there are, and how many values a pixel is."""
+    return (n * c, 1) if order == NCHW else (1, n * c) if order == HWNC else (c, n)
+
+
+@lru_cache(maxsize=256)
+def _shapes(shape: tuple[int, ...], where: Placement, order: Order) -> tuple[tuple[int, ...], ...]:
+    """Of images of this shape: those a plane, the windows', the results'; the first is empty where windows see all."""
+    n, c, h, w = shape
+    (oh, ow), (before, run) = where.out, _planes(n, c, order)
+    planes = () if (h, w) == (2 * oh, 2 * ow) else (before, h, w, run)
+    result = (n, c, oh, ow)
+    return planes, (before, oh, 2, ow, 2, run), tuple(result[axis] for axis in order)
+
+
+def _small(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | None:
     """max_pool of small images: the places of all windows set apart, so that every call meets arrays without gaps."""
-    (oh, ow), (h, w) = where.out, where.image
+    planes, windows, results = _shapes(x.shape, where, order)
 
     def places(images: Array) -> Array:
         """What the windows see: (left or right, upper or lower, before, OH, OW, run), a view."""
-        pixels = images.transpose(order).reshape(before, h, w, run)
-        if h > 2 * oh or w > 2 * ow:
-            pixels = pixels[:, : 2 * oh, : 2 * ow]
-        return pixels.reshape(before, oh, 2, ow, 2, run).transpose(4, 2, 0, 1, 3, 5)
+        pixels = images.transpose(order)
+        if planes:  # there is a last row or column that no window sees
+            pixels = pixels.reshape(planes)[:, : 2 * windows[1], : 2 * windows[3]]
+        return pixels.reshape(windows).transpose(4, 2, 0, 1, 3, 5)
 
     apart = places(x).copy()
     left, right = apart[0], apart[1]  # taking an array apart by unpacking costs three times as much
@@ -105,7 +120,7 @@ def _small(x: Array, where: Placement, order: Order, before: int, run: int) -> t
 
     def vjp(g: Array) -> tuple[Array]:
         dx = empty(x.shape, order, g.dtype)
-        if h > 2 * oh or w > 2 * ow:
+        if planes:
             dx[...] = 0
         apart = np.empty((2, *left_larger.shape), g.dtype)
         left, right = apart[0], apart[1]
@@ -118,8 +133,7 @@ def _small(x: Array, where: Placement, order: Order, before: int, run: int) -> t
         places(dx)[...] = apart
         return (dx,)
 
-    shape = (*x.shape[:2], oh, ow)
-    return as_images(y.reshape([shape[axis] for axis in order]), order), vjp
+    return as_images(y.reshape(results), order), vjp
 
 
 # Each of the four below does one piece: images (x, dx) and results (y, g), and the comparisons of columns and of rows.

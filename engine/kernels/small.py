@@ -33,6 +33,7 @@ class _Columns:
         self.seen = np.ndarray((c, kh, kw, oh, ow, n), dtype, padded, 0, strides)
         self.matrix = np.ones((c * kh * kw + 1, oh * ow * n), dtype)
         self.columns = self.matrix[:-1].reshape(self.seen.shape)
+        self.filters: dict[int, tuple[Array, Array, Array]] = {}  # by how many: the buffer, its weights, its biases
         self.turn = 0  # counts the fillings: who remembers his knows whether the columns are still his
         self.thread = threading.get_ident()
 
@@ -42,6 +43,17 @@ class _Columns:
         self.columns[...] = self.seen
         self.turn += 1
         return self.matrix
+
+    def weigh(self, w: Array, b: Array | None) -> Array:
+        """(F, C*KH*KW + 1), the last column the biases; overwritten by the next weighing."""
+        f, *window = w.shape
+        if f not in self.filters:
+            filters = np.empty((f, len(self.matrix)), w.dtype)
+            self.filters[f] = filters, filters[:, :-1].reshape(f, *window), filters[:, -1]
+        filters, weights, biases = self.filters[f]
+        weights[...] = w
+        biases[...] = 0 if b is None else b
+        return filters
 
 
 class _Kept(threading.local):
@@ -67,7 +79,7 @@ def fits(x: Array, w: Array, where: Placement, groups: int) -> bool:
     f, c, kh, kw = w.shape
     if groups != 1 or c >= FEW or f >= FEW or x.dtype != w.dtype or x.dtype.kind != "f":
         return False
-    columns: int = x.shape[0] * c * kh * kw * where.out[0] * where.out[1]
+    columns: int = len(x) * c * kh * kw * where.many
     return 0 < columns <= SMALL
 
 
@@ -77,10 +89,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     kept = _columns(x, where)
     cols = kept.fill(x)
     turn = kept.turn
-    filters = np.empty((f, len(cols)), x.dtype)
-    filters[:, :-1] = w.reshape(f, -1)
-    filters[:, -1] = 0 if b is None else b
-    y = images(filters.dot(cols).reshape(f, *where.out, x.shape[0]), CHWN)
+    y = images(kept.weigh(w, b).dot(cols).reshape(f, *where.out, x.shape[0]), CHWN)
 
     def vjp(g: Array, needs: tuple[bool, bool, bool] = (True, True, True)) -> tuple[Array | None, ...]:
         dx = None
@@ -97,8 +106,6 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
             total = cols.dot(pulls.T)
         else:  # BLAS is slow at a few columns that are not as many as it takes at a time: a product each, then
             total = np.matmul(cols, pulls[:, :, None])[:, :, 0].T
-        dw = np.empty(w.shape, w.dtype)
-        dw.reshape(f, -1)[...] = total[:-1].T
-        return dx, dw, total[-1]
+        return dx, total[:-1].T.reshape(w.shape).copy(), total[-1]
 
     return y, vjp

@@ -63,13 +63,9 @@ def conv2d(
         y, back = depthwise.conv(x, w, b, where)
     else:
         y, back = columns.conv(x, w, b, where, groups)
-
-    def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
-        if b is None:
-            return back(g, (needs[0], needs[1], False))[: len(needs)]
-        return back(g, needs)
-
-    return y, vjp
+    if b is not None:
+        return y, back
+    return y, lambda g, needs=(True, True): back(g, (*needs[:2], False))[: len(needs)]
 
 
 def _transposed_placement(

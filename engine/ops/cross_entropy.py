@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from engine.core import Array, ShapeError, Vjp, op
+from engine.kernels import class_loss
 from engine.onnx_spec import Node, Refused, Situation, Spelled
 from engine.ops.activation import real
 
@@ -162,6 +163,10 @@ def cross_entropy(
     """
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing is a share between 0 and 1, not {label_smoothing}")
+    if weight is None and not label_smoothing and class_loss.fits(x, target, ignore_index, reduction):
+        fast = class_loss.cross_entropy(x, target)  # the usual case
+        if fast is not None:
+            return fast
     scores = _laid_out("cross_entropy", x, weight)
     if target.dtype.kind == "f":
         return _to_shares(x, scores, target, weight, reduction, label_smoothing)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from engine.core import Array, ShapeError, Vjp, op
+from engine.kernels.memory import ones
 from engine.onnx_spec import Node, Situation
 from engine.ops.elementwise import BOTH, sum_to
 
@@ -65,7 +66,7 @@ def linear(x: Array, w: Array, b: Array | None = None) -> tuple[Array, Vjp]:
     >>> y, vjp(np.array([[1.0]]))
     (array([[11.5]]), (array([[3., 4.]]), array([[1., 2.]]), array([1.])))
     """
-    if w.ndim != 2 or not x.ndim or x.shape[-1] != w.shape[1]:
+    if w.ndim != 2 or x.shape[-1:] != w.shape[1:]:
         raise ShapeError(f"linear takes x (..., IN) and w (OUT, IN), not {x.shape} and {w.shape}")
     if b is not None and b.shape != w.shape[:1]:
         raise ShapeError(f"{w.shape[0]} rows of w {w.shape} take as many biases, not {b.shape}")
@@ -76,17 +77,17 @@ def linear(x: Array, w: Array, b: Array | None = None) -> tuple[Array, Vjp]:
         y += b
 
     def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
-        pulls = g if g.ndim == 2 else g.reshape(len(rows), w.shape[0])
+        pulls = g if rows is x else g.reshape(len(rows), w.shape[0])
         dx = None
         if needs[0]:
             dx = w.T.dot(pulls.T).T if by_feature else pulls.dot(w)
-            if x.ndim != 2:
+            if rows is not x:
                 dx = dx.reshape(x.shape)
         dw = pulls.T.dot(rows) if needs[1] else None
-        db = np.add.reduce(pulls, axis=0) if b is not None and needs[2] else None
+        db = ones(len(pulls), pulls.dtype).dot(pulls) if b is not None and needs[2] else None
         return (dx, dw, db)[: len(needs)]
 
-    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[0]), vjp
+    return y if rows is x else y.reshape(*x.shape[:-1], w.shape[0]), vjp
 
 
 @op(onnx=lambda s: Node("Einsum", attributes={"equation": s.options["equation"]}), selective=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.core import Array, ShapeError, Vjp, op
+from engine.geometry import remembered
 from engine.kernels.memory import CHWN, in_c_order, lies
 from engine.onnx_spec import Node, Situation, Spelled
 from engine.ops.elementwise import sum_to
@@ -51,11 +52,18 @@ def flatten(x: Array, *, start_dim: int = 0, end_dim: int = -1) -> tuple[Array, 
     ((2, 12), (2, 3, 4))
     """
     shape = x.shape
-    first, last = _span(shape, start_dim, end_dim)
-    flat = (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
-    if not (x.ndim == 4 and first == 1 and last == 3 and lies(x, CHWN)):  # where the features of an image stand in equal steps: a view
+    flat, images = _flat(shape, start_dim, end_dim)
+    if not (images and lies(x, CHWN)):  # where the features of an image stand in equal steps: a view
         x = in_c_order(x)
     return x.reshape(flat), lambda g: (g.reshape(shape),)
+
+
+@remembered
+def _flat(shape: tuple[int, ...], start: int, end: int) -> tuple[tuple[int, ...], bool]:
+    """The flattened shape, and whether it is one of images to features."""
+    first, last = _span(shape, start, end)
+    flat = (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
+    return flat, (first, last, len(shape)) == (1, 3, 4)
 
 
 @op(onnx=Node("Identity"))

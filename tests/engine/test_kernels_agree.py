@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.core import OPS
 from engine.geometry import place
-from engine.kernels import columns, depthwise, exact, memory, pooling, small, threads, winograd
+from engine.kernels import class_loss, columns, depthwise, exact, memory, pooling, small, threads, winograd
 from engine.ops.conv import _conv_placement
 from engine.ops.pool import _largest, _seen
 
@@ -318,3 +318,63 @@ def test_every_kernel_answers_for_a_large_batch_on_two_threads():
         assert np.count_nonzero(vjp(g)[0]) == np.count_nonzero(g)
         exactly = OPS["batch_norm_training"].rule(x.astype(float))
         close(OPS["batch_norm_training"].rule(lying(x, order))[0], exactly[0], 1e-5)
+
+
+@COMMON
+@given(
+    st.integers(1, 9), st.integers(1, 12), st.sampled_from([np.float32, np.float64]), st.sampled_from("CF"),
+    st.sampled_from([np.int64, np.int32, np.uint8]), st.floats(-900, 900), st.integers(0, 99),
+)
+def test_cross_entropy_of_a_small_batch_is_the_general_one(n, c, dtype, memory_order, whole, far, seed):
+    x = np.asarray(numbers((n, c), seed) * 5 + far, dtype, memory_order)
+    target = np.random.default_rng(seed).integers(0, c, n).astype(whole)
+    assert class_loss.fits(x, target, -100, "mean")
+    found = class_loss.cross_entropy(x, target)
+    assert found is not None
+    exactly, exact_vjp = OPS["cross_entropy"].rule(x.astype(np.float64)[..., None], target[:, None])
+    y, vjp = found
+    assert y.dtype == dtype
+    assert y.shape == ()
+    tolerance = 1e-5 if dtype == np.float32 else 1e-13
+    np.testing.assert_allclose(y, exactly, tolerance, tolerance)
+    for _ in range(2):  # the way back may be walked again
+        dx, nothing = vjp(np.array(3, dtype))
+        assert dx.dtype == dtype
+        assert nothing is None
+        np.testing.assert_allclose(dx, exact_vjp(np.array(3.0))[0][..., 0], tolerance, tolerance)
+
+
+def test_cross_entropy_of_a_small_batch_leaves_what_is_not_plain_to_the_general_one():
+    x, target = numbers((4, 3)), np.array([0, 2, 1, 0])
+    assert not class_loss.fits(x, target, 2, "mean")  # a class is ignored
+    assert not class_loss.fits(x, target, -100, "sum")
+    assert not class_loss.fits(x, target[:3], -100, "mean")
+    assert not class_loss.fits(x, np.eye(3)[target], -100, "mean")  # shares
+    assert not class_loss.fits(x[:0], target[:0], -100, "mean")
+    assert not class_loss.fits(np.zeros((1025, 2)), np.zeros(1025, int), -100, "mean")
+    assert class_loss.fits(np.zeros((1024, 2)), np.zeros(1024, int), -100, "mean")
+    for number in (-100, -1, 3):
+        assert class_loss.cross_entropy(x, np.array([0, 2, number, 0])) is None
+    y, vjp = OPS["cross_entropy"].rule(x, np.array([0, 2, -100, 0]))
+    kept = [0, 1, 3]
+    np.testing.assert_allclose(y, OPS["cross_entropy"].rule(x[kept], target[kept])[0], 1e-6)
+    assert not vjp(np.array(1, np.float32))[0][2].any()
+    with pytest.raises(ValueError, match="0 to 2"):
+        OPS["cross_entropy"].rule(x, np.array([0, 2, 3, 0]))
+
+
+def test_small_convolutions_keep_the_filters_of_one_call_apart_from_the_next():
+    x = numbers((3, 2, 5, 5))
+    for f in (8, 3, 8):
+        for b in (numbers(f, 4), None):
+            w = numbers((f, 2, 3, 3), f)
+            where = _conv_placement(x.shape, w.shape, 1, 0, 1, 1)
+            assert small.fits(x, w, where, 1)
+            close(small.conv(x, w, b, where)[0], columns.conv(x, w, b, where, 1)[0], 5e-6)
+
+
+def test_ones_are_as_many_as_asked_for_and_of_the_kind():
+    for dtype in (np.float16, np.float32, np.float64, np.int64):
+        for count in (0, 3, 1024, 1025):
+            made = memory.ones(count, np.dtype(dtype))
+            assert (made.dtype, made.shape, made.all()) == (dtype, (count,), True)
