@@ -16,7 +16,6 @@ import threading
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from engine.arrays import Pads
 from engine.core import Array
@@ -113,7 +112,7 @@ def _is_row_of_channels(x: Array) -> bool:
 def _as_one_image(x: Array) -> Array:
     """Images (N, C, H, W) whose channels follow each other in memory, as (1, N * C, H, W): a view."""
     n, c, h, w = x.shape
-    return as_strided(x, (1, n * c, h, w), (0, *x.strides[1:]))
+    return x.reshape(1, n * c, h, w)
 
 
 def _turn(out: Array, x: Array, source: Order, order: Order) -> None:
@@ -127,23 +126,22 @@ def _turn(out: Array, x: Array, source: Order, order: Order) -> None:
     before, after = ([axis for axis in axes if axis != cut] for axes in (source, order))
     rows = 1 if before[1:] + before[:1] == after else 2  # axes that make up the rows of the matrix
     shape = [x.shape[axis] for axis in before]
-    slabs, places = x.transpose(cut, *before), np.moveaxis(out, order.index(cut), 0)
+    slabs = x.transpose(cut, *before)  # and where they go, axes in the same order
+    places = out.transpose(order.index(cut), *(order.index(axis) for axis in before))
     width = math.prod(shape[rows:])
     some = max(1, _SLAB // max(1, width * math.prod(shape[1:rows])))  # of the first axis at a time
-    starts = range(0, shape[0], some)
+    pieces = [(k, slice(start, min(start + some, shape[0]))) for k in range(x.shape[cut])
+              for start in range(0, shape[0], some)]
 
     def turn(part: Part) -> None:
         buffer = workspace("turn", (min(some, shape[0]) * math.prod(shape[1:rows]), width + 16), x.dtype)
         view = buffer[:, :width].reshape(-1, *shape[1:])
-        for step in range(*part):
-            k, first = divmod(step, len(starts))
-            here = slice(starts[first], min(starts[first] + some, shape[0]))
+        for k, here in pieces[slice(*part)]:
             rest = view[: here.stop - here.start]
             rest[...] = slabs[k, here]
-            at = [here if axis == before[0] else slice(None) for axis in after]
-            places[(k, *at)] = rest.transpose(*range(rows, 3), *range(rows))
+            places[k, here] = rest
 
-    together(turn, parts(x.shape[cut] * len(starts), 2.0 * x.size))
+    together(turn, parts(len(pieces), 2.0 * x.size))
 
 
 def framed(x: Array, order: Order, pads: Pads, size: tuple[int, int], role: str | None) -> Array:

@@ -18,7 +18,7 @@ from engine.geometry import Placement
 from engine.kernels import is_exact
 from engine.kernels.memory import HWNC, copy_into, empty, framed, images, order_of, workspace
 from engine.kernels.sums import channel_sums
-from engine.kernels.threads import Part, overlap_add, parts, together
+from engine.kernels.threads import Part, parts, together
 
 F32 = np.float32
 BT = np.array(
@@ -81,13 +81,19 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
         u_back = np.ascontiguousarray(u.swapaxes(1, 2)) if needs[0] else None
         padded = _padded(x, where) if kept is None and needs[1] else None
         arrived = framed(g, HWNC, ((0, 0), (0, 0)), (4 * th, 4 * tw), "winograd g").reshape(4 * th, 4 * tw, n * f)
+        # the images' gradient, padded, and of each part the two rows that the last tiles of the part before reach too
+        added = np.empty((4 * th + 2, 4 * tw + 2, n * c), F32) if needs[0] else None
+        firsts: dict[int, Array] = {}
         dus: dict[int, Array] = {}
         dbs: dict[int, Array] = {}
 
-        def rows(part: Part, dx: Array | None) -> None:
+        def rows(part: Part) -> None:
             du = np.zeros((36, c, f), F32)
             db = np.zeros(f, np.float64)
+            if added is not None:
+                firsts[part[0]] = np.empty((2, *added.shape[1:]), F32) if part[0] else added[:2]
             for ty in range(*part):
+                first = firsts[part[0]] if needs[0] and ty == part[0] else None
                 for tx in range(0, tw, wide):
                     dm = _gradient_tiles(arrived, n, ty, tx, min(wide, tw - tx))
                     if needs[2]:  # at the centre the weights are 1: a tile's sum
@@ -98,22 +104,22 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
                         elif kept is not None:
                             v = kept[ty, tx]
                         du += np.matmul(v.swapaxes(1, 2), dm, out=workspace("winograd du", (36, c, f), F32))
-                    if dx is not None and u_back is not None:
+                    if added is not None and u_back is not None:
                         dv = np.matmul(dm, u_back, out=workspace("winograd v", (36, dm.shape[1], c), F32))
-                        _add_image_tiles(dv, n, dx, ty - part[0], tx)
+                        _add_image_tiles(dv, n, added, first, ty, tx)
             dus[part[0]], dbs[part[0]] = du, db
 
+        together(rows, parts(th, 2 * nanoseconds))
         dx = None
-        if needs[0]:
-            shape = (4 * th + 2, 4 * tw + 2, n * c)
-            added = overlap_add(shape, 0, th, 4, 6, F32, rows, 2 * nanoseconds).reshape(4 * th + 2, 4 * tw + 2, n, c)
+        if added is not None:
+            for start in sorted(firsts)[1:]:
+                added[4 * start : 4 * start + 2] += firsts[start]
             (top, _), (left, _) = where.pads
             h, wid = where.image
             order = order_of(x) or HWNC
             dx = empty(x.shape, order, F32)
-            copy_into(dx.transpose(order), images(added[top : top + h, left : left + wid], HWNC), order)
-        else:
-            together(lambda part: rows(part, None), parts(th, nanoseconds))
+            inside = added.reshape(*added.shape[:2], n, c)[top : top + h, left : left + wid]
+            copy_into(dx.transpose(order), images(inside, HWNC), order)
         dw = None
         if needs[1]:
             du = np.sum([dus[start] for start in sorted(dus)], axis=0)
@@ -153,8 +159,12 @@ def _image_tiles(padded: Array, ty: int, tx: int, wide: int, own: bool = False) 
     return v.reshape(36, wide * n, c)
 
 
-def _add_image_tiles(dv: Array, n: int, dx: Array, ty: int, tx: int) -> None:
-    """dx += B dV BT, tiles overlapping by two: the adjoint of `_image_tiles`."""
+def _add_image_tiles(dv: Array, n: int, dx: Array, first: Array | None, ty: int, tx: int) -> None:
+    """dx += B dV BT, tiles overlapping by two: the adjoint of `_image_tiles`, from left to right, top to bottom.
+
+    What no tile before reached is written, not added to, so dx need not begin as zeros. The upper two rows go to
+    `first` where it is given.
+    """
     wide, nc = dv.shape[1] // n, dv.shape[2] * n
     tiles = dv.reshape(6, 6, wide, nc).transpose(0, 2, 1, 3)
     half = workspace("winograd half", (6, 4 * wide + 2, nc), F32)
@@ -163,9 +173,19 @@ def _add_image_tiles(dv: Array, n: int, dx: Array, ty: int, tx: int) -> None:
     over = np.matmul(B[4:], tiles, out=workspace("winograd over", (6, wide, 2, nc), F32))
     half[:, 4::4] += over[:, :, 0]
     half[:, 5::4] += over[:, :, 1]
-    full = workspace("winograd full", (6, 4 * wide + 2, nc), F32)
-    np.matmul(B, half.reshape(6, -1), out=full.reshape(6, -1))
-    dx[4 * ty : 4 * ty + 6, 4 * tx : 4 * (tx + wide) + 2] += full
+    if tx:  # the two columns that the tile to the left reaches too
+        half[:, :2] += workspace("winograd carry", (6, 2, nc), F32)
+    if 4 * (tx + wide) + 2 < dx.shape[1]:  # and those that the tile to the right will
+        workspace("winograd carry", (6, 2, nc), F32)[...] = half[:, -2:]
+        half = half[:, :-2]
+    finished, columns = half.reshape(6, -1), slice(4 * tx, 4 * tx + half.shape[1])
+    upper, lower = dx[4 * ty : 4 * ty + 2, columns], dx[4 * ty + 2 : 4 * ty + 6, columns]
+    np.matmul(B[2:], finished, out=lower.reshape(4, -1))
+    if first is not None:
+        np.matmul(B[:2], finished, out=first[:, columns].reshape(2, -1))
+    else:
+        more = np.matmul(B[:2], finished, out=workspace("winograd over", (2, finished.shape[1]), F32))
+        upper += more.reshape(upper.shape)
 
 
 def _results(m: Array, n: int, y: Array, ty: int, tx: int) -> None:
