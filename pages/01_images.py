@@ -3,7 +3,7 @@
 from playground.ui import images, lesson
 
 images.formula()
-setting = lesson.figure_first(images.controls, images.gray_matrix, question=images.predict, beside=2.2)
+setting = lesson.figure_first(images.Controls(), images.gray_matrix, question=images.predict, beside=2.2)
 images.colour_cube(setting)
 images.memory(setting)
 images.zoom(setting)

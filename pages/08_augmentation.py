@@ -3,7 +3,7 @@
 from playground.ui import augmentation, lesson
 
 augmentation.formula()
-picture, pipeline, seed = lesson.figure_first(augmentation.stage)
+picture, pipeline, seed = lesson.figure_first(augmentation.Controls(), augmentation.gallery)
 augmentation.mixing(picture, pipeline, seed)
 augmentation.predict()
 augmentation.ablation(pipeline)

@@ -1,5 +1,6 @@
 """The parts of the page on data augmentation: a pipeline built, its draws, mixed labels, and whether it helps."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,25 +78,30 @@ def builder(begin: Augmentation, *, columns: int = 3) -> Augmentation:
     return Augmentation(**values)
 
 
-def stage() -> tuple[Picture, Augmentation, int]:
-    """Controls and the gallery."""
-    picture, built, seed = pipeline()
-    gallery(picture, built, seed)
-    return picture, built, seed
-
-
-def pipeline() -> tuple[Picture, Augmentation, int]:
+class Controls:
     """Picture, pipeline and seed."""
-    picture = choose_picture()
-    built = builder(PHOTO if not picture.drawing else DIGITS)
-    seed = int(st.number_input("Seed of the draws", 0, 9999, 0, key="seed", bind="query-params",
-                               disabled=links.locked()))
-    return picture, built, seed
+
+    def groups(self) -> tuple[Callable[[], None], ...]:
+        return self._picture, self._pipeline, self._seed
+
+    def setting(self) -> tuple[Picture, Augmentation, int]:
+        return self.picture, self.pipeline, self.seed
+
+    def _picture(self) -> None:
+        self.picture = choose_picture()
+
+    def _pipeline(self) -> None:
+        self.pipeline = builder(PHOTO if not self.picture.drawing else DIGITS)
+
+    def _seed(self) -> None:
+        self.seed = int(st.number_input("Seed of the draws", 0, 9999, 0, key="seed", bind="query-params",
+                                        disabled=links.locked()))
 
 
-def gallery(picture: Picture, built: Augmentation, seed: int) -> None:
+def gallery(setting: tuple[Picture, Augmentation, int]) -> None:
     """The picture and draws from it."""
     st.subheader("One picture, many pictures", anchor=False)
+    picture, built, seed = setting
     rng = np.random.default_rng(seed)
     small = shrunk(picture.pixels)
     draws = [built.draw(small, rng) for _ in range(DRAWS)]

@@ -119,12 +119,20 @@ def largest_gradient(walked: list[BackStep]) -> float:
     return signed_limit([1.0, *(sent.total for step in walked for sent in step.contributions)])
 
 
-@st.fragment
-@frame.guarded("The gradient check")
 def check(setting: Setting) -> None:
     """One number nudged: finite difference beside the engine, and PyTorch when asked."""
     st.subheader("Is it right? Nudge one number", anchor=False)
     st.latex(r"\frac{\partial f}{\partial a} \approx \frac{f(a + h) - f(a - h)}{2h}")
+    nudge(setting)
+    st.caption("Large nudges miss because the function is curved; tiny ones because a computer keeps 16 digits. The "
+               "engine needs no nudge at all, and gets all variables in one walk.")
+    torch_too(setting)
+
+
+@st.fragment
+@frame.guarded("The gradient check")
+def nudge(setting: Setting) -> None:
+    """Finite differences beside the engine's derivative, for one nudge and over all of them."""
     tree = parse(setting.formula)
     locked = links.locked()
     left, right = st.columns(2)
@@ -151,15 +159,19 @@ def check(setting: Setting) -> None:
                "central difference": [_floor(c - exact) for _, c in errors]},
               titles=("nudge h", "error of the difference"), log_x=True, log_y=True, now=10.0**power),
         key="differences", alt="Error of finite differences over the nudge")
-    st.caption("Large nudges miss because the function is curved; tiny ones because a computer keeps 16 digits. The "
-               "engine needs no nudge at all, and gets all variables in one walk.")
-    if st.button("Ask PyTorch, too", key="torch", icon=":material/calculate:"):
-        with frame.room("PyTorch's answer"):
-            theirs = asked_torch(setting.formula, json.dumps(setting.values))
-            ours = gradients(tree, setting.values)
-            st.dataframe([{"variable": n, "our engine": ours[n], "PyTorch": theirs[n],
-                           "difference": abs(ours[n] - theirs[n])} for n in names], hide_index=True,
-                         column_config={"difference": st.column_config.NumberColumn(format="%.1e")})
+
+
+@st.fragment
+@frame.guarded("PyTorch's answer")
+def torch_too(setting: Setting) -> None:
+    """All derivatives by PyTorch beside the engine's, when asked."""
+    if not st.button("Ask PyTorch, too", key="torch", icon=":material/calculate:"):
+        return
+    theirs = asked_torch(setting.formula, json.dumps(setting.values))
+    ours = gradients(parse(setting.formula), setting.values)
+    st.dataframe([{"variable": n, "our engine": ours[n], "PyTorch": theirs[n], "difference": abs(ours[n] - theirs[n])}
+                  for n in ours], hide_index=True,
+                 column_config={"difference": st.column_config.NumberColumn(format="%.1e")})
 
 
 def _floor(error: float) -> float:

@@ -1,5 +1,6 @@
 """The parts of the page on batch norm: a mini-batch before and after, running statistics, steps, order, race, model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,19 +57,35 @@ def formula() -> None:
                text_alignment="center")
 
 
-def controls() -> Setting:
+class Controls:
     """Mini-batch, channel, what is learnt, and the seed."""
-    locked = links.locked()
-    columns = st.columns(4)
-    size = columns[0].select_slider("Pictures in the mini-batch", SIZES, 8, key="batch", bind="query-params",
-                                    disabled=locked)
-    channel = columns[1].slider("Channel", 0, CHANNELS - 1, 0, key="channel", bind="query-params", disabled=locked)
-    gamma = columns[2].slider("γ, the new deviation", -3.0, 3.0, 1.0, 0.1, key="gamma", bind="query-params",
-                              disabled=locked)
-    beta = columns[3].slider("β, the new mean", -3.0, 3.0, 0.0, 0.1, key="beta", bind="query-params", disabled=locked)
-    seed = int(columns[0].number_input("Seed: which digits", 0, 9999, 0, key="seed", bind="query-params",
-                                       disabled=locked))
-    return Setting(size, seed, channel, gamma, beta, responses(digits(size, seed)))
+
+    def groups(self) -> tuple[Callable[[], None], ...]:
+        return self._size, self._channel, self._gamma, self._beta, self._seed
+
+    def setting(self) -> Setting:
+        z = responses(digits(self.size, self.seed))
+        return Setting(self.size, self.seed, self.channel, self.gamma, self.beta, z)
+
+    def _size(self) -> None:
+        self.size = st.select_slider("Pictures in the mini-batch", SIZES, 8, key="batch", bind="query-params",
+                                     disabled=links.locked())
+
+    def _channel(self) -> None:
+        self.channel = st.slider("Channel", 0, CHANNELS - 1, 0, key="channel", bind="query-params",
+                                 disabled=links.locked())
+
+    def _gamma(self) -> None:
+        self.gamma = st.slider("γ, the new deviation", -3.0, 3.0, 1.0, 0.1, key="gamma", bind="query-params",
+                               disabled=links.locked())
+
+    def _beta(self) -> None:
+        self.beta = st.slider("β, the new mean", -3.0, 3.0, 0.0, 0.1, key="beta", bind="query-params",
+                              disabled=links.locked())
+
+    def _seed(self) -> None:
+        self.seed = int(st.number_input("Seed: which digits", 0, 9999, 0, key="seed", bind="query-params",
+                                        disabled=links.locked()))
 
 
 def digits(size: int, seed: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The rooms of the Convolution page: what is chosen, the steps, the sizes, a prediction, the whole photo, the code."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,7 +12,7 @@ from playground.figures import style
 from playground.figures.matrix import matrix
 from playground.steps.conv import ConvStep, conv_steps, does_not_fit, output_size, window_extent
 from playground.ui import convolution_code, lesson, links
-from playground.ui.image_input import Patch, Picture, choose_patch, choose_picture
+from playground.ui.image_input import Patch, Picture, choose_place
 from playground.ui.kernel_editor import Kernel, choose_kernel
 from playground.ui.stepper import Equation, Grid, Story
 
@@ -81,19 +82,29 @@ def formula() -> None:
     )
 
 
-def controls() -> Setting:
-    """Draw all controls and return what they say."""
-    locked = links.locked()
-    kernel = choose_kernel()
-    left, right = st.columns(2)
-    stride = left.slider("Stride $s$", 1, 4, 1, key="stride", bind="query-params", disabled=locked)
-    padding = right.slider("Padding $P$", 0, 4, 1, key="padding", bind="query-params", disabled=locked)
-    dilation = left.slider("Dilation $d$", 1, 4, 1, key="dilation", bind="query-params", disabled=locked)
-    bias = right.number_input(
-        "Bias $b$", -1000.0, 1000.0, 0.0, step=1.0, format="%g", key="bias", bind="query-params", disabled=locked
-    )
-    picture = choose_picture()
-    return Setting(picture, choose_patch(picture), kernel, stride, padding, dilation, bias)
+class Controls:
+    """The kernel, how it is laid over the picture, and the picture."""
+
+    def groups(self) -> tuple[Callable[[], None], ...]:
+        return self._kernel, self._geometry, self._place
+
+    def setting(self) -> Setting:
+        return Setting(*self.place, self.kernel, self.stride, self.padding, self.dilation, self.bias)
+
+    def _kernel(self) -> None:
+        self.kernel = choose_kernel()
+
+    def _geometry(self) -> None:
+        locked = links.locked()
+        left, right = st.columns(2)
+        self.stride = left.slider("Stride $s$", 1, 4, 1, key="stride", bind="query-params", disabled=locked)
+        self.padding = right.slider("Padding $P$", 0, 4, 1, key="padding", bind="query-params", disabled=locked)
+        self.dilation = left.slider("Dilation $d$", 1, 4, 1, key="dilation", bind="query-params", disabled=locked)
+        self.bias = right.number_input("Bias $b$", -1000.0, 1000.0, 0.0, step=1.0, format="%g", key="bias",
+                                       bind="query-params", disabled=locked)
+
+    def _place(self) -> None:
+        self.place = choose_place()
 
 
 def story(setting: Setting) -> Story:

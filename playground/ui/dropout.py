@@ -1,5 +1,6 @@
 """The parts of the page on dropout: masks stepped, two schemes with one expectation, thinner networks, overfitting."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -48,16 +49,28 @@ def formula() -> None:
                 "training instead, so that eval mode has nothing to do.")
 
 
-def controls() -> Setting:
-    """Probability, scheme and seed; the layer and its masks."""
-    locked = links.locked()
-    first, second, third = st.columns(3)
-    p = first.slider("Present with probability $p$", 0.1, 1.0, 0.5, 0.1, key="p", bind="query-params", disabled=locked)
-    scheme = second.segmented_control("Scheme", SCHEMES, default=CLASSIC, key="scheme", bind="query-params",
-                                      required=True, disabled=locked)
-    seed = int(third.number_input("Seed of the draws", 0, 9999, 0, key="seed", bind="query-params", disabled=locked))
-    hidden, weights = layer(seed)
-    return Setting(p, scheme or CLASSIC, seed, hidden, weights, draw_masks(BATCHES, hidden.shape, p, seed))
+class Controls:
+    """Probability, scheme, and the seed of the layer and its masks."""
+
+    def groups(self) -> tuple[Callable[[], None], ...]:
+        return self._p, self._scheme, self._seed
+
+    def setting(self) -> Setting:
+        hidden, weights = layer(self.seed)
+        masks = draw_masks(BATCHES, hidden.shape, self.p, self.seed)
+        return Setting(self.p, self.scheme, self.seed, hidden, weights, masks)
+
+    def _p(self) -> None:
+        self.p = st.slider("Present with probability $p$", 0.1, 1.0, 0.5, 0.1, key="p", bind="query-params",
+                           disabled=links.locked())
+
+    def _scheme(self) -> None:
+        self.scheme = st.segmented_control("Scheme", SCHEMES, default=CLASSIC, key="scheme", bind="query-params",
+                                           required=True, disabled=links.locked()) or CLASSIC
+
+    def _seed(self) -> None:
+        self.seed = int(st.number_input("Seed of the draws", 0, 9999, 0, key="seed", bind="query-params",
+                                        disabled=links.locked()))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -166,6 +166,12 @@ def choose_patch(picture: Picture) -> Patch:
     return patch
 
 
+def choose_place() -> tuple[Picture, Patch]:
+    """Draw the controls of picture and patch."""
+    picture = choose_picture()
+    return picture, choose_patch(picture)
+
+
 def _drag(picture: Picture, patch: Patch) -> None:
     height, width = picture.pixels.shape[:2]
     side = len(patch.values) * patch.cell

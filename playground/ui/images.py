@@ -1,5 +1,6 @@
 """The parts of the page on images: a gray matrix, a colour cube, fewer levels, and where the channels stand."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from playground.steps.images import (
 )
 from playground.ui import frame, lesson, links, number_table
 from playground.ui.chart import chart
-from playground.ui.image_input import Patch, Picture, choose_patch, choose_picture
+from playground.ui.image_input import Patch, Picture, choose_place
 
 COLOURS = ("red", "green", "blue")
 SHOWN = 480
@@ -58,15 +59,25 @@ def formula() -> None:
              r" \text{colour: } & X \in \{0, \dots, 255\}^{H \times W \times 3} \end{aligned}")
 
 
-def controls() -> Setting:
-    """Picture, patch and the inspected cell."""
-    picture = choose_picture()
-    patch = choose_patch(picture)
-    last = len(patch.values) - 1
-    locked = links.locked()
-    row = st.slider("Row to inspect", 0, last, min(2, last), key="row", bind="query-params", disabled=locked)
-    column = st.slider("Column to inspect", 0, last, min(3, last), key="column", bind="query-params", disabled=locked)
-    return Setting(picture, patch, min(row, last), min(column, last))
+class Controls:
+    """Picture and patch, and the inspected cell."""
+
+    def groups(self) -> tuple[Callable[[], None], ...]:
+        return self._place, self._cell
+
+    def setting(self) -> Setting:
+        (picture, patch), last = self.place, len(self.place[1].values) - 1
+        return Setting(picture, patch, *(min(place, last) for place in self.cell))
+
+    def _place(self) -> None:
+        self.place = choose_place()
+
+    def _cell(self) -> None:
+        last, locked = len(self.place[1].values) - 1, links.locked()
+        self.cell = (
+            st.slider("Row to inspect", 0, last, min(2, last), key="row", bind="query-params", disabled=locked),
+            st.slider("Column to inspect", 0, last, min(3, last), key="column", bind="query-params", disabled=locked),
+        )
 
 
 def predict(setting: Setting) -> None:

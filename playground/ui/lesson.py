@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import count
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import streamlit as st
@@ -12,55 +12,105 @@ from playground.ui import frame
 
 T = TypeVar("T", bound=Hashable)
 R = TypeVar("R")
+S = TypeVar("S", covariant=True)
 
 REST_SECONDS = 0.4
 """How long after a change of its main figure the rest of a page waits: the browser has drawn the figure by then."""
 
 
+class Controls(Protocol[S]):
+    """A page's controls in groups, each drawn by a call and drawn again without the others, and what they say."""
+
+    def groups(self) -> Sequence[Callable[[], None]]:
+        """Draw one group each and keep what it says; a later one may use what an earlier one kept."""
+
+    def setting(self) -> S:
+        """What all of them say."""
+
+
+class _Whole(Generic[R]):
+    """Controls that are one group, and draw more than controls."""
+
+    def __init__(self, draw: Callable[[], R]) -> None:
+        self._draw = draw
+
+    def groups(self) -> Sequence[Callable[[], None]]:
+        return (self._take,)
+
+    def _take(self) -> None:
+        self._said = self._draw()
+
+    def setting(self) -> R:
+        return self._said
+
+
 def figure_first(
-    controls: Callable[[], R], *rooms: Callable[[R], object], question: Callable[[R], object] | None = None,
-    beside: float = 0,
+    controls: Controls[R] | Callable[[], R], *rooms: Callable[[R], object],
+    below: Sequence[Callable[[R], object]] = (), question: Callable[[R], object] | None = None,
+    beside: float = 0, across: int = 1, rest: bool = True,
 ) -> R:
     """Draw a page's controls and its main figure so that a change is seen before the rest of the page follows.
 
-    A control that is drawn here runs `controls` and `rooms` alone again; the browser then shows the figure while
-    nothing else arrives, and asks for the whole page when no other control has moved for `REST_SECONDS`. What
-    `controls` gives, each room takes and the page gets from here; what they raise, too. The rooms stand below the
-    controls or, so many times as wide, `beside` them. Above all of it stands the `question`, which comes with the rest
-    of the page: other choices to make would take the browser as long as the figure.
+    A control runs the group it stands in and the `rooms` alone again; the browser then shows the figure while nothing
+    else arrives, and asks for the whole page when no other control has moved for `REST_SECONDS`. What arrives is drawn
+    anew, so the fewer controls a group has, the sooner the figure stands. What the controls say, each room takes and
+    the page gets from here; what they raise, too. The groups stand in as many columns as `across` says, the rooms below
+    them or, so many times as wide, `beside` them. Above all of it stands the `question`, under the rooms what is
+    `below`; both come with the rest of the page, which is not asked for where nothing else hangs on these controls
+    (`rest`).
     """
-    runs = count()
+    asked = controls if not callable(controls) else _Whole(controls)
+    groups, runs = asked.groups(), count(1)
     first = st.container()
+    left, right = st.columns([beside, 1], gap="medium") if beside else (nullcontext(), nullcontext())
+    with right:
+        columns = st.columns(across) if across > 1 else [st.container()]
+        places = [columns[number % across].container() for number in range(len(groups))]
+    with left:
+        figure, under = st.empty(), st.container()
 
-    def draw() -> R:
-        left, right = st.columns([beside, 1], gap="medium") if beside else (nullcontext(), nullcontext())
-        with right:
-            chosen = controls()
-        with left:
-            for room in rooms:
-                room(chosen)
-        return chosen
+    said = 0  # how many groups have been drawn by the page itself
+    on_page = True
+
+    def draw(group: Callable[[], None]) -> None:
+        group()
+        with figure, st.container():  # the same place for every group, and so the same figure
+            for room in rooms if said >= len(groups) - on_page else ():
+                room(asked.setting())
 
     @st.fragment
-    def part() -> tuple[R | None, Exception | None]:
-        run = next(runs)
-        if run:
-            with frame.room("this figure"):
-                draw()
-            _rest(run)
-            return None, None
-        try:
-            return draw(), None
-        except Exception as error:  # inside a fragment Streamlit would show it; the page's own room is to
-            return None, error
+    def part(group: Callable[[], None]) -> Exception | None:
+        if on_page:
+            try:
+                draw(group)
+            except Exception as error:  # inside a fragment Streamlit would show it; the page's own room is to
+                return error
+            return None
+        if said < len(groups):  # the page was broken off before it knew all that is said
+            st.rerun()
+        with frame.room("this figure"):
+            draw(group)
+        if rest:
+            _rest(next(runs))
+        return None
 
-    drawn, error = part()
-    if error is not None:
-        raise error
+    try:
+        for place, group in zip(places, groups, strict=True):
+            with place:
+                error = part(group)
+            if error is not None:
+                raise error
+            said += 1
+    finally:
+        on_page = False
+    setting = asked.setting()
+    with under:
+        for room in below:
+            room(setting)
     if question is not None:
         with first:
-            question(drawn)  # type: ignore[arg-type]
-    return drawn  # type: ignore[return-value]
+            question(setting)
+    return setting
 
 
 def _rest(run: int) -> None:

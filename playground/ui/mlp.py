@@ -1,5 +1,7 @@
 """The parts of the page on how an MLP sees an image: what it costs, and what it does not know."""
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import streamlit as st
 
@@ -77,17 +79,34 @@ def formula() -> None:
                 "again at every place.")
 
 
-def counting() -> dict[str, int]:
-    """These numbers for the reader's picture, and over the side of the picture."""
-    first, second, third = st.columns(3)
-    side = first.select_slider("Side of the picture $H = W$", SIDES, 224, key="side", bind="query-params",
-                               disabled=links.locked())
-    colour = second.segmented_control("Channels $C$", ("gray: 1", "colour: 3"), default="colour: 3", key="channels",
+class Controls:
+    """The reader's picture and how many units look at it."""
+
+    def groups(self) -> tuple[Callable[[], None], ...]:
+        return self._side, self._channels, self._units
+
+    def setting(self) -> dict[str, int]:
+        return {"side": self.side, "channels": self.channels, "units": self.units,
+                "pixels": self.side * self.side * self.channels}
+
+    def _side(self) -> None:
+        self.side = st.select_slider("Side of the picture $H = W$", SIDES, 224, key="side", bind="query-params",
+                                     disabled=links.locked())
+
+    def _channels(self) -> None:
+        colour = st.segmented_control("Channels $C$", ("gray: 1", "colour: 3"), default="colour: 3", key="channels",
                                       bind="query-params", disabled=links.locked())
-    units = third.select_slider("Units $U$ = filters $F$", (8, 16, 32, 64, 128), 64, key="units", bind="query-params",
-                                disabled=links.locked())
-    channels = 1 if colour == "gray: 1" else 3
-    dense, convolution = dense_parameters(side * side * channels, units), convolution_parameters(channels, units)
+        self.channels = 1 if colour == "gray: 1" else 3
+
+    def _units(self) -> None:
+        self.units = st.select_slider("Units $U$ = filters $F$", (8, 16, 32, 64, 128), 64, key="units",
+                                      bind="query-params", disabled=links.locked())
+
+
+def counted(setting: Mapping[str, int]) -> None:
+    """The numbers for the reader's picture, and over the side of the picture."""
+    side, channels, units = setting["side"], setting["channels"], setting["units"]
+    dense, convolution = dense_parameters(setting["pixels"], units), convolution_parameters(channels, units)
     one, two, three = st.columns(3)
     one.metric("Dense layer", f"{dense:,}")
     two.metric("Convolution 3 × 3", f"{convolution:,}")
@@ -96,7 +115,6 @@ def counting() -> dict[str, int]:
         contest.growth(SIDES, [dense_parameters(s * s * channels, units) for s in SIDES],
                        [convolution] * len(SIDES), side),
         key="growth", alt="Parameters of a dense layer and of a convolution over the picture's side")
-    return {"side": side, "channels": channels, "units": units, "pixels": side * side * channels}
 
 
 def predict() -> None:

@@ -1,6 +1,7 @@
 """The parts of the page on normalization: own numbers, the two proofs, and the race down two bowls."""
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 import plotly.graph_objects as go
@@ -135,10 +136,10 @@ def bowls() -> dict[str, Bowl]:
 def race(found: dict[str, Bowl]) -> None:
     """Gradient descent on the four bowls, each at its own best step size."""
     question(found)
-    steps, pace, paths = lesson.figure_first(lambda: descents(found))
-    paths |= {name: descent(bowl, steps, pace) for name, bowl in found.items() if name not in paths}
+    steps, pace, _ = lesson.figure_first(Controls(), lambda setting: descents(found, *setting), across=3)
     chart(
-        pictures.race_figure([(name, _above_lowest(bowl, paths[name])) for name, bowl in found.items()]),
+        pictures.race_figure([(name, _above_lowest(bowl, descent(bowl, steps, pace)))
+                              for name, bowl in found.items()]),
         key="race", alt="Loss above the lowest over the steps, for four versions of the input",
     )
     st.caption(
@@ -158,23 +159,37 @@ def descent(bowl: Bowl, steps: int, pace: float) -> list[DescentStep]:
     return list(descent_steps(bowl, START, pace * bowl.best_learning_rate, steps))
 
 
-def descents(found: dict[str, Bowl]) -> tuple[int, float, dict[str, list[DescentStep]]]:
-    """Controls and two of the bowls side by side; returns how many steps, their pace, and those taken in the two."""
-    locked = links.locked()
-    left, right = st.columns(2)
-    steps = left.slider("Steps", 1, 200, 40, key="steps", bind="query-params", disabled=locked)
-    pace = right.slider(
-        "Step size, as a share of the best one", 0.1, 1.3, 1.0, 0.05, key="pace", bind="query-params", disabled=locked,
-        help="The best fixed step size for a bowl is 2 / (flattest + steepest curvature). A little more "
-        "and it diverges.",
-    )
-    compared = st.segmented_control(
-        "Beside the raw input", VERSIONS[1:], default=VERSIONS[-1], key="version", bind="query-params", required=True,
-        disabled=locked,
-    )
-    paths = {name: descent(found[name], steps, pace) for name in (VERSIONS[0], compared or VERSIONS[-1])}
-    for column, (name, path) in zip(st.columns(2, gap="medium"), paths.items(), strict=True):
-        bowl = found[name]
+class Controls:
+    """How far and how fast the racers go, and which of them is shown beside the raw input."""
+
+    def groups(self) -> tuple[Callable[[], None], ...]:
+        return self._steps, self._pace, self._version
+
+    def setting(self) -> tuple[int, float, str]:
+        return self.steps, self.pace, self.version
+
+    def _steps(self) -> None:
+        self.steps = st.slider("Steps", 1, 200, 40, key="steps", bind="query-params", disabled=links.locked())
+
+    def _pace(self) -> None:
+        self.pace = st.slider(
+            "Step size, as a share of the best one", 0.1, 1.3, 1.0, 0.05, key="pace", bind="query-params",
+            disabled=links.locked(),
+            help="The best fixed step size for a bowl is 2 / (flattest + steepest curvature). A little more "
+            "and it diverges.",
+        )
+
+    def _version(self) -> None:
+        self.version = st.segmented_control(
+            "Beside the raw input", VERSIONS[1:], default=VERSIONS[-1], key="version", bind="query-params",
+            required=True, disabled=links.locked(),
+        ) or VERSIONS[-1]
+
+
+def descents(found: dict[str, Bowl], steps: int, pace: float, version: str) -> None:
+    """Two of the bowls side by side, with the steps taken in them."""
+    for column, name in zip(st.columns(2, gap="medium"), (VERSIONS[0], version), strict=True):
+        bowl, path = found[name], descent(found[name], steps, pace)
         with column:
             st.markdown(f"**{name}**: condition number {_plain(bowl.condition)}, "
                         f"best step size {bowl.best_learning_rate:.3g}")
@@ -182,7 +197,6 @@ def descents(found: dict[str, Bowl]) -> tuple[int, float, dict[str, list[Descent
                 pictures.bowl_figure(bowl.above, _places(path), bowl.lowest, names=("slope w", "intercept b")),
                 key=f"bowl-{name}", alt=f"Loss over slope and intercept with the steps taken, {name}",
             )
-    return steps, pace, paths
 
 
 @st.fragment

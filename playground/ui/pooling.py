@@ -14,7 +14,7 @@ from playground.figures.lines import lines
 from playground.steps.pooling import AVERAGE, MAX, pool_backward_steps, pool_steps, pooled_size
 from playground.ui import frame, lesson, links
 from playground.ui.chart import chart
-from playground.ui.image_input import Patch, Picture, choose_patch, choose_picture
+from playground.ui.image_input import Patch, Picture, choose_place
 from playground.ui.stepper import Equation, Grid, Story, Update, stepper
 
 UPSTREAM: dict[str, Callable[[int], np.ndarray]] = {
@@ -65,16 +65,25 @@ def formula() -> None:
              r"\text{average:}\quad & y[p,q] = \tfrac{1}{K^2} \textstyle\sum_{i,j<K} x[p\,s+i,\; q\,s+j] \end{aligned}")
 
 
-def controls() -> Setting:
-    """Window, stride, kind, picture."""
-    locked = links.locked()
-    kind = st.segmented_control("Pooling", (MAX, AVERAGE), default=MAX, key="kind", bind="query-params", required=True,
-                                disabled=locked)
-    left, right = st.columns(2)
-    kernel = left.slider("Window $K$", 2, 4, 2, key="window", bind="query-params", disabled=locked)
-    stride = right.slider("Stride $s$", 1, 4, 2, key="stride", bind="query-params", disabled=locked)
-    picture = choose_picture()
-    return Setting(picture, choose_patch(picture), kernel, stride, kind or MAX)
+class Controls:
+    """Kind, window and stride; the picture."""
+
+    def groups(self) -> tuple[Callable[[], None], ...]:
+        return self._window, self._place
+
+    def setting(self) -> Setting:
+        return Setting(*self.place, self.kernel, self.stride, self.kind)
+
+    def _window(self) -> None:
+        locked = links.locked()
+        self.kind = st.segmented_control("Pooling", (MAX, AVERAGE), default=MAX, key="kind", bind="query-params",
+                                         required=True, disabled=locked) or MAX
+        left, right = st.columns(2)
+        self.kernel = left.slider("Window $K$", 2, 4, 2, key="window", bind="query-params", disabled=locked)
+        self.stride = right.slider("Stride $s$", 1, 4, 2, key="stride", bind="query-params", disabled=locked)
+
+    def _place(self) -> None:
+        self.place = choose_place()
 
 
 def steps(setting: Setting) -> None:

@@ -239,3 +239,27 @@ def test_after_a_slider_has_redrawn_the_player_the_rest_of_the_page_follows(own:
     expect(own.locator(".stepper")).to_contain_text("4 × 4 sums")
     expect(own.get_by_text("stride=2").first).to_be_visible()  # the code, below everything
     assert "stride=2" in own.url
+
+
+def test_controls_that_are_drawn_apart_move_one_player(own: Page) -> None:
+    for name, key, said in (("Padding", "ArrowLeft", "6 × 6 sums"), ("Stride", "ArrowRight", "3 × 3 sums"),
+                            ("Cells a side", "ArrowRight", "4 × 4 sums")):
+        own.get_by_role("slider", name=name).first.focus()
+        own.keyboard.press(key)
+        expect(own.locator(".stepper")).to_contain_text(said)
+        expect(own.locator(".stepper")).to_have_count(1)
+    own.get_by_label("w[1,1]").fill("7")
+    own.keyboard.press("Enter")
+    expect(cell(own, "w", 1, 1, 3).locator("text")).to_have_text("7")
+    expect(own.locator(".stepper")).to_contain_text("4 × 4 sums")
+    own.get_by_text("As a matrix product", exact=True).click()  # chosen in what the last group has drawn
+    expect(own.locator(".stepper")).to_have_count(0)
+    own.get_by_role("slider", name="Window").first.focus()
+    own.keyboard.press("ArrowRight")
+    expect(own.get_by_text("is the window of output")).to_have_count(1)
+    own.get_by_role("slider", name="Padding").first.focus()
+    own.keyboard.press("ArrowRight")
+    expect(own.get_by_text("stride=2, padding=1").first).to_be_visible()
+    own.get_by_text("Backward", exact=True).first.click()
+    expect(own.locator(".stepper")).to_contain_text("arrives at the output")
+    expect(own.get_by_text("As a matrix product", exact=True)).to_have_count(1)

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from playground.errors import PlaygroundError
-from playground.ui import contents, frame
+from playground.ui import contents, frame, lesson
 from tests.pages.on_a_page import OpenPage, errors, texts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,8 +81,12 @@ def redraws() -> None:
     from playground.errors import PlaygroundError
     from playground.ui import frame, lesson
 
-    fragments: list[object] = []
-    real, st.fragment = st.fragment, lambda f=None, **_: fragments.append(f) or f if f else lambda g: g  # type: ignore
+    again: list[object] = []  # the fragments as they were called: Streamlit runs them so again
+
+    def fragment(draw=None, **_):  # type: ignore
+        return (lambda *given: again.append(lambda: draw(*given)) or draw(*given)) if draw else lambda inner: inner
+
+    real, st.fragment = st.fragment, fragment  # type: ignore
     drawn: list[int] = []
 
     def draw() -> int:
@@ -92,8 +97,8 @@ def redraws() -> None:
 
     try:
         st.write(lesson.figure_first(draw))
-        fragments[0]()  # type: ignore[operator]
-        fragments[0]()  # type: ignore[operator]
+        again[0]()  # type: ignore[operator]
+        again[0]()  # type: ignore[operator]
         with frame.room("The test"):
             drawn[:] = [0, 1]
             lesson.figure_first(draw)
@@ -107,6 +112,78 @@ def test_a_figure_that_comes_first_returns_what_it_drew_and_its_errors_are_sente
     assert not app.exception
     assert [e.value for e in app.error] == ["One sentence\\."] * 2, "in a redraw, and in a run of the whole page"
     assert [m.value for m in app.markdown] == ["`7`"]
+
+
+class Groups:
+    """Two groups of controls that count how often each is drawn."""
+
+    def __init__(self, broken: bool = False) -> None:
+        self.first = self.second = 0
+        self.broken = broken
+
+    def groups(self) -> tuple[Callable[[], None], ...]:
+        return self._first, self._second
+
+    def setting(self) -> tuple[int, int]:
+        return self.first, self.second
+
+    def _first(self) -> None:
+        self.first += 1
+
+    def _second(self) -> None:
+        if self.broken:
+            raise PlaygroundError("Broken off.")
+        self.second += self.first
+
+
+@pytest.fixture
+def again(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
+    """The fragments in the order they were drawn, each to be called as Streamlit runs it again."""
+    calls: list[Callable[[], object]] = []
+
+    def fragment(draw: Callable[..., object] | None = None, **_: object) -> object:
+        def called(*given: object) -> object:
+            calls.append(lambda: draw(*given))  # type: ignore[misc]
+            return draw(*given)  # type: ignore[misc]
+
+        return called if draw else lambda inner: inner
+
+    monkeypatch.setattr("streamlit.fragment", fragment)
+    return calls
+
+
+def test_a_control_has_its_own_group_and_the_figure_drawn_again_and_nothing_else(
+    again: list[Callable[[], object]],
+) -> None:
+    told: list[str] = []
+    found = lesson.figure_first(
+        Groups(), lambda setting: told.append(f"figure {setting}"), below=(lambda setting: told.append("below"),),
+        question=lambda setting: told.append("question"))
+    assert found == (1, 1)
+    assert told == ["figure (1, 1)", "below", "question"], "the figure once, when all groups have said what they say"
+    told.clear()
+    again[1]()
+    assert told == ["figure (1, 2)"]
+    again[0]()
+    assert told == ["figure (1, 2)", "figure (2, 2)"]
+
+
+def test_a_control_of_a_page_that_was_broken_off_asks_for_the_whole_page(
+    again: list[Callable[[], object]], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Rerun(BaseException):
+        pass
+
+    def rerun() -> None:
+        raise Rerun
+
+    monkeypatch.setattr("streamlit.rerun", rerun)
+    drawn: list[object] = []
+    with pytest.raises(PlaygroundError, match="Broken off"):
+        lesson.figure_first(Groups(broken=True), drawn.append)
+    with pytest.raises(Rerun):
+        again[0]()
+    assert drawn == []
 
 
 def test_an_unexpected_error_says_what_to_do_keeps_its_details_to_the_log_and_leaves_the_rest(

@@ -326,20 +326,21 @@ class Chart {
     const pen = canvas.getContext("2d");
     const image = pen.createImageData(wide, tall);
     const ink = new Uint32Array(image.data.buffer);
-    const shades = colours.map(([r, g, b]) => [(255 << 24) | (b << 16) | (g << 8) | r, (255 << 24) | ((b * 0.6) << 16) | ((g * 0.6) << 8) | (r * 0.6)]);
+    const [plain, lined] = [1, 0.6].map((share) => Uint32Array.from(colours, ([r, g, b]) => (255 << 24) | ((b * share) << 16) | ((g * share) << 8) | (r * share)));
     const scale = (high - low) / 65535 / step;
-    const above = new Int32Array(wide);
+    const [above, heights] = [new Int32Array(wide), new Float64Array(columns)];
+    const along = Float64Array.from({ length: wide }, (_, x) => (x / Math.max(1, wide - 1)) * (columns - 1));
+    const column = Int32Array.from(along, (place) => Math.min(Math.floor(place), columns - 2));
     for (let y = 0; y < tall; y++) {
       const down = ((tall - 1 - y) / Math.max(1, tall - 1)) * (rows - 1);
       const row = Math.min(Math.floor(down), rows - 2), v = down - row, from = row * columns;
+      for (let k = 0; k < columns; k++) heights[k] = (raw[from + k] * (1 - v) + raw[from + columns + k] * v) * scale + low / step - first;
       let before = 0;
       for (let x = 0; x < wide; x++) {
-        const along = (x / Math.max(1, wide - 1)) * (columns - 1);
-        const column = Math.min(Math.floor(along), columns - 2), u = along - column, k = from + column;
-        const lower = raw[k] * (1 - u) + raw[k + 1] * u, upper = raw[k + columns] * (1 - u) + raw[k + columns + 1] * u;
-        const band = Math.max(0, Math.min(Math.floor((lower * (1 - v) + upper * v) * scale + low / step) - first, shades.length - 1));
+        const k = column[x], height = heights[k] + (heights[k + 1] - heights[k]) * (along[x] - k);
+        const band = Math.max(0, Math.min(Math.floor(height), plain.length - 1));
         const edge = (x > 0 && band !== before) || (y > 0 && band !== above[x]);
-        ink[y * wide + x] = shades[band][edge ? 1 : 0];
+        ink[y * wide + x] = edge ? lined[band] : plain[band];
         above[x] = before = band;
       }
     }
