@@ -3,7 +3,7 @@
 from playground.ui import dropout, lesson
 
 dropout.formula()
-setting = lesson.figure_first(dropout.Controls(), dropout.steps, question=dropout.predict, across=3)
+setting = lesson.figure_first(dropout.Controls(), dropout.steps, question=dropout.predict)
 dropout.expectation(setting)
 dropout.thinner(setting)
 dropout.overfitting(setting)

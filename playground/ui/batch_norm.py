@@ -1,6 +1,6 @@
 """The parts of the page on batch norm: a mini-batch before and after, running statistics, steps, order, race, model."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,8 +60,8 @@ def formula() -> None:
 class Controls:
     """Mini-batch, channel, what is learnt, and the seed."""
 
-    def groups(self) -> tuple[Callable[[], None], ...]:
-        return self._size, self._channel, self._gamma, self._beta, self._seed
+    def groups(self) -> Sequence[lesson.Group | Sequence[lesson.Group]]:
+        return (self._size, self._channel, self._gamma, self._beta), self._seed
 
     def setting(self) -> Setting:
         z = responses(digits(self.size, self.seed))
@@ -84,7 +84,7 @@ class Controls:
                               disabled=links.locked())
 
     def _seed(self) -> None:
-        self.seed = int(st.number_input("Seed: which digits", 0, 9999, 0, key="seed", bind="query-params",
+        self.seed = int(st.number_input("Seed: which digits", 0, 9999, 0, key="seed", bind="query-params", width=240,
                                         disabled=links.locked()))
 
 

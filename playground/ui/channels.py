@@ -1,7 +1,5 @@
 """The parts of the page on channels: one filter's three maps and their sum, many filters, the 1 × 1 convolution."""
 
-from collections.abc import Callable
-
 import numpy as np
 import streamlit as st
 
@@ -45,33 +43,19 @@ def one_filter(x: np.ndarray) -> None:
     lesson.gallery([enlarged(signed_map(values, limit)) for values in (*maps, total)], [*COLOURS, "sum + bias"])
     st.caption(f"Blue is below 0, orange above, full colour at ±{limit:.3g}. Largest difference between the sum and "
                f"the engine's conv2d: {np.abs(engine - total).max():.1e}.")
-    lesson.figure_first(Place(*maps.shape[1:]), lambda place: products(x, kernels, maps, bias, *place), across=2,
-                        rest=False)
+    _inspect(x, kernels, maps, bias)
 
 
-class Place:
-    """Row and column of an output."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        self.rows, self.columns = rows, columns
-
-    def groups(self) -> tuple[Callable[[], None], ...]:
-        return self._row, self._column
-
-    def setting(self) -> tuple[int, int]:
-        return min(self.p, self.rows - 1), min(self.q, self.columns - 1)
-
-    def _row(self) -> None:
-        self.p = st.slider("Row $p$", 0, max(self.rows - 1, 1), min(20, self.rows - 1), key="p", bind="query-params",
-                           disabled=links.locked())
-
-    def _column(self) -> None:
-        self.q = st.slider("Column $q$", 0, max(self.columns - 1, 1), min(20, self.columns - 1), key="q",
-                           bind="query-params", disabled=links.locked())
-
-
-def products(x: np.ndarray, kernels: np.ndarray, maps: np.ndarray, bias: float, p: int, q: int) -> None:
-    """One output written out: the products of each channel, and their sums added."""
+@st.fragment
+@frame.guarded("One place")
+def _inspect(x: np.ndarray, kernels: np.ndarray, maps: np.ndarray, bias: float) -> None:
+    rows, across = maps.shape[1:]
+    left, right = st.columns(2)
+    p = left.slider("Row $p$", 0, max(rows - 1, 1), min(20, rows - 1), key="p", bind="query-params",
+                    disabled=links.locked())
+    q = right.slider("Column $q$", 0, max(across - 1, 1), min(20, across - 1), key="q", bind="query-params",
+                     disabled=links.locked())
+    p, q = min(p, rows - 1), min(q, across - 1)
     for column, c in zip(st.columns(3), range(3), strict=True):
         column.markdown(f"$$\n{_matrix(x[c, p:p + 3, q:q + 3])} \\odot {_matrix(kernels[c])}\n$$\n"
                         f"{COLOURS[c]}: sum of products `{maps[c, p, q]:.4f}`")

@@ -1,6 +1,6 @@
 """The rooms of the Convolution page: what is chosen, the steps, the sizes, a prediction, the whole photo, the code."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -85,8 +85,8 @@ def formula() -> None:
 class Controls:
     """The kernel, how it is laid over the picture, and the picture."""
 
-    def groups(self) -> tuple[Callable[[], None], ...]:
-        return self._kernel, self._geometry, self._place
+    def groups(self) -> Sequence[lesson.Group | Sequence[lesson.Group]]:
+        return self._kernel, (self._stride, self._padding), (self._dilation, self._bias), self._place
 
     def setting(self) -> Setting:
         return Setting(*self.place, self.kernel, self.stride, self.padding, self.dilation, self.bias)
@@ -94,14 +94,19 @@ class Controls:
     def _kernel(self) -> None:
         self.kernel = choose_kernel()
 
-    def _geometry(self) -> None:
-        locked = links.locked()
-        left, right = st.columns(2)
-        self.stride = left.slider("Stride $s$", 1, 4, 1, key="stride", bind="query-params", disabled=locked)
-        self.padding = right.slider("Padding $P$", 0, 4, 1, key="padding", bind="query-params", disabled=locked)
-        self.dilation = left.slider("Dilation $d$", 1, 4, 1, key="dilation", bind="query-params", disabled=locked)
-        self.bias = right.number_input("Bias $b$", -1000.0, 1000.0, 0.0, step=1.0, format="%g", key="bias",
-                                       bind="query-params", disabled=locked)
+    def _stride(self) -> None:
+        self.stride = st.slider("Stride $s$", 1, 4, 1, key="stride", bind="query-params", disabled=links.locked())
+
+    def _padding(self) -> None:
+        self.padding = st.slider("Padding $P$", 0, 4, 1, key="padding", bind="query-params", disabled=links.locked())
+
+    def _dilation(self) -> None:
+        self.dilation = st.slider("Dilation $d$", 1, 4, 1, key="dilation", bind="query-params",
+                                  disabled=links.locked())
+
+    def _bias(self) -> None:
+        self.bias = st.number_input("Bias $b$", -1000.0, 1000.0, 0.0, step=1.0, format="%g", key="bias",
+                                    bind="query-params", disabled=links.locked())
 
     def _place(self) -> None:
         self.place = choose_place()

@@ -1,6 +1,6 @@
 """The parts of the page on dropout: masks stepped, two schemes with one expectation, thinner networks, overfitting."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -52,8 +52,8 @@ def formula() -> None:
 class Controls:
     """Probability, scheme, and the seed of the layer and its masks."""
 
-    def groups(self) -> tuple[Callable[[], None], ...]:
-        return self._p, self._scheme, self._seed
+    def groups(self) -> Sequence[lesson.Group | Sequence[lesson.Group]]:
+        return ((self._p, self._scheme, self._seed),)
 
     def setting(self) -> Setting:
         hidden, weights = layer(self.seed)

@@ -1,6 +1,6 @@
 """The parts of the page on images: a gray matrix, a colour cube, fewer levels, and where the channels stand."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +62,7 @@ def formula() -> None:
 class Controls:
     """Picture and patch, and the inspected cell."""
 
-    def groups(self) -> tuple[Callable[[], None], ...]:
+    def groups(self) -> Sequence[lesson.Group]:
         return self._place, self._cell
 
     def setting(self) -> Setting:

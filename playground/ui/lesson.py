@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from itertools import count
 from typing import Generic, Protocol, TypeVar
 
@@ -18,11 +19,15 @@ REST_SECONDS = 0.4
 """How long after a change of its main figure the rest of a page waits: the browser has drawn the figure by then."""
 
 
-class Controls(Protocol[S]):
-    """A page's controls in groups, each drawn by a call and drawn again without the others, and what they say."""
+Group = Callable[[], None]
+"""Draws one or more controls and keeps what they say; a later one may use what an earlier one has kept."""
 
-    def groups(self) -> Sequence[Callable[[], None]]:
-        """Draw one group each and keep what it says; a later one may use what an earlier one kept."""
+
+class Controls(Protocol[S]):
+    """A page's controls in groups, each of which is drawn again without the others, and what they say."""
+
+    def groups(self) -> Sequence[Group | Sequence[Group]]:
+        """Those that stand below each other; in a sequence of their own, those that stand side by side."""
 
     def setting(self) -> S:
         """What all of them say."""
@@ -34,7 +39,7 @@ class _Whole(Generic[R]):
     def __init__(self, draw: Callable[[], R]) -> None:
         self._draw = draw
 
-    def groups(self) -> Sequence[Callable[[], None]]:
+    def groups(self) -> Sequence[Group]:
         return (self._take,)
 
     def _take(self) -> None:
@@ -47,57 +52,59 @@ class _Whole(Generic[R]):
 def figure_first(
     controls: Controls[R] | Callable[[], R], *rooms: Callable[[R], object],
     below: Sequence[Callable[[R], object]] = (), question: Callable[[R], object] | None = None,
-    beside: float = 0, across: int = 1, rest: bool = True,
+    beside: float = 0,
 ) -> R:
     """Draw a page's controls and its main figure so that a change is seen before the rest of the page follows.
 
     A control runs the group it stands in and the `rooms` alone again; the browser then shows the figure while nothing
     else arrives, and asks for the whole page when no other control has moved for `REST_SECONDS`. What arrives is drawn
     anew, so the fewer controls a group has, the sooner the figure stands. What the controls say, each room takes and
-    the page gets from here; what they raise, too. The groups stand in as many columns as `across` says, the rooms below
-    them or, so many times as wide, `beside` them. Above all of it stands the `question`, under the rooms what is
-    `below`; both come with the rest of the page, which is not asked for where nothing else hangs on these controls
-    (`rest`).
+    the page gets from here; what they raise, too. The rooms stand below the controls or, so many times as wide,
+    `beside` them. Above all of it stands the `question`, under the rooms what is `below`; both come with the rest of
+    the page. Not for the inside of a fragment: Streamlit does not let the groups write where that has made room.
     """
     asked = controls if not callable(controls) else _Whole(controls)
-    groups, runs = asked.groups(), count(1)
+    rows = [[row] if callable(row) else row for row in asked.groups()]
+    groups, runs = [group for row in rows for group in row], count(1)
     first = st.container()
     left, right = st.columns([beside, 1], gap="medium") if beside else (nullcontext(), nullcontext())
     with right:
-        columns = st.columns(across) if across > 1 else [st.container()]
-        places = [columns[number % across].container() for number in range(len(groups))]
+        places = [place for row in rows for place in (st.columns(len(row)) if len(row) > 1 else [st.container()])]
     with left:
-        figure, under = st.empty(), st.container()
+        figure, under = st.container(), st.container()
+    # Each group begins at the figure's first place, so that none is drawn below another's. `st.empty` has one place for
+    # all, too, but takes the figure away for a moment whenever the page runs: the browser would make a new one.
+    figures = [deepcopy(figure) for _ in groups]
 
     said = 0  # how many groups have been drawn by the page itself
     on_page = True
 
-    def draw(group: Callable[[], None]) -> None:
-        group()
-        with figure, st.container():  # the same place for every group, and so the same figure
+    def draw(number: int) -> None:
+        groups[number]()
+        with figures[number], st.container():
             for room in rooms if said >= len(groups) - on_page else ():
                 room(asked.setting())
 
     @st.fragment
-    def part(group: Callable[[], None]) -> Exception | None:
+    def part(number: int) -> Exception | None:
         if on_page:
             try:
-                draw(group)
+                draw(number)
             except Exception as error:  # inside a fragment Streamlit would show it; the page's own room is to
                 return error
             return None
         if said < len(groups):  # the page was broken off before it knew all that is said
             st.rerun()
         with frame.room("this figure"):
-            draw(group)
-        if rest:
+            draw(number)
+        with figures[number]:  # the same place for all: a wait that another group began is begun anew
             _rest(next(runs))
         return None
 
     try:
-        for place, group in zip(places, groups, strict=True):
+        for number, place in enumerate(places):
             with place:
-                error = part(group)
+                error = part(number)
             if error is not None:
                 raise error
             said += 1

@@ -1,6 +1,6 @@
 """The parts of the page on how an MLP sees an image: what it costs, and what it does not know."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import streamlit as st
@@ -82,8 +82,8 @@ def formula() -> None:
 class Controls:
     """The reader's picture and how many units look at it."""
 
-    def groups(self) -> tuple[Callable[[], None], ...]:
-        return self._side, self._channels, self._units
+    def groups(self) -> Sequence[lesson.Group | Sequence[lesson.Group]]:
+        return ((self._side, self._channels, self._units),)
 
     def setting(self) -> dict[str, int]:
         return {"side": self.side, "channels": self.channels, "units": self.units,

@@ -1,7 +1,7 @@
 """The parts of the page on normalization: own numbers, the two proofs, and the race down two bowls."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -136,7 +136,7 @@ def bowls() -> dict[str, Bowl]:
 def race(found: dict[str, Bowl]) -> None:
     """Gradient descent on the four bowls, each at its own best step size."""
     question(found)
-    steps, pace, _ = lesson.figure_first(Controls(), lambda setting: descents(found, *setting), across=3)
+    steps, pace, _ = lesson.figure_first(Controls(), lambda setting: descents(found, *setting))
     chart(
         pictures.race_figure([(name, _above_lowest(bowl, descent(bowl, steps, pace)))
                               for name, bowl in found.items()]),
@@ -162,8 +162,8 @@ def descent(bowl: Bowl, steps: int, pace: float) -> list[DescentStep]:
 class Controls:
     """How far and how fast the racers go, and which of them is shown beside the raw input."""
 
-    def groups(self) -> tuple[Callable[[], None], ...]:
-        return self._steps, self._pace, self._version
+    def groups(self) -> Sequence[lesson.Group | Sequence[lesson.Group]]:
+        return ((self._steps, self._pace, self._version),)
 
     def setting(self) -> tuple[int, float, str]:
         return self.steps, self.pace, self.version

@@ -1,7 +1,7 @@
 """The parts of the page on max pooling: windows stepped both ways, small shifts, and the order with ReLU."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,19 +68,21 @@ def formula() -> None:
 class Controls:
     """Kind, window and stride; the picture."""
 
-    def groups(self) -> tuple[Callable[[], None], ...]:
-        return self._window, self._place
+    def groups(self) -> Sequence[lesson.Group | Sequence[lesson.Group]]:
+        return self._kind, (self._kernel, self._stride), self._place
 
     def setting(self) -> Setting:
         return Setting(*self.place, self.kernel, self.stride, self.kind)
 
-    def _window(self) -> None:
-        locked = links.locked()
+    def _kind(self) -> None:
         self.kind = st.segmented_control("Pooling", (MAX, AVERAGE), default=MAX, key="kind", bind="query-params",
-                                         required=True, disabled=locked) or MAX
-        left, right = st.columns(2)
-        self.kernel = left.slider("Window $K$", 2, 4, 2, key="window", bind="query-params", disabled=locked)
-        self.stride = right.slider("Stride $s$", 1, 4, 2, key="stride", bind="query-params", disabled=locked)
+                                         required=True, disabled=links.locked()) or MAX
+
+    def _kernel(self) -> None:
+        self.kernel = st.slider("Window $K$", 2, 4, 2, key="window", bind="query-params", disabled=links.locked())
+
+    def _stride(self) -> None:
+        self.stride = st.slider("Stride $s$", 1, 4, 2, key="stride", bind="query-params", disabled=links.locked())
 
     def _place(self) -> None:
         self.place = choose_place()

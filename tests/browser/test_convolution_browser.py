@@ -242,6 +242,7 @@ def test_after_a_slider_has_redrawn_the_player_the_rest_of_the_page_follows(own:
 
 
 def test_controls_that_are_drawn_apart_move_one_player(own: Page) -> None:
+    own.locator(".stepper").evaluate("(player) => { player.marked = true; }")
     for name, key, said in (("Padding", "ArrowLeft", "6 × 6 sums"), ("Stride", "ArrowRight", "3 × 3 sums"),
                             ("Cells a side", "ArrowRight", "4 × 4 sums")):
         own.get_by_role("slider", name=name).first.focus()
@@ -252,6 +253,8 @@ def test_controls_that_are_drawn_apart_move_one_player(own: Page) -> None:
     own.keyboard.press("Enter")
     expect(cell(own, "w", 1, 1, 3).locator("text")).to_have_text("7")
     expect(own.locator(".stepper")).to_contain_text("4 × 4 sums")
+    expect(own.get_by_text("[-2, 7, 2]").first).to_be_visible()  # the code, below everything
+    assert own.locator(".stepper").evaluate("(player) => player.marked"), "still the player that the page began with"
     own.get_by_text("As a matrix product", exact=True).click()  # chosen in what the last group has drawn
     expect(own.locator(".stepper")).to_have_count(0)
     own.get_by_role("slider", name="Window").first.focus()
