@@ -3,7 +3,8 @@
 from playground.ui import convolution, convolution_passes, lesson
 
 convolution.formula()
-setting = lesson.figure_first(convolution.Controls(), convolution_passes.passes, below=(convolution.sizes,),
+controls = convolution.Controls()
+setting = lesson.figure_first(controls, convolution_passes.passes, head=controls.passes, below=(convolution.sizes,),
                               question=convolution.predict, beside=2.7)
 convolution.whole_picture(setting)
 convolution.in_code(setting)

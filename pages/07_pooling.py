@@ -3,7 +3,8 @@
 from playground.ui import lesson, pooling
 
 pooling.formula()
-setting = lesson.figure_first(pooling.Controls(), pooling.steps, question=pooling.predict, beside=2.7)
+controls = pooling.Controls()
+setting = lesson.figure_first(controls, pooling.steps, head=controls.passes, question=pooling.predict, beside=2.7)
 pooling.shifts(setting)
 pooling.order(setting)
 pooling.in_code(setting)

@@ -3,7 +3,8 @@
 from playground.ui import dropout, lesson
 
 dropout.formula()
-setting = lesson.figure_first(dropout.Controls(), dropout.steps, question=dropout.predict)
+controls = dropout.Controls()
+setting = lesson.figure_first(controls, dropout.steps, head=controls.passes, question=dropout.predict)
 dropout.expectation(setting)
 dropout.thinner(setting)
 dropout.overfitting(setting)

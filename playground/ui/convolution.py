@@ -19,6 +19,8 @@ from playground.ui.stepper import Equation, Grid, Story
 LONGEST_SIDE = 320
 """Photos are shrunk to this for the whole-photo figure: enough to see, and redrawn while a slider moves."""
 
+PASSES = ("Forward", "Backward", "As a matrix product")
+
 FLAT = 120
 """The brightness of the flat wall of the prediction."""
 
@@ -45,6 +47,7 @@ class Setting:
     padding: int
     dilation: int
     bias: float
+    shown: str = PASSES[0]
 
     @property
     def refusal(self) -> str | None:
@@ -89,7 +92,12 @@ class Controls:
         return self._kernel, (self._stride, self._padding), (self._dilation, self._bias), self._place
 
     def setting(self) -> Setting:
-        return Setting(*self.place, self.kernel, self.stride, self.padding, self.dilation, self.bias)
+        return Setting(*self.place, self.kernel, self.stride, self.padding, self.dilation, self.bias, self.shown)
+
+    def passes(self) -> None:
+        self.shown = st.segmented_control(
+            "Pass", PASSES, default=PASSES[0], key="pass", bind="query-params", required=True, disabled=links.locked(),
+            label_visibility="collapsed") or PASSES[0]
 
     def _kernel(self) -> None:
         self.kernel = choose_kernel()

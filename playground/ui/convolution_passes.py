@@ -12,10 +12,9 @@ from playground.figures.matrix import matrix
 from playground.steps.conv import output_size
 from playground.steps.conv_backward import conv_backward_steps, im2col
 from playground.ui import frame, links
-from playground.ui.convolution import Setting, digits_of, story
+from playground.ui.convolution import PASSES, Setting, digits_of, story
 from playground.ui.stepper import Grid, Story, Update, stepper
 
-PASSES = ("Forward", "Backward", "As a matrix product")
 UPSTREAM: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "1 everywhere: the loss is the sum of all outputs": np.ones_like,
     "the outputs themselves: the loss is ½ Σ y²": np.copy,
@@ -26,13 +25,11 @@ UPSTREAM: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def passes(setting: Setting) -> None:
     """The pass that is chosen, or the sentence that says why there is nothing to play."""
-    chosen = st.segmented_control("Pass", PASSES, default=PASSES[0], key="pass", bind="query-params", required=True,
-                                  disabled=links.locked(), label_visibility="collapsed")
     if setting.refusal:
         st.warning(setting.refusal, icon=":material/fit_screen:")
-    elif chosen == PASSES[1]:
+    elif setting.shown == PASSES[1]:
         backward(setting)
-    elif chosen == PASSES[2]:
+    elif setting.shown == PASSES[2]:
         as_matrix(setting)
     else:
         stepper(story(setting), key="convolution_stepper")

@@ -33,6 +33,7 @@ class Setting:
     hidden: np.ndarray
     weights: np.ndarray
     masks: np.ndarray
+    backward: bool
 
     @property
     def factor(self) -> np.ndarray:
@@ -58,7 +59,12 @@ class Controls:
     def setting(self) -> Setting:
         hidden, weights = layer(self.seed)
         masks = draw_masks(BATCHES, hidden.shape, self.p, self.seed)
-        return Setting(self.p, self.scheme, self.seed, hidden, weights, masks)
+        return Setting(self.p, self.scheme, self.seed, hidden, weights, masks, self.backward)
+
+    def passes(self) -> None:
+        self.backward = st.segmented_control(
+            "Pass", ("Forward", "Backward"), default="Forward", key="pass", bind="query-params", required=True,
+            disabled=links.locked(), label_visibility="collapsed") == "Backward"
 
     def _p(self) -> None:
         self.p = st.slider("Present with probability $p$", 0.1, 1.0, 0.5, 0.1, key="p", bind="query-params",
@@ -109,9 +115,7 @@ def _plain(value: float) -> str:
 
 def steps(setting: Setting) -> None:
     """Masks stepped, forward or backward."""
-    backward = st.segmented_control("Pass", ("Forward", "Backward"), default="Forward", key="pass",
-                                    bind="query-params", required=True, disabled=links.locked(),
-                                    label_visibility="collapsed") == "Backward"
+    backward = setting.backward
     if backward:
         st.caption("What arrives from above, $dy$, passes through the same mask: a unit that was left out had no part "
                    "in the answer and gets no part of the blame. $dh_i = m_i\\,dy_i$"

@@ -52,7 +52,7 @@ class _Whole(Generic[R]):
 def figure_first(
     controls: Controls[R] | Callable[[], R], *rooms: Callable[[R], object],
     below: Sequence[Callable[[R], object]] = (), question: Callable[[R], object] | None = None,
-    beside: float = 0,
+    head: Group | None = None, beside: float = 0,
 ) -> R:
     """Draw a page's controls and its main figure so that a change is seen before the rest of the page follows.
 
@@ -60,8 +60,9 @@ def figure_first(
     else arrives, and asks for the whole page when no other control has moved for `REST_SECONDS`. What arrives is drawn
     anew, so the fewer controls a group has, the sooner the figure stands. What the controls say, each room takes and
     the page gets from here; what they raise, too. The rooms stand below the controls or, so many times as wide,
-    `beside` them. Above all of it stands the `question`, under the rooms what is `below`; both come with the rest of
-    the page. Not for the inside of a fragment: Streamlit does not let the groups write where that has made room.
+    `beside` them, and directly over the rooms their `head`, one more group. Above all of it stands the `question`,
+    under the rooms what is `below`; both come with the rest of the page. Not for the inside of a fragment: Streamlit
+    does not let the groups write where that has made room.
     """
     asked = controls if not callable(controls) else _Whole(controls)
     rows = [[row] if callable(row) else row for row in asked.groups()]
@@ -71,6 +72,8 @@ def figure_first(
     with right:
         places = [place for row in rows for place in (st.columns(len(row)) if len(row) > 1 else [st.container()])]
     with left:
+        if head is not None:
+            groups, places = [*groups, head], [*places, st.container()]
         figure, under = st.container(), st.container()
     # Each group begins at the figure's first place, so that none is drawn below another's. `st.empty` has one place for
     # all, too, but takes the figure away for a moment whenever the page runs: the browser would make a new one.

@@ -36,6 +36,7 @@ class Setting:
     kernel: int
     stride: int
     kind: str
+    backward: bool
 
     @property
     def x(self) -> np.ndarray:
@@ -72,7 +73,12 @@ class Controls:
         return self._kind, (self._kernel, self._stride), self._place
 
     def setting(self) -> Setting:
-        return Setting(*self.place, self.kernel, self.stride, self.kind)
+        return Setting(*self.place, self.kernel, self.stride, self.kind, self.backward)
+
+    def passes(self) -> None:
+        self.backward = st.segmented_control(
+            "Pass", ("Forward", "Backward"), default="Forward", key="pass", bind="query-params", required=True,
+            disabled=links.locked(), label_visibility="collapsed") == "Backward"
 
     def _kind(self) -> None:
         self.kind = st.segmented_control("Pooling", (MAX, AVERAGE), default=MAX, key="kind", bind="query-params",
@@ -90,9 +96,7 @@ class Controls:
 
 def steps(setting: Setting) -> None:
     """Forward or backward, played."""
-    chosen = st.segmented_control("Pass", ("Forward", "Backward"), default="Forward", key="pass", bind="query-params",
-                                  required=True, disabled=links.locked(), label_visibility="collapsed")
-    if chosen == "Backward":
+    if setting.backward:
         which = st.selectbox("What arrives at the outputs, $dy$", list(UPSTREAM), key="upstream", bind="query-params",
                              disabled=links.locked())
         oh, ow = setting.outputs

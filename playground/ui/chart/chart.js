@@ -320,9 +320,12 @@ class Chart {
     const step = nice((high - low) / trace.ncontours);
     const first = Math.floor(low / step), last = Math.floor(high / step);
     const colours = [...Array(last - first + 1).keys()].map((band) => colourAt(trace.colorscale, (band + 0.5) / (last - first + 1)));
+    Object.assign(canvas.style, { width: `${wide / sharp}px`, height: `${tall / sharp}px`, left: `${box.left}px`, top: `${box.top}px`, opacity: trace.opacity });
+    const painting = [levels, low, high, wide, tall].join(); // often only the steps over it have changed
+    if (canvas.painting === painting) return;
+    canvas.painting = painting;
     canvas.width = wide;
     canvas.height = tall;
-    Object.assign(canvas.style, { width: `${wide / sharp}px`, height: `${tall / sharp}px`, left: `${box.left}px`, top: `${box.top}px`, opacity: trace.opacity });
     const pen = canvas.getContext("2d");
     const image = pen.createImageData(wide, tall);
     const ink = new Uint32Array(image.data.buffer);
