@@ -128,7 +128,7 @@ class SGD(Optimizer):
                 v *= momentum
                 v += d if not group["dampening"] else (1 - group["dampening"]) * d
             d = d + momentum * v if group["nesterov"] else v
-        np.subtract(p, np.multiply(d, _number(group["lr"], d.dtype)), p)
+        p -= d * _number(group["lr"], d.dtype)
 
 
 class Adam(Optimizer):

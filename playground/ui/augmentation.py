@@ -1,6 +1,5 @@
 """The parts of the page on data augmentation: a pipeline built, its draws, mixed labels, and whether it helps."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +80,7 @@ def builder(begin: Augmentation, *, columns: int = 3) -> Augmentation:
 class Controls:
     """Picture, pipeline and seed."""
 
-    def groups(self) -> Sequence[lesson.Group]:
+    def groups(self) -> lesson.Groups:
         return self._picture, self._pipeline, self._seed
 
     def setting(self) -> tuple[Picture, Augmentation, int]:

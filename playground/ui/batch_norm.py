@@ -1,6 +1,5 @@
 """The parts of the page on batch norm: a mini-batch before and after, running statistics, steps, order, race, model."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +59,7 @@ def formula() -> None:
 class Controls:
     """Mini-batch, channel, what is learnt, and the seed."""
 
-    def groups(self) -> Sequence[lesson.Group | Sequence[lesson.Group]]:
+    def groups(self) -> lesson.Groups:
         return (self._size, self._channel, self._gamma, self._beta), self._seed
 
     def setting(self) -> Setting:
@@ -200,8 +199,7 @@ def steps(setting: Setting) -> None:
     """One channel at one place of a few digits, stepped."""
     st.subheader("Step by step", anchor=False)
     x = np.round(responses(digits(STEPPED, setting.seed))[:, setting.channel, 4, 4], 1)
-    chosen = st.segmented_control("Pass", ("Forward", "Backward"), default="Forward", key="pass", bind="query-params",
-                                  required=True, disabled=links.locked(), label_visibility="collapsed")
+    chosen = lesson.choose_pass()
     if chosen == "Backward":
         st.latex(r"""\begin{aligned} d\beta &= \textstyle\sum dy, \quad d\gamma = \sum \hat x\,dy \\
             dx &= \tfrac{\gamma}{N\sqrt{\sigma^2+\varepsilon}}\,(N\,dy - d\beta - \hat x\,d\gamma) \end{aligned}""")

@@ -1,6 +1,5 @@
 """The rooms of the Convolution page: what is chosen, the steps, the sizes, a prediction, the whole photo, the code."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -88,16 +87,15 @@ def formula() -> None:
 class Controls:
     """The kernel, how it is laid over the picture, and the picture."""
 
-    def groups(self) -> Sequence[lesson.Group | Sequence[lesson.Group]]:
+    def groups(self) -> lesson.Groups:
         return self._kernel, (self._stride, self._padding), (self._dilation, self._bias), self._place
 
     def setting(self) -> Setting:
         return Setting(*self.place, self.kernel, self.stride, self.padding, self.dilation, self.bias, self.shown)
 
     def passes(self) -> None:
-        self.shown = st.segmented_control(
-            "Pass", PASSES, default=PASSES[0], key="pass", bind="query-params", required=True, disabled=links.locked(),
-            label_visibility="collapsed") or PASSES[0]
+        """Forward, backward or as a matrix product."""
+        self.shown = lesson.choose_pass(PASSES)
 
     def _kernel(self) -> None:
         self.kernel = choose_kernel()

@@ -1,6 +1,5 @@
 """The parts of the page on dropout: masks stepped, two schemes with one expectation, thinner networks, overfitting."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -53,7 +52,7 @@ def formula() -> None:
 class Controls:
     """Probability, scheme, and the seed of the layer and its masks."""
 
-    def groups(self) -> Sequence[lesson.Group | Sequence[lesson.Group]]:
+    def groups(self) -> lesson.Groups:
         return ((self._p, self._scheme, self._seed),)
 
     def setting(self) -> Setting:
@@ -62,9 +61,8 @@ class Controls:
         return Setting(self.p, self.scheme, self.seed, hidden, weights, masks, self.backward)
 
     def passes(self) -> None:
-        self.backward = st.segmented_control(
-            "Pass", ("Forward", "Backward"), default="Forward", key="pass", bind="query-params", required=True,
-            disabled=links.locked(), label_visibility="collapsed") == "Backward"
+        """Forward or backward."""
+        self.backward = lesson.choose_pass() == "Backward"
 
     def _p(self) -> None:
         self.p = st.slider("Present with probability $p$", 0.1, 1.0, 0.5, 0.1, key="p", bind="query-params",
@@ -115,8 +113,7 @@ def _plain(value: float) -> str:
 
 def steps(setting: Setting) -> None:
     """Masks stepped, forward or backward."""
-    backward = setting.backward
-    if backward:
+    if backward := setting.backward:
         st.caption("What arrives from above, $dy$, passes through the same mask: a unit that was left out had no part "
                    "in the answer and gets no part of the blame. $dh_i = m_i\\,dy_i$"
                    + (r" $/\,p$" if setting.scheme == INVERTED else ""))

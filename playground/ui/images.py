@@ -1,6 +1,5 @@
 """The parts of the page on images: a gray matrix, a colour cube, fewer levels, and where the channels stand."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,22 +61,21 @@ def formula() -> None:
 class Controls:
     """Picture and patch, and the inspected cell."""
 
-    def groups(self) -> Sequence[lesson.Group]:
+    def groups(self) -> lesson.Groups:
         return self._place, self._cell
 
     def setting(self) -> Setting:
-        (picture, patch), last = self.place, len(self.place[1].values) - 1
-        return Setting(picture, patch, *(min(place, last) for place in self.cell))
+        last = len(self.patch.values) - 1
+        return Setting(self.picture, self.patch, min(self.row, last), min(self.column, last))
 
     def _place(self) -> None:
-        self.place = choose_place()
+        self.picture, self.patch = choose_place()
 
     def _cell(self) -> None:
-        last, locked = len(self.place[1].values) - 1, links.locked()
-        self.cell = (
-            st.slider("Row to inspect", 0, last, min(2, last), key="row", bind="query-params", disabled=locked),
-            st.slider("Column to inspect", 0, last, min(3, last), key="column", bind="query-params", disabled=locked),
-        )
+        last, locked = len(self.patch.values) - 1, links.locked()
+        self.row = st.slider("Row to inspect", 0, last, min(2, last), key="row", bind="query-params", disabled=locked)
+        self.column = st.slider("Column to inspect", 0, last, min(3, last), key="column", bind="query-params",
+                                disabled=locked)
 
 
 def predict(setting: Setting) -> None:

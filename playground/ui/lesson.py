@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 import streamlit as st
 
-from playground.ui import frame
+from playground.ui import frame, links
 
 T = TypeVar("T", bound=Hashable)
 R = TypeVar("R")
@@ -23,11 +23,15 @@ Group = Callable[[], None]
 """Draws one or more controls and keeps what they say; a later one may use what an earlier one has kept."""
 
 
+Groups = Sequence[Group | Sequence[Group]]
+"""Those that stand below each other; in a sequence of their own, those that stand side by side."""
+
+
 class Controls(Protocol[S]):
     """A page's controls in groups, each of which is drawn again without the others, and what they say."""
 
-    def groups(self) -> Sequence[Group | Sequence[Group]]:
-        """Those that stand below each other; in a sequence of their own, those that stand side by side."""
+    def groups(self) -> Groups:
+        """What draws them."""
 
     def setting(self) -> S:
         """What all of them say."""
@@ -39,7 +43,7 @@ class _Whole(Generic[R]):
     def __init__(self, draw: Callable[[], R]) -> None:
         self._draw = draw
 
-    def groups(self) -> Sequence[Group]:
+    def groups(self) -> Groups:
         return (self._take,)
 
     def _take(self) -> None:
@@ -81,12 +85,16 @@ def figure_first(
 
     said = 0  # how many groups have been drawn by the page itself
     on_page = True
+    last: list[R] = []  # what was said when the figure was drawn
 
     def draw(number: int) -> None:
         groups[number]()
         with figures[number], st.container():
-            for room in rooms if said >= len(groups) - on_page else ():
-                room(asked.setting())
+            if said + on_page < len(groups):
+                return
+            last[:] = [asked.setting()]
+            for room in rooms:
+                room(last[0])
 
     @st.fragment
     def part(number: int) -> Exception | None:
@@ -113,7 +121,7 @@ def figure_first(
             said += 1
     finally:
         on_page = False
-    setting = asked.setting()
+    setting = last[0]
     with under:
         for room in below:
             room(setting)
@@ -121,6 +129,12 @@ def figure_first(
         with first:
             question(setting)
     return setting
+
+
+def choose_pass(passes: Sequence[str] = ("Forward", "Backward")) -> str:
+    """Draw the choice of what a figure plays; the first at first."""
+    return st.segmented_control("Pass", passes, default=passes[0], key="pass", bind="query-params", required=True,
+                                disabled=links.locked(), label_visibility="collapsed") or passes[0]
 
 
 def _rest(run: int) -> None:

@@ -1,6 +1,6 @@
 """The parts of the page on how an MLP sees an image: what it costs, and what it does not know."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import streamlit as st
@@ -82,7 +82,7 @@ def formula() -> None:
 class Controls:
     """The reader's picture and how many units look at it."""
 
-    def groups(self) -> Sequence[lesson.Group | Sequence[lesson.Group]]:
+    def groups(self) -> lesson.Groups:
         return ((self._side, self._channels, self._units),)
 
     def setting(self) -> dict[str, int]:

@@ -1,7 +1,6 @@
 """The parts of the page on normalization: own numbers, the two proofs, and the race down two bowls."""
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -136,10 +135,10 @@ def bowls() -> dict[str, Bowl]:
 def race(found: dict[str, Bowl]) -> None:
     """Gradient descent on the four bowls, each at its own best step size."""
     question(found)
-    steps, pace, _ = lesson.figure_first(Controls(), lambda setting: descents(found, *setting))
+    steps, pace, paths = lesson.figure_first(Controls(found), lambda setting: descents(found, setting[2]))
+    paths |= {name: descent(bowl, steps, pace) for name, bowl in found.items() if name not in paths}
     chart(
-        pictures.race_figure([(name, _above_lowest(bowl, descent(bowl, steps, pace)))
-                              for name, bowl in found.items()]),
+        pictures.race_figure([(name, _above_lowest(bowl, paths[name])) for name, bowl in found.items()]),
         key="race", alt="Loss above the lowest over the steps, for four versions of the input",
     )
     st.caption(
@@ -162,11 +161,16 @@ def descent(bowl: Bowl, steps: int, pace: float) -> list[DescentStep]:
 class Controls:
     """How far and how fast the racers go, and which of them is shown beside the raw input."""
 
-    def groups(self) -> Sequence[lesson.Group | Sequence[lesson.Group]]:
+    def __init__(self, found: dict[str, Bowl]) -> None:
+        self.found = found
+
+    def groups(self) -> lesson.Groups:
         return ((self._steps, self._pace, self._version),)
 
-    def setting(self) -> tuple[int, float, str]:
-        return self.steps, self.pace, self.version
+    def setting(self) -> tuple[int, float, dict[str, list[DescentStep]]]:
+        """Steps, their pace, and those taken in the two bowls that are shown."""
+        paths = {name: descent(self.found[name], self.steps, self.pace) for name in (VERSIONS[0], self.version)}
+        return self.steps, self.pace, paths
 
     def _steps(self) -> None:
         self.steps = st.slider("Steps", 1, 200, 40, key="steps", bind="query-params", disabled=links.locked())
@@ -186,10 +190,10 @@ class Controls:
         ) or VERSIONS[-1]
 
 
-def descents(found: dict[str, Bowl], steps: int, pace: float, version: str) -> None:
+def descents(found: dict[str, Bowl], paths: dict[str, list[DescentStep]]) -> None:
     """Two of the bowls side by side, with the steps taken in them."""
-    for column, name in zip(st.columns(2, gap="medium"), (VERSIONS[0], version), strict=True):
-        bowl, path = found[name], descent(found[name], steps, pace)
+    for column, (name, path) in zip(st.columns(2, gap="medium"), paths.items(), strict=True):
+        bowl = found[name]
         with column:
             st.markdown(f"**{name}**: condition number {_plain(bowl.condition)}, "
                         f"best step size {bowl.best_learning_rate:.3g}")

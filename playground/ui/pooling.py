@@ -1,7 +1,7 @@
 """The parts of the page on max pooling: windows stepped both ways, small shifts, and the order with ReLU."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,16 +69,15 @@ def formula() -> None:
 class Controls:
     """Kind, window and stride; the picture."""
 
-    def groups(self) -> Sequence[lesson.Group | Sequence[lesson.Group]]:
+    def groups(self) -> lesson.Groups:
         return self._kind, (self._kernel, self._stride), self._place
 
     def setting(self) -> Setting:
         return Setting(*self.place, self.kernel, self.stride, self.kind, self.backward)
 
     def passes(self) -> None:
-        self.backward = st.segmented_control(
-            "Pass", ("Forward", "Backward"), default="Forward", key="pass", bind="query-params", required=True,
-            disabled=links.locked(), label_visibility="collapsed") == "Backward"
+        """Forward or backward."""
+        self.backward = lesson.choose_pass() == "Backward"
 
     def _kind(self) -> None:
         self.kind = st.segmented_control("Pooling", (MAX, AVERAGE), default=MAX, key="kind", bind="query-params",
