@@ -1,6 +1,7 @@
 """Every fast kernel gives what the general way gives in float64, whatever the shape, memory order and threads."""
 
 import threading
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -97,20 +98,29 @@ def test_winograd_is_for_float32_only_and_can_be_switched_off():
 @given(
     st.integers(1, 4), st.integers(2, 9), st.tuples(st.integers(1, 4), st.integers(1, 4)),
     st.tuples(st.integers(0, 2), st.integers(0, 2)), st.tuples(st.integers(1, 2), st.integers(1, 2)),
-    st.tuples(st.integers(0, 9), st.integers(0, 9)), orders, orders, st.integers(1, 3),
+    st.tuples(st.integers(0, 9), st.integers(0, 9)), orders, orders, st.integers(1, 3), st.sampled_from([0, 64, 10**6]),
 )
-def test_depthwise_is_the_general_convolution(n, c, size, padding, dilation, extra, x_order, g_order, count):
+def test_depthwise_is_the_general_convolution(n, c, size, padding, dilation, extra, x_order, g_order, count, long):
     padding = tuple(min(p, d * (k - 1)) for p, k, d in zip(padding, size, dilation, strict=True))
     image = [d * (k - 1) + 1 + e for k, d, e in zip(size, dilation, extra, strict=True)]
     x, w, b = numbers((n, c, *image)), numbers((c, 1, *size), 1), numbers(c, 2)
     options = {"padding": padding, "dilation": dilation, "groups": c}
-    agree(depthwise, lying(x, x_order), w, b, options, 5e-6, g_order, count)
+    with mock.patch.object(depthwise, "LONG", long):  # planes, planes of all images, pixels
+        agree(depthwise, lying(x, x_order), w, b, options, 5e-6, g_order, count)
+
+
+def test_depthwise_of_images_narrower_than_their_padding():
+    x, w, b = numbers((2, 3, 2, 3)), numbers((3, 1, 6, 6), 1), numbers(3, 2)
+    for long in (0, 10**6):
+        with mock.patch.object(depthwise, "LONG", long):
+            agree(depthwise, x, w, b, {"padding": ((5, 0), (5, 0)), "groups": 3}, 5e-6, "NCHW", 1)
 
 
 def test_depthwise_on_several_threads_and_large_planes():
     x, w, b = numbers((6, 32, 33, 30)), numbers((32, 1, 3, 3), 1), numbers(32, 2)
     for order in ORDERS:
-        agree(depthwise, lying(x, order), w, b, {"padding": 1, "groups": 32}, 2e-5, "NCHW", 2)
+        with mock.patch.object(depthwise, "ROOM", 30_000):  # several runs of planes, the last one shorter
+            agree(depthwise, lying(x, order), w, b, {"padding": 1, "groups": 32}, 2e-5, "NCHW", 2)
 
 
 @COMMON
