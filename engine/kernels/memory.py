@@ -13,6 +13,7 @@ convert. Nothing else depends on it: an array in no known order is copied into o
 
 import math
 import threading
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -95,16 +96,22 @@ def in_c_order(x: Array) -> Array:
     return ordered(x, NCHW) if x.ndim == 4 and x.size >= _MUCH else np.ascontiguousarray(x)
 
 
-def copy_into(out: Array, x: Array, order: Order) -> None:
-    """out[...] = x.transpose(order), by way of a small buffer where reading x that way would miss the cache."""
+def copy_into(out: Array, x: Array, order: Order, rows: slice = slice(None)) -> None:
+    """out[...] = x.transpose(order), by way of a small buffer where reading x that way would miss the cache.
+
+    With `rows` only these rows of pixels are copied.
+    """
     turned = x.transpose(order)
-    if x.size >= _MUCH and turned.shape[3] > _WAYS and turned.strides[3] % 1024 == 0:
-        source = HWNC if _is_row_of_channels(x) else order_of(x)
-        if source is not None and source != order:
-            n, c, _, w = x.shape
-            if {source, order} == {NCHW, HWNC} and n * c * w <= 2 * _SLAB:  # n and c stand together: longer runs
-                x, out = _as_one_image(x), _as_one_image(images(out, order)).transpose(order)
-            return _turn(out, x, source, order)
+    by_buffer = x.size >= _MUCH and turned.shape[3] > _WAYS and turned.strides[3] % 1024 == 0
+    source = None if not by_buffer else HWNC if _is_row_of_channels(x) else order_of(x)
+    if rows != slice(None):
+        x, out = x[:, :, rows], images(out, order)[:, :, rows].transpose(order)
+        turned = x.transpose(order)
+    if source is not None and source != order:
+        n, c, _, w = x.shape
+        if {source, order} == {NCHW, HWNC} and n * c * w <= 2 * _SLAB:  # n and c stand together: longer runs
+            x, out = _as_one_image(x), _as_one_image(images(out, order)).transpose(order)
+        return _turn(out, x, source, order)
     out[...] = turned
 
 
@@ -153,10 +160,19 @@ def framed(x: Array, order: Order, pads: Pads, size: tuple[int, int], role: str 
 
     The result is the kept buffer of this role; without a role it is an array of its own.
     """
+    out, bring = framing(x, order, pads, size, role)
+    bring(0, size[0])
+    return out
+
+
+def framing(
+    x: Array, order: Order, pads: Pads, size: tuple[int, int], role: str | None
+) -> tuple[Array, Callable[[int, int], None]]:
+    """`framed` without the images, and what brings rows start to stop - 1 of it: for threads that bring their own."""
     n, c, h, w = x.shape
     (top, _), (left, _) = pads
-    if (h, w) == size:
-        return ordered(x, order)
+    if (h, w) == size and lies(x, order):
+        return x.transpose(order), lambda start, stop: None
     shape = [n, c, *size]
     axes = tuple(shape[axis] for axis in order)
     out = np.empty(axes, x.dtype) if role is None else workspace(role, axes, x.dtype)
@@ -165,8 +181,12 @@ def framed(x: Array, order: Order, pads: Pads, size: tuple[int, int], role: str 
         frame[...] = 0
     for frame in (inside[..., :left], inside[..., left + w :]):
         frame[...] = 0
-    copy_into(inside[:, :, top : top + h, left : left + w].transpose(order), x, order)
-    return out
+    place = inside[:, :, top : top + h, left : left + w].transpose(order)
+
+    def bring(start: int, stop: int) -> None:
+        copy_into(place, x, order, slice(max(0, start - top), max(0, stop - top)))
+
+    return out, bring
 
 
 _ONES = {np.dtype(kind): np.ones(1024, kind) for kind in "efdg"}

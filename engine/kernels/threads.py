@@ -51,6 +51,13 @@ class _Pool:
 _pool = _Pool()
 
 
+class _Here(threading.local):
+    at_work = False  # whether this thread is doing a share: what it calls has no threads to wait for
+
+
+_here = _Here()
+
+
 def _after_fork() -> None:
     global _pool
     asked, _pool = _pool.asked, _Pool()
@@ -84,7 +91,7 @@ def threads() -> int:
 def parts(count: int, nanoseconds: float) -> list[Part]:
     """range(count) cut into one contiguous (start, stop) a thread; one part where all of it takes too short a time.
 
-    nanoseconds: about what one thread needs.
+    nanoseconds: about what one thread needs. Inside of a part that is being done there is one part, too.
 
     >>> parts(5, nanoseconds=1000)
     [(0, 5)]
@@ -92,7 +99,7 @@ def parts(count: int, nanoseconds: float) -> list[Part]:
     if nanoseconds < LARGE:
         return [(0, count)]
     keep_freed_memory()
-    many = min(threads(), count) if nanoseconds >= WORTH else 1
+    many = min(threads(), count) if nanoseconds >= WORTH and not _here.at_work else 1
     return [(count * k // many, count * (k + 1) // many) for k in range(many)] or [(0, 0)]
 
 
@@ -100,16 +107,24 @@ def together(task: Callable[[Part], T], shares: list[Part]) -> list[T]:
     """task(part) for every part, side by side; the results in order. The first error is raised when all are done."""
     if len(shares) == 1:
         return [task(shares[0])]
+
+    def work(share: Part) -> T:
+        _here.at_work = True
+        try:
+            return task(share)
+        finally:
+            _here.at_work = False
+
     _pool.start(len(shares) - 1)
     waiting: list[tuple[list[Any], threading.Lock]] = []
     for share in shares[1:]:
         outcome: list[Any] = []
         done = threading.Lock()
         done.acquire()
-        _pool.tasks.put((lambda share=share: task(share), outcome, done))  # type: ignore[misc]
+        _pool.tasks.put((lambda share=share: work(share), outcome, done))  # type: ignore[misc]
         waiting.append((outcome, done))
     try:
-        results = [task(shares[0])]
+        results = [work(shares[0])]
     finally:
         for _, done in waiting:
             done.acquire()

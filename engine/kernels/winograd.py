@@ -10,13 +10,15 @@ The way back is the adjoint of every step in reverse. The constants go up to 8, 
 the result is off by 1e-5 of its largest value instead of 1e-6, hence float32 only and never inside `kernels.exact()`.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from engine.core import Array, Vjp
 from engine.geometry import Placement
 from engine.kernels import is_exact
-from engine.kernels.memory import HWNC, copy_into, empty, framed, images, order_of, workspace
+from engine.kernels.memory import HWNC, copy_into, empty, framing, images, order_of, workspace
 from engine.kernels.sums import channel_sums
 from engine.kernels.threads import Part, parts, together
 
@@ -53,7 +55,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     wide = _tiles_at_once(n, c, f, tw)
     nanoseconds = n * th * tw * (1.3 * c * f + 36.0 * c + 24.0 * f)
     u = (GG @ w.transpose(2, 3, 1, 0).reshape(9, c * f)).reshape(36, c, f)
-    padded = _padded(x, where)
+    padded, bring = _padded(x, where)
     # Transforming the images again costs a sixth of the way back: their tiles are kept, unless they are very many.
     kept: dict[tuple[int, int], Array] | None = {} if 36 * th * tw * n * c * 4 <= KEPT else None
     result = empty((n, f, oh, ow), HWNC, F32)
@@ -61,6 +63,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     y = (result.transpose(HWNC) if whole else np.empty((4 * th, 4 * tw, n, f), F32)).reshape(4 * th, 4 * tw, n * f)
 
     def rows(part: Part) -> None:
+        bring(4 * part[0], 4 * part[1] + 2)
         for ty in range(*part):
             for tx in range(0, tw, wide):
                 v = _image_tiles(padded, ty, tx, min(wide, tw - tx), own=kept is not None)
@@ -79,15 +82,29 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
         if not (needs[0] or needs[1]):
             return None, None, channel_sums(g) if needs[2] else None
         u_back = np.ascontiguousarray(u.swapaxes(1, 2)) if needs[0] else None
-        padded = _padded(x, where) if kept is None and needs[1] else None
-        arrived = framed(g, HWNC, ((0, 0), (0, 0)), (4 * th, 4 * tw), "winograd g").reshape(4 * th, 4 * tw, n * f)
+        padded, bring = _padded(x, where) if kept is None and needs[1] else (None, lambda start, stop: None)
+        turned, bring_g = framing(g, HWNC, ((0, 0), (0, 0)), (4 * th, 4 * tw), "winograd g")
+        arrived = turned.reshape(4 * th, 4 * tw, n * f)
         # the images' gradient, padded, and of each part the two rows that the last tiles of the part before reach too
         added = np.empty((4 * th + 2, 4 * tw + 2, n * c), F32) if needs[0] else None
         firsts: dict[int, Array] = {}
         dus: dict[int, Array] = {}
         dbs: dict[int, Array] = {}
+        (top, _), (left, _) = where.pads
+        h, wid = where.image
+        dx = None
+        if added is not None:
+            order = order_of(x) or HWNC
+            dx = empty(x.shape, order, F32)
+            inside = images(added.reshape(*added.shape[:2], n, c)[top : top + h, left : left + wid], HWNC)
+
+        def hand_over(start: int, stop: int) -> None:
+            if dx is not None:
+                copy_into(dx.transpose(order), inside, order, slice(max(0, start - top), max(0, stop - top)))
 
         def rows(part: Part) -> None:
+            bring(4 * part[0], 4 * part[1] + 2)
+            bring_g(4 * part[0], 4 * part[1])
             du = np.zeros((36, c, f), F32)
             db = np.zeros(f, np.float64)
             if added is not None:
@@ -108,18 +125,13 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
                         dv = np.matmul(dm, u_back, out=workspace("winograd v", (36, dm.shape[1], c), F32))
                         _add_image_tiles(dv, n, added, first, ty, tx)
             dus[part[0]], dbs[part[0]] = du, db
+            hand_over(4 * part[0] + (2 if part[0] else 0), 4 * part[1] + (2 if part[1] == th else 0))
 
         together(rows, parts(th, 2 * nanoseconds))
-        dx = None
         if added is not None:
             for start in sorted(firsts)[1:]:
                 added[4 * start : 4 * start + 2] += firsts[start]
-            (top, _), (left, _) = where.pads
-            h, wid = where.image
-            order = order_of(x) or HWNC
-            dx = empty(x.shape, order, F32)
-            inside = added.reshape(*added.shape[:2], n, c)[top : top + h, left : left + wid]
-            copy_into(dx.transpose(order), images(inside, HWNC), order)
+                hand_over(4 * start, 4 * start + 2)
         dw = None
         if needs[1]:
             du = np.sum([dus[start] for start in sorted(dus)], axis=0)
@@ -138,9 +150,10 @@ def _tiles_at_once(n: int, c: int, f: int, tw: int) -> int:
     return max(1, min(tw, BUDGET // (36 * n * (c + f))))
 
 
-def _padded(x: Array, where: Placement) -> Array:
+def _padded(x: Array, where: Placement) -> tuple[Array, Callable[[int, int], None]]:
+    """The images as the tiles see them, and what brings rows of them there."""
     th, tw = _tiles(where)
-    return framed(x, HWNC, where.pads, (4 * th + 2, 4 * tw + 2), "winograd x")
+    return framing(x, HWNC, where.pads, (4 * th + 2, 4 * tw + 2), "winograd x")
 
 
 # Each of the four below moves one row of `wide` tiles, beginning at tile (ty, tx). A transform along rows of pixels

@@ -1,6 +1,10 @@
 """Every fast kernel gives what the general way gives in float64, whatever the shape, memory order and threads."""
 
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -217,6 +221,14 @@ def test_turning_memory_changes_no_value(shape, count):
     np.testing.assert_array_equal(frame, np.pad(x, ((0, 0), (0, 0), (1, 2), (3, 0))).transpose(memory.HWNC))
     inside = memory.images(frame, memory.HWNC)[:, :, 1 : 1 + shape[2], 3:]  # a frame's inside, on its way back
     np.testing.assert_array_equal(memory.in_c_order(inside), x)
+    for rows in (slice(0, 3), slice(2, 99)):
+        for order in ORDERS:
+            for after in ORDERS.values():
+                out = np.zeros(x.transpose(after).shape, np.float32)
+                memory.copy_into(out, lying(x, order), after, rows)
+                np.testing.assert_array_equal(memory.images(out, after)[:, :, rows], x[:, :, rows])
+                assert not memory.images(out, after)[:, :, : rows.start].any()
+                assert not memory.images(out, after)[:, :, rows.stop :].any()
 
 
 def test_an_error_in_one_thread_reaches_the_caller():
@@ -228,6 +240,42 @@ def test_an_error_in_one_thread_reaches_the_caller():
     with pytest.raises(ZeroDivisionError):
         threads.together(task, [(0, 1), (1, 2)])
     assert threads.together(lambda part: part[0], [(0, 1), (1, 2), (2, 3)]) == [0, 1, 2]
+
+
+def test_inside_of_a_part_there_is_one_part():
+    """Threads that wait for threads would wait for ever when all of them do."""
+    threads.set_threads(2)
+    if threads.threads() == 1:
+        pytest.skip("this BLAS cannot be told to stay on one thread")
+    assert len(threads.parts(8, 1e9)) == 2
+    assert threads.together(lambda part: threads.parts(8, 1e9), [(0, 1), (1, 2)]) == [[(0, 8)], [(0, 8)]]
+    with pytest.raises(ZeroDivisionError):
+        threads.together(lambda part: 1 // (part[0] - part[0]), [(0, 1), (1, 2)])
+    assert len(threads.parts(8, 1e9)) == 2
+
+
+PAGES = """
+import re, sys
+from engine.kernels.process import keep_freed_memory
+if not keep_freed_memory():
+    sys.exit(77)
+areas = re.split("(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", open("/proc/self/smaps").read())
+heap = [area for area in areas if "[heap]" in area]
+megabytes = lambda what, areas: sum(int(re.search(what + r":\\s+(\\d+) kB", area)[1]) for area in areas) >> 10
+print(megabytes("Size", [area for area in heap if re.search("VmFlags:.* hg", area)]), megabytes("Rss", heap))
+"""
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="Linux without large pages")
+def test_memory_that_is_kept_may_lie_in_large_pages_and_takes_none_before_it_is_used():
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "ENGINE_"))}
+    done = subprocess.run([sys.executable, "-c", PAGES], capture_output=True, text=True, env=plain, check=False)
+    if done.returncode == 77:
+        pytest.skip("this malloc is not glibc's")
+    assert done.returncode == 0, done.stderr
+    large, resident = map(int, done.stdout.split())
+    assert large > 200
+    assert resident < 50
 
 
 @COMMON
