@@ -17,6 +17,7 @@ def bowl_figure(
     lowest: np.ndarray,
     *,
     names: tuple[str, str],
+    title: str = "",
 ) -> go.Figure:
     """Contours of a loss of two parameters, the steps taken and the lowest point.
 
@@ -50,7 +51,7 @@ def bowl_figure(
              {"text": name, "x": x, "y": y, "yshift": 17, "showarrow": False, "bgcolor": "rgba(255, 255, 255, 0.7)",
               "borderpad": 1, "font": {"color": "#111111", "size": 12}}
              for name, (x, y) in (("start", drawn[0]), ("lowest", lowest))]})
-    return layout(figure, x=names[0], y=names[1], height=360, legend=False)
+    return layout(figure, x=names[0], y=names[1], title=title, height=384, legend=False)
 
 
 def race_figure(races: Sequence[tuple[str, Sequence[float]]], *, height: int = 320) -> go.Figure:

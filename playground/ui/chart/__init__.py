@@ -39,9 +39,9 @@ _KNOWN: Mapping[str, Mapping[str, frozenset[str] | None]] = {
 }
 _AXIS = frozenset({"title", "type", "range", "dtick", "tickvals", "ticktext", "showgrid", "visible", "exponentformat",
                    "scaleanchor", "constrain", "zeroline", "automargin"})
-_LAYOUT = frozenset({"xaxis", "yaxis", "shapes", "annotations", "showlegend", "legend", "height", "margin", "barmode",
-                     "paper_bgcolor", "plot_bgcolor", "hoverlabel", "separators", "template"})
-_SENT = ("xaxis", "yaxis", "shapes", "annotations", "showlegend", "legend")
+_LAYOUT = frozenset({"title", "xaxis", "yaxis", "shapes", "annotations", "showlegend", "legend", "height", "margin",
+                     "barmode", "paper_bgcolor", "plot_bgcolor", "hoverlabel", "separators", "template"})
+_SENT = ("title", "xaxis", "yaxis", "shapes", "annotations", "showlegend", "legend")
 
 
 def chart(figure: go.Figure, *, key: str, alt: str) -> None:
@@ -50,7 +50,12 @@ def chart(figure: go.Figure, *, key: str, alt: str) -> None:
     Pointing at a point, or the arrow keys, show its numbers. Raises ValueError for a figure with a trace or an option
     that is not drawn here: `st.plotly_chart` takes it.
     """
-    _chart(key=key, data=payload(figure, alt), height=figure.layout.height)
+    _chart(key=key, data={"charts": [payload(figure, alt)]}, height=figure.layout.height)
+
+
+def side_by_side(figures: Mapping[str, go.Figure], *, key: str) -> None:
+    """`chart`, for several figures as one element: side by side where there is room. What each shows -> the figure."""
+    _chart(key=key, data={"charts": [payload(figure, alt) for alt, figure in figures.items()]}, height="content")
 
 
 def payload(figure: go.Figure, alt: str) -> dict[str, object]:
