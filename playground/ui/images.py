@@ -22,7 +22,7 @@ from playground.steps.images import (
 )
 from playground.ui import frame, lesson, links, number_table
 from playground.ui.chart import chart
-from playground.ui.image_input import Patch, Picture, choose_place
+from playground.ui.image_input import Patch, Picture, Place
 
 COLOURS = ("red", "green", "blue")
 SHOWN = 480
@@ -61,18 +61,19 @@ def formula() -> None:
 class Controls:
     """Picture and patch, and the inspected cell."""
 
+    def __init__(self) -> None:
+        self.place = Place()
+
     def groups(self) -> lesson.Groups:
-        return self._place, self._cell
+        return *self.place.groups(), lesson.Late(self._cell)
 
     def setting(self) -> Setting:
-        last = len(self.patch.values) - 1
-        return Setting(self.picture, self.patch, min(self.row, last), min(self.column, last))
-
-    def _place(self) -> None:
-        self.picture, self.patch = choose_place()
+        patch = self.place.patch
+        last = len(patch.values) - 1
+        return Setting(self.place.picture, patch, min(self.row, last), min(self.column, last))
 
     def _cell(self) -> None:
-        last, locked = len(self.patch.values) - 1, links.locked()
+        last, locked = len(self.place.patch.values) - 1, links.locked()
         self.row = st.slider("Row to inspect", 0, last, min(2, last), key="row", bind="query-params", disabled=locked)
         self.column = st.slider("Column to inspect", 0, last, min(3, last), key="column", bind="query-params",
                                 disabled=locked)
