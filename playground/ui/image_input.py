@@ -152,7 +152,7 @@ class Place:
     picture: Picture
 
     def groups(self) -> lesson.Groups:
-        return self._source, lesson.Late(self._square), self._position
+        return self._source, lesson.Late(self._square), self._size, self._cell
 
     @property
     def patch(self) -> Patch:
@@ -169,25 +169,26 @@ class Place:
         if self.picture.drawing:
             return
         room = st.container()
-        size = st.slider("Cells a side", 5, 16, BEGIN["size"], key="size", bind="query-params",
-                         disabled=links.locked())
-        cell = st.select_slider(
-            "Photo pixels a cell", CELLS, BEGIN["cell"], key="cell", bind="query-params", disabled=links.locked(),
-            help="Each cell is the mean brightness of so many by so many pixels of the photo.",
-        )
-        patch = self.patch
-        with room:
-            _drag(self.picture, patch)
-        if patch.cell < cell or len(patch.values) < size:
-            st.caption(f"The picture is small: {len(patch.values)} cells of {patch.cell} pixels is what fits.")
-
-    def _position(self) -> None:
-        if self.picture.drawing:
-            return
         with st.expander("Exact position"):
             for name in ("across", "down"):
                 st.number_input(f"{name.capitalize()} (%)", 0, 100, BEGIN[name], key=name, bind="query-params",
                                 disabled=links.locked())
+        patch, state = self.patch, st.session_state
+        with room:
+            _drag(self.picture, patch)
+        if patch.cell < state["cell"] or len(patch.values) < state["size"]:
+            st.caption(f"The picture is small: {len(patch.values)} cells of {patch.cell} pixels is what fits.")
+
+    def _size(self) -> None:
+        if not self.picture.drawing:
+            st.slider("Cells a side", 5, 16, BEGIN["size"], key="size", bind="query-params", disabled=links.locked())
+
+    def _cell(self) -> None:
+        if not self.picture.drawing:
+            st.select_slider(
+                "Photo pixels a cell", CELLS, BEGIN["cell"], key="cell", bind="query-params", disabled=links.locked(),
+                help="Each cell is the mean brightness of so many by so many pixels of the photo.",
+            )
 
 
 def _drag(picture: Picture, patch: Patch) -> None:

@@ -65,7 +65,7 @@ class Controls:
         self.place = Place()
 
     def groups(self) -> lesson.Groups:
-        return *self.place.groups(), lesson.Late(self._cell)
+        return *self.place.groups(), self._cell
 
     def setting(self) -> Setting:
         patch = self.place.patch
