@@ -3,7 +3,8 @@
 from playground.ui import augmentation, lesson
 
 augmentation.formula()
-picture, pipeline, seed = lesson.figure_first(augmentation.Controls(), augmentation.gallery)
+picture, pipeline, seed = lesson.figure_first(augmentation.Controls(), augmentation.gallery,
+                                                head=augmentation.heading)
 augmentation.mixing(picture, pipeline, seed)
 augmentation.predict()
 augmentation.ablation(pipeline)

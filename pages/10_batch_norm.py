@@ -3,7 +3,8 @@
 from playground.ui import batch_norm, lesson
 
 batch_norm.formula()
-setting = lesson.figure_first(batch_norm.Controls(), batch_norm.before_and_after, question=batch_norm.predict)
+setting = lesson.figure_first(batch_norm.Controls(), batch_norm.before_and_after, head=batch_norm.heading,
+                              question=batch_norm.predict)
 batch_norm.statistics(setting)
 batch_norm.steps(setting)
 batch_norm.running(setting)

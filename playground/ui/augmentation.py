@@ -1,6 +1,8 @@
 """The parts of the page on data augmentation: a pipeline built, its draws, mixed labels, and whether it helps."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -55,51 +57,87 @@ def formula() -> None:
                text_alignment="center")
 
 
-def builder(begin: Augmentation, *, columns: int = 3) -> Augmentation:
-    """Sliders for the chosen steps; returns the pipeline, the very one that trainers take."""
-    locked = links.locked()
-    chosen = st.multiselect("Steps of the pipeline", list(KNOBS), [n for n in begin.active if n in KNOBS], key="steps",
-                            bind="query-params", disabled=locked)
-    values: dict[str, Any] = {}
-    places = st.columns(columns)
-    for place, name in enumerate(name for name in KNOBS if name in chosen):
+class Pipeline:
+    """The controls of a pipeline: its steps, how much of each in so many columns, and how pictures are mixed."""
+
+    def __init__(self, begin: Callable[[], Augmentation], columns: int = 3) -> None:
+        self._begin, self._columns = begin, columns
+
+    def groups(self) -> lesson.Groups:
+        return self._steps, [partial(self._column, k) for k in range(self._columns)], self._mixing
+
+    def setting(self) -> Augmentation:
+        """The pipeline, the very one that trainers take."""
+        values = {name: st.session_state.get(name, self._start(name)) for name in self.chosen}
+        return Augmentation(**values, **self.mixed)
+
+    def _start(self, name: str) -> float:
         knob = KNOBS[name]
-        start = getattr(begin, name) or knob.step * max(1, round(knob.most / knob.step / 4))
-        values[name] = places[place % columns].slider(
-            knob.label, 0.0, knob.most, round(float(start), 4), knob.step, key=name, bind="query-params",
-            disabled=locked, help=f"Mind: {knob.caution}.")
-    how = st.segmented_control("Of two pictures make one", list(SCHEMES), default="off", key="mix", required=True,
-                               bind="query-params", format_func=lambda name: SCHEMES[name], disabled=locked)
-    if how in ("mixup", "cutmix"):
-        values[how] = st.slider("α of Beta(α, α), from which λ is drawn", 0.1, 3.0, 1.0, 0.1, key="alpha",
-                                bind="query-params", disabled=locked,
-                                help="Small: λ is mostly near 0 or 1. 1: every λ alike. Large: mostly halves.")
-    return Augmentation(**values)
+        start = getattr(self._begin(), name) or knob.step * max(1, round(knob.most / knob.step / 4))
+        return round(float(start), 4)
+
+    def _steps(self) -> None:
+        chosen = st.multiselect("Steps of the pipeline", list(KNOBS), [n for n in self._begin().active if n in KNOBS],
+                                key="steps", bind="query-params", disabled=links.locked())
+        self.chosen = [name for name in KNOBS if name in chosen]
+
+    def _column(self, number: int) -> None:
+        for name in self.chosen[number :: self._columns]:
+            knob = KNOBS[name]
+            st.slider(knob.label, 0.0, knob.most, self._start(name), knob.step, key=name, bind="query-params",
+                      disabled=links.locked(), help=f"Mind: {knob.caution}.")
+
+    def _mixing(self) -> None:
+        self.mixed: dict[str, float] = {}
+        how = st.segmented_control("Of two pictures make one", list(SCHEMES), default="off", key="mix", required=True,
+                                   bind="query-params", format_func=lambda name: SCHEMES[name],
+                                   disabled=links.locked())
+        if how in ("mixup", "cutmix"):
+            self.mixed[how] = st.slider("α of Beta(α, α), from which λ is drawn", 0.1, 3.0, 1.0, 0.1, key="alpha",
+                                        bind="query-params", disabled=links.locked(),
+                                        help="Small: λ is mostly near 0 or 1. 1: every λ alike. Large: mostly halves.")
+
+
+def builder(begin: Augmentation, *, columns: int = 3) -> Augmentation:
+    """Draw a pipeline's controls, those of another page; returns the pipeline."""
+    controls = Pipeline(lambda: begin, columns)
+    for row in controls.groups():
+        if callable(row):
+            row()
+            continue
+        for group, place in zip(row, st.columns(columns), strict=True):
+            with place:
+                group()
+    return controls.setting()
 
 
 class Controls:
     """Picture, pipeline and seed."""
 
+    def __init__(self) -> None:
+        self._built = Pipeline(lambda: DIGITS if self.picture.drawing else PHOTO)
+
     def groups(self) -> lesson.Groups:
-        return self._picture, self._pipeline, self._seed
+        return self._picture, *self._built.groups(), self._seed
 
     def setting(self) -> tuple[Picture, Augmentation, int]:
-        return self.picture, self.pipeline, self.seed
+        return self.picture, self._built.setting(), self.seed
 
     def _picture(self) -> None:
         self.picture = choose_picture()
-
-    def _pipeline(self) -> None:
-        self.pipeline = builder(PHOTO if not self.picture.drawing else DIGITS)
 
     def _seed(self) -> None:
         self.seed = int(st.number_input("Seed of the draws", 0, 9999, 0, key="seed", bind="query-params",
                                         disabled=links.locked()))
 
 
+def heading() -> None:
+    """What stands over the draws, whatever the controls say."""
+    st.subheader("One picture, many pictures", anchor=False)
+
+
 def gallery(setting: tuple[Picture, Augmentation, int]) -> None:
     """The picture and draws from it."""
-    st.subheader("One picture, many pictures", anchor=False)
     picture, built, seed = setting
     rng = np.random.default_rng(seed)
     small = shrunk(picture.pixels)

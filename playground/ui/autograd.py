@@ -143,11 +143,11 @@ def nudge(setting: Setting) -> None:
     name = name if name in names else names[0]
     exact = gradients(tree, setting.values)[name]
     forward, central = difference(setting, name, power)
-    one, two, three = st.columns(3)
-    for column, title, found in ((one, "forward difference", forward), (two, "central difference", central)):
-        column.metric(title, f"{found:.10g}" if np.isfinite(found) else "none",
+    with st.container(horizontal=True):
+        for title, found in (("forward difference", forward), ("central difference", central)):
+            st.metric(title, f"{found:.10g}" if np.isfinite(found) else "none",
                       f"{found - exact:.1e} off" if np.isfinite(found) else None, delta_color="off", delta_arrow="off")
-    three.metric("our engine", f"{exact:.10g}")
+        st.metric("our engine", f"{exact:.10g}")
     if not (np.isfinite(forward) and np.isfinite(central)):
         st.caption(f"So large a nudge takes {name} to where the formula has no finite result: choose a smaller one.")
     if at_a_corner(setting.graph):

@@ -125,9 +125,13 @@ def _plain(value: float) -> str:
     return f"{round(value, 2) + 0.0:g}"
 
 
+def heading() -> None:
+    """What stands over the histogram, whatever the controls say."""
+    st.subheader("One mini-batch, before and after", anchor=False)
+
+
 def before_and_after(setting: Setting) -> None:
     """The channel's histogram before and after."""
-    st.subheader("One mini-batch, before and after", anchor=False)
     after = _after(setting)
     chart(histograms({"before": setting.numbers, "after": after[:, setting.channel].ravel()},
                      titles=(f"value in channel {setting.channel}", "how many numbers")),

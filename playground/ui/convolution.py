@@ -11,7 +11,7 @@ from playground.figures import style
 from playground.figures.matrix import matrix
 from playground.steps.conv import ConvStep, conv_steps, does_not_fit, output_size, window_extent
 from playground.ui import convolution_code, lesson, links
-from playground.ui.image_input import Patch, Picture, choose_place
+from playground.ui.image_input import Patch, Picture, Place
 from playground.ui.kernel_editor import Kernel, choose_kernel
 from playground.ui.stepper import Equation, Grid, Story
 
@@ -87,11 +87,15 @@ def formula() -> None:
 class Controls:
     """The kernel, how it is laid over the picture, and the picture."""
 
+    def __init__(self) -> None:
+        self.place = Place()
+
     def groups(self) -> lesson.Groups:
-        return self._kernel, (self._stride, self._padding), (self._dilation, self._bias), self._place
+        return self._kernel, (self._stride, self._padding), (self._dilation, self._bias), *self.place.groups()
 
     def setting(self) -> Setting:
-        return Setting(*self.place, self.kernel, self.stride, self.padding, self.dilation, self.bias, self.shown)
+        return Setting(self.place.picture, self.place.patch, self.kernel, self.stride, self.padding, self.dilation,
+                       self.bias, self.shown)
 
     def passes(self) -> None:
         """Forward, backward or as a matrix product."""
@@ -113,9 +117,6 @@ class Controls:
     def _bias(self) -> None:
         self.bias = st.number_input("Bias $b$", -1000.0, 1000.0, 0.0, step=1.0, format="%g", key="bias",
                                     bind="query-params", disabled=links.locked())
-
-    def _place(self) -> None:
-        self.place = choose_place()
 
 
 def story(setting: Setting) -> Story:

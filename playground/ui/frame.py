@@ -100,7 +100,8 @@ def run() -> None:
     st.set_page_config(page_title="CNN Playground", page_icon=Image.fromarray(EMBLEM), layout="wide")
     st.logo(EMBLEM, size="large")
     st.html(STYLE)
-    page = st.navigation(contents.navigation(), expanded=True)
+    # In the menu above a list is drawn when it is opened; in a sidebar, all its links at each pass over the page
+    page = st.navigation(contents.navigation(), position="top", expanded=True)
     current = next((c for c in contents.CHAPTERS if c.url == page.url_path), contents.CHAPTERS[0])
     st.title(current.title, anchor=False)
     links.hide_controls()

@@ -15,7 +15,7 @@ from PIL import Image
 
 from playground.datasets import named, photos, samples
 from playground.errors import PlaygroundError
-from playground.ui import frame, links
+from playground.ui import frame, lesson, links
 
 GRAY = np.array([0.299, 0.587, 0.114])
 """ITU-R 601: how bright red, green and blue look, as in datasets/preprocessing.py."""
@@ -23,6 +23,8 @@ GRAY = np.array([0.299, 0.587, 0.114])
 DIGIT, UPLOAD, CAMERA = "Handwritten digit", "Your photo", "Take a photo"
 LONGEST_SIDE = 1024
 CELLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+BEGIN = {"size": 8, "cell": 8, "across": 36, "down": 34}
+"""Where the square begins, by the names its controls have in the address."""
 
 _HERE = Path(__file__).parent
 _picker = st.components.v2.component(
@@ -144,32 +146,49 @@ def cut(gray: np.ndarray, size: int, cell: int, across: float, down: float) -> P
     return Patch(np.rint(means).astype(int), top, left, cell)
 
 
-def choose_patch(picture: Picture) -> Patch:
-    """Draw the square to drag over the picture and return the gray patch under it; a drawing is taken whole."""
-    if picture.drawing:
-        return cut(picture.gray, max(picture.pixels.shape[:2]), 1, 0, 0)
-    frame = st.container()
-    size = st.slider("Cells a side", 5, 16, 8, key="size", bind="query-params", disabled=links.locked())
-    cell = st.select_slider(
-        "Photo pixels a cell", CELLS, 8, key="cell", bind="query-params", disabled=links.locked(),
-        help="Each cell is the mean brightness of so many by so many pixels of the photo.",
-    )
-    with st.expander("Exact position"):
-        across, down = (int(st.number_input(f"{name.capitalize()} (%)", 0, 100, begin, key=name, bind="query-params",
-                                            disabled=links.locked()))
-                        for name, begin in (("across", 36), ("down", 34)))
-    patch = cut(picture.gray, size, cell, across, down)
-    with frame:
-        _drag(picture, patch)
-    if patch.cell < cell or len(patch.values) < size:
-        st.caption(f"The picture is small: {len(patch.values)} cells of {patch.cell} pixels is what fits.")
-    return patch
+class Place:
+    """The controls of a picture and of the square on it whose gray cells are the patch."""
 
+    picture: Picture
 
-def choose_place() -> tuple[Picture, Patch]:
-    """Draw the controls of picture and patch."""
-    picture = choose_picture()
-    return picture, choose_patch(picture)
+    def groups(self) -> lesson.Groups:
+        return self._source, lesson.Late(self._square), self._size, self._cell
+
+    @property
+    def patch(self) -> Patch:
+        """What lies under the square, as the controls stand now; a drawing is taken whole."""
+        gray = self.picture.gray
+        if self.picture.drawing:
+            return cut(gray, max(gray.shape), 1, 0, 0)
+        return cut(gray, *(st.session_state.get(name, begin) for name, begin in BEGIN.items()))
+
+    def _source(self) -> None:
+        self.picture = choose_picture()
+
+    def _square(self) -> None:
+        if self.picture.drawing:
+            return
+        room = st.container()
+        with st.expander("Exact position"):
+            for name in ("across", "down"):
+                st.number_input(f"{name.capitalize()} (%)", 0, 100, BEGIN[name], key=name, bind="query-params",
+                                disabled=links.locked())
+        patch, state = self.patch, st.session_state
+        with room:
+            _drag(self.picture, patch)
+        if patch.cell < state["cell"] or len(patch.values) < state["size"]:
+            st.caption(f"The picture is small: {len(patch.values)} cells of {patch.cell} pixels is what fits.")
+
+    def _size(self) -> None:
+        if not self.picture.drawing:
+            st.slider("Cells a side", 5, 16, BEGIN["size"], key="size", bind="query-params", disabled=links.locked())
+
+    def _cell(self) -> None:
+        if not self.picture.drawing:
+            st.select_slider(
+                "Photo pixels a cell", CELLS, BEGIN["cell"], key="cell", bind="query-params", disabled=links.locked(),
+                help="Each cell is the mean brightness of so many by so many pixels of the photo.",
+            )
 
 
 def _drag(picture: Picture, patch: Patch) -> None:

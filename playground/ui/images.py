@@ -21,8 +21,8 @@ from playground.steps.images import (
     quantised,
 )
 from playground.ui import frame, lesson, links, number_table
-from playground.ui.chart import chart
-from playground.ui.image_input import Patch, Picture, choose_place
+from playground.ui.chart import side_by_side
+from playground.ui.image_input import Patch, Picture, Place
 
 COLOURS = ("red", "green", "blue")
 SHOWN = 480
@@ -61,18 +61,19 @@ def formula() -> None:
 class Controls:
     """Picture and patch, and the inspected cell."""
 
+    def __init__(self) -> None:
+        self.place = Place()
+
     def groups(self) -> lesson.Groups:
-        return self._place, self._cell
+        return *self.place.groups(), self._cell
 
     def setting(self) -> Setting:
-        last = len(self.patch.values) - 1
-        return Setting(self.picture, self.patch, min(self.row, last), min(self.column, last))
-
-    def _place(self) -> None:
-        self.picture, self.patch = choose_place()
+        patch = self.place.patch
+        last = len(patch.values) - 1
+        return Setting(self.place.picture, patch, min(self.row, last), min(self.column, last))
 
     def _cell(self) -> None:
-        last, locked = len(self.patch.values) - 1, links.locked()
+        last, locked = len(self.place.patch.values) - 1, links.locked()
         self.row = st.slider("Row to inspect", 0, last, min(2, last), key="row", bind="query-params", disabled=locked)
         self.column = st.slider("Column to inspect", 0, last, min(3, last), key="column", bind="query-params",
                                 disabled=locked)
@@ -190,20 +191,18 @@ def levels(setting: Setting) -> None:
                 f"{bits} bits: {counted(pixels, bits):,} colours in it, {2 ** (3 * bits):,} possible", width="stretch")
     every = errors(pixels)
     error, noise = every[bits - 1], [peak_signal_to_noise(e) for e in every]
-    one, two, three = st.columns(3)
-    one.metric("levels a channel", count)
-    two.metric("mean squared error", f"{error:.1f}")
-    three.metric("signal to noise", "no loss" if error == 0 else f"{noise[bits - 1]:.1f} dB")
+    with st.container(horizontal=True):
+        st.metric("levels a channel", count)
+        st.metric("mean squared error", f"{error:.1f}")
+        st.metric("signal to noise", "no loss" if error == 0 else f"{noise[bits - 1]:.1f} dB")
     st.latex(r"\begin{aligned} \mathrm{MSE} &= \frac{1}{3HW} \sum (x - \hat x)^2 = " + f"{error:.1f}" + r" \\ "
              r"\mathrm{PSNR} &= 10 \log_{10} \frac{255^2}{\mathrm{MSE}} = "
              + (r"\infty" if error == 0 else rf"{noise[bits - 1]:.1f}\ \mathrm{{dB}}") + r" \end{aligned}")
-    left, right = st.columns(2)
-    with left:
-        chart(over_bits("mean squared error", every, "MSE (gray levels²)", bits), key="errors",
-              alt="Mean squared error over the number of bits")
-    with right:
-        chart(over_bits("PSNR", noise, "PSNR (dB)", bits), key="noise",
-              alt="Signal to noise over the number of bits")
+    side_by_side({
+        "Mean squared error over the number of bits":
+            over_bits("mean squared error", every, "MSE (gray levels²)", bits),
+        "Signal to noise over the number of bits": over_bits("PSNR", noise, "PSNR (dB)", bits),
+    }, key="errors")
     st.caption(verdict(every, bits))
     in_code(setting, bits)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
+from dataclasses import dataclass
 from itertools import count
 from typing import Generic, Protocol, TypeVar
 
@@ -21,6 +22,16 @@ REST_SECONDS = 0.4
 
 Group = Callable[[], None]
 """Draws one or more controls and keeps what they say; a later one may use what an earlier one has kept."""
+
+
+@dataclass(frozen=True)
+class Late:
+    """A group that uses what groups below it say: it is drawn after all that are not late."""
+
+    group: Group
+
+    def __call__(self) -> None:
+        self.group()
 
 
 Groups = Sequence[Group | Sequence[Group]]
@@ -113,8 +124,8 @@ def figure_first(
         return None
 
     try:
-        for number, place in enumerate(places):
-            with place:
+        for number in sorted(range(len(groups)), key=lambda k: isinstance(groups[k], Late)):
+            with places[number]:
                 error = part(number)
             if error is not None:
                 raise error

@@ -107,10 +107,10 @@ def counted(setting: Mapping[str, int]) -> None:
     """The numbers for the reader's picture, and over the side of the picture."""
     side, channels, units = setting["side"], setting["channels"], setting["units"]
     dense, convolution = dense_parameters(setting["pixels"], units), convolution_parameters(channels, units)
-    one, two, three = st.columns(3)
-    one.metric("Dense layer", f"{dense:,}")
-    two.metric("Convolution 3 × 3", f"{convolution:,}")
-    three.metric("Ratio", f"{dense / convolution:,.0f} ×")
+    with st.container(horizontal=True):
+        st.metric("Dense layer", f"{dense:,}")
+        st.metric("Convolution 3 × 3", f"{convolution:,}")
+        st.metric("Ratio", f"{dense / convolution:,.0f} ×")
     chart(
         contest.growth(SIDES, [dense_parameters(s * s * channels, units) for s in SIDES],
                        [convolution] * len(SIDES), side),

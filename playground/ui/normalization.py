@@ -13,7 +13,7 @@ from playground.figures.style import CATEGORICAL, CONFIG, layout
 from playground.steps.descent import Bowl, DescentStep, descent_steps
 from playground.steps.normalization import normalized, proof_lines
 from playground.ui import frame, lesson, links
-from playground.ui.chart import chart
+from playground.ui.chart import chart, side_by_side
 
 MOST = 200
 DEFAULT = "52, 61, 58, 200, 190, 71, 65, 180"
@@ -58,11 +58,10 @@ def own_numbers() -> np.ndarray:
     )
     x = parsed(text)
     z = normalized(x)
-    for column, name, value in zip(
-        st.columns(4), ("mean $\\mu$", "deviation $\\sigma$", "mean of $z$", "variance of $z$"),
-        (x.mean(), x.std(), z.mean(), z.var()), strict=True,
-    ):
-        column.metric(name, _plain(value))
+    with st.container(horizontal=True):
+        for name, value in (("mean $\\mu$", x.mean()), ("deviation $\\sigma$", x.std()), ("mean of $z$", z.mean()),
+                            ("variance of $z$", z.var())):
+            st.metric(name, _plain(value))
     st.plotly_chart(_before_and_after(x, z), config=CONFIG, key="numbers_figure")
     return x
 
@@ -92,14 +91,10 @@ def proofs(x: np.ndarray) -> None:
     st.caption("Every line is computed, as it is written, from your numbers above. They agree up to rounding.")
     lines = list(proof_lines(x))
     for column, proof in zip(st.columns(2, gap="large"), ("mean", "variance"), strict=True):
-        with column:
-            st.markdown(f"**The {proof} of $z$**")
-            for line in lines:
-                if line.proof == proof:
-                    formula, value = st.columns([3, 1], vertical_alignment="center")
-                    formula.latex(line.latex)
-                    value.markdown(f"`{_plain(line.value)}`")
-                    formula.caption(line.why, text_alignment="center")
+        # One text a proof: a browser goes over every element of the page several times at each press of a slider
+        column.markdown("\n\n".join([f"**The {proof} of $z$**", *(
+            rf"$\displaystyle {line.latex}$ &emsp; `{_plain(line.value)}`" f"  \n:small[:gray[{line.why}]]"
+            for line in lines if line.proof == proof)]))
 
 
 def _plain(value: float) -> str:
@@ -192,15 +187,13 @@ class Controls:
 
 def descents(found: dict[str, Bowl], paths: dict[str, list[DescentStep]]) -> None:
     """Two of the bowls side by side, with the steps taken in them."""
-    for column, (name, path) in zip(st.columns(2, gap="medium"), paths.items(), strict=True):
-        bowl = found[name]
-        with column:
-            st.markdown(f"**{name}**: condition number {_plain(bowl.condition)}, "
-                        f"best step size {bowl.best_learning_rate:.3g}")
-            chart(
-                pictures.bowl_figure(bowl.above, _places(path), bowl.lowest, names=("slope w", "intercept b")),
-                key=f"bowl-{name}", alt=f"Loss over slope and intercept with the steps taken, {name}",
-            )
+    figures = {
+        f"Loss over slope and intercept with the steps taken, {name}": pictures.bowl_figure(
+            found[name].above, _places(path), found[name].lowest, names=("slope w", "intercept b"),
+            title=f"{name}: condition number {_plain(found[name].condition)}, best step size "
+                  f"{found[name].best_learning_rate:.3g}")
+        for name, path in paths.items()}
+    side_by_side(figures, key="bowls")
 
 
 @st.fragment

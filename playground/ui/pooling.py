@@ -14,7 +14,7 @@ from playground.figures.lines import lines
 from playground.steps.pooling import AVERAGE, MAX, pool_backward_steps, pool_steps, pooled_size
 from playground.ui import frame, lesson, links
 from playground.ui.chart import chart
-from playground.ui.image_input import Patch, Picture, choose_place
+from playground.ui.image_input import Patch, Picture, Place
 from playground.ui.stepper import Equation, Grid, Story, Update, stepper
 
 UPSTREAM: dict[str, Callable[[int], np.ndarray]] = {
@@ -69,11 +69,14 @@ def formula() -> None:
 class Controls:
     """Kind, window and stride; the picture."""
 
+    def __init__(self) -> None:
+        self.place = Place()
+
     def groups(self) -> lesson.Groups:
-        return self._kind, (self._kernel, self._stride), self._place
+        return self._kind, (self._kernel, self._stride), *self.place.groups()
 
     def setting(self) -> Setting:
-        return Setting(*self.place, self.kernel, self.stride, self.kind, self.backward)
+        return Setting(self.place.picture, self.place.patch, self.kernel, self.stride, self.kind, self.backward)
 
     def passes(self) -> None:
         """Forward or backward."""
@@ -88,9 +91,6 @@ class Controls:
 
     def _stride(self) -> None:
         self.stride = st.slider("Stride $s$", 1, 4, 2, key="stride", bind="query-params", disabled=links.locked())
-
-    def _place(self) -> None:
-        self.place = choose_place()
 
 
 def steps(setting: Setting) -> None:

@@ -30,7 +30,7 @@ def test_points_are_read_by_keyboard_and_follow_the_sliders(page: Page, goto) ->
 
 def test_a_bowl_tells_the_loss_under_the_pointer(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
     goto("normalization")
-    bowl = page.locator('[class*="st-key-bowl-raw"]')
+    bowl = page.locator(".st-key-bowls .chart").first
     bowl.scroll_into_view_if_needed()
     expect(bowl.locator("canvas")).to_be_visible()
     colours = bowl.locator("canvas").evaluate("""one => new Set(new Uint32Array(

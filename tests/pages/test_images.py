@@ -17,7 +17,8 @@ def test_it_opens_on_any_picture(open_page: OpenPage, query: dict[str, str]) -> 
     app = open_page("images", **query)
     assert not app.exception
     assert not app.error
-    assert len(sent(app, "chart")) == 2
+    (charts,) = sent(app, "chart")
+    assert len(charts["charts"]) == 2
     gray, *planes = sent(app, "number_table")
     assert len(planes) == 3
     side = int(query.get("size", 8))

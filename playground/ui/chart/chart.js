@@ -1,5 +1,5 @@
 // Draws lines, bars and loss bowls from a Plotly figure's own dictionaries, as chart/__init__.py lets them through.
-const charts = new WeakMap();
+const drawn = new WeakMap(); // the charts of each element
 const LETTER = 6.6; // pixels a digit of an axis is wide
 const REACH = 40; // pixels from the pointer within which a point is named
 const logarithmic = (axis) => axis.type === "log";
@@ -84,7 +84,9 @@ function ticks(axis, [low, high], length, apart) {
 }
 
 class Chart {
-  constructor(host) {
+  constructor(host, number) {
+    this.host = host;
+    this.clip = `inside-${number}`;
     this.find = (selector) => host.querySelector(selector);
     this.svg = this.find(".plot > svg");
     this.canvas = this.find("canvas");
@@ -110,9 +112,15 @@ class Chart {
     };
   }
 
+  remove() {
+    this.resizes.disconnect();
+    this.host.remove();
+  }
+
   load(data) {
     this.data = data;
-    this.find(".chart").style.height = `${data.height}px`;
+    this.host.style.height = `${data.height}px`;
+    this.find(".title").textContent = data.layout.title?.text ?? "";
     this.svg.setAttribute("aria-label", `${data.alt}. Arrow keys go from point to point.`);
     this.legend();
     if (this.size) this.draw();
@@ -222,8 +230,8 @@ class Chart {
     this.points = [];
     for (const trace of traces) if (trace.type === "contour") this.bowl(trace);
     this.axes(xs, placeX, marksY, placeY, widest * LETTER);
-    const inside = this.add("g", { "clip-path": "url(#inside)" });
-    const clip = this.add("clipPath", { id: "inside" });
+    const inside = this.add("g", { "clip-path": `url(#${this.clip})` });
+    const clip = this.add("clipPath", { id: this.clip });
     this.add("rect", { x: box.left - 8, y: box.top - 8, width: box.right - box.left + 16, height: box.bottom - box.top + 16 }, undefined, clip);
     traces.forEach((trace, k) => {
       if (trace.type === "bar") this.bars(trace, k, inside);
@@ -434,8 +442,18 @@ class Chart {
 }
 
 export default function ({ parentElement, data }) {
-  let chart = charts.get(parentElement);
-  if (!chart) charts.set(parentElement, (chart = new Chart(parentElement)));
-  chart.load(data);
-  return () => { chart.resizes.disconnect(); charts.delete(parentElement); };
+  if (!drawn.has(parentElement)) drawn.set(parentElement, []);
+  const charts = drawn.get(parentElement);
+  const pattern = parentElement.querySelector("template");
+  while (charts.length < data.charts.length) {
+    const host = pattern.content.firstElementChild.cloneNode(true);
+    pattern.parentNode.append(host);
+    charts.push(new Chart(host, charts.length));
+  }
+  for (const spare of charts.splice(data.charts.length)) spare.remove();
+  data.charts.forEach((one, k) => charts[k].load(one));
+  return () => {
+    for (const chart of charts) chart.remove();
+    drawn.delete(parentElement);
+  };
 }
