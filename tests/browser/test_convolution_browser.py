@@ -266,3 +266,34 @@ def test_controls_that_are_drawn_apart_move_one_player(own: Page) -> None:
     own.get_by_text("Backward", exact=True).first.click()
     expect(own.locator(".stepper")).to_contain_text("arrives at the output")
     expect(own.get_by_text("As a matrix product", exact=True)).to_have_count(1)
+
+
+def test_grids_that_take_other_numbers_are_those_that_a_fresh_page_draws(own: Page) -> None:
+    """A grid of the same size is kept and filled, another one is drawn anew: neither may show what was there before."""
+
+    def drawn() -> str:
+        own.locator(".stepper").focus()
+        own.keyboard.press("Home")
+        return own.locator(".grids").evaluate("""(grids) => {
+            const seen = grids.cloneNode(true);
+            for (const one of seen.querySelectorAll('[style*="display: none"]')) one.remove();
+            return seen.innerHTML.replaceAll(' style=""', '');
+        }""")
+
+    def press(name: str, key: str, sums: str) -> None:
+        own.get_by_role("slider", name=name).first.focus()
+        own.keyboard.press(key)
+        expect(own.locator(".stepper")).to_contain_text(sums)
+        settled(own)
+
+    first = drawn()
+    grids = own.locator(".grid")
+    grids.evaluate_all("(all) => { for (const one of all) one.kept = true; }")
+    kept = "(all) => all.filter((one) => one.kept).map((one) => one.dataset.grid)"
+    press("Stride", "ArrowRight", "4 × 4 sums")
+    assert grids.evaluate_all(kept) == ["x", "w", "products"]
+    press("Padding", "ArrowRight", "5 × 5 sums")
+    assert grids.evaluate_all(kept) == ["w", "products"]
+    press("Padding", "ArrowLeft", "4 × 4 sums")
+    press("Stride", "ArrowLeft", "8 × 8 sums")
+    assert drawn() == first

@@ -20,25 +20,17 @@ function html(tag, className, parent, text = "") {
 class Matrix {
   constructor(grid, scales, colours) {
     this.grid = grid;
-    this.scale = scales[grid.scale];
+    this.scales = scales;
     this.colour = colours[grid.symbol] ?? "currentColor";
     this.frameColour = colours[grid.framed_as ?? grid.symbol] ?? "#808890";
     this.figure = html("figure", "grid");
     this.figure.dataset.grid = grid.name;
-    const caption = html("figcaption", "", this.figure);
-    const name = html("b", "", caption);
-    html("i", "", name, grid.symbol).style.color = this.colour;
-    name.append(grid.title);
-    if (grid.note) html("small", "", caption, grid.note);
-    this.svg = svg("svg", {
-      viewBox: `0 0 ${grid.columns * UNIT} ${grid.rows * UNIT}`, tabindex: 0, role: "img",
-      "aria-label": `${grid.title}, ${grid.note || `${grid.rows} by ${grid.columns}`}. Arrow keys inspect a cell.`,
-    }, this.figure);
+    this.caption = html("figcaption", "", this.figure);
+    this.svg = svg("svg", { viewBox: `0 0 ${grid.columns * UNIT} ${grid.rows * UNIT}`, tabindex: 0, role: "img" }, this.figure);
+    this.ramp = html("div", "legend", this.figure);
     const hatch = svg("pattern", { id: "hatch", width: 10, height: 10, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, svg("defs", {}, this.svg));
     svg("line", { class: "hatch", x1: 0, y1: 0, x2: 0, y2: 10 }, hatch);
-    this.cells = [];
-    this.shown = [];
-    for (let index = 0; index < grid.rows * grid.columns; index++) this.cells.push(this.cell(index));
+    this.cells = this.drawCells(svg("g", {}, this.svg));
     this.outlines = svg("g", {}, this.svg);
     this.hits = svg("g", { class: "hits" }, this.outlines);
     this.windowBox = svg("rect", { class: "window", stroke: this.frameColour, rx: 3 }, this.outlines);
@@ -46,8 +38,33 @@ class Matrix {
     this.tapBox = svg("rect", { class: "tap", stroke: this.frameColour, rx: 3 }, this.outlines);
     this.cursorBox = svg("rect", { class: "cursor", rx: 3 }, this.outlines);
     for (const box of [this.windowBox, this.tapUnder, this.tapBox, this.cursorBox]) box.style.display = "none";
+    this.take(grid);
+  }
+
+  // Whether a grid is this one with other numbers: then `take` is all there is to do.
+  fits(grid) {
+    return ["name", "symbol", "framed_as", "rows", "columns", "border", "side", "emptied"].every((key) => this.grid[key] === grid[key]);
+  }
+
+  take(grid) {
+    this.grid = grid;
+    this.scale = this.scales[grid.scale];
+    this.shown = [];
+    this.name();
     this.legend();
     if (grid.values) grid.values.forEach((value, index) => this.show(index, value));
+  }
+
+  name() {
+    const { grid } = this;
+    const words = `${grid.title}, ${grid.note || `${grid.rows} by ${grid.columns}`}. Arrow keys inspect a cell.`;
+    if (this.svg.getAttribute("aria-label") === words) return;
+    this.svg.setAttribute("aria-label", words);
+    this.caption.replaceChildren();
+    const name = html("b", "", this.caption);
+    html("i", "", name, grid.symbol).style.color = this.colour;
+    name.append(grid.title);
+    if (grid.note) html("small", "", this.caption, grid.note);
   }
 
   at(index) {
@@ -72,12 +89,20 @@ class Matrix {
     return this.grid.texts ? this.grid.texts[index] : written(value, this.grid.digits);
   }
 
-  cell(index) {
-    const [row, column] = this.at(index);
-    const group = svg("g", { class: "cell empty", "data-index": index }, this.svg);
-    const rect = svg("rect", { x: column * UNIT, y: row * UNIT, width: UNIT, height: UNIT }, group);
-    const text = svg("text", { x: (column + 0.5) * UNIT, y: (row + 0.52) * UNIT }, group);
-    return { group, rect, text, border: this.isBorder(index) };
+  // All cells at once as a text of markup, nothing but numbers in it: one by one they take three times as long.
+  drawCells(parent) {
+    const { rows, columns } = this.grid;
+    let markup = "";
+    for (let index = 0; index < rows * columns; index++) {
+      const [row, column] = this.at(index);
+      markup += `<g data-index="${index}"><rect x="${column * UNIT}" y="${row * UNIT}" width="${UNIT}" height="${UNIT}"/>`
+        + `<text x="${(column + 0.5) * UNIT}" y="${(row + 0.52) * UNIT}"></text></g>`;
+    }
+    parent.innerHTML = markup;
+    return [...parent.children].map((group, index) => {
+      group.setAttribute("class", "cell empty");
+      return { group, rect: group.firstChild, text: group.lastChild, border: this.isBorder(index) };
+    });
   }
 
   show(index, value, partial = false) {
@@ -86,14 +111,13 @@ class Matrix {
     this.shown[index] = key;
     const { group, rect, text, border } = this.cells[index];
     group.setAttribute("class", `cell${value === null ? " empty" : ""}${border ? " border" : ""}${partial ? " partial" : ""}`);
-    if (value === null) {
-      rect.style.fill = "";
-      text.textContent = "";
-      return;
+    const words = value === null ? "" : this.text(index, value);
+    if (text.textContent !== words) { // the same text set again is laid out again
+      text.textContent = words;
+      if (words) text.setAttribute("font-size", Math.min(15, (UNIT * 1.58) / words.length));
     }
-    text.textContent = this.text(index, value);
-    text.setAttribute("font-size", Math.min(15, (UNIT * 1.58) / Math.max(text.textContent.length, 1)));
-    if (border) return;
+    if (value === null) rect.style.fill = "";
+    if (value === null || border) return;
     const { limit, scale } = this.grid;
     const rgb = colourAt(this.scale, scale === "signed" ? value / limit / 2 + 0.5 : value / limit);
     rect.style.fill = `rgb(${rgb})`;
@@ -164,12 +188,15 @@ class Matrix {
 
   legend() {
     const { scale, limit, emptied } = this.grid;
+    this.ramp.hidden = emptied;
     const end = String(Number(limit.toFixed(Math.max(this.grid.digits, limit < 10 ? 2 : 0))));
-    if (emptied) return;
-    const row = html("div", "legend", this.figure);
-    html("span", "", row, scale === "signed" ? `−${end}` : "0");
+    const words = `${scale} ${end}`;
+    if (emptied || this.ramp.dataset.scale === words) return;
+    this.ramp.dataset.scale = words;
+    this.ramp.replaceChildren();
+    html("span", "", this.ramp, scale === "signed" ? `−${end}` : "0");
     const stops = this.scale.map(([at, colour]) => `${colour} ${at * 100}%`).join(", ");
-    html("span", "ramp", row).style.background = `linear-gradient(90deg, ${stops})`;
-    html("span", "", row, (scale === "signed" ? "+" : "") + end);
+    html("span", "ramp", this.ramp).style.background = `linear-gradient(90deg, ${stops})`;
+    html("span", "", this.ramp, (scale === "signed" ? "+" : "") + end);
   }
 }

@@ -40,17 +40,7 @@ class Player {
 
   build() {
     const { story } = this;
-    const holder = this.find(".grids");
-    holder.replaceChildren();
-    this.matrices = {};
-    let column = null;
-    for (const grid of story.grids) {
-      const matrix = (this.matrices[grid.name] = new Matrix(grid, story.scales, story.colours));
-      if (!grid.side) column = null;
-      else column ??= html("div", "side-by-side", holder);
-      (column ?? holder).append(matrix.figure);
-      this.watch(matrix);
-    }
+    this.draw(story);
     this.root.setAttribute("aria-label", `${story.label}. Arrow keys step, up and down go by ${story.group_name}, space plays.`);
     const [unitStep, unitGroup] = this.find(".unit").options;
     unitStep.textContent = `by ${story.step_name}`;
@@ -65,6 +55,34 @@ class Player {
     notes.replaceChildren();
     for (const note of story.footnotes) html("span", "", notes, note);
     this.layout();
+  }
+
+  // A grid that is as it was takes its numbers, another one of its size too; only then is a grid drawn anew.
+  draw({ grids, scales, colours }) {
+    const places = JSON.stringify(grids.map((grid) => [grid.name, Boolean(grid.side)]));
+    const made = (grid) => {
+      const matrix = (this.matrices[grid.name] = new Matrix(grid, scales, colours));
+      this.watch(matrix);
+      return matrix.figure;
+    };
+    if (this.places === places) {
+      for (const grid of grids) {
+        const before = this.matrices[grid.name];
+        if (before.fits(grid)) before.take(grid);
+        else before.figure.replaceWith(made(grid));
+      }
+      return;
+    }
+    this.places = places;
+    this.matrices = {};
+    const holder = this.find(".grids");
+    holder.replaceChildren();
+    let column = null;
+    for (const grid of grids) {
+      if (!grid.side) column = null;
+      else column ??= html("div", "side-by-side", holder);
+      (column ?? holder).append(made(grid));
+    }
   }
 
   // One cell size for all large grids, so that a smaller output is seen to be smaller. The width is what the observer
