@@ -4,7 +4,7 @@ from playground.ui import augmentation, lesson
 
 augmentation.formula()
 picture, pipeline, seed = lesson.figure_first(augmentation.Controls(), augmentation.gallery,
-                                                head=augmentation.heading)
+                                              head=augmentation.heading)
 augmentation.mixing(picture, pipeline, seed)
 augmentation.predict()
 augmentation.ablation(pipeline)

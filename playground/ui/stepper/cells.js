@@ -89,20 +89,19 @@ class Matrix {
     return this.grid.texts ? this.grid.texts[index] : written(value, this.grid.digits);
   }
 
-  // All cells at once as a text of markup, nothing but numbers in it: one by one they take three times as long.
+  // All cells at once as a text of markup, nothing but numbers in it: the first grids take half as long as one by one.
   drawCells(parent) {
     const { rows, columns } = this.grid;
     let markup = "";
     for (let index = 0; index < rows * columns; index++) {
       const [row, column] = this.at(index);
-      markup += `<g data-index="${index}"><rect x="${column * UNIT}" y="${row * UNIT}" width="${UNIT}" height="${UNIT}"/>`
+      markup += `<g class="cell empty" data-index="${index}"><rect x="${column * UNIT}" y="${row * UNIT}" width="${UNIT}" height="${UNIT}"/>`
         + `<text x="${(column + 0.5) * UNIT}" y="${(row + 0.52) * UNIT}"></text></g>`;
     }
     parent.innerHTML = markup;
-    return [...parent.children].map((group, index) => {
-      group.setAttribute("class", "cell empty");
-      return { group, rect: group.firstChild, text: group.lastChild, border: this.isBorder(index) };
-    });
+    return [...parent.children].map((group, index) => (
+      { group, rect: group.firstChild, text: group.lastChild, border: this.isBorder(index) }
+    ));
   }
 
   show(index, value, partial = false) {

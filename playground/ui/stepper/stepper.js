@@ -57,7 +57,7 @@ class Player {
     this.layout();
   }
 
-  // A grid that is as it was takes its numbers, another one of its size too; only then is a grid drawn anew.
+  // A grid of the same size keeps its cells and takes the new numbers; any other is drawn anew.
   draw({ grids, scales, colours }) {
     const places = JSON.stringify(grids.map((grid) => [grid.name, Boolean(grid.side)]));
     const made = (grid) => {
