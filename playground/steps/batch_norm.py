@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,8 +23,7 @@ class Normalized:
     y: np.ndarray
 
 
-@dataclass(frozen=True, slots=True)
-class NormStep:
+class NormStep(NamedTuple):
     """One product added (or put) into a number.
 
     part: 0 the mean, 1 the variance, 2 the normalized number, 3 the output; index: which of the N numbers; value: what
@@ -35,8 +35,7 @@ class NormStep:
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class NormBackwardStep:
+class NormBackwardStep(NamedTuple):
     """Part 0: dy[index] is added to both sums. Part 1: dx[index] is put together of them."""
 
     part: int

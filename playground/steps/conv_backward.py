@@ -1,7 +1,7 @@
 """The backward pass of a convolution taken one product at a time, and the convolution as one matrix product."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,8 +9,7 @@ from playground.errors import PlaygroundError
 from playground.steps.conv import does_not_fit, output_size
 
 
-@dataclass(frozen=True, slots=True)
-class ConvBackwardStep:
+class ConvBackwardStep(NamedTuple):
     """One product of the forward pass, walked back: what arrives at its output goes to its pixel and to its weight.
 
     `input_gradient`, `weight_gradient` and `bias_gradient` are the running sums after this step. On the padding

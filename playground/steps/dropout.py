@@ -1,7 +1,7 @@
 """Dropout taken one unit at a time: who is present in which mini-batch, forward and backward."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,8 +10,7 @@ from playground.errors import PlaygroundError
 CLASSIC, INVERTED = "classic", "inverted"
 
 
-@dataclass(frozen=True, slots=True)
-class DropoutStep:
+class DropoutStep(NamedTuple):
     """One unit of one picture in one mini-batch: the factor it is multiplied by (0, 1 or 1/p), and what comes out.
 
     Forward `value` is the activation, backward the gradient that arrives; the factor is the same in both.

@@ -1,7 +1,7 @@
 """Pooling taken one pixel at a time, forward and backward."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,8 +10,7 @@ from playground.errors import PlaygroundError
 MAX, AVERAGE = "max", "average"
 
 
-@dataclass(frozen=True, slots=True)
-class PoolStep:
+class PoolStep(NamedTuple):
     """One pixel of one window: `running` is the maximum (or the sum over k², the mean) so far."""
 
     output: tuple[int, int]
@@ -20,8 +19,7 @@ class PoolStep:
     running: float
 
 
-@dataclass(frozen=True, slots=True)
-class PoolBackwardStep:
+class PoolBackwardStep(NamedTuple):
     """What one output sends to one pixel: `share` (1 or 1/k²) of what arrives; `gradient` is the pixel's sum so far."""
 
     output: tuple[int, int]

@@ -131,9 +131,10 @@ def story(setting: Setting) -> Story:
     y = setting.respond(x)
     columns = width + 2 * padding
     tap = [step.tap[1] * k + step.tap[2] for step in records]
-    digits = digits_of(y, [step.product for step in records])
+    products, running = [step.product for step in records], [step.running for step in records]
+    digits = digits_of(y, products)
     # One scale for products, running sums and outputs, so that equal colours are equal numbers.
-    largest = style.signed_limit([step.running for step in records], [step.product for step in records])
+    largest = style.signed_limit(running, products)
     averages = setting.averages
     return Story(
         label="Convolution step by step",
@@ -145,7 +146,7 @@ def story(setting: Setting) -> Story:
                  values=setting.kernel.weights.ravel().tolist(), texts=setting.kernel.texts,
                  limit=style.signed_limit(setting.kernel.weights), digits=digits_of(setting.kernel.weights)),
             Grid(name="products", symbol="w·x", title="products", rows=k, columns=k, note="of this window", side=True,
-                 limit=style.signed_limit([s.product for s in records]) if averages else largest, digits=digits,
+                 limit=style.signed_limit(products) if averages else largest, digits=digits,
                  emptied=True, framed_as="w"),
             Grid(name="y", symbol="y", title="output", rows=y.shape[0], columns=y.shape[1],
                  note=f"{y.shape[0]} × {y.shape[1]} sums", scale="gray" if averages else "signed",
@@ -157,7 +158,7 @@ def story(setting: Setting) -> Story:
             "products": tap,
             "y": [step.output[1] * y.shape[1] + step.output[2] for step in records],
         },
-        writes={"products": [step.product for step in records], "y": [step.running for step in records]},
+        writes={"products": products, "y": running},
         groups=[index // (k * k) for index in range(len(records))],
         equation=Equation(result="y", operands=("w", "x"), start=setting.bias, start_symbol="b",
                           start_name="the bias b",
