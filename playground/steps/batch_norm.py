@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +22,8 @@ class Normalized:
     y: np.ndarray
 
 
-class NormStep(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class NormStep:
     """One product added (or put) into a number.
 
     part: 0 the mean, 1 the variance, 2 the normalized number, 3 the output; index: which of the N numbers; value: what
@@ -35,7 +35,8 @@ class NormStep(NamedTuple):
     value: float
 
 
-class NormBackwardStep(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class NormBackwardStep:
     """Part 0: dy[index] is added to both sums. Part 1: dx[index] is put together of them."""
 
     part: int

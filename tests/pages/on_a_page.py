@@ -39,7 +39,7 @@ def texts(app: AppTest) -> str:
 def sent(app: AppTest, component: str) -> list[dict[str, Any]]:
     """What every component of this name on the page was given, in their order."""
     protos = [e.proto for e in app.get("bidi_component") if e.proto.component_name == component]
-    return [json.loads(proto.mixed.json if proto.HasField("mixed") else proto.json) for proto in protos]
+    return [json.loads(proto.mixed.json if proto.HasField("mixed") else proto.json or proto.bytes) for proto in protos]
 
 
 def put_model(name: str, labels: tuple[str, ...] = ("dark", "bright"), **facts: object) -> Entry:

@@ -456,6 +456,7 @@ class Player {
 export default function ({ data, parentElement }) {
   if (!players.has(parentElement)) players.set(parentElement, new Player(parentElement));
   const player = players.get(parentElement);
-  player.load(data);
+  const told = new TextDecoder().decode(data);
+  if (told !== player.told) player.load(JSON.parse((player.told = told))); // the page brings it again when it has changed nothing
   return () => { player.stop(); players.delete(parentElement); };
 }
