@@ -35,7 +35,7 @@ from playground.ui.contents import CHAPTERS
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
 PAINT_GOAL, SLIDER_GOAL = 1000, 200  # milliseconds
-PRESSES = 20
+PRESSES = 40
 ENDED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 QUIET = 700  # milliseconds without a script running after which nothing more will come
 # Sets __painted to [heading, milliseconds from the navigation to the frame that has it and the claim on the screen].
@@ -119,11 +119,15 @@ def visit(page: Page, url: str, title: str) -> tuple[float, float, float]:
 def slide(page: Page) -> list[tuple[float, float]]:
     """Milliseconds to the first redrawn figure and to the end, of presses shared out over the sliders of a page."""
     page.wait_for_timeout(2000)  # the browser draws on for a while after the last element has arrived
-    count = page.get_by_test_id("stSlider").count()
-    waits = []
-    for press in range(PRESSES if count else 0):
-        thumb = page.get_by_test_id("stSlider").nth(press % min(count, 3)).get_by_role("slider").first
+    sliders = list(range(min(3, page.get_by_test_id("stSlider").count())))
+    waits: list[tuple[float, float]] = []
+    for press in range(PRESSES):
+        if not sliders:
+            break
+        which = sliders[press % len(sliders)]
+        thumb = page.get_by_test_id("stSlider").nth(which).get_by_role("slider").first
         if not thumb.is_visible() or thumb.is_disabled():
+            sliders.remove(which)
             continue
         # A press into the end of the scale moves nothing, and would wait in vain for a figure
         bottom, top = thumb.evaluate("(one) => [one.value === one.min, one.value === one.max]")
@@ -131,7 +135,9 @@ def slide(page: Page) -> list[tuple[float, float]]:
         page.evaluate(REDRAWN, QUIET)
         page.keyboard.press("ArrowLeft" if top or (press % 4 == 3 and not bottom) else "ArrowRight")
         took = page.evaluate("() => window.__redrawn")
-        if took is not None:
+        if took is None:  # it moves no figure: how long a training is to be, say
+            sliders.remove(which)
+        else:
             waits.append((float(took[0]), float(took[1])))
     return waits
 
