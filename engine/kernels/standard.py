@@ -1,7 +1,7 @@
 """Batch norm in few passes over memory: statistics by BLAS sums, then one multiply and one add a value.
 
     y = x * scale + shift            scale = w / sqrt(var + eps), shift = b - mean * scale
-    dx = g * scale + x * slope + c   slope, c chosen so that the statistics' own gradients are in
+    dx = (x * slope + c + g) * scale slope, c chosen so that the statistics' own gradients are in
 
 The variance is E[x^2] - mean^2 in one reading of x. Where the mean is large beside the spread that difference would
 lose its digits, so then x is taken relative to its mean first (`offset`), at the price of one more pass.
@@ -10,7 +10,7 @@ lose its digits, so then x is taken relative to its mean first (`offset`), at th
 import numpy as np
 
 from engine.core import Array, Vjp
-from engine.kernels.memory import alike, workspace
+from engine.kernels.memory import alike
 from engine.kernels.sums import Lanes, chunks, totals
 from engine.kernels.threads import Part, together
 
@@ -50,8 +50,8 @@ def training(
         dw = inv * (sum_gx - centre * sum_g)  # the sum of g * (x - mean) / sqrt(var + eps)
         dx = None
         if need_dx:
-            slope = -scale * inv * dw / count
-            dx = combined(lanes, x, offset, slope, -scale * sum_g / count - slope * centre, g, scale)
+            slope = -inv * dw / count
+            dx = combined(lanes, x, offset, slope, -sum_g / count - slope * centre, g, scale)
         return dx, dw.astype(x.dtype), sum_g.astype(x.dtype)
 
     return combined(lanes, x, offset, scale, shift), vjp
@@ -61,7 +61,7 @@ def combined(
     lanes: Lanes, x: Array, offset: Array | None, scale: Array, shift: Array, g: Array | None = None,
     scale_g: Array | None = None,
 ) -> Array:
-    """(x - offset) * scale + shift, + g * scale_g where given: one number a channel each, in the memory order of x."""
+    """(x - offset) * scale + shift, where given (that + g) * scale_g: one number a channel each, in the order of x."""
     shape = lanes.spread_shape
     by_row = lanes.spread_by_row
     pieces, shares = chunks(shape, (0.6 if g is None else 1.2) * x.size)
@@ -85,7 +85,8 @@ def combined(
                 out *= times[at]
             out += plus[at]
             if other is not None and times_g is not None:
-                out += np.multiply(other[rows], times_g[at], out=workspace("standard", out.shape, x.dtype))
+                out += other[rows]
+                out *= times_g[at]
 
     together(some, shares)
     return result
