@@ -237,8 +237,11 @@ def test_after_a_slider_has_redrawn_the_player_the_rest_of_the_page_follows(own:
     own.get_by_role("slider", name="Stride").first.focus()
     own.keyboard.press("ArrowRight")
     expect(own.locator(".stepper")).to_contain_text("4 × 4 sums")
+    cell(own, "y", 1, 1, 4).click()
     expect(own.get_by_text("stride=2").first).to_be_visible()  # the code, below everything
     assert "stride=2" in own.url
+    settled(own)  # with the rest came the player's story once more: it goes on as it was
+    expect(own.locator(".stepper")).to_have_attribute("data-inspected", "y:5")
 
 
 def test_controls_that_are_drawn_apart_move_one_player(own: Page) -> None:
