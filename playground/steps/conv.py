@@ -1,5 +1,6 @@
 """A convolution taken one multiply-add at a time, written the way one would do it by hand."""
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -82,21 +83,18 @@ def conv_steps(
     ow = output_size(width, kw, stride, padding, dilation)
     # Numbers come out of lists several times as fast as out of arrays
     pixels, weights = x.astype(float).tolist(), w.astype(float).tolist()
-    last = (channels - 1, kh - 1, kw - 1)
-    for f in range(filters):
-        for output in ((f, p, q) for p in range(oh) for q in range(ow)):
-            running = float(b[f]) if b is not None else 0.0
-            for c in range(channels):
-                for i in range(kh):
-                    row = output[1] * stride + i * dilation - padding
-                    for j in range(kw):
-                        column = output[2] * stride + j * dilation - padding
-                        padded = not (0 <= row < height and 0 <= column < width)
-                        tap, weight = (c, i, j), weights[f][c][i][j]
-                        pixel = 0.0 if padded else pixels[c][row][column]
-                        product = weight * pixel
-                        running += product
-                        yield ConvStep(output, tap, (row, column), padded, weight, pixel, product, running, tap == last)
+    taps = list(itertools.product(range(channels), range(kh), range(kw)))
+    for output in itertools.product(range(filters), range(oh), range(ow)):
+        f, p, q = output
+        running = float(b[f]) if b is not None else 0.0
+        for tap in taps:
+            c, i, j = tap
+            row, column = p * stride + i * dilation - padding, q * stride + j * dilation - padding
+            padded = not (0 <= row < height and 0 <= column < width)
+            weight, pixel = weights[f][c][i][j], 0.0 if padded else pixels[c][row][column]
+            product = weight * pixel
+            running += product
+            yield ConvStep(output, tap, (row, column), padded, weight, pixel, product, running, tap == taps[-1])
 
 
 def does_not_fit(

@@ -1,6 +1,5 @@
 """The slow convolution, the engine's and PyTorch's agree; what the records say about themselves is true."""
 
-
 import numpy as np
 import pytest
 import torch
