@@ -5,10 +5,10 @@
 
 Every contestant is a process of its own that sleeps while another one runs, and begins anew after five rounds. In every
 round each runs a workload a few times; the round's ratio is that of the two medians, and the table shows the median of
-the ratios over the rounds, so that a slow minute of the machine falls on all alike; then the medians of each set of
-processes, from the least to the largest. The first column compares with PyTorch as it
-comes, the second with PyTorch at its best (channels_last, no page faults from malloc), the third with MyGrad where
-it is installed. Results of a whole run are written to bench/results/.
+the ratios over the rounds, so that a slow minute of the machine falls on all alike. The first ratio compares with
+PyTorch as it comes, and beside it stands the same of each set of processes, from the least to the largest; then follow
+PyTorch at its best (channels_last, no page faults from malloc) and MyGrad, where it is installed. Results of a whole
+run are written to bench/results/.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Batch norm in few passes over memory: statistics by BLAS sums, then one multiply and one add a value.
 
-    y = x * scale + shift            scale = w / sqrt(var + eps), shift = b - mean * scale
-    dx = (x * slope + c + g) * scale slope, c chosen so that the statistics' own gradients are in
+    y = x * scale + shift               scale = w / sqrt(var + eps), shift = b - mean * scale
+    dx = (x * slope + c + g) * scale    slope, c chosen so that the statistics' own gradients are in
 
 The variance is E[x^2] - mean^2 in one reading of x. Where the mean is large beside the spread that difference would
 lose its digits, so then x is taken relative to its mean first (`offset`), at the price of one more pass.

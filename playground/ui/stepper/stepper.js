@@ -457,6 +457,7 @@ export default function ({ data, parentElement }) {
   if (!players.has(parentElement)) players.set(parentElement, new Player(parentElement));
   const player = players.get(parentElement);
   const told = new TextDecoder().decode(data);
-  if (told !== player.told) player.load(JSON.parse((player.told = told))); // the page brings it again when it has changed nothing
+  if (told !== player.told) player.load(JSON.parse(told)); // the page brings the same story with all that follows a figure
+  player.told = told;
   return () => { player.stop(); players.delete(parentElement); };
 }
