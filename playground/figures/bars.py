@@ -47,7 +47,7 @@ def probability_bars(
             hovertemplate="%{customdata}: %{x:.2f} %<extra></extra>",
         )
     )
-    style.layout(figure, height=70 + 34 * len(shown))
+    style.layout(figure, height=70 + 34 * len(shown), spelled="y")
     figure.update_xaxes(range=[0, 135], visible=False)
     figure.update_yaxes(
         tickvals=list(range(len(shown))), ticktext=[shortened(labels[k]) for k in shown], showgrid=False

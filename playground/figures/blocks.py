@@ -73,12 +73,12 @@ def diagram(blocks: Sequence[BlockLike]) -> go.Figure:
             customdata=[[block.name, spaced(block.parameters)] for *_, block in boxes],
             hovertemplate=f"%{{customdata[0]}}: %{{customdata[1]}} parameters, {name}<extra></extra>",
             marker={**marker, "line": {"color": "rgba(127,127,127,0.9)", "width": 1}})
-    style.layout(figure, height=64 + 27 * len(rows), legend=True)
+    style.layout(figure, height=64 + 27 * len(rows), legend=True, spelled="y")
     figure.update_layout(barmode="overlay", legend={"x": 0, "xanchor": "left"}, margin={"t": 36, "b": 4},
                          uniformtext={"minsize": 9, "mode": "show"})
     figure.update_xaxes(visible=False, range=[0, 1], fixedrange=True)
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=[stage for stage, _ in rows], autorange="reversed",
-                        showgrid=False, automargin=True, fixedrange=True)
+                        showgrid=False, fixedrange=True)
     return figure
 
 

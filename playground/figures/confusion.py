@@ -70,7 +70,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]] | np.ndarray, classes: Sequ
         row, column = chosen
         figure.add_shape(type="rect", x0=column - 0.48, x1=column + 0.48, y0=row - 0.48, y1=row + 0.48,
                          line={"color": style.VALIDATION, "width": 3})
-    style.layout(figure, x="the model said", y="the picture is", height=min(130 + 34 * len(classes), 620))
+    style.layout(figure, x="the model said", y="the picture is", height=min(130 + 34 * len(classes), 620), spelled="xy")
     figure.update_xaxes(tickvals=positions, ticktext=names, showgrid=False, side="bottom")
     figure.update_yaxes(tickvals=positions, ticktext=names, showgrid=False, autorange="reversed")
     return figure

@@ -25,7 +25,7 @@ def counts_per_class(classes: Sequence[str], train: Sequence[int], validation: S
             insidetextanchor="middle", textangle=0, textfont={"color": style.ink_on(colour)},
             hovertemplate="%{customdata}: %{x:,} " + name + "<extra></extra>",
         )
-    style.layout(figure, x="photos", height=90 + 34 * max(2, len(classes)))
+    style.layout(figure, x="photos", height=90 + 34 * max(2, len(classes)), spelled="y")
     figure.update_layout(barmode="stack")
     figure.update_xaxes(rangemode="tozero", tickformat=",d", nticks=6)
     figure.update_yaxes(tickvals=rows, ticktext=names, autorange="reversed", showgrid=False)

@@ -118,18 +118,20 @@ def plain_layout(
 
 
 def layout(
-    figure: go.Figure, *, x: str = "", y: str = "", title: str = "", height: int = 320, legend: bool | None = None
+    figure: go.Figure, *, x: str = "", y: str = "", title: str = "", height: int = 320, legend: bool | None = None,
+    spelled: Collection[str] = (),
 ) -> go.Figure:
     """Axis titles with units, tight margins and a legend on top; returns the same figure.
 
-    `legend` None shows one only when there is more than one named series.
+    `legend` None shows one only when there is more than one named series. Axes in `spelled` have words at their marks
+    (`ticktext`), as those have whose data are words: there the margin is as wide as they are.
 
     >>> layout(go.Figure(), x="epoch", y="accuracy (%)").layout.xaxis.title.text
     'epoch'
     """
     named = [t for t in figure.data if t.name and t.showlegend is not False]
-    spelled = [axis for axis in "xy"
-               if any(isinstance(value, str) for t in figure.data for value in _first(t, axis))]
+    spelled = [axis for axis in "xy" if axis in spelled
+               or any(isinstance(value, str) for t in figure.data for value in _first(t, axis))]
     plain = plain_layout(x=x, y=y, title=title, height=height, named=len(named), spelled=spelled,
                          legend=len(named) > 1 if legend is None else legend)
     # One by one: a single `update_layout` of all of this takes Plotly six times as long, at every move of a slider.

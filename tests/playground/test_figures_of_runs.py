@@ -4,9 +4,10 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
-from playground.figures import bars, blocks, confusion, curves, maps
+from playground.figures import bars, blocks, challenge, confusion, counts, curves, maps
 from playground.training import parameters
 from playground.training.recipe import Request
 
@@ -153,3 +154,19 @@ def test_the_learning_rate_is_drawn_where_its_batches_stand(count: int) -> None:
     assert line.y[0] == pytest.approx(0.1, rel=0.01)
     assert line.x[-1] == pytest.approx(1.0, rel=0.01)
     assert figure.layout.xaxis.range[1] >= 3
+
+
+NAMES = ["an exceedingly long name", "cat"]
+
+
+@pytest.mark.parametrize(("figure", "axes"), [
+    (bars.probability_bars(NAMES, [0.5, 0.5]), "y"),
+    (confusion.confusion_matrix([[8, 2], [0, 0]], NAMES), "xy"),
+    (counts.counts_per_class(NAMES, [8, 4], [2, 1]), "y"),
+    (challenge.winners([(2012, "AlexNet", 16.4)], 5.1), "x"),
+], ids=["bars", "confusion", "counts", "challenge"])
+def test_names_at_the_marks_of_an_axis_have_the_room_they_need(figure: go.Figure, axes: str) -> None:
+    for axis in axes:
+        marks = figure.layout[f"{axis}axis"]
+        assert marks.ticktext
+        assert marks.automargin, "a fixed margin cuts names off, or lays the axis' title over them"
