@@ -24,7 +24,7 @@ def winners(rows: Sequence[tuple[int, str, float]], human: float) -> go.Figure:
     figure.add_hline(y=human, line={"color": style.CATEGORICAL[4], "dash": "dash"},
                      annotation_text=f"a person: {human:g} %", annotation_position="top right")
     style.layout(figure, x="year and winner", y="top-5 error (%)", height=360, spelled="x")
-    figure.update_xaxes(tickvals=years, ticktext=[f"{year}<br>{name}<br>{error:g} %" for year, name, error in rows])
+    figure.update_xaxes(tickvals=years, ticktext=[f"{year}: {error:g} %<br>{name}" for year, name, error in rows])
     figure.update_yaxes(range=[0, 32])
     figure.update_layout(margin={"t": 30})
     return figure
