@@ -13,6 +13,7 @@ from engine.arrays import crop, windows
 from engine.core import Array, Vjp
 from engine.geometry import Placement
 from engine.kernels.memory import CHWN, HWNC, NCHW, Order, empty, framed, images, order_of, ordered, workspace
+from engine.kernels.runs import run_by_run
 from engine.kernels.sums import channel_sums
 from engine.kernels.threads import Part, parts, together
 
@@ -97,7 +98,8 @@ def _slide(
             if y is not None:
                 np.einsum("pjil,pji->pl", seen[:count], taps[here], out=y[here])
                 if b is not None:
-                    y[here] += b[here, None]
+                    with run_by_run(y.shape[1]):
+                        y[here] += b[here, None]
             if beside is not None and dots is not None:
                 np.vecdot(beside[here, None, None], seen[:count], out=dots[here].swapaxes(1, 2))
 

@@ -18,11 +18,13 @@ from engine.core import Array, Vjp
 from engine.geometry import Placement
 from engine.kernels.memory import HWNC, NCHW, Order, empty, order_of, ordered, workspace
 from engine.kernels.memory import images as as_images
+from engine.kernels.runs import run_by_run
 from engine.kernels.threads import Part, parts, together
 
 CHUNK = 1 << 19  # values of x at a time: less costs more in calls than it saves in memory
 SMALL = 1 << 18  # values of x up to which one copy sets the places of all windows apart
 FEW = 1 << 12  # and where a pixel is a single number
+LONG = 1 << 12  # bytes of a pixel from which on there is nothing to be gained by that
 Piece: TypeAlias = tuple[slice, slice, slice]  # of the planes, of the rows of results, of their rows of images
 Do: TypeAlias = Callable[[Array, Array, Array, Array], None]
 
@@ -34,7 +36,7 @@ def fits(x: Array, where: Placement) -> Order | None:
 
 def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | None:
     """max_pool2d: the value and the way back to (dx,); None when there is a nan, whose place this way would lose."""
-    if x.size <= (FEW if order == NCHW else SMALL):
+    if x.size <= (FEW if order == NCHW else SMALL) and x.strides[3] < LONG:
         return _small(x, where, order)
     (oh, ow), (h, w) = where.out, where.image
     n, c = x.shape[:2]
@@ -52,12 +54,15 @@ def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | No
     def in_pieces(do: Do, images: Array, results: Array) -> None:
         images = images[:, : 2 * oh, : 2 * ow]
         if pieces is None:  # small images, where Python's own steps are the cost
-            do(images, results, left_larger, upper_larger)
+            with run_by_run(run):
+                do(images, results, left_larger, upper_larger)
             return
 
         def some(part: Part) -> None:
-            for planes, rows, both in pieces[slice(*part)]:
-                do(images[planes, both], results[planes, rows], left_larger[planes, both], upper_larger[planes, rows])
+            with run_by_run(run):
+                for planes, rows, both in pieces[slice(*part)]:
+                    do(images[planes, both], results[planes, rows], left_larger[planes, both],
+                       upper_larger[planes, rows])
 
         together(some, shares)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.core import Array, Vjp
 from engine.kernels.memory import alike
+from engine.kernels.runs import run_by_run
 from engine.kernels.sums import Lanes, chunks, totals
 from engine.kernels.threads import Part, together
 
@@ -75,18 +76,19 @@ def combined(
     assert plus is not None
 
     def some(part: Part) -> None:
-        for rows in pieces[slice(*part)]:
-            at = rows if by_row else slice(None)
-            out = y[rows]
-            if minus is None:
-                np.multiply(m[rows], times[at], out=out)
-            else:
-                np.subtract(m[rows], minus[at], out=out)
-                out *= times[at]
-            out += plus[at]
-            if other is not None and times_g is not None:
-                out += other[rows]
-                out *= times_g[at]
+        with run_by_run(shape[1]):
+            for rows in pieces[slice(*part)]:
+                at = rows if by_row else slice(None)
+                out = y[rows]
+                if minus is None:
+                    np.multiply(m[rows], times[at], out=out)
+                else:
+                    np.subtract(m[rows], minus[at], out=out)
+                    out *= times[at]
+                out += plus[at]
+                if other is not None and times_g is not None:
+                    out += other[rows]
+                    out *= times_g[at]
 
     together(some, shares)
     return result

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -133,6 +133,26 @@ def together(task: Callable[[Part], T], shares: list[Part]) -> list[T]:
             raise outcome[1]
         results.append(outcome[0])
     return results
+
+
+class Once(Generic[T]):
+    """What every part needs and is too little to cut up: made by the first that asks, while the others still wake up.
+
+    >>> filters = Once(lambda: [1, 2])
+    >>> filters() is filters()
+    True
+    """
+
+    def __init__(self, make: Callable[[], T]):
+        self._make = make
+        self._made: list[T] = []
+        self._lock = threading.Lock()
+
+    def __call__(self) -> T:
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+        return self._made[0]
 
 
 def overlap_add(

@@ -20,7 +20,7 @@ from engine.geometry import Placement
 from engine.kernels import is_exact
 from engine.kernels.memory import HWNC, copy_into, empty, framing, images, order_of, workspace
 from engine.kernels.sums import channel_sums
-from engine.kernels.threads import Part, parts, together
+from engine.kernels.threads import Once, Part, parts, together
 
 F32 = np.float32
 BT = np.array(
@@ -54,7 +54,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     (oh, ow), (th, tw) = where.out, _tiles(where)
     wide = _tiles_at_once(n, c, f, tw)
     nanoseconds = n * th * tw * (1.3 * c * f + 36.0 * c + 24.0 * f)
-    u = (GG @ w.transpose(2, 3, 1, 0).reshape(9, c * f)).reshape(36, c, f)
+    filters = Once(lambda: (GG @ w.transpose(2, 3, 1, 0).reshape(9, c * f)).reshape(36, c, f))
     padded, bring = _padded(x, where)
     # Transforming the images again costs a sixth of the way back: their tiles are kept, unless they are very many.
     kept: dict[tuple[int, int], Array] | None = {} if 36 * th * tw * n * c * 4 <= KEPT else None
@@ -63,6 +63,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     y = (result.transpose(HWNC) if whole else np.empty((4 * th, 4 * tw, n, f), F32)).reshape(4 * th, 4 * tw, n * f)
 
     def rows(part: Part) -> None:
+        u = filters()
         bring(4 * part[0], 4 * part[1] + 2)
         for ty in range(*part):
             for tx in range(0, tw, wide):
@@ -81,7 +82,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     def vjp(g: Array, needs: tuple[bool, bool, bool] = (True, True, True)) -> tuple[Array | None, ...]:
         if not (needs[0] or needs[1]):
             return None, None, channel_sums(g) if needs[2] else None
-        u_back = np.ascontiguousarray(u.swapaxes(1, 2)) if needs[0] else None
+        turned_filters = Once(lambda: np.ascontiguousarray(filters().swapaxes(1, 2)))
         padded, bring = _padded(x, where) if kept is None and needs[1] else (None, lambda start, stop: None)
         turned, bring_g = framing(g, HWNC, ((0, 0), (0, 0)), (4 * th, 4 * tw), "winograd g")
         arrived = turned.reshape(4 * th, 4 * tw, n * f)
@@ -103,6 +104,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
                 copy_into(dx.transpose(order), inside, order, slice(max(0, start - top), max(0, stop - top)))
 
         def rows(part: Part) -> None:
+            u_back = turned_filters() if needs[0] else None
             bring(4 * part[0], 4 * part[1] + 2)
             bring_g(4 * part[0], 4 * part[1])
             du = np.zeros((36, c, f), F32)
@@ -134,7 +136,9 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
                 hand_over(4 * start, 4 * start + 2)
         dw = None
         if needs[1]:
-            du = np.sum([dus[start] for start in sorted(dus)], axis=0)
+            du, *more = (dus[start] for start in sorted(dus))
+            for other in more:
+                du += other
             dw = (GG_BACK @ du.reshape(36, c * f)).reshape(3, 3, c, f).transpose(3, 2, 0, 1)
         db = np.sum([dbs[start] for start in sorted(dbs)], axis=0).astype(F32) if needs[2] else None
         return dx, dw, db

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine.core import OPS
 from engine.geometry import place
-from engine.kernels import class_loss, columns, depthwise, exact, memory, pooling, small, threads, winograd
+from engine.kernels import class_loss, columns, depthwise, exact, memory, pooling, runs, small, threads, winograd
 from engine.ops.conv import _conv_placement
 from engine.ops.pool import _largest, _seen
 
@@ -28,6 +28,7 @@ def _every_part_is_worth_a_thread(monkeypatch):
     """However small the work: what is tested is that the parts fit together."""
     monkeypatch.setattr(threads, "LARGE", 0)
     monkeypatch.setattr(threads, "WORTH", 0)
+    monkeypatch.setattr(runs, "LEAST", 16)  # and however short the runs
     for name in ("SMALL", "FEW"):  # a test that changes them leaves them as they were
         monkeypatch.setattr(pooling, name, getattr(pooling, name))
     yield
