@@ -19,6 +19,7 @@ from engine.core import Array, Vjp
 from engine.geometry import Placement
 from engine.kernels import is_exact
 from engine.kernels.memory import HWNC, copy_into, empty, framing, images, order_of, workspace
+from engine.kernels.runs import run_by_run
 from engine.kernels.sums import channel_sums
 from engine.kernels.threads import Once, Part, parts, together
 
@@ -188,8 +189,9 @@ def _add_image_tiles(dv: Array, n: int, dx: Array, first: Array | None, ty: int,
     np.matmul(B[:4], tiles, out=half[:, :-2].reshape(6, wide, 4, nc))
     half[:, -2:] = 0
     over = np.matmul(B[4:], tiles, out=workspace("winograd over", (6, wide, 2, nc), F32))
-    half[:, 4::4] += over[:, :, 0]
-    half[:, 5::4] += over[:, :, 1]
+    with run_by_run(nc):
+        half[:, 4::4] += over[:, :, 0]
+        half[:, 5::4] += over[:, :, 1]
     if tx:  # the two columns that the tile to the left reaches too
         half[:, :2] += workspace("winograd carry", (6, 2, nc), F32)
     if 4 * (tx + wide) + 2 < dx.shape[1]:  # and those that the tile to the right will
