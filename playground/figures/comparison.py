@@ -19,26 +19,34 @@ class Result(NamedTuple):
 
 
 def comparison(results: Sequence[Result], published: Sequence[tuple[str, float]], chance: float) -> go.Figure:
-    """Bars of accuracy (%) with intervals; dashed lines for published results, dotted for guessing.
+    """Accuracy (%) with its intervals; dashed lines for published results, dotted for guessing, named above.
 
     >>> figure = comparison([Result("CNN", 70.0, 63.0, 76.0)], [("tutorial", 96.0)], 50.0)
-    >>> figure.data[0].x
-    ('CNN',)
+    >>> figure.data[1].text, [line.name for line in figure.layout.shapes]
+    (('70 %',), ['tutorial: 96 %', 'guessing: 50 %'])
     """
     done = [result for result in results if result.share is not None]
-    figure = go.Figure(go.Bar(
-        x=[escape(result.name) for result in done], y=[result.share for result in done],
+    figure = go.Figure(go.Scatter(
+        x=[escape(result.name) for result in done], y=[result.share for result in done], mode="markers",
         error_y={"type": "data", "symmetric": False, "array": [r.high - (r.share or 0) for r in done],
-                 "arrayminus": [(r.share or 0) - r.low for r in done], "thickness": 1.5},
-        marker={"color": style.CATEGORICAL[0]}, width=0.5,
+                 "arrayminus": [(r.share or 0) - r.low for r in done], "thickness": 2},
+        marker={"color": style.CATEGORICAL[0], "size": 10}, showlegend=False,
         hovertemplate="%{x}: %{y:.1f} %<extra></extra>"))
-    for name, value in published:
-        figure.add_hline(y=value, line={"color": style.REFERENCE, "dash": "dash", "width": 1})
-        figure.add_annotation(x=0, xref="paper", y=value, text=f"{escape(name)}: {value:g} %", showarrow=False,
-                              xanchor="left", yanchor="bottom" if value > 97 else "top", font={"size": 11})
-    figure.add_hline(y=chance, line={"color": style.REFERENCE, "dash": "dot", "width": 1}, annotation_text="guessing",
-                     annotation_position="bottom left")
-    style.layout(figure, x="how it was trained", y="accuracy on photos never seen (%)", height=420)
+    figure.add_scatter(  # the number stands above the whisker, which would cross it out
+        x=figure.data[0].x, y=[result.high for result in done], text=[f"{result.share:.3g} %" for result in done],
+        mode="text", textposition="top center", showlegend=False, hoverinfo="skip")
+    # Named in the legend: beside the lines the names would lie on what was measured.
+    for (name, value), dash in zip([*published, ("guessing", chance)], _dashes(len(published)), strict=True):
+        figure.add_hline(y=value, line={"color": style.REFERENCE, "dash": dash, "width": 1.5}, showlegend=True,
+                         name=f"{escape(name)}: {value:.3g} %")
+    style.layout(figure, x="how it was trained", y="accuracy on photos never seen (%)", height=420, legend=True)
+    figure.update_layout(legend={"x": 0, "xanchor": "left"})
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[escape(r.name) for r in results],
                         range=[-0.5, len(results) - 0.5])
-    return figure.update_yaxes(range=[min(40, chance - 5), 104])
+    return figure.update_yaxes(range=[min(40, chance - 5), 109])
+
+
+def _dashes(published: int) -> list[str]:
+    """A kind of line for each published result, and dots for guessing."""
+    kinds = ("dash", "dashdot", "longdash", "longdashdot")
+    return [*(kinds[k % len(kinds)] for k in range(published)), "dot"]

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from playground.figures import bars, blocks, challenge, confusion, counts, curves, maps
+from playground.figures import bars, blocks, challenge, comparison, confusion, counts, curves, maps
 from playground.training import parameters
 from playground.training.recipe import Request
 
@@ -170,3 +170,18 @@ def test_names_at_the_marks_of_an_axis_have_the_room_they_need(figure: go.Figure
         marks = figure.layout[f"{axis}axis"]
         assert marks.ticktext
         assert marks.automargin, "a fixed margin cuts names off, or lays the axis' title over them"
+
+
+def test_a_comparison_names_its_lines_in_the_legend_and_its_numbers_above_the_whiskers() -> None:
+    results = [comparison.Result("small <b>", 77.46, 62.5, 87.7), comparison.Result("not yet", None, 0, 0)]
+    figure = comparison.comparison(results, [("tutorial", 96.0), ("winner", 98.9)], 100 / 3)
+    dots, numbers = figure.data
+    assert list(dots.x) == list(numbers.x) == ["small &lt;b&gt;"]
+    assert (list(numbers.text), list(numbers.y)) == (["77.5 %"], [87.7])
+    lines = figure.layout.shapes
+    assert [line.name for line in lines] == ["tutorial: 96 %", "winner: 98.9 %", "guessing: 33.3 %"]
+    assert all(line.showlegend for line in lines)
+    assert len({line.line.dash for line in lines}) == 3, "told apart without colour"
+    assert not figure.layout.annotations
+    assert list(figure.layout.xaxis.categoryarray) == ["small &lt;b&gt;", "not yet"], "a place for what is to come"
+    assert figure.layout.yaxis.range[0] <= 100 / 3 - 5
