@@ -27,7 +27,7 @@ from playground.training.recipe import FROZEN, SCRATCH, Request
 from playground.training.runs import RunSpec
 from playground.training.torch_head import DeepHead, Head, Split, accuracy, head_for, measure
 
-BATCH_PAUSE_SECONDS = 0.1  # between two Batch events: a log a person watches, not one line for every millisecond
+BATCH_PAUSE_SECONDS = 0.1  # between two Batch events but an epoch's last: a log to watch, not a line every millisecond
 
 
 Known = FeatureStore | PixelStore
@@ -163,7 +163,7 @@ def epochs(spec: RunSpec, request: Request, found: PhotoFolder, head: Head | Dee
             rate = head.learning_rate
             loss, right = head.step(rows)
             loss_sum, right_sum, steps = loss_sum + loss * len(rows), right_sum + right, steps + 1
-            if time.perf_counter() - told >= BATCH_PAUSE_SECONDS:
+            if time.perf_counter() - told >= BATCH_PAUSE_SECONDS or batch == len(parts):
                 told = time.perf_counter()
                 yield Batch(epoch, batch, len(parts), loss.item(), right.item() / len(rows), rate, time.time())
         if not stopped:

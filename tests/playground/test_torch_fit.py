@@ -176,6 +176,13 @@ def test_the_learning_rate_falls_along_a_cosine(colours: Path, tmp_path: Path, m
     assert np.allclose(rates, [0.005 * (1 + np.cos(np.pi * k / 12)) for k in range(12)])
 
 
+def test_of_an_epoch_quicker_than_the_eye_the_last_batch_is_told(colours: Path, tmp_path: Path) -> None:
+    batches = of_kind(run(spec_of(colours, epochs=30, learning_rate=0.01), tmp_path), Batch)
+    last = [batch for batch in batches if batch.batch == batch.batches]
+    assert [batch.epoch for batch in last] == list(range(1, 31)), "the whole of the schedule is seen"
+    assert last[-1].learning_rate < 0.0001
+
+
 def test_unreadable_files_are_left_out_and_listed(colours: Path, tmp_path: Path) -> None:
     top = shutil.copytree(colours, tmp_path / "data")
     (top / "red" / "notes.txt").write_text("hello")
