@@ -91,8 +91,9 @@ def classes(found: Predictions) -> None:
     bars = {name: st.column_config.ProgressColumn(name, format="%.1f %%", min_value=0, max_value=100)
             for name in ("precision", "recall", "F1")}
     st.dataframe(rows, hide_index=True, height="content", column_config=bars)
-    st.latex(r"\begin{aligned} \text{precision } P &= \frac{\text{right}}{\text{taken for it}} \\ \text{recall } R &= "
-             r"\frac{\text{right}}{\text{photos of it}} \\ F_1 &= \frac{2PR}{P + R} \end{aligned}")
+    st.latex(r"\begin{aligned} \text{precision } P &= \frac{\text{right}}{\text{taken for it}} \\[1em] "
+             r"\text{recall } R &= \frac{\text{right}}{\text{photos of it}} \\[1em] "
+             r"F_1 &= \frac{2PR}{P + R} \end{aligned}")
     weakest = min((s for s in scores if s.recall is not None), key=lambda s: s.recall or 0.0)
     st.caption("Precision: of what was taken for a class, how much is. Recall: of what is, how much was found. "
                f"Hardest to find here: {frame.literal(weakest.name)}, {weakest.right} of {weakest.support}.")
