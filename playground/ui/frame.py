@@ -1,6 +1,7 @@
 """What every page has around it: heading and claim above, the way on below, and a floor no error falls through."""
 
 import functools
+import importlib
 import logging
 import re
 import time
@@ -111,6 +112,7 @@ def run() -> None:
     if "heading_painted" not in st.session_state:  # the browser paints what it has once nothing more arrives
         st.session_state.heading_painted = True
         time.sleep(PAINT_SECONDS)
+    importlib.import_module("playground.ui.rooms")  # not above: the rooms need this module
     with room(current.title):
         page.run()
     after = contents.following(current)

@@ -1,0 +1,17 @@
+"""All rooms of all pages, loaded one after the other by whoever imports this first, while everybody else waits.
+
+Readers are served by threads. Where two of them import packages that import each other, each holding what the other
+one needs, Python hands out modules that are half loaded, and a class that opens the first pages of the day together
+sees errors. So nobody enters a room before all are loaded (a second, once). Pandas, that Streamlit loads when it first
+shows a table, comes with them: Plotly uses it as it finds it among the loaded modules, half loaded or not.
+"""
+
+import importlib
+import pkgutil
+
+import playground.ui
+
+importlib.import_module("pandas")
+for room in pkgutil.iter_modules(playground.ui.__path__, "playground.ui."):
+    if room.name != __name__:
+        importlib.import_module(room.name)

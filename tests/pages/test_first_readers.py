@@ -1,0 +1,27 @@
+"""A class that opens the first pages after the start together."""
+
+import asyncio
+import shutil
+import tempfile
+
+import pytest
+
+from bench.bench_app import serve
+from bench.bench_class import together
+from playground.ui.contents import CHAPTERS
+
+
+@pytest.mark.slow
+def test_all_pages_opened_at_once_on_a_server_that_has_just_started_are_whole() -> None:
+    """Every reader is a thread, and nothing is loaded yet: modules must not be met half loaded."""
+    home = tempfile.mkdtemp()
+    server, url = serve(home)
+    try:
+        readers = asyncio.run(together(url, [chapter.url for chapter in CHAPTERS] * 2))
+    finally:
+        server.terminate()
+        server.wait(10)
+        shutil.rmtree(home, ignore_errors=True)
+    assert [reader.page for reader in readers if reader.errors] == []
+    shown = {reader.page: len(reader.sliders) for reader in readers}
+    assert min(shown[page] for page in ("images", "convolution", "normalization", "batch-norm")) >= 2
