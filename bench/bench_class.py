@@ -36,6 +36,7 @@ LESSONS = (
     "images", "mlp", "convolution", "channels", "pooling", "augmentation", "normalization", "batch-norm", "dropout",
 )
 FIGURES = {"plotly_chart", "bidi_component", "imgs", "component_instance"}
+BROKEN_OFF = ForwardMsg.FINISHED_EARLY_FOR_RERUN
 PATIENCE = 20  # seconds after which an answer is not waited for
 
 
@@ -50,6 +51,7 @@ class Reader:
         self.opened = 0.0
         self.waits: list[float] = []
         self.errors = 0
+        self._begun = False  # whether what was asked for last is what the server is answering
         self._figure, self._ended = asyncio.Event(), asyncio.Event()
         self._rest: asyncio.Task[None] | None = None
 
@@ -64,6 +66,7 @@ class Reader:
             state = message.rerun_script.widget_states.widgets.add()
             state.id = name
             state.double_array_value.data.append(value)
+        self._begun = False
         self._figure.clear()
         self._ended.clear()
         await self.socket.send(message.SerializeToString())
@@ -74,7 +77,9 @@ class Reader:
             message = ForwardMsg()
             message.ParseFromString(said if isinstance(said, bytes) else said.encode())
             kind = message.WhichOneof("type")
-            if kind == "navigation":  # the whole page is drawn anew
+            if kind == "new_session":
+                self._begun = True
+            elif kind == "navigation":  # the whole page is drawn anew
                 self.script = message.navigation.page_script_hash
                 self.sliders.clear()
             elif kind == "delta" and message.delta.WhichOneof("type") == "new_element":
@@ -83,12 +88,12 @@ class Reader:
                     self.sliders[element.slider.id] = element.slider, message.delta.fragment_id
                 wrong = element.WhichOneof("type") == "alert" and element.alert.body.startswith("Something went wrong")
                 self.errors += wrong or element.WhichOneof("type") == "exception"
-                if element.WhichOneof("type") in FIGURES:
+                if self._begun and element.WhichOneof("type") in FIGURES:
                     self._figure.set()
             elif kind == "auto_rerun":
                 again = message.auto_rerun
                 self._rest = asyncio.create_task(self._later(again.interval, again.fragment_id))
-            elif kind == "script_finished" and message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+            elif kind == "script_finished" and self._begun and message.script_finished != BROKEN_OFF:
                 self._ended.set()
 
     def forget_the_rest(self) -> None:
