@@ -13,7 +13,6 @@ machine, so they stand beside its name. Results are written to bench/results/.
 
 import argparse
 import datetime
-import json
 import os
 import platform
 import shutil
@@ -25,15 +24,17 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
+from bench.report import save
 from playground.ui.contents import CHAPTERS
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results"
 PAINT_GOAL, SLIDER_GOAL = 1000, 200  # milliseconds
 PRESSES = 40
 ENDED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
@@ -81,23 +82,31 @@ REDRAWN = """(quiet) => { window.__redrawn = new Promise((resolve) => {
 }); }"""
 
 
-def serve(home: str) -> tuple[subprocess.Popen[bytes], str]:
-    """The app on a free port, and its address once it answers."""
+@contextmanager
+def served() -> Iterator[str]:
+    """The address of the app on a free port, started for this with an empty PLAYGROUND_HOME."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    home = tempfile.mkdtemp()
     server = subprocess.Popen(
         [sys.executable, "-m", "playground", "app", "--port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, env={**os.environ, "PLAYGROUND_HOME": home})
     url = f"http://localhost:{port}"
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
-            return server, url
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    server.terminate()
-    raise SystemExit("The app did not answer in 60 s.")
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
+                break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        else:
+            raise SystemExit("The app did not answer in 60 s.")
+        yield url
+    finally:
+        server.terminate()
+        server.wait(10)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def visit(page: Page, url: str, title: str) -> tuple[float, float, float]:
@@ -150,33 +159,26 @@ def p95(values: list[float]) -> float:
 def measure(rounds: int, pages: list[str]) -> list[dict[str, Any]]:
     """One row a page: medians of its first paint and of its whole script, and the p95 of its sliders."""
     rows = []
-    home = tempfile.mkdtemp()
-    server, url = serve(home)
-    try:
-        with sync_playwright() as playwright:
-            path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-            page = browser.new_page(viewport={"width": 1440, "height": 1200})
-            page.add_init_script(PAINTED)
-            chosen = [c for c in CHAPTERS if c.url in pages or not pages]
-            for c in chosen:
-                visit(page, f"{url}/{c.url}", c.title)
-            for c in chosen:
-                visits = [visit(page, f"{url}/{c.url}", c.title) for _ in range(rounds)]
-                waits = slide(page)
-                rows.append({
-                    "page": c.url, "first_paint_ms": statistics.median(v[0] for v in visits),
-                    "asked_ms": statistics.median(v[1] for v in visits),
-                    "all_ms": statistics.median(v[2] for v in visits), "slider_presses": len(waits),
-                    "slider_p95_ms": p95([w[0] for w in waits]) if waits else None,
-                    "slider_all_p95_ms": p95([w[1] for w in waits]) if waits else None,
-                })
-                print(table(rows).splitlines()[-1], file=sys.stderr, flush=True)
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait(10)
-        shutil.rmtree(home, ignore_errors=True)
+    with served() as url, sync_playwright() as playwright:
+        path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1440, "height": 1200})
+        page.add_init_script(PAINTED)
+        chosen = [c for c in CHAPTERS if c.url in pages or not pages]
+        for c in chosen:
+            visit(page, f"{url}/{c.url}", c.title)
+        for c in chosen:
+            visits = [visit(page, f"{url}/{c.url}", c.title) for _ in range(rounds)]
+            waits = slide(page)
+            rows.append({
+                "page": c.url, "first_paint_ms": statistics.median(v[0] for v in visits),
+                "asked_ms": statistics.median(v[1] for v in visits),
+                "all_ms": statistics.median(v[2] for v in visits), "slider_presses": len(waits),
+                "slider_p95_ms": p95([w[0] for w in waits]) if waits else None,
+                "slider_all_p95_ms": p95([w[1] for w in waits]) if waits else None,
+            })
+            print(table(rows).splitlines()[-1], file=sys.stderr, flush=True)
+        browser.close()
     return rows
 
 
@@ -199,13 +201,10 @@ def main() -> None:
     parser.add_argument("--pages", nargs="+", default=[], choices=[c.url for c in CHAPTERS], metavar="PAGE")
     options = parser.parse_args()
     rows = measure(options.rounds, options.pages)
-    day = datetime.date.today().isoformat()
-    about = f"{day}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, Chromium, server warm"
-    text = f"{about}\n\n{table(rows)}\n"
-    print(text)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"app-{day}.md").write_text(text)
-    (RESULTS / f"app-{day}.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
+    about = (f"{datetime.date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+             "Chromium, server warm")
+    print(f"{about}\n\n{table(rows)}\n")
+    save("app", about, table(rows), rows=rows)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,11 @@ are of this machine, on which the readers run, too. Results are written to bench
 import argparse
 import asyncio
 import datetime
-import json
 import os
 import platform
 import random
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +27,8 @@ from streamlit.proto.Slider_pb2 import Slider
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from bench.bench_app import RESULTS, p95, serve
+from bench.bench_app import p95, served
+from bench.report import save
 
 LESSONS = (
     "images", "mlp", "convolution", "channels", "pooling", "augmentation", "normalization", "batch-norm", "dropout",
@@ -181,27 +179,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=40)
     parser.add_argument("--pause", type=float, nargs=2, default=(3, 8), metavar="SECONDS")
     options = parser.parse_args()
-    home = tempfile.mkdtemp()
-    server, url = serve(home)
     rows = []
-    try:
+    with served() as url:
         asyncio.run(together(url, LESSONS, 3))  # the server is warm
         for count in options.readers:
             pages = [LESSONS[k % len(LESSONS)] for k in range(count)]
             rows.append(row(asyncio.run(together(url, pages, options.seconds, options.pause))))
             print(table(rows).splitlines()[-1], file=sys.stderr, flush=True)
-    finally:
-        server.terminate()
-        server.wait(10)
-        shutil.rmtree(home, ignore_errors=True)
-    day = datetime.date.today().isoformat()
-    about = (f"{day}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores (the readers' as well), "
-             f"a press {options.pause[0]:g} to {options.pause[1]:g} s after each answer")
-    text = f"{about}\n\n{table(rows)}\n"
-    print(text)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"class-{day}.md").write_text(text)
-    (RESULTS / f"class-{day}.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
+    about = (f"{datetime.date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores (the "
+             f"readers' as well), a press {options.pause[0]:g} to {options.pause[1]:g} s after each answer")
+    print(f"{about}\n\n{table(rows)}\n")
+    save("class", about, table(rows), rows=rows)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bench.report import save
 from bench.shapes import NETWORKS, OPS
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS_A_PROCESS = 5  # then all begin anew: how a process's memory happens to lie can make a factor of three
-RESULTS = ROOT / "bench" / "results"
 
 # The ratio to PyTorch eager that is to be reached with 1 and with 2 threads
 GOALS = {
@@ -203,13 +203,10 @@ def main() -> None:
         f"{rounds} rounds, {wanted.clock} time", "",
         *(f"- {version}" for version in dict.fromkeys(v for row in rows for v in row["versions"])),
     ])
-    found = json.dumps({"about": about, "rows": rows, "memory": memories, "growth": growth}, indent=1)
-    print(found if wanted.json else f"{about}\n\n{shown}")
+    found = {"rows": rows, "memory": memories, "growth": growth}
+    print(json.dumps({"about": about, **found}, indent=1) if wanted.json else f"{about}\n\n{shown}")
     if not (wanted.only or wanted.quick):
-        RESULTS.mkdir(exist_ok=True)
-        stem = RESULTS / f"engine-{datetime.date.today()}"
-        stem.with_suffix(".md").write_text(f"{about}\n\n{shown}\n", encoding="utf-8")
-        stem.with_suffix(".json").write_text(f"{found}\n", encoding="utf-8")
+        save("engine", about, shown, **found)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ second, and seconds until validation accuracy first reaches the lower of the two
 
 import argparse
 import datetime
-import json
 import os
 import platform
 import random
@@ -30,13 +29,13 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from bench.report import save
 from playground.training import backbones, torch_fit
 from playground.training.events import Epoch, Finished
 from playground.training.registry import MEAN, STD
 from playground.training.runs import RunSpec
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results"
 BATCH, RATE = 32, {"frozen": 1e-3, "fine-tune": 2e-4}
 GOALS = {"first": 2.0, "later": 5.0}
 AUGMENT = {"mirror": 0.5, "crop": 0.3}
@@ -176,15 +175,13 @@ def main() -> None:
         peak = ""
         if torch.cuda.is_available():
             peak = f", peak device memory {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB"
-    day = datetime.date.today().isoformat()
-    about = (f"{day}, {device}{peak}, PyTorch {torch.__version__}, Python {platform.python_version()}, {photos} photos "
+    about = (f"{datetime.date.today()}, {device}{peak}, PyTorch {torch.__version__}, "
+             f"Python {platform.python_version()}, {photos} photos "
              f"of {options.size} × {options.size}, batch {BATCH}, {options.epochs} epochs, EfficientNet-Lite0, last "
              f"{options.blocks} blocks fine-tuned")
-    text = about + "\n\n" + "\n".join(lines) + "\n"
-    print(text)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"transfer-{day}.md").write_text(text)
-    (RESULTS / f"transfer-{day}.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
+    shown = "\n".join(lines)
+    print(f"{about}\n\n{shown}\n")
+    save("transfer", about, shown, rows=rows)
 
 
 if __name__ == "__main__":

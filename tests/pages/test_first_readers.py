@@ -1,13 +1,11 @@
 """A class that opens the first pages after the start together."""
 
 import asyncio
-import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bench.bench_app import serve
+from bench.bench_app import served
 from bench.bench_class import together
 from playground.ui.contents import CHAPTERS
 
@@ -15,16 +13,10 @@ from playground.ui.contents import CHAPTERS
 @pytest.mark.slow
 def test_all_pages_opened_at_once_on_a_server_that_has_just_started_are_whole() -> None:
     """Every reader is a thread, and nothing is loaded yet: modules must not be met half loaded."""
-    home = tempfile.mkdtemp()
-    server, url = serve(home)
-    try:
+    # In a thread of its own: the browser of other tests may have a loop running in this one.
+    with served() as url, ThreadPoolExecutor(1) as elsewhere:
         asked = together(url, [chapter.url for chapter in CHAPTERS] * 2)
-        with ThreadPoolExecutor(1) as elsewhere:  # the browser of other tests may have a loop running in this thread
-            readers = elsewhere.submit(asyncio.run, asked).result()
-    finally:
-        server.terminate()
-        server.wait(10)
-        shutil.rmtree(home, ignore_errors=True)
+        readers = elsewhere.submit(asyncio.run, asked).result()
     assert [reader.page for reader in readers if reader.errors] == []
     shown = {reader.page: len(reader.sliders) for reader in readers}
     assert min(shown[page] for page in ("images", "convolution", "normalization", "batch-norm")) >= 2
