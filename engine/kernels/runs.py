@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 
 LEAST = 512  # numbers in a run from which on it is worth a call of the ufunc's inner loop
+BUFFER = 8192  # numbers that a ufunc's buffer holds if nobody says otherwise
 
 
 @contextmanager
@@ -20,11 +21,10 @@ def run_by_run(length: int) -> Iterator[None]:
     ...     np.add(np.ones((2, 1024)), np.ones((2, 1)))[1, 0]
     np.float64(2.0)
     """
-    before = np.getbufsize()
-    if not LEAST <= length < before:
+    if not LEAST <= length < BUFFER:
         yield
         return
-    np.setbufsize(LEAST)
+    before = np.setbufsize(LEAST)
     try:
         yield
     finally:

@@ -78,7 +78,7 @@ def combined(
     def some(part: Part) -> None:
         with run_by_run(shape[1]):
             for rows in pieces[slice(*part)]:
-                at = rows if by_row else slice(None)
+                at = rows if by_row else ...
                 out = y[rows]
                 if minus is None:
                     np.multiply(m[rows], times[at], out=out)

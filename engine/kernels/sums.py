@@ -6,6 +6,8 @@ column does; NumPy is fast when rows are long, so which of the two is a question
 in the array's own dtype, the pieces added up in float64.
 """
 
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,21 +97,28 @@ class Lanes(NamedTuple):
         """One number a channel, (C,), beside every row of a matrix of this shape, or beside every value of its rows."""
         if by_row:
             return np.tile(v, self.before)[:, None]
-        row = np.empty((shape[1] // (self.channels * self.after), self.channels, self.after), v.dtype)
+        many = shape[1] // (self.channels * self.after)
+        if many == 1:
+            return np.repeat(v, self.after)
+        row = np.empty((many, self.channels, self.after), v.dtype)
         row[...] = v[:, None]
-        return row.reshape(1, shape[1])
+        return row.reshape(-1)
 
 
 def chunks(shape: tuple[int, int], nanoseconds: float) -> tuple[list[slice], list[Part]]:
     """The rows of a matrix in pieces of about CHUNK numbers, and which of the pieces each thread is to do."""
+    return _chunks(shape, tuple(parts(shape[0], nanoseconds)))
+
+
+@lru_cache(1024)
+def _chunks(shape: tuple[int, int], shares: tuple[Part, ...]) -> tuple[list[slice], list[Part]]:
     step = max(1, CHUNK // shape[1])
     pieces: list[slice] = []
-    shares = []
-    for start, stop in parts(shape[0], nanoseconds):
-        first = len(pieces)
+    ends = [0]
+    for start, stop in shares:
         pieces += [slice(k, min(k + step, stop)) for k in range(start, stop, step)]
-        shares.append((first, len(pieces)))
-    return pieces, shares
+        ends.append(len(pieces))
+    return pieces, list(pairwise(ends))
 
 
 def totals(lanes: Lanes, a: Array, d: Array | None = None, offset: Array | None = None) -> tuple[Array, Array]:
@@ -125,13 +134,16 @@ def totals(lanes: Lanes, a: Array, d: Array | None = None, offset: Array | None 
     minus = None if offset is None else lanes.beside(offset.astype(a.dtype), by_row, shape)
     first = np.empty(shape[0] if by_row else (len(pieces), shape[1]), a.dtype)
     second = np.zeros_like(first)
+    ones = np.ones(shape[1] if by_row else max(rows.stop - rows.start for rows in pieces), a.dtype)
 
     def some(part: Part) -> None:
         for k in range(*part):
             rows = pieces[k]
-            at = rows if by_row else k
             one = m[rows]
-            first[at] = one @ np.ones(shape[1], a.dtype) if by_row else np.ones(len(one), a.dtype) @ one
+            if by_row:
+                np.matmul(one, ones, out=first[rows])
+            else:
+                np.matmul(ones[: len(one)], one, out=first[k])
             if other is None:
                 continue
             two = other[rows]
