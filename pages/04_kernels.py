@@ -1,9 +1,9 @@
 """Kernels that detect features: the known ones on one photo, what each answers to, and kernels a network learnt."""
 
-from playground.ui import kernels
+from playground.ui import kernels, lesson
 
 kernels.formula()
-picture, kernel = kernels.all_at_once()
+picture, kernel = lesson.figure_first(kernels.all_at_once)
 kernels.detectors(kernel)
 kernels.large(picture, kernel)
 kernels.learned(picture)

@@ -21,15 +21,17 @@ def shortened(label: str, most: int = 28) -> str:
 
 
 def probability_bars(
-    labels: Sequence[str], probabilities: Sequence[float], *, most: int = 5, truth: str | None = None
+    labels: Sequence[str], probabilities: Sequence[float], *, most: int = 5, truth: str | None = None,
+    sort: bool = True,
 ) -> go.Figure:
     """The `most` probable classes as horizontal bars in per cent.
 
     probabilities (K,) sum to 1, in the order of `labels`. With `truth` given, that class is drawn in orange even when
-    it is not the winner, and is shown even when it is not among the `most` probable.
+    it is not the winner, and is shown even when it is not among the `most` probable. Without `sort`, few classes stand
+    in the order of `labels`: where the next prediction is on its way, bars should not change places.
     """
     order = sorted(range(len(labels)), key=lambda k: -probabilities[k])
-    shown = order[:most]
+    shown = order[:most] if sort or len(order) > most else list(range(len(order)))
     if truth in labels and labels.index(truth) not in shown:
         shown = [*shown[:-1], labels.index(truth)]
     shown = shown[::-1]

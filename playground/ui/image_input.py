@@ -15,12 +15,12 @@ from PIL import Image
 
 from playground.datasets import named, photos, samples
 from playground.errors import PlaygroundError
-from playground.ui import frame, lesson, links
+from playground.ui import camera, frame, lesson, links
 
 GRAY = np.array([0.299, 0.587, 0.114])
 """ITU-R 601: how bright red, green and blue look, as in datasets/preprocessing.py."""
 
-DIGIT, UPLOAD, CAMERA = "Handwritten digit", "Your photo", "Take a photo"
+DIGIT, UPLOAD, CAMERA, LIVE = "Handwritten digit", "Your photo", "Take a photo", "Live camera"
 LONGEST_SIDE = 1024
 CELLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 BEGIN = {"size": 8, "cell": 8, "across": 36, "down": 34}
@@ -37,11 +37,13 @@ _picker = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Picture:
-    """What the reader chose: a name for captions, raw pixels uint8 (H, W, 3), and whether it is a small drawing."""
+    """What the reader chose: a name for captions, raw pixels uint8 (H, W, 3), whether it is a small drawing, and
+    whether it is what a camera sees now, so that the next one is on its way."""
 
     name: str
     pixels: np.ndarray
     drawing: bool = False
+    live: bool = False
 
     @property
     def gray(self) -> np.ndarray:
@@ -63,20 +65,24 @@ class Patch:
     cell: int
 
 
-def choose_picture(suggested: str = "Cat") -> Picture:
+def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None) -> Picture:
     """Draw the source's controls and return the picture; without an own photo yet, a sample photo.
 
-    `suggested` is the choice to begin with, as the list spells it.
+    `suggested` is the choice to begin with, as the list spells it. With `live` the camera's pictures may follow each
+    other, and what stands inside of it is drawn again for each.
     """
     # "Camera" in the list would promise one; the photograph is of a man with a camera.
     names = {name.replace("camera", "cameraman").capitalize(): name for name in samples.photo_names()}
     first = "Cat" if "Cat" in names else next(iter(names))
     # The address holds what the list shows, so the list shows what a person would type.
-    choices = [*names, DIGIT, UPLOAD, CAMERA]
+    choices = [*names, DIGIT, UPLOAD, CAMERA, *([LIVE] if live is not None else [])]
     begin = choices.index(suggested if suggested in choices else first)
     source = st.selectbox(
         "Picture", choices, index=begin, key="picture", bind="query-params", disabled=links.locked()
     )
+    if source == LIVE and live is not None:
+        return _seen(live) or Picture(names[first], samples.photo(names[first]))
+    camera.gone()
     if source == DIGIT:
         return _digit()
     if source in names:
@@ -86,15 +92,22 @@ def choose_picture(suggested: str = "Cat") -> Picture:
         if source == UPLOAD
         else st.camera_input("Your camera", key="camera")
     )
-    own = _own(given) if given is not None else None
+    own = _own(given.getvalue()) if given is not None else None
     if own is None:
         st.caption(f"Until there is a photo of yours, this is the {names[first]}.")
     return own or Picture(names[first], samples.photo(names[first]))
 
 
-def _own(given: io.BytesIO) -> Picture | None:
+def _seen(live: camera.Live) -> Picture | None:
+    seen, on = live.seen()
+    st.caption("What it sees goes to this server, several times a second, and is not kept. What stands further down "
+               "follows when it is switched off.")
+    return _own(seen, "what the camera saw", live=on) if seen is not None else None
+
+
+def _own(given: bytes, name: str = "your photo", live: bool = False) -> Picture | None:
     try:
-        return Picture("your photo", _opened(given.getvalue()))
+        return Picture(name, _opened(given), live=live)
     except PlaygroundError as error:
         st.error(frame.literal(str(error)))
         return None

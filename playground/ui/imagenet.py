@@ -12,7 +12,7 @@ from playground.deploy.shelf import Entry
 from playground.figures import bars, challenge
 from playground.figures.style import CONFIG
 from playground.steps.imagenet import GROUPS, HUMAN, WINNERS, group_of, members, rank
-from playground.ui import frame, lesson, links, models, pretrained
+from playground.ui import camera, frame, lesson, links, models, pretrained
 from playground.ui.image_input import Picture, choose_picture
 
 TURNS = (0, 90, 180, 270)
@@ -42,22 +42,24 @@ def network() -> Asked | None:
     if entry is None:
         pretrained.offer()
         return None
-    left, right = st.columns(2, gap="large")
-    with left:
-        picture = choose_picture()
-        pixels = changed(picture.pixels)
-        st.image(pixels, frame.literal(picture.name), width="stretch")
-    classifier = session.open_classifier(entry.onnx)
-    said = answer(str(entry.onnx), entry.onnx.stat().st_mtime_ns, classifier, pixels)
-    with right:
-        st.markdown(f"### {said.top(1)[0][0]}, {100 * said.top(1)[0][1]:.1f} %")
-        st.plotly_chart(bars.probability_bars(said.labels, said.probabilities.tolist()), config=CONFIG, key="top5",
-                        alt="The five likeliest classes")
-        five = sum(chance for _, chance in said.top(5))
-        st.caption(f"{pretrained.TITLE} in onnxruntime, from the file {entry.name}.onnx. These five share "
-                   f"{100 * five:.1f} %, the other {len(said.labels) - 5} classes {100 * (1 - five):.1f} %. It cannot "
-                   "say “none of these”.")
-        models.download(entry)
+    with camera.Live() as live:
+        left, right = st.columns(2, gap="large")
+        with left:
+            picture = choose_picture(live=live)
+            pixels = changed(picture.pixels)
+            if not (picture.live and np.array_equal(pixels, picture.pixels)):
+                st.image(pixels, frame.literal(picture.name), width="stretch")
+        classifier = session.open_classifier(entry.onnx)
+        said = answer(str(entry.onnx), entry.onnx.stat().st_mtime_ns, classifier, pixels)
+        with right:
+            st.markdown(f"### {said.top(1)[0][0]}, {100 * said.top(1)[0][1]:.1f} %")
+            st.plotly_chart(bars.probability_bars(said.labels, said.probabilities.tolist()), config=CONFIG, key="top5",
+                            alt="The five likeliest classes")
+            five = sum(chance for _, chance in said.top(5))
+            st.caption(f"{pretrained.TITLE} in onnxruntime, from the file {entry.name}.onnx. These five share "
+                       f"{100 * five:.1f} %, the other {len(said.labels) - 5} classes {100 * (1 - five):.1f} %. It "
+                       "cannot say “none of these”.")
+            models.download(entry)
     return Asked(entry, picture, pixels, said)
 
 

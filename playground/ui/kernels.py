@@ -22,7 +22,7 @@ from playground.steps.detectors import (
     main_direction,
     strongest,
 )
-from playground.ui import frame, lesson, links
+from playground.ui import camera, frame, lesson, links
 from playground.ui.image_input import GRAY, Picture, choose_picture
 from playground.ui.kernel_editor import MEANING, OWN, PRESETS, SIZES, Kernel, choose_kernel, parse, text_of
 from playground.ui.models import empty
@@ -77,24 +77,27 @@ def shrunk(gray: np.ndarray, side: int) -> np.ndarray:
 
 def all_at_once() -> tuple[Picture, Kernel]:
     """The gallery of responses, and the reader's own kernel among them."""
-    left, right = st.columns([1, 2.2], gap="medium")
-    with left:
-        picture = choose_picture()
-        own = choose_kernel()
-    gray = shrunk(picture.gray, SIDE)
-    kernels = {name: kernel for name, kernel in all_kernels(own).items() if kernel.size <= min(gray.shape)}
-    responses = {name: respond(gray, kernel.weights) for name, kernel in kernels.items()}
-    # Of the known ones: a kernel of one's own must not change how the others look.
-    limit = style.signed_limit(*[responses[n] for n, k in presets().items() if n in kernels and not averages(k)]) / 2
-    shown = [with_inset(enlarged(as_picture(response, averages(kernels[name]), limit), SIDE), kernels[name])
-             for name, response in responses.items()]
-    with right:
-        lesson.gallery([enlarged(np.rint(gray).astype(np.uint8), SIDE), *shown],
-                       ["The picture", *(f"**{name}.** {MEANING[kernel.name]}" for name, kernel in kernels.items())])
-        st.caption(f"Top left the kernel. Blurs give a picture, gray from 0 to 255; the others give signed numbers, "
-                   f"blue below 0 and orange above, full colour from ±{limit:.4g} on, the same for all.")
-        if left_out := [name for name in all_kernels(own) if name not in kernels]:
-            st.info(f"The picture is {gray.shape[0]} × {gray.shape[1]} pixels, too small for: {', '.join(left_out)}.")
+    with camera.Live() as live:
+        left, right = st.columns([1, 2.2], gap="medium")
+        with left:
+            picture = choose_picture(live=live)
+            own = choose_kernel()
+        gray = shrunk(picture.gray, SIDE)
+        kernels = {name: kernel for name, kernel in all_kernels(own).items() if kernel.size <= min(gray.shape)}
+        responses = {name: respond(gray, kernel.weights) for name, kernel in kernels.items()}
+        # Of the known ones: a kernel of one's own must not change how the others look.
+        known = [responses[name] for name, kernel in presets().items() if name in kernels and not averages(kernel)]
+        limit = style.signed_limit(*known) / 2
+        shown = [with_inset(enlarged(as_picture(response, averages(kernels[name]), limit), SIDE), kernels[name])
+                 for name, response in responses.items()]
+        with right:
+            lesson.gallery([enlarged(np.rint(gray).astype(np.uint8), SIDE), *shown],
+                           ["The picture", *(f"**{name}.** {MEANING[k.name]}" for name, k in kernels.items())])
+            st.caption("Top left the kernel. Blurs give a picture, gray from 0 to 255; the others give signed numbers, "
+                       f"blue below 0 and orange above, full colour from ±{limit:.4g} on, the same for all.")
+            if left_out := [name for name in all_kernels(own) if name not in kernels]:
+                st.info(f"The picture is {gray.shape[0]} × {gray.shape[1]} pixels, too small for: "
+                        f"{', '.join(left_out)}.")
     return picture, own
 
 

@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 import streamlit as st
 
-from playground.ui import frame, links
+from playground.ui import camera, frame, links
 
 T = TypeVar("T", bound=Hashable)
 R = TypeVar("R")
@@ -73,11 +73,11 @@ def figure_first(
 
     A control runs the group it stands in and the `rooms` alone again; the browser then shows the figure while nothing
     else arrives, and asks for the whole page when no other control has moved for `REST_SECONDS`. What arrives is drawn
-    anew, so the fewer controls a group has, the sooner the figure stands. What the controls say, each room takes and
-    the page gets from here; what they raise, too. The rooms stand below the controls or, so many times as wide,
-    `beside` them, and directly over the rooms their `head`, one more group. Above all of it stands the `question`,
-    under the rooms what is `below`; both come with the rest of the page. Not for the inside of a fragment: Streamlit
-    does not let the groups write where that has made room.
+    anew, so the fewer controls a group has, the sooner the figure stands. While a live camera is on, the rest waits.
+    What the controls say, each room takes and the page gets from here; what they raise, too. The rooms stand below the
+    controls or, so many times as wide, `beside` them, and directly over the rooms their `head`, one more group. Above
+    all of it stands the `question`, under the rooms what is `below`; both come with the rest of the page. Not for the
+    inside of a fragment: Streamlit does not let the groups write where that has made room.
     """
     asked = controls if not callable(controls) else _Whole(controls)
     rows = [[row] if callable(row) else row for row in asked.groups()]
@@ -120,7 +120,7 @@ def figure_first(
         with frame.room("this figure"):
             draw(number)
         with figures[number]:  # the same place for all: a wait that another group began is begun anew
-            _rest(next(runs))
+            _rest(next(runs), camera.PATIENCE_SECONDS if camera.is_on() else REST_SECONDS)
         return None
 
     try:
@@ -148,11 +148,11 @@ def choose_pass(passes: Sequence[str] = ("Forward", "Backward")) -> str:
                                 disabled=links.locked(), label_visibility="collapsed") or passes[0]
 
 
-def _rest(run: int) -> None:
+def _rest(run: int, seconds: float) -> None:
     """Ask the browser to come back for the whole page; another interval than before begins the wait anew."""
     runs = count()
 
-    @st.fragment(run_every=REST_SECONDS + run % 2 / 1000)
+    @st.fragment(run_every=seconds + run % 2 / 1000)
     def rest() -> None:
         if next(runs):
             st.rerun()

@@ -13,7 +13,7 @@ from playground.deploy import evaluation, interval, package, session, shelf
 from playground.deploy.shelf import Entry
 from playground.figures import bars, maps, style
 from playground.training.runs import RunView
-from playground.ui import frame, heat, image_input, links
+from playground.ui import camera, frame, heat, image_input, links
 
 TASKS = {"digits": "trained from scratch", "transfer": "transfer learning"}
 CHECKS = {
@@ -211,34 +211,40 @@ def _packed(path: Path, version: int, bare: bool, _entry: Entry, _predictions: e
 @frame.guarded("Try it")
 def trial(entry: Entry) -> None:
     """A picture of the reader's or ours, and what onnxruntime says of it from the exported file."""
-    left, right = st.columns(2, gap="large")
-    with left:
-        picture = image_input.choose_picture(image_input.DIGIT if entry.card.get("task") == "digits" else "Cat")
-        st.image(
-            maps.enlarged(picture.pixels),
-            caption=f"{frame.literal(picture.name)}, {picture.pixels.shape[1]} × {picture.pixels.shape[0]} pixels",
-            alt=picture.name,
-            width="stretch" if min(picture.pixels.shape[:2]) > 64 else "content",
-        )
-    with right:
-        classifier = session.open_classifier(entry.onnx)
-        start = time.perf_counter()
-        said = classifier.predict([picture.pixels])[0]
-        seconds = time.perf_counter() - start
-        best, chance = said.top(1)[0]
-        st.markdown(f"### {frame.literal(best)}, {100 * chance:.1f} %")
-        st.plotly_chart(
-            bars.probability_bars(said.labels, said.probabilities.tolist(), most=8),
-            key="trial-bars",
-            config=style.CONFIG,
-            alt="Probabilities of the classes",
-        )
-        st.caption(
-            f"Answered in {1000 * seconds:.0f} ms by onnxruntime from {entry.name}.onnx, from the raw pixels. The "
-            f"percentages share 100 among {len(said.labels)} classes: the model cannot say “none of these”."
-        )
-    if st.toggle("Where does it look?", key="heat", bind="query-params", disabled=links.locked()):
-        heat.show(entry, picture.pixels, "trial")
+    with camera.Live() as live:
+        left, right = st.columns(2, gap="large")
+        with left:
+            first = image_input.DIGIT if entry.card.get("task") == "digits" else "Cat"
+            picture = image_input.choose_picture(first, live=live)
+            if not picture.live:
+                height, width = picture.pixels.shape[:2]
+                st.image(
+                    maps.enlarged(picture.pixels),
+                    caption=f"{frame.literal(picture.name)}, {width} × {height} pixels",
+                    alt=picture.name,
+                    width="stretch" if min(height, width) > 64 else "content",
+                )
+        with right:
+            classifier = session.open_classifier(entry.onnx)
+            start = time.perf_counter()
+            said = classifier.predict([picture.pixels])[0]
+            seconds = time.perf_counter() - start
+            best, chance = said.top(1)[0]
+            st.markdown(f"### {frame.literal(best)}, {100 * chance:.1f} %")
+            st.plotly_chart(
+                bars.probability_bars(said.labels, said.probabilities.tolist(), most=8, sort=not picture.live),
+                key="trial-bars",
+                config=style.CONFIG,
+                alt="Probabilities of the classes",
+            )
+            st.caption(
+                f"Answered in {1000 * seconds:.0f} ms by onnxruntime from {entry.name}.onnx, from the raw pixels. The "
+                f"percentages share 100 among {len(said.labels)} classes: the model cannot say “none of these”."
+            )
+        if picture.live:
+            return
+        if st.toggle("Where does it look?", key="heat", bind="query-params", disabled=links.locked()):
+            heat.show(entry, picture.pixels, "trial")
 
 
 @st.fragment

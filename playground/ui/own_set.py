@@ -4,8 +4,6 @@ The set's id is in the page's address and cannot be guessed: a reload finds the 
 address may add to it.
 """
 
-import base64
-import binascii
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,21 +16,12 @@ from playground.datasets.collection import PhotoSet, Refused
 from playground.datasets.folders import PhotoFolder
 from playground.errors import PlaygroundError
 from playground.training import runs
-from playground.ui import frame, links, models
+from playground.ui import camera, frame, links, models
 
 OWN = "Your own set"
 CAMERA, FILES, ZIP = "Camera", "Files", "A zip"
-MOST_SHOTS, MOST_SHOT_BYTES = 64, 2 * 2**20
+MOST_SHOTS = 64
 _SAID, _ANSWERS, _ROUND, _ARRIVED = "own-set-said", "own-set-answers", "own-set-round", "own-set-arrived"
-_JPEG = "data:image/jpeg;base64,"
-
-_HERE = Path(__file__).parent
-_camera = st.components.v2.component(
-    "camera_burst",
-    html=(_HERE / "camera_burst.html").read_text(),
-    css=(_HERE / "camera_burst.css").read_text(),
-    js=(_HERE / "camera_burst.js").read_text(),
-)
 
 
 def current() -> str | None:
@@ -248,17 +237,17 @@ def add_to(chosen: PhotoSet) -> None:
                        "nearly the same teach little.")
     with right:
         if source == CAMERA:
-            camera(chosen, into)
+            from_camera(chosen, into)
         elif source == FILES:
             files(chosen, into)
         else:
             zip_file(chosen)
 
 
-def camera(chosen: PhotoSet, into: str) -> None:
+def from_camera(chosen: PhotoSet, into: str) -> None:
     """Many shots of a class without leaving the camera."""
     answers = st.session_state.get(_ANSWERS, 0)
-    _camera(
+    camera.burst(
         key="own-set-camera",
         data={"label": into, "taken": answers, "locked": links.locked()},
         on_shots_change=lambda: take_shots(chosen.set_id, st.session_state["own-set-camera"].get("shots")),
@@ -273,13 +262,7 @@ def take_shots(set_id: str, given: object) -> None:
     label, shots = given.get("label"), given.get("shots")
     if not isinstance(label, str) or not isinstance(shots, list):
         return
-    contents = []
-    for shot in shots[:MOST_SHOTS]:
-        if isinstance(shot, str) and shot.startswith(_JPEG) and len(shot) < MOST_SHOT_BYTES:
-            try:
-                contents.append(base64.b64decode(shot[len(_JPEG) :], validate=True))
-            except binascii.Error:
-                continue
+    contents = [content for shot in shots[:MOST_SHOTS] if (content := camera.jpeg(shot)) is not None]
     with answered():
         first = collection.read(set_id).following
         given_names = [(f"camera-{first + k:04d}.jpg", content) for k, content in enumerate(contents)]

@@ -28,7 +28,7 @@ def test_two_classes_are_photographed_edited_and_taken_along(page, goto, tmp_pat
         button = page.get_by_role("button", name=re.compile(f"Hold to take photos of {label}$"))
         button.hover()
         page.mouse.down()
-        page.locator(".burst .count").get_by_text(re.compile(r"^([4-9]|\d\d)$")).wait_for()
+        page.locator(".camera .count").get_by_text(re.compile(r"^([4-9]|\d\d)$")).wait_for()
         page.mouse.up()
         counted.get_by_text(re.compile(r"^([4-9]|\d\d) photos$")).nth(0 if label == "cup" else 1).wait_for()
     page.get_by_role("button", name="Start training").wait_for()

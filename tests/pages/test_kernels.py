@@ -50,7 +50,7 @@ def test_it_opens_and_shows_every_kernel(open_page: OpenPage, query: dict[str, s
 def test_a_picture_too_small_for_some_kernels_says_so_and_shows_the_others(
         open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], kernel: str) -> None:
     tiny = Picture("tiny", np.full((*shape, 3), 90, np.uint8))
-    monkeypatch.setattr(kernels, "choose_picture", lambda: tiny)
+    monkeypatch.setattr(kernels, "choose_picture", lambda live: tiny)
     app = open_page("kernels", kernel=kernel)
     assert not errors(app)
     assert any("too small for" in info.value for info in app.info) == (min(shape) < max(3, parse(kernel).size))

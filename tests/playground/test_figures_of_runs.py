@@ -60,6 +60,13 @@ def test_bars_are_in_order_and_the_truth_is_shown_even_when_it_is_last() -> None
     assert len(set(figure.data[0].marker.color)) == 2
 
 
+def test_bars_that_follow_a_camera_keep_their_places_while_there_is_room() -> None:
+    figure = bars.probability_bars(["cat", "dog", "cup"], [0.1, 0.2, 0.7], sort=False)
+    assert list(figure.data[0].customdata)[::-1] == ["cat", "dog", "cup"]
+    figure = bars.probability_bars(["cat", "dog", "cup"], [0.1, 0.2, 0.7], most=2, sort=False)
+    assert list(figure.data[0].customdata)[::-1] == ["cup", "dog"]
+
+
 def test_classes_with_one_name_keep_their_own_bars() -> None:
     figure = bars.probability_bars(["same", "same"], [0.75, 0.25])
     assert list(figure.data[0].text)[::-1] == ["75.0 %", "25.0 %"]

@@ -1,19 +1,17 @@
 // Photographs from the camera: a press is one, holding takes five a second; they are sent together when it is let go.
 const PAUSE = 200, MOST = 40, LONGEST = 512;
-const cameras = new WeakMap();
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  const root = parentElement.querySelector(".burst");
+  const root = parentElement.querySelector(".camera");
   const part = (name) => root.querySelector(name);
   const view = part(".view"), video = part("video"), off = part(".off"), count = part(".count"), said = part(".said");
   const take = part(".take"), turn = part(".turn"), end = part(".end");
-  const state = cameras.get(root) ?? { stream: null, shots: [], timer: 0, sent: 0, facing: "environment", seen: data.taken };
-  cameras.set(root, state);
+  const state = stateOf(root, { shots: [], timer: 0, sent: 0, seen: data.taken });
   const holding = () => state.timer !== 0;
 
   const draw = () => {
     const on = state.stream !== null;
-    off.textContent = on ? "" : state.trouble ?? "The camera is off.";
+    off.textContent = on ? "" : state.trouble || "The camera is off.";
     take.textContent = on ? `Hold to take photos of ${data.label}` : "Switch the camera on";
     take.disabled = data.locked || state.sent > 0;
     turn.hidden = !on || !state.several;
@@ -21,41 +19,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
     view.classList.toggle("taking", holding());
     count.textContent = holding() ? String(state.shots.length) : "";
   };
-  const stop = () => {
-    state.stream?.getTracks().forEach((track) => track.stop());
-    state.stream = null;
-    video.srcObject = null;
-    draw();
-  };
-  const start = async () => {
-    state.trouble = undefined;
-    if (!navigator.mediaDevices) {
-      state.trouble = "Browsers lend the camera only to pages over https or on this very computer. Add files instead.";
-      return draw();
-    }
-    try {
-      state.stream = await navigator.mediaDevices.getUserMedia({
-        audio: false, video: { facingMode: { ideal: state.facing }, width: { ideal: 640 }, height: { ideal: 480 } } });
-      video.srcObject = state.stream;
-      await video.play();
-      const settings = state.stream.getVideoTracks()[0].getSettings();
-      view.classList.toggle("mirrored", settings.facingMode !== "environment"); // as in a mirror; photos are not
-      const devices = await navigator.mediaDevices.enumerateDevices();
-      state.several = devices.filter((device) => device.kind === "videoinput").length > 1;
-    } catch (error) {
-      state.trouble = error.name === "NotAllowedError" ? "The browser was told not to lend the camera. Add files instead."
-        : "There is no camera that can be used. Add files instead.";
-    }
-    draw();
-  };
+  const start = async () => { await switchOn(state, video, view, "Add files instead."); draw(); };
+  const stop = () => { switchOff(state, video); draw(); };
   const shot = () => {
-    if (!video.videoWidth || state.shots.length >= MOST) return;
-    const scale = Math.min(1, LONGEST / Math.max(video.videoWidth, video.videoHeight));
-    const canvas = document.createElement("canvas");
-    canvas.width = Math.round(video.videoWidth * scale);
-    canvas.height = Math.round(video.videoHeight * scale);
-    canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
-    state.shots.push(canvas.toDataURL("image/jpeg", 0.9));
+    const picture = state.shots.length < MOST ? pictureOf(video, LONGEST, 0.9) : null;
+    if (picture === null) return;
+    state.shots.push(picture);
     draw();
   };
   const press = () => {
@@ -96,7 +65,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     press();
   };
   take.onkeyup = (event) => { if (["Enter", " "].includes(event.key)) release(); };
-  turn.onclick = () => { state.facing = state.facing === "user" ? "environment" : "user"; stop(); start(); };
+  turn.onclick = () => { state.facing = turned(state.facing); stop(); start(); };
   end.onclick = stop;
   draw();
   // Called when the component goes, and (so it may be) before it is drawn again: only then it is still there.
