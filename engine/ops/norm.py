@@ -114,9 +114,13 @@ def batch_norm_inference(
     axes = _others(x)
     inv = (1.0 / np.sqrt(var + eps)).astype(x.dtype)
     scale = inv if w is None else inv * w
-    y = (x - _along(mean, x)) * _along(scale, x)
-    if b is not None:
-        y += _along(b, x)
+    lanes = standard.fits(x) if x.size >= standard.MUCH else None
+    if lanes is not None:
+        y = standard.inference(x, mean, var, scale, b, lanes)
+    else:
+        y = (x - _along(mean, x)) * _along(scale, x)
+        if b is not None:
+            y += _along(b, x)
 
     def vjp(
         g: Array, needs: tuple[bool, ...] = (True, True, True, w is not None, b is not None)
