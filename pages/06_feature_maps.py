@@ -1,12 +1,11 @@
 """Feature maps: what every layer of a network makes of a picture, down to one number and its multiply-adds."""
 
-from playground.ui import feature_maps
+from playground.ui import feature_maps, lesson
 
 feature_maps.formula()
-setting = feature_maps.controls()
+setting = lesson.figure_first(feature_maps.network)
 if setting:
-    strongest = feature_maps.gallery(setting)
     feature_maps.predict(setting)
-    feature_maps.one_number(setting, strongest)
+    feature_maps.one_number(setting)
     feature_maps.gradient(setting)
 feature_maps.in_code()

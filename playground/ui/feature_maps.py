@@ -13,7 +13,7 @@ from playground.deploy.shelf import Entry
 from playground.figures import bars, style
 from playground.figures.maps import enlarged, signed_map
 from playground.figures.matrix import matrix
-from playground.ui import frame, lesson, links, models, pretrained
+from playground.ui import camera, frame, lesson, links, models, pretrained
 from playground.ui.image_input import Picture, choose_picture
 
 MOST_MAPS = 23
@@ -37,6 +37,11 @@ class Setting:
         levels = np.rint(np.clip(255 * (self.inside.prepared * std + mean), 0, 255)).astype(np.uint8)
         return np.ascontiguousarray(np.repeat(levels, 4 - len(levels), 0)[:3].transpose(1, 2, 0))
 
+    @property
+    def strength(self) -> np.ndarray:
+        """The mean magnitude of every map of the layer."""
+        return np.asarray(np.abs(self.layer.values).mean(axis=(1, 2)))
+
 
 def formula() -> None:
     """What a map is."""
@@ -46,7 +51,16 @@ def formula() -> None:
                text_alignment="center")
 
 
-def controls() -> Setting | None:
+def network() -> Setting | None:
+    """Model, picture and layer, and the layer's maps; without a model, the ways to one."""
+    with camera.Live() as live:
+        setting = controls(live)
+        if setting is not None:
+            gallery(setting)
+    return setting
+
+
+def controls(live: camera.Live) -> Setting | None:
     """Model, picture and layer; without a model, the ways to one."""
     entries = {entry.name: entry for entry in shelf.entries()}
     if not entries:
@@ -60,9 +74,13 @@ def controls() -> Setting | None:
     with left:
         name = st.selectbox("Model", list(entries), key="model", bind="query-params", disabled=links.locked())
         entry = entries[name]
-        picture = choose_picture("Handwritten digit" if entry.card.get("task") == "digits" else "Cat")
+        first = "Handwritten digit" if entry.card.get("task") == "digits" else "Cat"
+        picture = choose_picture(first, live=live)
     preparation = Preprocessing.from_dict(entry.card["preprocessing"])
-    inside = looked(str(entry.onnx), entry.onnx.stat().st_mtime_ns, preparation, picture.pixels)
+    if picture.live:
+        inside = look_inside(entry.onnx, preparation, picture.pixels)  # the next is on its way: nothing to keep
+    else:
+        inside = looked(str(entry.onnx), entry.onnx.stat().st_mtime_ns, preparation, picture.pixels)
     with right:
         titles = [layer.title for layer in inside.layers]
         title = st.selectbox("Layer", titles, key="layer", bind="query-params", disabled=links.locked())
@@ -82,21 +100,21 @@ def looked(path: str, version: int, _preparation: Preprocessing, pixels: np.ndar
     return look_inside(Path(path), _preparation, pixels)
 
 
-def gallery(setting: Setting) -> int:
-    """The layer's maps, strongest first, and which one is looked at."""
-    values = setting.layer.values
-    strength = np.abs(values).mean(axis=(1, 2))
+def gallery(setting: Setting) -> None:
+    """The layer's maps, strongest first; while they follow a camera, each in its place."""
+    values, strength = setting.layer.values, setting.strength
     order = np.argsort(-strength, kind="stable")
     limit = style.signed_limit(np.percentile(np.abs(values), 99.5))
-    shown = order[:MOST_MAPS]
+    live = setting.picture.live
+    shown = np.arange(len(values))[:MOST_MAPS] if live else order[:MOST_MAPS]
     st.subheader(setting.layer.title, anchor=False)
     side = 96
     lesson.gallery([enlarged(setting.seen, side), *(enlarged(signed_map(values[f], limit), side) for f in shown)],
                    ["the picture", *(str(f) for f in shown)], width=side)
-    st.caption(f"The {len(shown)} strongest of {len(values)} maps, by their mean magnitude; orange above 0, blue "
-               f"below, full colour from ±{limit:.3g} on. The strongest filters: "
+    which = f"first {len(shown)}" if live else f"{len(shown)} strongest"
+    st.caption(f"The {which} of {len(values)} maps{'' if live else ', by their mean magnitude'}; orange "
+               f"above 0, blue below, full colour from ±{limit:.3g} on. The strongest filters: "
                + ", ".join(f"{f} ({strength[f]:.3g})" for f in order[:5]) + ".")
-    return int(order[0])
 
 
 def predict(setting: Setting) -> None:
@@ -118,14 +136,14 @@ def predict(setting: Setting) -> None:
 
 @st.fragment
 @frame.guarded("From the map to one number")
-def one_number(setting: Setting, strongest: int) -> None:
+def one_number(setting: Setting) -> None:
     """From a map to one of its numbers, to what it saw, to its multiply-adds."""
     st.subheader("From the map to one number", anchor=False)
     values = setting.layer.values
     count, height, width = values.shape
-    locked = links.locked()
+    locked, strongest = links.locked(), int(np.argmax(setting.strength))
     first, second, third = st.columns(3)
-    f = int(first.number_input("Map", 0, count - 1, min(strongest, count - 1), key="map", bind="query-params",
+    f = int(first.number_input("Map", 0, count - 1, strongest, key="map", bind="query-params",
                                disabled=locked))
     peak = np.unravel_index(int(np.abs(values[f]).argmax()), (height, width))
     p = min(second.slider("Row", 0, max(height - 1, 1), int(peak[0]), key="p", bind="query-params", disabled=locked),

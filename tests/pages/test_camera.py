@@ -11,6 +11,7 @@ from PIL import Image
 from playground.ui import camera
 from playground.ui.image_input import LIVE
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
+from tests.pages.test_kernels import put_convolution
 
 
 def shot(colour: tuple[int, int, int] = (200, 30, 30)) -> str:
@@ -84,6 +85,7 @@ def test_what_it_saw_last_is_answered(open_page: OpenPage) -> None:
     after = [element.value for element in app.markdown if element.value.startswith("### ")]
     assert before != after
     assert app.toggle(key="heat").label == "Where does it look?"
+    assert len(app.get("imgs")) == 1
 
 
 def test_bytes_that_are_no_picture_are_a_sentence(open_page: OpenPage) -> None:
@@ -100,3 +102,29 @@ def test_pages_that_do_not_follow_it_do_not_offer_it(open_page: OpenPage, url: s
     app = open_page(url, picture=LIVE)
     assert errors(app) == []
     assert LIVE not in app.selectbox(key="picture").options
+
+
+def test_while_it_is_on_answers_keep_their_places_and_nothing_slow_is_offered(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_model("small", ("dark", "middle", "bright"))
+    app = open_page("models", picture=LIVE)
+    monkeypatch.setattr(camera, "is_on", lambda: True)
+    app.session_state[camera.SEEN] = camera.jpeg(shot((255, 255, 255)))
+    app.run()
+    assert errors(app) == []
+    assert [toggle.key for toggle in app.toggle] == []
+    assert len(app.get("imgs")) == 0
+
+
+def test_feature_maps_keep_their_places_while_it_is_on(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_convolution("net", 3)
+    app = open_page("feature-maps", picture=LIVE)
+    assert "The 4 strongest of 4 maps" in texts(app)
+    monkeypatch.setattr(camera, "is_on", lambda: True)
+    app.session_state[camera.SEEN] = camera.jpeg(shot())
+    app.run()
+    assert errors(app) == []
+    assert "The first 4 of 4 maps" in texts(app)
