@@ -85,7 +85,7 @@ def test_what_it_saw_last_is_answered(open_page: OpenPage) -> None:
     after = [element.value for element in app.markdown if element.value.startswith("### ")]
     assert before != after
     assert app.toggle(key="heat").label == "Where does it look?"
-    assert len(app.get("imgs")) == 1
+    assert len(app.get("image")) == 1
 
 
 def test_bytes_that_are_no_picture_are_a_sentence(open_page: OpenPage) -> None:
@@ -114,7 +114,7 @@ def test_while_it_is_on_answers_keep_their_places_and_nothing_slow_is_offered(
     app.run()
     assert errors(app) == []
     assert [toggle.key for toggle in app.toggle] == []
-    assert len(app.get("imgs")) == 0
+    assert len(app.get("image")) == 0
 
 
 def test_feature_maps_keep_their_places_while_it_is_on(
