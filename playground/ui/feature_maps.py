@@ -157,7 +157,8 @@ def one_number(setting: Setting) -> None:
                    key="field", alt="The picture with the receptive field outlined")
     b.plotly_chart(matrix(values[f], symbol="a", scale="signed", frame=(p, q, 1, 1)), config=style.CONFIG,
                    key="map-figure", alt="The map with one number outlined")
-    st.caption(f"Map {f}, row {p}, column {q}: **{values[f, p, q]:.4g}**. It can see rows {top} to {bottom} and "
+    value = f"{values[f, p, q]:.4g}".replace("-", "−")
+    st.caption(f"Map {f}, row {p}, column {q}: **{value}**. It can see rows {top} to {bottom} and "
                f"columns {left} to {right} of what the network sees, {bottom - top + 1} × {right - left + 1} pixels.")
     if setting.layer.op == "Conv":
         multiply_adds(setting.layer, f, p, q)
