@@ -76,8 +76,10 @@ class Live:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        if self._place is None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # Streamlit breaks a drawing off by what is no Exception, and begins anew: nothing has been answered yet.
+        broken_off = kind is not None and not issubclass(kind, Exception)
+        if self._place is None or broken_off:
             return
         state = st.session_state
         with self._place:
