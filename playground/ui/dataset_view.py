@@ -230,7 +230,7 @@ def thumbnails(classes: Sequence[str], shown: Sequence[Shown], found: Findings, 
             "actions": actions(chosen, flag == OUT),
             "stamp": len(chosen.edits) if chosen else 0,
         },
-        on_action_change=lambda: act(chosen.set_id if chosen else "", st.session_state["photos-grid"].get("action")),
+        on_action_change=lambda: act(chosen.set_id if chosen else "", frame.sent("photos-grid", "action")),
     )
 
 

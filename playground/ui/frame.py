@@ -54,6 +54,14 @@ def literal(text: str) -> str:
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
+def sent(key: str, trigger: str) -> object:
+    """In a callback, what the component of this key sent; None when it has left the page in the meantime."""
+    try:
+        return st.session_state[key].get(trigger)
+    except KeyError:
+        return None
+
+
 @contextmanager
 def room(what: str) -> Iterator[None]:
     """A part of a page, or (as a decorator) of a fragment, whose failure is a sentence and leaves the rest standing.

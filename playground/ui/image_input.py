@@ -227,7 +227,7 @@ def _thumbnail(pixels: np.ndarray) -> str:
 
 
 def _take_move() -> None:
-    moved = st.session_state["patch_picker"].get("moved")
+    moved = frame.sent("patch_picker", "moved")
     if isinstance(moved, dict):
         for name in ("across", "down"):
             st.session_state[name] = min(100, max(0, round(float(moved.get(name, 0)))))

@@ -14,7 +14,7 @@ import streamlit as st
 
 from playground.errors import PlaygroundError
 from playground.figures import style
-from playground.ui import links
+from playground.ui import frame, links
 from playground.ui.stepper import COLOURS_JS
 
 SIZES = (1, 3, 5)
@@ -215,6 +215,6 @@ def _take_size(kernel: Kernel) -> None:
 
 
 def _take_edit() -> None:
-    edited = st.session_state["kernel_grid"].get("edited")
+    edited = frame.sent("kernel_grid", "edited")
     if isinstance(edited, str):
         st.session_state["kernel"] = edited[:400]

@@ -250,7 +250,7 @@ def from_camera(chosen: PhotoSet, into: str) -> None:
     camera.burst(
         key="own-set-camera",
         data={"label": into, "taken": answers, "locked": links.locked()},
-        on_shots_change=lambda: take_shots(chosen.set_id, st.session_state["own-set-camera"].get("shots")),
+        on_shots_change=lambda: take_shots(chosen.set_id, frame.sent("own-set-camera", "shots")),
     )
 
 

@@ -38,7 +38,19 @@ def test_kernels_follow_what_the_camera_sees_and_keep_the_last_picture(page: Pag
     assert page.locator('[data-testid="stAlertContentError"]').count() == 0
 
 
-def test_a_camera_left_on_is_off_when_it_is_chosen_again(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
+TRACKS = """
+  window.tracks = [];
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wish) => {
+    const stream = await ask(wish);
+    window.tracks.push(...stream.getTracks());
+    return stream;
+  };
+"""
+
+
+def test_a_camera_left_on_is_switched_off_and_can_be_chosen_again(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
+    page.add_init_script(TRACKS)
     goto("kernels?picture=Live+camera")
     page.get_by_role("button", name="Switch the camera on").click()
     expect(page.get_by_role("button", name="Switch off and keep this picture")).to_be_visible()
@@ -46,6 +58,7 @@ def test_a_camera_left_on_is_off_when_it_is_chosen_again(page: Page, goto) -> No
     source.click()
     page.get_by_role("option", name="Cat", exact=True).click()
     expect(page.get_by_role("button", name="Switch off and keep this picture")).to_have_count(0)
+    page.wait_for_function("() => window.tracks.length === 1 && window.tracks[0].readyState === 'ended'")
     settled(page)
     source.click()
     page.get_by_role("option", name="Live camera").click()

@@ -8,7 +8,7 @@ import pytest
 import streamlit as st
 from PIL import Image
 
-from playground.ui import camera
+from playground.ui import camera, frame
 from playground.ui.image_input import LIVE
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 from tests.pages.test_kernels import put_convolution
@@ -128,3 +128,10 @@ def test_feature_maps_keep_their_places_while_it_is_on(
     app.run()
     assert errors(app) == []
     assert "The first 4 of 4 maps" in texts(app)
+
+
+def test_what_a_component_sent_before_it_left_the_page_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(st, "session_state", {"there": {"picture": 3, "other": None}})
+    assert frame.sent("there", "picture") == 3
+    assert frame.sent("there", "unheard of") is None
+    assert frame.sent("gone", "picture") is None

@@ -14,7 +14,7 @@ from typing import Self
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from playground.ui import links
+from playground.ui import frame, links
 
 MOST_SHOT_BYTES = 2 * 2**20
 PATIENCE_SECONDS = 3.0
@@ -83,7 +83,7 @@ class Live:
             return
         state = st.session_state
         with self._place:
-            _live(key=_LIVE, on_picture_change=lambda: take_picture(state[_LIVE].get("picture")),
+            _live(key=_LIVE, on_picture_change=lambda: take_picture(frame.sent(_LIVE, "picture")),
                   data={"answered": state.get(_ANSWERED, 0), "on": is_on(), "kept": SEEN in state,
                         "locked": links.locked()})
 

@@ -1,6 +1,6 @@
 // What the camera sees, again and again: the next picture goes when the last one has been answered and half as much time
 // as that took has passed, which the server has for others. None goes while the page is not looked at.
-const PAUSE = 150, PATIENCE = 10_000, LONGEST = 384;
+const PAUSE = 150, AWAY = 1_000, PATIENCE = 10_000, LONGEST = 384;
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".camera");
@@ -44,10 +44,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
     return last;
   };
 
-  if (state.seen !== data.answered) {
-    state.seen = data.answered;
-    if (state.stream !== null) later(Math.max(PAUSE, (performance.now() - state.sentAt) / 2));
+  if (state.stream !== null) { // drawn again: with an answer, or without one because it was away from the page for a moment
+    const answered = state.seen !== data.answered;
+    later(answered ? Math.max(PAUSE, (performance.now() - state.sentAt) / 2) : AWAY);
   }
+  state.seen = data.answered;
   take.onclick = () => { if (state.stream === null && !data.locked) start(); };
   turn.onclick = () => { state.facing = turned(state.facing); stop(); start(); };
   end.onclick = () => setTriggerValue("picture", { shot: stop(), on: false }); // what it saw last stays
