@@ -16,12 +16,15 @@ from PIL import Image
 from playground.datasets import named, photos, samples
 from playground.errors import PlaygroundError
 from playground.ui import camera, frame, lesson, links
+from playground.ui.drawing import filled
 
 GRAY = np.array([0.299, 0.587, 0.114])
 """ITU-R 601: how bright red, green and blue look, as in datasets/preprocessing.py."""
 
 DIGIT, UPLOAD, CAMERA, LIVE = "Handwritten digit", "Your photo", "Take a photo", "Live camera"
 LONGEST_SIDE = 1024
+FAINT = 40.0
+"""Levels below the paper's brightness: strokes that are nowhere darker than this are none."""
 CELLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 BEGIN = {"size": 8, "cell": 8, "across": 36, "down": 34}
 """Where the square begins, by the names its controls have in the address."""
@@ -37,12 +40,13 @@ _picker = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Picture:
-    """What the reader chose: a name for captions, raw pixels uint8 (H, W, 3), whether it is a small drawing, and
-    whether it is what a camera sees now, so that the next one is on its way."""
+    """What the reader chose: a name for captions, raw pixels uint8 (H, W, 3), whether it is a small drawing, whether it
+    is the reader's own, and whether it is what a camera sees now, so that the next one is on its way."""
 
     name: str
     pixels: np.ndarray
     drawing: bool = False
+    own: bool = False
     live: bool = False
 
     @property
@@ -107,7 +111,7 @@ def _seen(live: camera.Live) -> Picture | None:
 
 def _own(given: bytes, name: str = "your photo", live: bool = False) -> Picture | None:
     try:
-        return Picture(name, _opened(given), live=live)
+        return Picture(name, _opened(given), own=True, live=live)
     except PlaygroundError as error:
         st.error(frame.literal(str(error)))
         return None
@@ -137,6 +141,26 @@ def _digit() -> Picture:
     which = st.slider("Whose handwriting", 1, 100, key="writer", bind="query-params", disabled=links.locked())
     image = own[(which - 1) % len(own)]
     return Picture(f"a handwritten {label}", np.repeat(image[:, :, None], 3, axis=2), drawing=True)
+
+
+def ink(pixels: np.ndarray) -> np.ndarray:
+    """Dark strokes on light paper as light strokes on black that fill a square, the way handwritten digits are stored.
+
+    pixels uint8 (H, W, 3) -> uint8 (S, S, 3). The median is the paper's brightness, for most of it is paper; what is
+    nearly as bright becomes 0, the darkest 255.
+
+    >>> paper = np.full((9, 9, 3), 200, np.uint8)
+    >>> paper[2:5, 4] = 20
+    >>> ink(paper)[:, :, 0]
+    array([[  0, 255,   0],
+           [  0, 255,   0],
+           [  0, 255,   0]], dtype=uint8)
+    """
+    gray = pixels @ GRAY
+    paper = np.median(gray)
+    dark = (paper - gray) / max(FAINT, paper - gray.min())
+    strokes = np.rint(255 * np.clip((dark - 0.25) / 0.75, 0, 1)).astype(np.uint8)
+    return filled(strokes) if strokes.any() else np.zeros_like(pixels)
 
 
 def cut(gray: np.ndarray, size: int, cell: int, across: float, down: float) -> Patch:

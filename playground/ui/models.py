@@ -216,23 +216,31 @@ def trial(entry: Entry) -> None:
         with left:
             first = image_input.DIGIT if entry.card.get("task") == "digits" else "Cat"
             picture = image_input.choose_picture(first, live=live)
-            if not picture.live:
-                height, width = picture.pixels.shape[:2]
+            pixels = picture.pixels
+            written = first == image_input.DIGIT and picture.own and st.toggle(
+                "Dark ink on light paper", True, key="paper", bind="query-params", disabled=links.locked(),
+                help="The digits this model has learnt from are light on black and fill their square.",
+            )
+            if written:
+                pixels = image_input.ink(pixels)
+            if written or not picture.live:
+                height, width = pixels.shape[:2]
                 st.image(
-                    maps.enlarged(picture.pixels),
+                    maps.enlarged(pixels),
                     caption=f"{frame.literal(picture.name)}, {width} × {height} pixels",
                     alt=picture.name,
-                    width="stretch" if min(height, width) > 64 else "content",
+                    width=192 if written else "stretch" if min(height, width) > 64 else "content",
                 )
         with right:
             classifier = session.open_classifier(entry.onnx)
             start = time.perf_counter()
-            said = classifier.predict([picture.pixels])[0]
+            said = classifier.predict([pixels])[0]
             seconds = time.perf_counter() - start
             best, chance = said.top(1)[0]
             st.markdown(f"### {frame.literal(best)}, {100 * chance:.1f} %")
             st.plotly_chart(
-                bars.probability_bars(said.labels, said.probabilities.tolist(), most=8, sort=not picture.live),
+                bars.probability_bars(
+                    said.labels, said.probabilities.tolist(), most=10 if picture.live else 8, sort=not picture.live),
                 key="trial-bars",
                 config=style.CONFIG,
                 alt="Probabilities of the classes",
@@ -244,7 +252,7 @@ def trial(entry: Entry) -> None:
         if picture.live:
             return
         if st.toggle("Where does it look?", key="heat", bind="query-params", disabled=links.locked()):
-            heat.show(entry, picture.pixels, "trial")
+            heat.show(entry, pixels, "trial")
 
 
 @st.fragment

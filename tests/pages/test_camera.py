@@ -135,3 +135,17 @@ def test_what_a_component_sent_before_it_left_the_page_is_nothing(monkeypatch: p
     assert frame.sent("there", "picture") == 3
     assert frame.sent("there", "unheard of") is None
     assert frame.sent("gone", "picture") is None
+
+
+def test_a_digit_on_paper_is_seen_as_the_digits_are_that_the_model_learnt_from(open_page: OpenPage) -> None:
+    put_model("small", task="digits")
+    app = open_page("models", picture=LIVE)
+    assert "paper" not in [toggle.key for toggle in app.toggle]
+    app.session_state[camera.SEEN] = camera.jpeg(shot((240, 240, 240)))
+    app.run()
+    assert errors(app) == []
+    on_paper = [element.value for element in app.markdown if element.value.startswith("### ")]
+    app.toggle(key="paper").set_value(False).run()
+    as_it_is = [element.value for element in app.markdown if element.value.startswith("### ")]
+    assert on_paper[0].startswith("### dark")
+    assert as_it_is[0].startswith("### bright")
