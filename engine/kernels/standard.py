@@ -24,12 +24,16 @@ def fits(x: Array) -> Lanes | None:
     return Lanes.of(x) if x.dtype == np.float32 else None
 
 
+def _far(mean: Array, var: Array) -> bool:
+    return bool(np.any(mean * mean > FAR * var))
+
+
 def moments(x: Array, lanes: Lanes) -> tuple[Array, Array]:
     """The mean and the biased variance of every channel, float64 (C,)."""
     count = x.size // lanes.channels
     mean, square = (s / count for s in totals(lanes, x, x))
     var = square - mean * mean
-    if np.any(mean * mean > FAR * var):
+    if _far(mean, var):
         var = totals(lanes, x, x, mean)[1] / count
     return mean, np.maximum(var, 0.0)
 
@@ -41,9 +45,8 @@ def training(
     mean, var = mean.astype(np.float64), var.astype(np.float64)
     inv = 1.0 / np.sqrt(var + eps)
     scale = inv if w is None else inv * w
-    offset = mean if np.any(mean * mean > FAR * var) else None
+    offset = mean if _far(mean, var) else None
     centre = mean if offset is None else np.zeros_like(mean)  # what is left of the mean in x - offset
-    shift = -centre * scale if b is None else b - centre * scale
     count = x.size // lanes.channels
 
     def vjp(g: Array, need_dx: bool) -> tuple[Array | None, ...]:
@@ -56,14 +59,14 @@ def training(
             dx = combined(lanes, x, offset, slope, -sum_g / count - slope * centre, g, scale)
         return dx, dw.astype(x.dtype), sum_g.astype(x.dtype)
 
-    return combined(lanes, x, offset, scale, shift), vjp
+    return inference(x, mean, var, scale, b, lanes), vjp
 
 
 def inference(x: Array, mean: Array, var: Array, scale: Array, b: Array | None, lanes: Lanes) -> Array:
-    """batch_norm_inference's value, scale being w / sqrt(var + eps)."""
+    """The value with these statistics, the batch's or kept ones, scale being w / sqrt(var + eps)."""
     mean, scale = mean.astype(np.float64), scale.astype(np.float64)
     shift = np.zeros_like(mean) if b is None else b.astype(np.float64)
-    if np.any(mean * mean > FAR * var):
+    if _far(mean, var):
         return combined(lanes, x, mean, scale, shift)
     return combined(lanes, x, None, scale, shift - mean * scale)
 

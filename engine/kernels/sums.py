@@ -105,20 +105,20 @@ class Lanes(NamedTuple):
         return row.reshape(-1)
 
 
-def chunks(shape: tuple[int, int], nanoseconds: float) -> tuple[list[slice], list[Part]]:
+def chunks(shape: tuple[int, int], nanoseconds: float) -> tuple[tuple[slice, ...], tuple[Part, ...]]:
     """The rows of a matrix in pieces of about CHUNK numbers, and which of the pieces each thread is to do."""
     return _chunks(shape, tuple(parts(shape[0], nanoseconds)))
 
 
 @lru_cache(1024)
-def _chunks(shape: tuple[int, int], shares: tuple[Part, ...]) -> tuple[list[slice], list[Part]]:
+def _chunks(shape: tuple[int, int], shares: tuple[Part, ...]) -> tuple[tuple[slice, ...], tuple[Part, ...]]:
     step = max(1, CHUNK // shape[1])
     pieces: list[slice] = []
     ends = [0]
     for start, stop in shares:
         pieces += [slice(k, min(k + step, stop)) for k in range(start, stop, step)]
         ends.append(len(pieces))
-    return pieces, list(pairwise(ends))
+    return tuple(pieces), tuple(pairwise(ends))
 
 
 def totals(lanes: Lanes, a: Array, d: Array | None = None, offset: Array | None = None) -> tuple[Array, Array]:

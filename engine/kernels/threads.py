@@ -8,7 +8,7 @@ smallest of ENGINE_THREADS, OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and the cores 
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -103,7 +103,7 @@ def parts(count: int, nanoseconds: float) -> list[Part]:
     return [(count * k // many, count * (k + 1) // many) for k in range(many)] or [(0, 0)]
 
 
-def together(task: Callable[[Part], T], shares: list[Part]) -> list[T]:
+def together(task: Callable[[Part], T], shares: Sequence[Part]) -> list[T]:
     """task(part) for every part, side by side; the results in order. The first error is raised when all are done."""
     if len(shares) == 1:
         return [task(shares[0])]
