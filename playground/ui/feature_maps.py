@@ -1,6 +1,7 @@
 """The parts of the page on feature maps: any model, any layer, one number, its window, and a class's gradient."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from playground.figures.maps import enlarged, signed_map
 from playground.figures.matrix import matrix
 from playground.ui import camera, frame, lesson, links, models, pretrained
 from playground.ui.image_input import Picture, choose_picture
+from playground.ui.kernels import number
 
 MOST_MAPS = 23
 MOST_CHANNELS = 40
@@ -37,7 +39,7 @@ class Setting:
         levels = np.rint(np.clip(255 * (self.inside.prepared * std + mean), 0, 255)).astype(np.uint8)
         return np.ascontiguousarray(np.repeat(levels, 4 - len(levels), 0)[:3].transpose(1, 2, 0))
 
-    @property
+    @cached_property
     def strength(self) -> np.ndarray:
         """The mean magnitude of every map of the layer."""
         return np.asarray(np.abs(self.layer.values).mean(axis=(1, 2)))
@@ -74,8 +76,7 @@ def controls(live: camera.Live) -> Setting | None:
     with left:
         name = st.selectbox("Model", list(entries), key="model", bind="query-params", disabled=links.locked())
         entry = entries[name]
-        first = "Handwritten digit" if entry.card.get("task") == "digits" else "Cat"
-        picture = choose_picture(first, live=live)
+        picture = choose_picture(models.first_picture(entry), live=live)
     preparation = Preprocessing.from_dict(entry.card["preprocessing"])
     if picture.live:
         inside = look_inside(entry.onnx, preparation, picture.pixels)  # the next is on its way: nothing to keep
@@ -143,8 +144,7 @@ def one_number(setting: Setting) -> None:
     count, height, width = values.shape
     locked, strongest = links.locked(), int(np.argmax(setting.strength))
     first, second, third = st.columns(3)
-    f = int(first.number_input("Map", 0, count - 1, strongest, key="map", bind="query-params",
-                               disabled=locked))
+    f = int(first.number_input("Map", 0, count - 1, strongest, key="map", bind="query-params", disabled=locked))
     peak = np.unravel_index(int(np.abs(values[f]).argmax()), (height, width))
     p = min(second.slider("Row", 0, max(height - 1, 1), int(peak[0]), key="p", bind="query-params", disabled=locked),
             height - 1)
@@ -157,8 +157,7 @@ def one_number(setting: Setting) -> None:
                    key="field", alt="The picture with the receptive field outlined")
     b.plotly_chart(matrix(values[f], symbol="a", scale="signed", frame=(p, q, 1, 1)), config=style.CONFIG,
                    key="map-figure", alt="The map with one number outlined")
-    value = f"{values[f, p, q]:.4g}".replace("-", "−")
-    st.caption(f"Map {f}, row {p}, column {q}: **{value}**. It can see rows {top} to {bottom} and "
+    st.caption(f"Map {f}, row {p}, column {q}: **{number(values[f, p, q])}**. It can see rows {top} to {bottom} and "
                f"columns {left} to {right} of what the network sees, {bottom - top + 1} × {right - left + 1} pixels.")
     if setting.layer.op == "Conv":
         multiply_adds(setting.layer, f, p, q)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from playground.deploy import evaluation, interval, package, session, shelf
@@ -207,6 +208,33 @@ def _packed(path: Path, version: int, bare: bool, _entry: Entry, _predictions: e
     return package.package(_entry, _predictions)
 
 
+def first_picture(entry: Entry) -> str:
+    """What a model is tried on unless the reader chooses something else, as the list of pictures spells it."""
+    return image_input.DIGIT if entry.card.get("task") == "digits" else "Cat"
+
+
+def asked(entry: Entry, live: camera.Live) -> tuple[image_input.Picture, np.ndarray]:
+    """Choose a picture and see it: what it is, and the pixels the model is asked about."""
+    suggested = first_picture(entry)
+    picture = image_input.choose_picture(suggested, live=live)
+    pixels = picture.pixels
+    written = suggested == image_input.DIGIT and picture.own and st.toggle(
+        "Dark ink on light paper", True, key="paper", bind="query-params", disabled=links.locked(),
+        help="The digits this model has learnt from are light on black and fill their square.",
+    )
+    if written:
+        pixels = image_input.ink(pixels)
+    if written or not picture.live:
+        height, width = pixels.shape[:2]
+        st.image(
+            maps.enlarged(pixels),
+            caption=f"{frame.literal(picture.name)}, {width} × {height} pixels",
+            alt=picture.name,
+            width=192 if written else "stretch" if min(height, width) > 64 else "content",
+        )
+    return picture, pixels
+
+
 @st.fragment
 @frame.guarded("Try it")
 def trial(entry: Entry) -> None:
@@ -214,23 +242,7 @@ def trial(entry: Entry) -> None:
     with camera.Live() as live:
         left, right = st.columns(2, gap="large")
         with left:
-            first = image_input.DIGIT if entry.card.get("task") == "digits" else "Cat"
-            picture = image_input.choose_picture(first, live=live)
-            pixels = picture.pixels
-            written = first == image_input.DIGIT and picture.own and st.toggle(
-                "Dark ink on light paper", True, key="paper", bind="query-params", disabled=links.locked(),
-                help="The digits this model has learnt from are light on black and fill their square.",
-            )
-            if written:
-                pixels = image_input.ink(pixels)
-            if written or not picture.live:
-                height, width = pixels.shape[:2]
-                st.image(
-                    maps.enlarged(pixels),
-                    caption=f"{frame.literal(picture.name)}, {width} × {height} pixels",
-                    alt=picture.name,
-                    width=192 if written else "stretch" if min(height, width) > 64 else "content",
-                )
+            picture, pixels = asked(entry, live)
         with right:
             classifier = session.open_classifier(entry.onnx)
             start = time.perf_counter()
@@ -249,9 +261,9 @@ def trial(entry: Entry) -> None:
                 f"Answered in {1000 * seconds:.0f} ms by onnxruntime from {entry.name}.onnx, from the raw pixels. The "
                 f"percentages share 100 among {len(said.labels)} classes: the model cannot say “none of these”."
             )
-        if picture.live:
-            return
-        if st.toggle("Where does it look?", key="heat", bind="query-params", disabled=links.locked()):
+        if not picture.live and st.toggle(
+            "Where does it look?", key="heat", bind="query-params", disabled=links.locked()
+        ):
             heat.show(entry, pixels, "trial")
 
 

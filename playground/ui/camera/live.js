@@ -37,11 +37,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     state.send();
   };
   const stop = () => {
-    const last = state.stream === null ? null : pictureOf(video, LONGEST, 0.85);
     clearTimeout(state.timer);
     switchOff(state, video);
     draw();
-    return last;
   };
 
   if (state.stream !== null) { // drawn again: with an answer, or without one because it was away from the page for a moment
@@ -51,7 +49,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
   state.seen = data.answered;
   take.onclick = () => { if (state.stream === null && !data.locked) start(); };
   turn.onclick = () => { state.facing = turned(state.facing); stop(); start(); };
-  end.onclick = () => setTriggerValue("picture", { shot: stop(), on: false }); // what it saw last stays
+  end.onclick = () => {
+    const last = pictureOf(video, LONGEST, 0.85); // it stays
+    stop();
+    setTriggerValue("picture", { shot: last, on: false });
+  };
   draw();
   if (!known && data.on) setTriggerValue("picture", { on: false }); // it was on when it was last seen on the page
   return () => setTimeout(() => { if (!root.isConnected) stop(); }, 300);
