@@ -1,0 +1,27 @@
+"""How numbers are written for people."""
+
+import doctest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from playground import numbers
+
+
+def test_examples_of_the_docstrings_run():
+    tried = doctest.testmod(numbers)
+    assert tried.attempted >= 4
+    assert not tried.failed
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_no_number_is_written_with_an_exponent_or_a_hyphen(value):
+    written = numbers.number(value)
+    assert "e" not in written.replace("not a number", "")
+    assert "-" not in written
+
+
+@given(st.floats(min_value=1e-4, max_value=1e14), st.integers(3, 8))
+def test_a_written_number_is_within_its_figures_of_the_value(value, digits):
+    read = float(numbers.number(value, digits).replace(numbers.THIN, ""))
+    assert abs(read - value) <= 10.0 ** (1 - digits) * value
