@@ -289,7 +289,7 @@ def _move(network: Network, edit: Edit) -> Network:
 def _set(network: Network, edit: Edit) -> Network:
     one = network.at(edit.path)
     declared = one.of.field(edit.name)
-    value = int(edit.value) if declared.whole and edit.value == int(edit.value) else edit.value
+    value = int(edit.value) if declared.whole and float(edit.value).is_integer() else edit.value
     return Network(_spliced(network.parts, edit.path, (one.with_value(edit.name, value),), 1))
 
 

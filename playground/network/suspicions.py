@@ -104,7 +104,8 @@ def _row(row: Row) -> Iterator[Suspicion]:
                             f"only one "
                             "number ever meets anything but padding.",
                             (Cure("A kernel of 1 × 1", Edit("set", row.path, name="kernel_size", value=1)),))
-        if one["stride"] > kernel:
+        projection = kernel == 1 and len(row.path) > 1  # the 1 × 1 convolution of a shortcut: meant to skip
+        if one["stride"] > kernel and not projection:
             yield Suspicion("warn", row.path,
                             f"{_say(row, True)} goes {one['stride']} pixels at a time over {shape_words(row.takes)} "
                             f"and "
