@@ -16,7 +16,10 @@ def number(value: float, digits: int = 4) -> str:
     >>> number(0.1 + 0.2), number(98.76543, 3), number(float("nan")), number(float("-inf"))
     ('0.3', '98.8', 'not a number', '−infinity')
     """
-    value = float(value)
+    try:
+        value = float(value)
+    except OverflowError:  # a whole number of more than 308 figures
+        value = math.inf if value > 0 else -math.inf
     if math.isnan(value):
         return "not a number"
     if math.isinf(value):
