@@ -1,15 +1,28 @@
-"""What every test shares: the project's root, the optional data beside it, and a home of its own."""
+"""What every test shares: the project's root, the optional data beside it, a home of its own, and what is slow.
 
+More is beside the tests that need it: tests/pages/conftest.py opens pages, tests/browser/conftest.py serves the app and
+shows it in a browser, tests/waiting.py waits, tests/pace changes how fast workers are.
+"""
+
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+ROOT = Path(__file__).resolve().parents[1]
+if os.environ.get("PYTEST_XDIST_WORKER"):  # one of several processes: threads of all of them would fight for the cores
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+if os.environ.get("PACE"):  # hurried or slowed workers: see the module
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, (str(ROOT / "tests" / "pace"), os.environ.get("PYTHONPATH"))))
+    from tests.pace import sitecustomize  # noqa: F401 - for the runs that this process starts
+
 # The same draws every time: a test that fails here fails on the next machine too, however slow that one is.
 settings.register_profile("house", deadline=None, derandomize=True, database=None)
 settings.load_profile("house")
 
-ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 

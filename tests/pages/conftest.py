@@ -1,6 +1,5 @@
 """Pages as a person meets them: inside the app, with an empty PLAYGROUND_HOME."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from playground.training import runs
 from playground.ui import contents, frame
 from tests.pages.on_a_page import OpenPage
+from tests.waiting import HOPE_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +20,7 @@ def open_page(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr(frame, "PAINT_SECONDS", 0.0)
 
     def opened(url: str, **query: str) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "playground" / "app.py"), default_timeout=60)
+        app = AppTest.from_file(str(ROOT / "playground" / "app.py"), default_timeout=HOPE_SECONDS)
         if url != contents.CHAPTERS[0].url:
             app.run().switch_page(str(contents.chapter(url).path))
         for key, value in query.items():
@@ -28,8 +28,6 @@ def open_page(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         return app.run()
 
     yield opened
-    deadline = time.monotonic() + 60
     for run_id in runs.run_ids():
         runs.stop(run_id)
-        while runs.is_alive(runs.run_dir(run_id)) and time.monotonic() < deadline:
-            time.sleep(0.05)
+    until(lambda: not any(runs.is_alive(runs.run_dir(run_id)) for run_id in runs.run_ids()))

@@ -14,16 +14,22 @@ from PIL import Image
 
 from playground import __main__ as cli
 from playground.training import runs
+from tests.waiting import HOPE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("app", "train", "transfer", "resume", "download", "predict", "verify", "bench")
 
 
-def run(*arguments: str, home: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def environment(home: Path) -> dict[str, str]:
+    """The tests' own, with another home, and the project found from anywhere."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PLAYGROUND_HOME": str(home), "PYTHONPATH": path}
+
+
+def run(*arguments: str, home: Path, timeout: float = HOPE_SECONDS) -> subprocess.CompletedProcess[str]:
     """The command line as a person calls it."""
-    environment = {**os.environ, "PLAYGROUND_HOME": str(home), "PYTHONPATH": str(ROOT)}
     return subprocess.run([sys.executable, "-m", "playground", *arguments], capture_output=True, text=True, cwd=home,
-                          env=environment, timeout=timeout, check=False)
+                          env=environment(home), timeout=timeout, check=False)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -194,10 +200,9 @@ def test_verify_finds_the_model_as_it_was_exported_and_notices_a_changed_one(
 
 
 def test_ctrl_c_stops_the_run_and_keeps_what_it_has_learnt(tmp_path: Path) -> None:
-    environment = {**os.environ, "PLAYGROUND_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-m", "playground", "train", "--epochs", "5000", "--name", "long", "--json"], text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment(tmp_path),
         # A suite started in the background inherits an ignored Ctrl-C; a person's shell does not pass one on.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert process.stderr is not None
@@ -205,7 +210,7 @@ def test_ctrl_c_stops_the_run_and_keeps_what_it_has_learnt(tmp_path: Path) -> No
         if line.startswith("epoch 1/"):
             break
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=HOPE_SECONDS)
     assert process.returncode == 0, err
     result = json.loads(out)
     assert result["reason"] == "stopped"

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from playground.training import queue, runs
 from playground.training.events import Cancelled, Event, Queued, Started
 from playground.training.log import read
 from playground.training.runs import DOWNLOAD, RunSpec
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_DATA = RunSpec("digits", {"data": "/nowhere/at all", "epochs": 1}, 0, "mine")  # ends as soon as its turn has come
@@ -37,13 +37,6 @@ def taken() -> Iterator[None]:
     assert found is not None
     with found[1]:
         yield
-
-
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    limit = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.02)
 
 
 def place(run_id: str) -> int:
@@ -124,7 +117,7 @@ def test_a_run_waits_on_when_the_app_that_started_it_is_gone() -> None:
     code = ("from playground.training import runs; print(runs.start(runs.RunSpec('digits', "
             "{'data': '/nowhere', 'epochs': 1}, 0, 'mine')))")
     with taken():
-        app = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60,
+        app = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300,
                              cwd=ROOT)
         run_id = app.stdout.strip()
         until(lambda: place(run_id) == 1)
