@@ -23,6 +23,7 @@ if os.environ.get("PACE"):  # hurried or slowed workers: see the module
 settings.register_profile("house", deadline=None, derandomize=True, database=None)
 settings.load_profile("house")
 
+SLOW_SHARE, MANY = 0.02, 1000
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
@@ -40,3 +41,35 @@ def playground_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty PLAYGROUND_HOME: what a test trains or exports never lands in the project."""
     monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path))
     return tmp_path
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """How the tests are dealt out to several processes (pytest-xdist's loadgroup): file by file, long ones one by one.
+
+    All browser tests are one group: one app and one browser serve them. A slow test goes alone, so that one process
+    does not end minutes after the other, unless it shares something of its module's with others.
+    """
+    for item in items:
+        file = item.path.relative_to(ROOT)
+        fixtures = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
+        shares = any(found[-1].scope == "module" for found in fixtures)
+        if item.get_closest_marker("xdist_group"):  # what they share is in the module itself
+            continue
+        if "browser" in file.parts:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+        elif shares or item.get_closest_marker("slow") is None:
+            item.add_marker(pytest.mark.xdist_group(str(file)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that `make check` waits for too long: a share of the whole, so the machine's speed counts not."""
+    ran = [report for report in terminalreporter.stats.get("passed", []) if report.when == "call"]
+    if len(ran) < MANY:
+        return
+    most = SLOW_SHARE * sum(report.duration for report in ran)
+    late = [report for report in ran if report.duration > most and not {"slow", "browser"} & report.keywords.keys()]
+    if late:
+        terminalreporter.section("Mark these as slow, or make them quicker: `make check` waits for them")
+        for report in sorted(late, key=lambda report: -report.duration):
+            terminalreporter.line(f"{report.duration:6.1f} s  {report.nodeid}")

@@ -1,9 +1,11 @@
 """Pages as a person meets them: inside the app, with an empty PLAYGROUND_HOME."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from playground.training import runs
@@ -12,6 +14,14 @@ from tests.pages.on_a_page import OpenPage
 from tests.waiting import HOPE_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages_looked_through_once() -> Iterator[None]:
+    """Streamlit looks through all installed packages for components whenever an app is made: 0.3 s, always the same."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture
