@@ -29,6 +29,7 @@ def test_the_question_is_answered_by_counting(open_page: OpenPage, reach: int) -
     assert app.success[0].value.startswith("Yes")
 
 
+@pytest.mark.slow
 def test_both_networks_are_trained_once_with_the_pipeline_of_the_page(open_page: OpenPage) -> None:
     query = {"epochs": "10", "samples": "60", "trial": augmentation.OWN, "steps": "rotate", "rotate": "20"}
     app = open_page("augmentation", **query)

@@ -38,6 +38,7 @@ def test_the_question_is_answered_by_the_engine(open_page: OpenPage) -> None:
     assert app.success[0].value.startswith("Yes")
 
 
+@pytest.mark.slow
 def test_the_race_is_run_once_and_batch_norm_wins_it(open_page: OpenPage) -> None:
     app = open_page("batch-norm", epochs="4")
     app.button(key="go-batch-norm-race").click().run()

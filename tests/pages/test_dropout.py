@@ -35,6 +35,7 @@ def test_the_question_is_answered_by_the_scheme(open_page: OpenPage, scheme: str
     assert app.success[0].value.startswith("Yes")
 
 
+@pytest.mark.slow
 def test_the_three_networks_are_trained_once_and_show_spread_and_ensemble(open_page: OpenPage) -> None:
     app = open_page("dropout", epochs="20", samples="100", noise="30")
     app.button(key="go-overfitting").click().run()

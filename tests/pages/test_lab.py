@@ -25,6 +25,7 @@ def test_it_opens_with_everything_still_to_do(open_page: OpenPage) -> None:
     assert not runs.run_ids()
 
 
+@pytest.mark.slow
 def test_all_steps_are_done_one_after_the_other(open_page: OpenPage) -> None:
     app = open_page("lab", epochs="3")
     next(radio for radio in app.radio if radio.key.startswith("lab-look")).set_value("50 %").run()

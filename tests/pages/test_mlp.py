@@ -24,6 +24,7 @@ def test_the_smallest_and_the_largest_picture_are_counted(side: int, units: int,
     assert {m.label: m.value for m in app.metric}["Dense layer"] == f"{side * side * 3 * units + units:,}"
 
 
+@pytest.mark.slow
 def test_the_four_networks_are_trained_once_and_answer_the_question(open_page: OpenPage) -> None:
     app = open_page("mlp", epochs="6", seed="3")
     app.radio(key="guess").set_value(mlp.GUESSES[1])

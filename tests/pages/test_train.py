@@ -83,6 +83,7 @@ def test_digits_are_trained_for_one_epoch_and_everything_the_run_left_is_shown(o
     assert app.text_input[0].value != view.spec.name, "a name that is free now is proposed for the next run"
 
 
+@pytest.mark.slow
 def test_a_run_is_stopped_from_the_page_and_the_page_survives_a_reload(open_page: OpenPage) -> None:
     run_id = runs.start(RunSpec("digits", {"data": "digits", "epochs": 9999}, 0, "mine"))  # ends on no machine
     again = open_page("train", run=run_id)

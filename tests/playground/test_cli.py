@@ -135,6 +135,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.
     return home, run("train", "--data", "digits", "--epochs", "2", "--seed", "3", "--name", "mine", "--json", home=home)
 
 
+@pytest.mark.slow
 def test_train_says_on_stdout_what_came_out_and_on_stderr_what_happened(
         trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     home, said = trained
@@ -152,6 +153,7 @@ def test_train_says_on_stdout_what_came_out_and_on_stderr_what_happened(
     assert "\033" not in said.stderr  # not a terminal
 
 
+@pytest.mark.slow
 def test_a_run_of_the_command_line_is_a_run_like_any_other(
         trained: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     home, said = trained
@@ -162,6 +164,7 @@ def test_a_run_of_the_command_line_is_a_run_like_any_other(
     assert len(view.epochs) == 2
 
 
+@pytest.mark.slow
 def test_a_name_that_is_taken_is_refused_before_anything_is_trained(
         trained: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,6 +179,7 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_trained(
     assert runs.run_ids() == before
 
 
+@pytest.mark.slow
 def test_verify_finds_the_model_as_it_was_exported_and_notices_a_changed_one(
         trained: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     home, _ = trained
@@ -199,6 +203,7 @@ def test_verify_finds_the_model_as_it_was_exported_and_notices_a_changed_one(
     assert changed.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_run_and_keeps_what_it_has_learnt(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "playground", "train", "--epochs", "5000", "--name", "long", "--json"], text=True,
@@ -218,6 +223,7 @@ def test_ctrl_c_stops_the_run_and_keeps_what_it_has_learnt(tmp_path: Path) -> No
     assert Path(result["model"]).is_file()
 
 
+@pytest.mark.slow
 def test_predict_names_the_digit_on_a_picture(
         trained: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     from playground.datasets import named
@@ -244,6 +250,7 @@ def test_predict_names_the_digit_on_a_picture(
     assert len(plain.stdout.splitlines()) == 4
 
 
+@pytest.mark.slow
 def test_predict_names_the_file_that_is_no_picture(
         trained: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     home, _ = trained

@@ -31,6 +31,8 @@ from playground import jobs
 from playground.training import distributed, torch_fit
 from playground.training.torch_networks import Tail
 
+pytestmark = pytest.mark.slow
+
 forward = Tail.forward
 
 def full(self, x):

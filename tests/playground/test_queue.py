@@ -55,6 +55,7 @@ def pid(run_id: str) -> int:
     return int((runs.run_dir(run_id) / "worker").read_text())
 
 
+@pytest.mark.slow
 def test_who_comes_first_is_served_first_one_after_the_other() -> None:
     with taken():
         ids = [runs.start(NO_DATA) for _ in range(3)]
@@ -70,6 +71,7 @@ def test_who_comes_first_is_served_first_one_after_the_other() -> None:
     assert list(queue.queue_dir().iterdir()) == []
 
 
+@pytest.mark.slow
 def test_where_there_is_room_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLAYGROUND_RUNS", "2")
     with taken():
@@ -78,6 +80,7 @@ def test_where_there_is_room_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> No
     assert not any(isinstance(event, Queued) for event in events(run_id))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["stop", "SIGTERM"])
 def test_a_run_that_waits_can_be_cancelled_and_who_waits_behind_moves_up(way: str) -> None:
     with taken():
@@ -91,6 +94,7 @@ def test_a_run_that_waits_can_be_cancelled_and_who_waits_behind_moves_up(way: st
     until(lambda: state(second) == "failed")
 
 
+@pytest.mark.slow
 def test_who_was_killed_while_waiting_holds_nobody_up() -> None:
     with taken():
         first, second = runs.start(NO_DATA), runs.start(NO_DATA)
@@ -102,6 +106,7 @@ def test_who_was_killed_while_waiting_holds_nobody_up() -> None:
     assert list(queue.queue_dir().iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_makes_room() -> None:
     long = runs.start(RunSpec("digits", {"data": "digits", "epochs": 5000}, 0, "long"))
     until(lambda: state(long) == "running")
@@ -113,6 +118,7 @@ def test_a_training_that_is_killed_makes_room() -> None:
     assert state(long) == "lost"
 
 
+@pytest.mark.slow
 def test_a_run_waits_on_when_the_app_that_started_it_is_gone() -> None:
     code = ("from playground.training import runs; print(runs.start(runs.RunSpec('digits', "
             "{'data': '/nowhere', 'epochs': 1}, 0, 'mine')))")
@@ -124,12 +130,14 @@ def test_a_run_waits_on_when_the_app_that_started_it_is_gone() -> None:
     until(lambda: state(run_id) == "failed")
 
 
+@pytest.mark.slow
 def test_a_download_does_not_wait() -> None:
     with taken():
         run_id = runs.start(RunSpec(DOWNLOAD, {"set": "no such set"}, 0, "x"))
         until(lambda: state(run_id) == "failed")
 
 
+@pytest.mark.slow
 def test_who_asks_for_what_waits_already_is_shown_that() -> None:
     with taken():
         run_id = runs.start_once(NO_DATA)

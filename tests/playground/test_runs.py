@@ -125,6 +125,7 @@ def test_a_run_has_a_folder_of_its_own_that_says_what_it_was(playground_home: Pa
     until(lambda: runs.view(run_id).ended)
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_in_the_worker_is_told_in_one_sentence(playground_home: Path) -> None:
     run_id = runs.start(NO_DATA)
     until(lambda: runs.view(run_id).ended)
@@ -144,6 +145,7 @@ def test_a_run_that_was_asked_for_nonsense_is_not_started(playground_home: Path)
     assert runs.run_ids() == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_killed_is_lost_and_leaves_no_zombie(playground_home: Path) -> None:
     run_id = runs.start(LONG)
     pid = int((runs.run_dir(run_id) / "worker").read_text())
@@ -160,6 +162,7 @@ def test_a_worker_that_was_killed_is_lost_and_leaves_no_zombie(playground_home: 
     until(gone)
 
 
+@pytest.mark.slow
 def test_a_lost_run_goes_on_in_its_own_folder(playground_home: Path) -> None:
     run_id = runs.start(LONG)
     with pytest.raises(PlaygroundError, match="Only a training that died or failed can go on"):
@@ -224,6 +227,7 @@ def test_a_worker_that_died_is_dead_even_as_a_zombie(tmp_path: Path) -> None:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_a_worker_outlives_the_process_that_started_it_and_its_interrupt(playground_home: Path) -> None:
     code = ("import sys; from playground.training import runs; print(runs.start(runs.RunSpec('digits', "
             "{'data': '/nowhere', 'epochs': 1}, 0, 'mine')))")
@@ -236,6 +240,7 @@ def test_a_worker_outlives_the_process_that_started_it_and_its_interrupt(playgro
     until(lambda: runs.view(run_id).state == "failed")
 
 
+@pytest.mark.slow
 def test_runs_started_at_the_same_moment_are_runs_of_their_own(playground_home: Path) -> None:
     ids: list[str] = []
     threads = [threading.Thread(target=lambda: ids.append(runs.start(NO_DATA))) for _ in range(4)]
@@ -248,6 +253,7 @@ def test_runs_started_at_the_same_moment_are_runs_of_their_own(playground_home: 
     until(lambda: all(runs.view(run_id).state == "failed" for run_id in ids))
 
 
+@pytest.mark.slow
 def test_asking_a_run_to_stop_shows(playground_home: Path) -> None:
     run_id = runs.start(LONG)
     runs.stop(run_id)
