@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from playground.training import runs
 
-HOPE_SECONDS = 300
+HOPE_SECONDS = 900
 
 
 def until(holds: Callable[[], bool]) -> None:

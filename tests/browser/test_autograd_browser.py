@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from playground.figures import style
 from tests.browser.conftest import settled, silent
+from tests.waiting import until
 
 
 def box(page: Page, name: str):  # type: ignore[no-untyped-def]
@@ -55,12 +56,13 @@ def test_the_widest_example_fits_a_desk_and_scrolls_in_its_own_box_on_a_phone(pa
     goto("autograd?formula=(u*tanh(a*x+%2B+b*y)+%2B+v*tanh(c*x+%2B+d*y)+-+1)**2&step=14")
     page.locator(".graph .node.now").wait_for()
     settled(page)
-    page.wait_for_function("""() => {
-        const room = document.querySelector(".graph .canvas").getBoundingClientRect();
-        const now = document.querySelector(".graph .node.now").getBoundingClientRect();
-        return now.left >= room.left && now.right <= room.right;
-    }""")
-    seen = page.locator(".graph .canvas").evaluate("""(room) => ({
+    room = page.locator(".graph .canvas")
+    until(lambda: room.evaluate("""(room) => {
+        const now = room.querySelector(".node.now").getBoundingClientRect();
+        const { left, right } = room.getBoundingClientRect();
+        return now.left >= left && now.right <= right;
+    }"""))
+    seen = room.evaluate("""(room) => ({
         more: room.scrollWidth - room.clientWidth, page: document.documentElement.scrollWidth })""")
     assert seen["page"] <= width
     assert (seen["more"] <= 0) == (width == 1440)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from playground.figures import style
-from tests.browser.conftest import settled, silent
+from tests.browser.conftest import HOPE, settled, silent
 
 
 def position(page: Page) -> int:
@@ -38,6 +38,7 @@ class Player:
 def opened(browser: Browser, app_url: str) -> Iterator[Player]:
     """One load of the page for all tests that change nothing on it."""
     page = browser.new_page(viewport={"width": 1440, "height": 1200})
+    page.set_default_timeout(HOPE)
     yield Player(page, f"{app_url}/convolution")
     page.close()
 

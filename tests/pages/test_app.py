@@ -42,13 +42,13 @@ def test_no_page_waits_for_torch(playground_home: Path) -> None:
         "import sys\n"
         "from streamlit.testing.v1 import AppTest\n"
         "from playground.ui import contents\n"
-        "app = AppTest.from_file('playground/app.py', default_timeout=300).run()\n"
+        "app = AppTest.from_file('playground/app.py', default_timeout=900).run()\n"
         "for c in contents.CHAPTERS:\n"
         "    app.switch_page(str(c.path)).run()\n"
         "    assert not app.exception and not app.error, c.url\n"
         "assert 'torch' not in sys.modules\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
 
 

@@ -123,7 +123,7 @@ def test_a_run_waits_on_when_the_app_that_started_it_is_gone() -> None:
     code = ("from playground.training import runs; print(runs.start(runs.RunSpec('digits', "
             "{'data': '/nowhere', 'epochs': 1}, 0, 'mine')))")
     with taken():
-        app = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300,
+        app = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=900,
                              cwd=ROOT)
         run_id = app.stdout.strip()
         until(lambda: place(run_id) == 1)

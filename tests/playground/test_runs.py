@@ -231,7 +231,7 @@ def test_a_worker_that_died_is_dead_even_as_a_zombie(tmp_path: Path) -> None:
 def test_a_worker_outlives_the_process_that_started_it_and_its_interrupt(playground_home: Path) -> None:
     code = ("import sys; from playground.training import runs; print(runs.start(runs.RunSpec('digits', "
             "{'data': '/nowhere', 'epochs': 1}, 0, 'mine')))")
-    starter = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300,
+    starter = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=900,
                              cwd=Path(__file__).resolve().parents[2], start_new_session=True)
     run_id = starter.stdout.strip()
     pid = int((runs.run_dir(run_id) / "worker").read_text())
@@ -282,5 +282,5 @@ def test_a_worker_shares_the_processor_and_finds_the_project_and_its_home(
     assert environment["OPENBLAS_NUM_THREADS"] == "1"
     assert environment["PLAYGROUND_HOME"] == str(playground_home)
     found = subprocess.run([sys.executable, "-c", "import playground; print(playground.__file__)"], env=environment,
-                           capture_output=True, text=True, check=True, timeout=300, cwd=playground_home)
+                           capture_output=True, text=True, check=True, timeout=900, cwd=playground_home)
     assert found.stdout.strip().endswith("playground/__init__.py")
