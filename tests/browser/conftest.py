@@ -88,4 +88,4 @@ def silent(page, sent: list[object]) -> None:  # type: ignore[no-untyped-def]
     told = -1
     while told < len(sent):
         told = len(sent)
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(500)  # that nothing comes is seen by waiting only

@@ -54,5 +54,5 @@ def test_two_classes_are_photographed_edited_and_taken_along(page, goto, tmp_pat
     found = folders.scan(tmp_path / "cups", seed=0)
     assert found.classes == ("cup", "no cup")
     assert len(found.train) + len(found.validation) == before
-    assert page.locator('[data-testid="stAlertContentError"]').count() == 0
+    assert page.locator('[data-testid="stAlertContentError"]').all_inner_texts() == []
     assert page.get_by_role("button", name="Start training").is_enabled()

@@ -27,7 +27,7 @@ def test_digits_are_trained_downloaded_and_answered_by_plain_onnxruntime(page, g
     page.get_by_text("What came out").wait_for()
     page.get_by_text("What is taken for what").wait_for()
     settled(page)
-    assert page.locator('[data-testid="stAlertContentError"]').count() == 0
+    assert page.locator('[data-testid="stAlertContentError"]').all_inner_texts() == []
 
     with page.expect_download() as download:
         page.get_by_role("button", name="Download .onnx").click()
