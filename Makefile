@@ -34,7 +34,7 @@ lint: .venv/.dev
 	$(PY) -m mypy
 
 check: lint
-	$(PYTEST) -m "not slow and not browser"
+	$(PYTEST) -m "not slow" --ignore=tests/browser --ignore=tests/parity/test_opinfo.py
 
 test: lint
 	@sh tests/browser/find_chromium.sh

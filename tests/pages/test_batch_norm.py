@@ -52,6 +52,7 @@ def test_the_race_is_run_once_and_batch_norm_wins_it(open_page: OpenPage) -> Non
     assert "On digits never seen" in app.success[0].value
 
 
+@pytest.mark.slow
 def test_the_slides_model_is_what_keras_counts() -> None:
     model = batch_norm.keras_like(np.random.default_rng(0))
     assert sum(p.size for p in model.parameters()) == 640 + 128 + 65600 + 128 + 65
