@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bench.bench_app import served
 from bench.bench_class import together
+from bench.served import served
 from playground.ui.contents import CHAPTERS
 
 
