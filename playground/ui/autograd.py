@@ -208,7 +208,7 @@ def in_code(setting: Setting) -> None:
     lesson.in_code(code(setting))
 
 
-TAKEN = {"F", "Tensor", "keras", "np", "print", "result", "tape", "tf", "torch"}
+TAKEN = {"F", "Tensor", "keras", "np", "os", "print", "result", "torch"}
 """What the code of a library calls its own: a variable of that name is written with an underscore."""
 
 
@@ -241,12 +241,14 @@ result = {written("torch", "torch.tensor({}, dtype=torch.float64)")}
 result.backward()
 print([variable.grad.item() for variable in [{listed}]])
 """,
-        "Keras": f"""import keras
-import tensorflow as tf  # Keras leaves gradients to its backend
+        "Keras": f"""import os
 
-{given('tf.Variable({})')}
-with tf.GradientTape() as tape:
-    result = {written("keras.ops")}
-print([gradient.numpy() for gradient in tape.gradient(result, [{listed}])])
+os.environ["KERAS_BACKEND"] = "torch"  # Keras leaves gradients to its backend, here to PyTorch
+import keras
+
+{given('keras.Variable({}, dtype="float64")')}
+result = {written("keras.ops", "keras.ops.array({}, dtype='float64')")}
+result.backward()
+print([variable.value.grad.item() for variable in [{listed}]])
 """,
     }

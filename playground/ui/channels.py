@@ -106,27 +106,36 @@ def mix(x: np.ndarray) -> None:
 
 
 def in_code() -> None:
-    """The same in three libraries; a test runs the first two."""
+    """Four filters in three libraries: how many parameters, and the sum of each map."""
     lesson.in_code({"Our engine": OURS, "PyTorch": PYTORCH, "Keras": KERAS})
 
 
 OURS = """import numpy as np
 from engine import functional as F
 
-x = np.arange(75.0).reshape(1, 3, 5, 5)
-y = F.conv2d(x, np.ones((4, 3, 3, 3)), np.zeros(4))
-print(tuple(y.shape), y.numpy().sum())
+x = np.arange(75.0).reshape(1, 3, 5, 5)  # (N, C, H, W)
+w = np.arange(108.0).reshape(4, 3, 3, 3) % 7 - 3  # four filters of three kernels: (F, C, KH, KW)
+b = np.array([0.0, 1.0, 2.0, 3.0])
+y = F.conv2d(x, w, b)  # four maps: (N, F, OH, OW)
+print(w.size + b.size, y.numpy().sum((0, 2, 3)).tolist())
 """
 PYTORCH = """import torch
 from torch.nn import functional as F
 
-x = torch.arange(75.0, dtype=torch.float64).reshape(1, 3, 5, 5)
-y = F.conv2d(x, torch.ones(4, 3, 3, 3, dtype=torch.float64), torch.zeros(4, dtype=torch.float64))
-print(tuple(y.shape), y.numpy().sum())
+x = torch.arange(75, dtype=torch.float64).reshape(1, 3, 5, 5)  # (N, C, H, W)
+w = torch.arange(108, dtype=torch.float64).reshape(4, 3, 3, 3) % 7 - 3  # (F, C, KH, KW)
+b = torch.tensor([0.0, 1.0, 2.0, 3.0], dtype=torch.float64)
+y = F.conv2d(x, w, b)  # four maps: (N, F, OH, OW)
+print(w.numel() + b.numel(), y.sum((0, 2, 3)).tolist())
 """
 KERAS = """import keras
+import numpy as np
 
-layer = keras.layers.Conv2D(filters=4, kernel_size=3)  # channels last: (N, H, W, C)
-layer.build((None, 5, 5, 3))
-print(layer.count_params())  # 4 * (3 * 3 * 3 + 1) = 112
+x = np.arange(75.0).reshape(1, 3, 5, 5).transpose(0, 2, 3, 1)  # channels last: (N, H, W, C)
+w = np.arange(108.0).reshape(4, 3, 3, 3) % 7 - 3
+layer = keras.layers.Conv2D(filters=4, kernel_size=3)
+layer.build(x.shape)
+layer.set_weights([w.transpose(2, 3, 1, 0), np.array([0.0, 1.0, 2.0, 3.0])])  # (KH, KW, C, F) and the biases
+y = layer(x)  # four maps: (N, OH, OW, F)
+print(layer.count_params(), keras.ops.sum(y, axis=(0, 1, 2)).tolist())
 """

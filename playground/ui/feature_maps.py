@@ -233,7 +233,7 @@ w = np.arange(18.0).reshape(2, 1, 3, 3) % 5 - 2
 maps = F.relu(F.conv2d(x, w))
 score = maps.mean((2, 3))[0, 1]
 score.backward()
-print(tuple(maps.shape), maps.numpy().sum().round(4), x.grad[0, 0].round(4).tolist())
+print(maps.numpy().sum((0, 2, 3)).tolist(), x.grad[0, 0].round(4).tolist())
 """,
     "PyTorch": """import torch
 from torch.nn import functional as F
@@ -243,11 +243,21 @@ w = torch.arange(18, dtype=torch.float64).reshape(2, 1, 3, 3) % 5 - 2
 maps = F.relu(F.conv2d(x, w))
 score = maps.mean((2, 3))[0, 1]
 score.backward()
-print(tuple(maps.shape), maps.detach().numpy().sum().round(4), x.grad[0, 0].numpy().round(4).tolist())
+print(maps.sum((0, 2, 3)).tolist(), x.grad[0, 0].numpy().round(4).tolist())
 """,
-    "Keras": """import keras
+    "Keras": """import os
 
-looker = keras.Model(model.inputs, [layer.output for layer in model.layers])
-maps = looker.predict(photos)  # one array (N, H, W, C) a layer
+os.environ["KERAS_BACKEND"] = "torch"  # Keras leaves gradients to its backend, here to PyTorch
+import keras
+import numpy as np
+
+model = keras.Sequential([keras.Input((5, 5, 1)), keras.layers.Conv2D(2, 3, activation="relu", use_bias=False),
+                          keras.layers.GlobalAveragePooling2D()])
+model.layers[0].set_weights([(np.arange(18.0).reshape(2, 1, 3, 3) % 5 - 2).transpose(2, 3, 1, 0)])
+looker = keras.Model(model.inputs, [layer.output for layer in model.layers])  # what every layer answers
+x = keras.Variable(np.arange(25.0).reshape(1, 5, 5, 1) % 4)
+maps, scores = looker(x.value)
+scores[0, 1].backward()
+print(maps.sum((0, 1, 2)).tolist(), x.value.grad[0, :, :, 0].numpy().round(4).tolist())
 """,
 }

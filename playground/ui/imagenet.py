@@ -151,45 +151,59 @@ def history() -> None:
 
 def in_code() -> None:
     """The same answer elsewhere."""
-    lesson.in_code(CODE, "The file is the one that is downloaded above.")
+    lesson.in_code(CODE, "imagenet.onnx is the file that is downloaded above.")
 
 
 CODE = {
     "onnxruntime": """import json
-import numpy as np
 import onnxruntime as ort
-from PIL import Image
+from skimage import data
 
 session = ort.InferenceSession("imagenet.onnx")
 labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
-photo = np.asarray(Image.open("photo.png").convert("RGB"))
+photo = data.chelsea()  # the cat: uint8 (H, W, 3)
 (chances,) = session.run(["probabilities"], {"image": photo[None]})
 for k in chances[0].argsort()[::-1][:5]:
     print(labels[k], round(float(chances[0][k]), 3))
 """,
     "Our engine": """import json
-import numpy as np
 import onnx
-from PIL import Image
+from skimage import data
 from playground.deploy.engine_backend import onnx_to_engine
 
 file = onnx.load("imagenet.onnx")
 labels = json.loads({entry.key: entry.value for entry in file.metadata_props}["labels"])
-photo = np.asarray(Image.open("photo.png").convert("RGB"))
+photo = data.chelsea()  # the cat: uint8 (H, W, 3)
 _, chances = (output.numpy() for output in onnx_to_engine(file)(photo[None]))
 for k in chances[0].argsort()[::-1][:5]:
     print(labels[k], round(float(chances[0][k]), 3))
 """,
     "PyTorch": """import torch
+from skimage import data
 from playground.training import backbones
 
 network = backbones.pretrained("efficientnet_lite0")  # a torch.nn.Module, in eval mode
-print(sum(p.numel() for p in network.parameters()), tuple(network(torch.zeros(1, 3, 224, 224)).shape))
+labels = backbones.imagenet_labels()
+photo = backbones.find("efficientnet_lite0").preprocessing().apply(data.chelsea())  # the cat: float32 (3, 224, 224)
+with torch.no_grad():
+    chances = network(torch.from_numpy(photo)[None]).softmax(1)[0]
+for k in chances.argsort(descending=True)[:5]:
+    print(labels[k], round(float(chances[k]), 3))
 """,
-    "Keras": """import keras
+    "Keras": """import os
 
-network = keras.applications.EfficientNetB0()  # downloads its weights
-chances = network.predict(photos)  # (N, 224, 224, 3), 0..255
-print(keras.applications.efficientnet.decode_predictions(chances, top=5))
+os.environ["KERAS_BACKEND"] = "torch"  # the weights are PyTorch's
+import keras
+from skimage import data
+from playground.training import backbones
+
+# Keras' own networks are in keras.applications; they download their weights, EfficientNetB0() for one
+network = keras.Sequential([
+    keras.layers.TorchModuleWrapper(backbones.pretrained("efficientnet_lite0")), keras.layers.Softmax()])
+labels = backbones.imagenet_labels()
+photo = backbones.find("efficientnet_lite0").preprocessing().apply(data.chelsea())  # the cat: float32 (3, 224, 224)
+chances = network.predict(photo[None], verbose=0)[0]
+for k in chances.argsort()[::-1][:5]:
+    print(labels[k], round(float(chances[k]), 3))
 """,
 }

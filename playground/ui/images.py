@@ -281,7 +281,7 @@ def in_code(setting: Setting, bits: int) -> None:
 
 
 def code(cube: np.ndarray, inspected: tuple[int, int], bits: int) -> dict[str, str]:
-    """Shapes, the inspected pixel's gray and its levels, of a patch uint8 (H, W, 3); a test runs the first two."""
+    """Shapes, the inspected pixel's gray and its levels, of a patch uint8 (H, W, 3)."""
     # One text instead of a list: a browser that colours hundreds of numbers one by one is slow in everything else.
     rows = "\n".join("  ".join(f"{r} {g} {b}" for r, g, b in row) for row in cube.tolist())
     words = {"rows": rows, "shape": cube.shape, "r": inspected[0], "c": inspected[1], "levels": 2**bits}
@@ -299,7 +299,7 @@ patch = np.array([int(n) for n in numbers.split()], dtype=np.uint8).reshape{shap
 x = Tensor(patch.transpose(2, 0, 1)[None] / 255)  # (N, 3, H, W), 0 to 1
 weights = np.array([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
 gray = (x * weights).sum(1)  # (N, H, W)
-print(patch.shape, tuple(x.shape), tuple(gray.shape))
+print(patch.shape, tuple(gray.shape))
 print(patch[{r}, {c}].tolist(), round(255 * gray.numpy()[0, {r}, {c}].item(), 3))
 print((patch[{r}, {c}].astype(int) * {levels} // 256).tolist())  # q, with {levels} levels
 """,
@@ -312,7 +312,7 @@ patch = torch.tensor([int(n) for n in numbers.split()], dtype=torch.uint8).resha
 x = patch.permute(2, 0, 1)[None].double() / 255  # (N, 3, H, W), 0 to 1
 weights = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64).reshape(1, 3, 1, 1)
 gray = (x * weights).sum(1)  # (N, H, W)
-print(tuple(patch.shape), tuple(x.shape), tuple(gray.shape))
+print(tuple(patch.shape), tuple(gray.shape))
 print(patch[{r}, {c}].tolist(), round(255 * gray[0, {r}, {c}].item(), 3))
 print((patch[{r}, {c}].int() * {levels} // 256).tolist())  # q, with {levels} levels
 """,
@@ -325,7 +325,7 @@ numbers = '''
 patch = np.array([int(n) for n in numbers.split()], dtype=np.uint8).reshape{shape}  # (H, W, 3)
 x = keras.ops.convert_to_tensor(patch[None] / 255)  # (N, H, W, 3), 0 to 1: the channels stay last
 gray = keras.ops.sum(x * np.array([0.299, 0.587, 0.114]), axis=-1)  # (N, H, W)
-print(patch.shape, tuple(x.shape), tuple(gray.shape))
+print(patch.shape, tuple(gray.shape))
 print(patch[{r}, {c}].tolist(), round(255 * float(gray[0, {r}, {c}]), 3))
 print((patch[{r}, {c}].astype(int) * {levels} // 256).tolist())  # q, with {levels} levels
 """,

@@ -275,7 +275,7 @@ from engine import functional as F
 photo = np.arange(64.0).reshape(1, 1, 8, 8) % 7
 kernel = np.array({rows})
 y = F.conv2d(photo, kernel[None, None])
-print(y.numpy().round(4).tolist())
+print(y.numpy()[0, 0].round(4).tolist())
 """,
     "PyTorch": """import torch
 from torch.nn import functional as F
@@ -283,13 +283,16 @@ from torch.nn import functional as F
 photo = torch.arange(64, dtype=torch.float64).reshape(1, 1, 8, 8) % 7
 kernel = torch.tensor({rows}, dtype=torch.float64)
 y = F.conv2d(photo, kernel[None, None])
-print(y.numpy().round(4).tolist())
+print(y.numpy()[0, 0].round(4).tolist())
 """,
     "Keras": """import keras
 import numpy as np
 
-layer = keras.layers.Conv2D(1, {size}, use_bias=False)
-layer.build((None, None, None, 1))
-layer.set_weights([np.array({rows})[:, :, None, None]])
+photo = np.arange(64.0).reshape(1, 8, 8, 1) % 7  # channels last
+layer = keras.layers.Conv2D(1, {size}, use_bias=False, dtype="float64")
+layer.build(photo.shape)
+layer.set_weights([np.array({rows})[:, :, None, None]])  # (K, K, channels, filters)
+y = keras.ops.convert_to_numpy(layer(photo))
+print(y[0, :, :, 0].round(4).tolist())
 """,
 }

@@ -281,7 +281,7 @@ from engine import functional as F
 x = Tensor(np.random.default_rng(0).integers(0, 256, (1, 1, 8, 8)).astype(float), requires_grad=True)
 y = F.{name}_pool2d(x, {window}, {stride})
 y.sum().backward()
-print(tuple(y.shape), y.numpy().sum().round(6), (x.grad != 0).sum())
+print(tuple(y.shape[2:]), y.numpy().sum().round(6), (x.grad != 0).sum())
 """,
     "PyTorch": """import numpy as np
 import torch
@@ -290,10 +290,17 @@ from torch.nn import functional as F
 x = torch.tensor(np.random.default_rng(0).integers(0, 256, (1, 1, 8, 8)).astype(float), requires_grad=True)
 y = F.{name}_pool2d(x, {window}, {stride})
 y.sum().backward()
-print(tuple(y.shape), y.detach().numpy().sum().round(6), (x.grad.numpy() != 0).sum())
+print(tuple(y.shape[2:]), y.detach().numpy().sum().round(6), (x.grad.numpy() != 0).sum())
 """,
-    "Keras": """import keras
+    "Keras": """import os
 
-y = keras.layers.{keras}Pooling2D({window}, strides={stride})(photos)  # (N, H, W, C)
+os.environ["KERAS_BACKEND"] = "torch"  # Keras leaves gradients to its backend, here to PyTorch
+import keras
+import numpy as np
+
+x = keras.Variable(np.random.default_rng(0).integers(0, 256, (1, 8, 8, 1)), dtype="float64")  # channels last
+y = keras.layers.{keras}Pooling2D({window}, strides={stride}, dtype="float64")(x.value)
+y.sum().backward()
+print(tuple(y.shape[1:3]), y.detach().numpy().sum().round(6), (x.value.grad.numpy() != 0).sum())
 """,
 }

@@ -70,12 +70,12 @@ class CodeServer:
         """What the code prints; an AssertionError with the code and its traceback when it raises."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        guard = threading.Timer(120, self._process.kill)
+        guard = threading.Timer(300, self._process.kill)
         guard.start()
         print(json.dumps(code), file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         guard.cancel()
-        assert answer, f"This ended its process or did not end in two minutes:\n{code}"
+        assert answer, f"This ended its process or did not end in five minutes:\n{code}"
         said = json.loads(answer)
         assert not said["error"], f"{said['error']}\n{code}"
         return str(said["printed"])

@@ -1,16 +1,14 @@
-"""The ImageNet page: without a network it offers one, with one it answers, judges, and its code agrees."""
+"""The ImageNet page: without a network it offers one, with one it answers and judges."""
 
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from playground.datasets import samples
 from playground.steps.imagenet import GROUPS, group_of, members, rank
 from playground.training import runs
 from playground.ui import imagenet
 from playground.ui.pretrained import on_the_shelf
-from tests.pages.on_a_page import OpenPage, printed, put_model, texts
+from tests.pages.on_a_page import OpenPage, put_model, texts
 
 LABELS = tuple((Path(imagenet.__file__).parents[1] / "training" / "imagenet_classes.txt").read_text().splitlines())
 
@@ -51,15 +49,3 @@ def test_with_one_it_answers_and_the_reader_can_judge(open_page: OpenPage, query
     guess.set_value(guess.options[0]).run()
     assert not app.exception
     assert any("Upside down it says" in element.value for element in (*app.success, *app.info))
-
-
-def test_onnxruntime_and_the_engine_print_the_same_five(
-    playground_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entry = put_model("imagenet", LABELS, task="pretrained")
-    (tmp_path / "imagenet.onnx").write_bytes(entry.onnx.read_bytes())
-    Image.fromarray(samples.photo("cat")).save(tmp_path / "photo.png")
-    monkeypatch.chdir(tmp_path)
-    assert printed(imagenet.CODE["onnxruntime"]) == printed(imagenet.CODE["Our engine"])
-    assert printed(imagenet.CODE["PyTorch"]).strip() == "4652008 (1, 1000)"
-    compile(imagenet.CODE["Keras"], "keras", "exec")

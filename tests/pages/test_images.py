@@ -1,4 +1,4 @@
-"""The Images page: it opens on any picture, its numbers are the picture's, and its code agrees."""
+"""The Images page: it opens on any picture, its numbers are the picture's, and its code prints its numbers."""
 
 import numpy as np
 import pytest
@@ -104,17 +104,15 @@ def test_fewer_bits_are_fewer_levels_and_a_larger_error() -> None:
 @pytest.mark.parametrize("query", [
     {}, {"size": "16", "row": "15", "column": "0", "bits": "8"}, {"picture": "Handwritten digit", "bits": "1"},
 ], ids=["default", "largest patch", "a digit"])
-def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees(
+def test_the_code_on_the_page_prints_the_numbers_on_the_page(
     open_page: OpenPage, query: dict[str, str]
 ) -> None:
     app = open_page("images", **query)
-    ours, torchs, keras = codes(app)
+    ours, *_ = codes(app)
     answer = printed(ours)
-    assert answer == printed(torchs)
-    compile(keras, "keras", "exec")
     shapes, pixel, levels = answer.splitlines()
     side = int(query.get("size", 8))
-    assert shapes == f"({side}, {side}, 3) (1, 3, {side}, {side}) (1, {side}, {side})"
+    assert shapes == f"({side}, {side}, 3) (1, {side}, {side})"
     red = pixel.strip("[").split(",")[0]
     assert f"red **{red}**" in texts(app)
     assert int(levels.strip("[]").split(",")[0]) == int(red) * 2 ** int(query.get("bits", 3)) // 256

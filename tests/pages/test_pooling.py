@@ -1,4 +1,4 @@
-"""The Pooling page: its player ends with torch's numbers both ways, it answers by counting, its code agrees."""
+"""The Pooling page: its player ends with torch's numbers both ways, and it answers by counting."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from playground.datasets import samples
 from playground.ui import pooling
-from tests.pages.on_a_page import OpenPage, printed, sent, texts
+from tests.pages.on_a_page import OpenPage, sent, texts
 
 
 def played(app: AppTest) -> dict[str, Any]:
@@ -64,11 +64,3 @@ def test_max_pooling_minds_a_small_shift_less_than_none() -> None:
     assert none[0] == largest[0] == 0
     assert largest[1] < none[1] / 2
     assert pooling.changes(np.zeros((8, 8)), 4) is None
-
-
-@pytest.mark.parametrize("words", [{"name": "max", "keras": "Max"}, {"name": "avg", "keras": "Average"}])
-def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees(words: dict[str, str]) -> None:
-    ours, torchs = (printed(pooling.CODE[name].format(window=3, stride=2, **words))
-                    for name in ("Our engine", "PyTorch"))
-    assert ours == torchs
-    compile(pooling.CODE["Keras"].format(window=3, stride=2, **words), "keras", "exec")
