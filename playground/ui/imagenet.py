@@ -185,9 +185,9 @@ def published() -> None:
     st.subheader("Nobody has to begin again", anchor=False)
     known, new = (classes * (HEAD_CHANNELS + 1) for classes in (sum(len(members(name)) for name in GROUPS), 2))
     st.markdown("Such a network learns for weeks on many GPUs: the winner of 2012 five to six days on two, VGG in "
-                "2014 two to three weeks on four. But code and learnt weights are published, for PyTorch, for Keras, as "
-                "ONNX, so nobody has to repeat it. They are a better **initialization** than random numbers, for other "
-                "pictures, too: edges, textures and parts are the same everywhere. That is *transferring the "
+                "2014 two to three weeks on four. But code and learnt weights are published, for PyTorch, for Keras, "
+                "as ONNX, so nobody has to repeat it. They are a better **initialization** than random numbers, also "
+                "for other pictures: edges, textures and parts are the same everywhere. That is *transferring the "
                 "knowledge*.")
     st.markdown("Only the **last layer** cannot stay. It has one output a class, and your question has another number "
                 "of classes. Or it asks for another kind of answer, and so for another activation: softmax shares "
