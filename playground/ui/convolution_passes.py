@@ -117,7 +117,7 @@ def turned(setting: Setting) -> str:
     if setting.stride > 1:
         between = numbers.counted(setting.stride - 1, "zero")
         return (f"The picture's gradient is the kernel turned by 180°, laid over dy with {between} put between its "
-                f"numbers, {how}.")
+                "numbers and padded until every pixel has its place.")
     return f"The picture's gradient is the kernel turned by 180°, laid over dy {how}."
 
 

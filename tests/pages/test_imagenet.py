@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from playground.datasets import samples
+from playground.deploy.session import Classifier
+from playground.numbers import count
 from playground.steps.imagenet import GROUPS, group_of, members, rank
-from playground.training import runs
+from playground.training import backbones, runs
 from playground.ui import imagenet
 from playground.ui.pretrained import on_the_shelf
 from tests.pages.on_a_page import OpenPage, put_model, texts
@@ -49,3 +53,24 @@ def test_with_one_it_answers_and_the_reader_can_judge(open_page: OpenPage, query
     guess.set_value(guess.options[0]).run()
     assert not app.exception
     assert any("Upside down it says" in element.value for element in (*app.success, *app.info))
+
+
+def test_every_photo_of_the_app_has_the_networks_five_guesses(open_page: OpenPage) -> None:
+    entry = put_model("imagenet", LABELS, task="pretrained")
+    app = open_page("imagenet")
+    told = [str(element.value) for element in app.markdown if str(element.value).count("  \n") == 4]
+    assert len(told) == len(samples.photo_names())
+    network = Classifier(entry.onnx)
+    for name, lines in zip(samples.photo_names(), told, strict=True):
+        expected = [label for label, _ in network.predict([samples.photo(name)])[0].top(5)]
+        assert [line.strip("*").rsplit(", ", 1)[0].replace("\\", "") for line in lines.split("  \n")] == expected
+
+
+def test_what_is_said_of_the_last_layer_is_so(open_page: OpenPage) -> None:
+    said = texts(open_page("imagenet"))
+    last = backbones.EfficientNetLite().classifier
+    known, new = (count(sum(p.numel() for p in layer.parameters()))
+                  for layer in (last, torch.nn.Linear(last.in_features, 2)))
+    assert f"the last layer has {known} parameters" in said
+    assert f"for two classes {new} new ones" in said
+    assert "transferring the knowledge" in said

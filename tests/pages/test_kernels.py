@@ -106,3 +106,10 @@ def test_a_model_without_a_convolution_and_a_broken_file_are_a_sentence(open_pag
     assert not app.exception
     assert "no convolution" in app.error[0].value
     assert app.code, "the rest of the page stands"
+
+
+def test_kernels_that_keep_the_brightness_are_drawn_as_pictures() -> None:
+    pictures = {name for name, kernel in kernels.presets().items() if kernels.is_picture(kernel)}
+    assert pictures == {"Identity", "Box blur", "Gaussian blur", "Sharpen", "Emboss"}
+    assert all(np.isclose(kernels.presets()[name].weights.sum(), 1) for name in pictures)
+    assert "and the pixel itself" in MEANING["Emboss"]

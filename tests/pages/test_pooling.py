@@ -64,3 +64,19 @@ def test_max_pooling_minds_a_small_shift_less_than_none() -> None:
     assert none[0] == largest[0] == 0
     assert largest[1] < none[1] / 2
     assert pooling.changes(np.zeros((8, 8)), 4) is None
+
+
+def test_why_pooling_minds_a_shift_less_is_counted_in_torch(open_page: OpenPage) -> None:
+    gray = samples.photo("cat") @ np.array([0.299, 0.587, 0.114])
+    kept = pooling.unchanged(gray, 4)
+    assert kept is not None
+    alone, pooled = kept
+    assert pooled > 3 * alone
+    side, far = pooling.SIDE, pooling.FARTHEST
+    top, left = ((n - side - far) // 2 for n in gray.shape)
+    parts = torch.tensor(np.stack([gray[top : top + side, left + s : left + s + side] for s in (0, 1)])[:, None])
+    response = torch.conv2d(parts, torch.tensor(pooling.SOBEL)[None, None], padding=1).relu()
+    before, after = torch.max_pool2d(response, 4).numpy()
+    assert pooled == pytest.approx(np.isclose(before, after)[before > 0].mean())
+    assert pooling.unchanged(np.zeros((200, 200)), 4) is None
+    assert f"**{100 * pooled:.0f}\u202f%** of the maxima stay" in texts(open_page("pooling"))
