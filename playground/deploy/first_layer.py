@@ -13,10 +13,12 @@ from playground.errors import PlaygroundError
 
 @dataclass(frozen=True)
 class FirstKernels:
-    """Weights float32 (F, C, KH, KW) of the first convolution, and the node's name in the file."""
+    """Weights float32 (F, C, KH, KW) of the first convolution, the node's name in the file, and whether any node of the
+    file is a batch norm: torch's exporter leaves none, it folds them into the weights."""
 
     weights: Array
     node: str
+    batch_norm: bool
 
 
 def first_kernels(path: Path) -> FirstKernels:
@@ -33,5 +35,6 @@ def first_kernels(path: Path) -> FirstKernels:
         if node.op_type == "Conv" and len(node.input) > 1 and node.input[1] in stored:
             weights = numpy_helper.to_array(stored[node.input[1]])
             if weights.ndim == 4:
-                return FirstKernels(np.asarray(weights, np.float32), node.name or node.output[0])
+                normalized = any(other.op_type == "BatchNormalization" for other in graph.node)
+                return FirstKernels(np.asarray(weights, np.float32), node.name or node.output[0], normalized)
     raise PlaygroundError("This model has no convolution, so there are no kernels to look at.")

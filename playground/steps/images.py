@@ -99,3 +99,18 @@ def offset_channels_first(row: int, column: int, channel: int, height: int, widt
     28
     """
     return (channel * height + row) * width + column
+
+
+def neighbour_correlation(gray: np.ndarray, distance: int) -> float:
+    """Pearson's correlation of all pairs of pixels of a picture (H, W) that are `distance` apart in a row or column.
+
+    1 when one tells the other exactly, 0 when it tells nothing. Raises PlaygroundError when no two are so far apart.
+
+    >>> neighbour_correlation(np.array([[0.0, 9.0, 0.0], [9.0, 0.0, 9.0]]), 1)
+    -1.0
+    """
+    if not 0 < distance < max(gray.shape):
+        raise PlaygroundError(f"A picture of {gray.shape[0]} × {gray.shape[1]} pixels has none {distance} apart.")
+    here = np.concatenate([gray[:, :-distance].ravel(), gray[:-distance].ravel()])
+    there = np.concatenate([gray[:, distance:].ravel(), gray[distance:].ravel()])
+    return float(np.corrcoef(here, there)[0, 1])

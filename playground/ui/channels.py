@@ -5,6 +5,7 @@ import streamlit as st
 
 from engine import functional as F
 from playground.figures.maps import enlarged, signed_map
+from playground.numbers import count, number
 from playground.steps.channels import FILTERS, channel_maps, dense_count, parameter_count
 from playground.ui import frame, image_input, lesson, links
 
@@ -41,8 +42,13 @@ def one_filter(x: np.ndarray) -> None:
     engine = F.conv2d(x, kernels[None], np.array([bias])).numpy()[0]
     limit = max(float(np.abs(maps).max()), float(np.abs(total).max()), 1e-9)
     lesson.gallery([enlarged(signed_map(values, limit)) for values in (*maps, total)], [*COLOURS, "sum + bias"])
-    st.caption(f"Blue is below 0, orange above, full colour at ±{limit:.3g}. Largest difference between the sum and "
-               f"the engine's conv2d: {np.abs(engine - total).max():.1e}.")
+    alike = float(np.ptp(kernels, axis=0).max()) == 0
+    st.markdown("The three kernels could be one and the same, and in this filter they are: it sees the sum of the "
+                "channels, no colour." if alike else
+                "The three kernels could be one and the same, as in “edge in all”. Here they differ, so the filter "
+                "answers to colour, too; a network learns each for itself.")
+    st.caption(f"Blue is below 0, orange above, full colour at ±{number(limit, 3)}. Largest difference between the sum "
+               f"and the engine's conv2d: {number(np.abs(engine - total).max(), 3)}.")
     _inspect(x, kernels, maps, bias)
 
 
@@ -58,9 +64,10 @@ def _inspect(x: np.ndarray, kernels: np.ndarray, maps: np.ndarray, bias: float) 
     p, q = min(p, rows - 1), min(q, across - 1)
     for column, c in zip(st.columns(3), range(3), strict=True):
         column.markdown(f"$$\n{_matrix(x[c, p:p + 3, q:q + 3])} \\odot {_matrix(kernels[c])}\n$$\n"
-                        f"{COLOURS[c]}: sum of products `{maps[c, p, q]:.4f}`")
+                        f"{COLOURS[c]}: sum of products {number(maps[c, p, q])}")
     parts = " + ".join(f"({m:.4f})" for m in maps[:, p, q])
-    st.latex(rf"y_{{{p},{q}}} = {parts} + ({bias:g}) = {maps[:, p, q].sum() + bias:.4f}")
+    st.latex(rf"\begin{{aligned}} y_{{{p},{q}}} &= {parts} \\ &\quad + ({bias:g}) = "
+             rf"{maps[:, p, q].sum() + bias:.4f} \end{{aligned}}")
 
 
 def _matrix(values: np.ndarray) -> str:
@@ -85,7 +92,8 @@ def many_filters(x: np.ndarray) -> None:
     lesson.gallery([enlarged(signed_map(values)) for values in found], names)
     if guess is not None:
         st.latex(rf"F\,(C \cdot K_H \cdot K_W + 1) = {n}\,(3 \cdot 3 \cdot 3 + 1) = {right}")
-        st.markdown(f"A dense layer from this picture to as many outputs: **{dense_count(x.size, found.size):,}**.")
+        dense = count(dense_count(x.size, found.size))
+        st.markdown(f"A dense layer from this picture to as many outputs: **{dense}**.")
 
 
 @st.fragment
@@ -102,31 +110,41 @@ def mix(x: np.ndarray) -> None:
                      disabled=links.locked())
     y = F.conv2d(x, np.array(weights).reshape(1, 3, 1, 1), np.array([bias])).numpy()[0]
     st.image(enlarged(np.rint(np.clip(y, 0, 1) * 255).astype(np.uint8)), "the mix, black 0 to white 1", width=320)
-    st.caption(f"The mix runs from {y.min():.3f} to {y.max():.3f}; what lies outside 0..1 is drawn black or white.")
+    st.caption(f"The mix runs from {number(y.min(), 3)} to {number(y.max(), 3)}; what lies outside 0..1 is drawn black "
+               "or white.")
 
 
 def in_code() -> None:
-    """The same in three libraries; a test runs the first two."""
+    """Four filters in three libraries: how many parameters, and the sum of each map."""
     lesson.in_code({"Our engine": OURS, "PyTorch": PYTORCH, "Keras": KERAS})
 
 
 OURS = """import numpy as np
 from engine import functional as F
 
-x = np.arange(75.0).reshape(1, 3, 5, 5)
-y = F.conv2d(x, np.ones((4, 3, 3, 3)), np.zeros(4))
-print(tuple(y.shape), y.numpy().sum())
+x = np.arange(75.0).reshape(1, 3, 5, 5)  # (N, C, H, W)
+w = np.arange(108.0).reshape(4, 3, 3, 3) % 7 - 3  # four filters of three kernels: (F, C, KH, KW)
+b = np.array([0.0, 1.0, 2.0, 3.0])
+y = F.conv2d(x, w, b)  # four maps: (N, F, OH, OW)
+print(w.size + b.size, y.numpy().sum((0, 2, 3)).tolist())
 """
 PYTORCH = """import torch
 from torch.nn import functional as F
 
-x = torch.arange(75.0, dtype=torch.float64).reshape(1, 3, 5, 5)
-y = F.conv2d(x, torch.ones(4, 3, 3, 3, dtype=torch.float64), torch.zeros(4, dtype=torch.float64))
-print(tuple(y.shape), y.numpy().sum())
+x = torch.arange(75, dtype=torch.float64).reshape(1, 3, 5, 5)  # (N, C, H, W)
+w = torch.arange(108, dtype=torch.float64).reshape(4, 3, 3, 3) % 7 - 3  # (F, C, KH, KW)
+b = torch.tensor([0.0, 1.0, 2.0, 3.0], dtype=torch.float64)
+y = F.conv2d(x, w, b)  # four maps: (N, F, OH, OW)
+print(w.numel() + b.numel(), y.sum((0, 2, 3)).tolist())
 """
 KERAS = """import keras
+import numpy as np
 
-layer = keras.layers.Conv2D(filters=4, kernel_size=3)  # channels last: (N, H, W, C)
-layer.build((None, 5, 5, 3))
-print(layer.count_params())  # 4 * (3 * 3 * 3 + 1) = 112
+x = np.arange(75.0).reshape(1, 3, 5, 5).transpose(0, 2, 3, 1)  # channels last: (N, H, W, C)
+w = np.arange(108.0).reshape(4, 3, 3, 3) % 7 - 3
+layer = keras.layers.Conv2D(filters=4, kernel_size=3)
+layer.build(x.shape)
+layer.set_weights([w.transpose(2, 3, 1, 0), np.array([0.0, 1.0, 2.0, 3.0])])  # (KH, KW, C, F) and the biases
+y = layer(x)  # four maps: (N, OH, OW, F)
+print(layer.count_params(), keras.ops.sum(y, axis=(0, 1, 2)).tolist())
 """

@@ -149,8 +149,8 @@ CHAPTERS: tuple[Chapter, ...] = (
         "imagenet",
         "The ImageNet challenge",
         ":material/trophy:",
-        "Five guesses among a thousand classes: since 2012 convolutional networks win, and one of them looks at your "
-        "photo here.",
+        "Five guesses among a thousand classes: from 2012 to 2017 convolutional networks won, and one of them looks at "
+        "your photo here.",
     ),
     Chapter(
         "Learn",

@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from engine import functional as F
+from playground import numbers
 from playground.figures import style
 from playground.figures.matrix import matrix
 from playground.steps.conv import ConvStep, conv_steps, does_not_fit, output_size, window_extent
@@ -60,9 +61,14 @@ class Setting:
 
     @property
     def averages(self) -> bool:
-        """Whether every output is a mean of pixels, so that the response is again a picture 0..255."""
-        weights = [weight for row in self.kernel.rows for weight in row]
-        return min(weights) >= 0 and sum(weights, Fraction(0)) == 1 and self.bias == 0
+        """Whether every output is a mean of pixels, so that the response never leaves 0..255."""
+        return self.pictures and min(weight for row in self.kernel.rows for weight in row) >= 0
+
+    @property
+    def pictures(self) -> bool:
+        """Whether the brightness of what is flat stays, so that the response is again a picture, cut off at 0 and 255.
+        """
+        return self.kernel.total == 1 and self.bias == 0
 
     def respond(self, gray: np.ndarray) -> np.ndarray:
         """The engine's answer for a whole gray picture (H, W) -> (OH, OW), in float64."""
@@ -79,7 +85,8 @@ def formula() -> None:
     )
     st.caption(
         f"${X}$ is the picture, ${W}$ the kernel of $K \\times K$ weights, ${Y}$ the output, ${B}$ the bias; "
-        f"$s$ is the stride, $d$ the dilation, $P$ the padding. Outside the picture ${X}$ is 0.",
+        f"$s$ is the stride, $d$ the dilation, $P$ the padding. Outside the picture ${X}$ is 0. The kernel is laid on "
+        "as it is, not turned round first: mathematicians call that a cross-correlation, networks a convolution.",
         text_alignment="center",
     )
 
@@ -135,7 +142,7 @@ def story(setting: Setting) -> Story:
     digits = digits_of(y, products)
     # One scale for products, running sums and outputs, so that equal colours are equal numbers.
     largest = style.signed_limit(running, products)
-    averages = setting.averages
+    pictures = setting.pictures
     return Story(
         label="Convolution step by step",
         grids=(
@@ -146,11 +153,11 @@ def story(setting: Setting) -> Story:
                  values=setting.kernel.weights.ravel().tolist(), texts=setting.kernel.texts,
                  limit=style.signed_limit(setting.kernel.weights), digits=digits_of(setting.kernel.weights)),
             Grid(name="products", symbol="w·x", title="products", rows=k, columns=k, note="of this window", side=True,
-                 limit=style.signed_limit(products) if averages else largest, digits=digits,
+                 limit=style.signed_limit(products) if pictures else largest, digits=digits,
                  emptied=True, framed_as="w"),
             Grid(name="y", symbol="y", title="output", rows=y.shape[0], columns=y.shape[1],
-                 note=f"{y.shape[0]} × {y.shape[1]} sums", scale="gray" if averages else "signed",
-                 limit=255 if averages else largest, digits=0 if averages else digits, whole_group=True),
+                 note=f"{y.shape[0]} × {y.shape[1]} sums", scale="gray" if pictures else "signed",
+                 limit=255 if pictures else largest, digits=0 if setting.averages else digits, whole_group=True),
         ),
         marks={
             "x": [(step.position[0] + padding) * columns + step.position[1] + padding for step in records],
@@ -184,6 +191,8 @@ def _footnotes(setting: Setting, digits: int) -> list[str]:
         notes.append(f"Shown with at most {digits} decimal{'s' * (digits > 1)}, computed with all of them.")
     if setting.averages:
         notes.append("These weights are an average, so the output is again a picture from 0 to 255.")
+    elif setting.pictures:
+        notes.append("These weights add up to 1, so the output is again a picture: below 0 black, above 255 white.")
     return notes
 
 
@@ -212,8 +221,7 @@ def sizes(setting: Setting) -> None:
         return
     unread = n + 2 * p - window_extent(k, d) - (out - 1) * s
     st.markdown(
-        f"{out} × {out} outputs of {k} × {k} products each: **{(out * k) ** 2:,}** multiply-adds"
-        .replace(",", "\u202f")
+        f"{out} × {out} outputs of {k} × {k} products each: **{numbers.count((out * k) ** 2)}** multiply-adds"
         + (f". The last {unread} row{'s' * (unread > 1)} and column{'s' * (unread > 1)} of the padded picture are "
            "read by no window." if unread else ".")
     )
@@ -225,7 +233,7 @@ def predict(setting: Setting) -> None:
     flat = np.full((window_extent(k, setting.dilation),) * 2, float(FLAT))
     answer = _plain(float(F.conv2d(flat[None, None], setting.kernel.weights[None, None], np.array([setting.bias]),
                                    dilation=setting.dilation).numpy().item()))
-    total = sum((weight for row in setting.kernel.rows for weight in row), Fraction(0))
+    total = setting.kernel.total
     with st.container(border=True, key="predict"):
         chosen = st.radio(
             f"**Predict first:** the kernel lies on a flat wall, every pixel of it {FLAT}. What is the output there?",
@@ -236,14 +244,14 @@ def predict(setting: Setting) -> None:
             return
         reason = (
             f"All pixels are {FLAT}, so the sum is {FLAT} times the sum of the weights, plus the bias: "
-            f"{FLAT} · {_plain(float(total))} + {_plain(setting.bias)} = **{answer}**. {_lesson(total)}"
+            f"{FLAT} · {_plain(float(total))} + {_plain(setting.bias)} = **{answer}**. {_lesson(total, setting.bias)}"
         )
         verdict = "Yes." if chosen == answer else f"Not {chosen}."
         (st.success if chosen == answer else st.info)(f"{verdict} {reason}")
 
 
 def _plain(value: float) -> str:
-    return f"{round(value, 2) + 0.0:g}".replace("-", "−")
+    return numbers.number(round(value, 2), 10)
 
 
 def _choices(setting: Setting, answer: str) -> list[str]:
@@ -251,14 +259,18 @@ def _choices(setting: Setting, answer: str) -> list[str]:
     weights = setting.kernel.weights
     mistakes = (FLAT, 0.0, FLAT * np.abs(weights).sum() + setting.bias, FLAT * weights.max() + setting.bias, 255.0)
     others = [text for text in dict.fromkeys(_plain(float(m)) for m in mistakes) if text != answer][:3]
-    return sorted([answer, *others], key=lambda text: float(text.replace("−", "-")))
+    value = {_plain(float(m)): float(m) for m in (*mistakes, FLAT * float(setting.kernel.total) + setting.bias)}
+    return sorted([answer, *others], key=value.__getitem__)
 
 
-def _lesson(total: Fraction) -> str:
+def _lesson(total: Fraction, bias: float) -> str:
     if total == 0:
-        return "Weights that add up to 0 answer only where something changes."
+        return ("Weights that add up to 0 answer only where something changes."
+                if not bias else "Weights that add up to 0 say nothing of what is flat, so the bias alone is left.")
     if total == 1:
-        return "Weights that add up to 1 keep the brightness of what is flat."
+        return ("Weights that add up to 1 keep the brightness of what is flat."
+                if not bias else f"Weights that add up to 1 keep the brightness of what is flat; the bias then makes "
+                                 f"it {'brighter' if bias > 0 else 'darker'}, the same everywhere.")
     return f"Weights that add up to {_plain(float(total))} change the brightness even where nothing happens."
 
 
@@ -273,11 +285,12 @@ def whole_picture(setting: Setting) -> None:
     if sentence := does_not_fit((height, width), (k, k), padding=setting.padding, dilation=setting.dilation):
         st.warning(sentence)
         return
-    as_picture = setting.averages or st.toggle(
+    as_picture = setting.pictures or st.toggle(
         "Show the output as a picture (cut off at 0 and 255)", key="as_picture", bind="query-params",
         disabled=links.locked(),
     )
     y = setting.respond(gray)
+    limit = 255 if as_picture else _robust(y)
     side = len(setting.patch.values) * setting.patch.cell
     frame = (setting.patch.top / shrunk, setting.patch.left / shrunk, side / shrunk, side / shrunk)
     left, right = st.columns(2)
@@ -287,11 +300,14 @@ def whole_picture(setting: Setting) -> None:
     with right:
         st.markdown(f"{_coloured('y')} {setting.kernel.name}, {y.shape[0]} × {y.shape[1]} sums")
         st.plotly_chart(
-            matrix(y, symbol="y", scale="gray" if as_picture else "signed", limit=255 if as_picture else _robust(y)),
+            matrix(y, symbol="y", scale="gray" if as_picture else "signed", limit=limit),
             config=style.CONFIG, key="whole_y",
         )
     st.caption(
-        f"Outputs run from {_plain(float(y.min()))} to {_plain(float(y.max()))}."
+        f"Outputs run from {_plain(float(y.min()))} to {_plain(float(y.max()))}. "
+        + ("Drawn as a picture, black at 0 and below, white at 255 and above: "
+           f"{numbers.percent(float(((y < 0) | (y > 255)).mean()))} are cut off." if as_picture else
+           f"Blue below 0, orange above, full colour from ±{numbers.number(limit)} on.")
         + (f" The frame is the patch above; there each cell is {_pixels(setting.patch.cell)}, here it is "
            f"{_pixels(shrunk)}." if setting.patch.cell != shrunk else "")
     )

@@ -1,4 +1,4 @@
-"""The convolution on the screen as code that prints the screen's numbers; a test runs the first two."""
+"""The convolution on the screen as code that prints the screen's numbers in three libraries."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ b = torch.tensor([{setting.bias:g}], dtype=torch.float32)
 
 y = F.conv2d(x[None, None], w[None, None], b, stride={setting.stride}, padding={setting.padding}, \
 dilation={setting.dilation})
-print(y[0, 0])
+print(y.numpy()[0, 0])
 """
 
 
@@ -73,5 +73,5 @@ w = np.array({_kernel(setting)}, dtype="float32")
 {padded}
 {note}y = keras.ops.conv(x[None, :, :, None], w[:, :, None, None], strides={stride}, padding="valid",
                    dilation_rate={setting.dilation}){every} + {setting.bias:g}
-print(y[0, :, :, 0])
+print(keras.ops.convert_to_numpy(y)[0, :, :, 0])
 """

@@ -7,6 +7,7 @@ import streamlit as st
 
 from engine import Tensor
 from engine import functional as F
+from playground import numbers
 from playground.figures import style
 from playground.figures.matrix import matrix
 from playground.steps.conv import output_size
@@ -40,7 +41,7 @@ def backward(setting: Setting) -> None:
     which = st.selectbox("What arrives at the outputs, $dy = ∂L/∂y$", list(UPSTREAM), key="upstream",
                          bind="query-params", disabled=links.locked())
     st.latex(r"""\begin{aligned} dx[r,c] &\mathrel{+}= w[i,j] \cdot dy[p,q] \\
-        dw[i,j] &\mathrel{+}= x[r,c] \cdot dy[p,q], \quad db \mathrel{+}= dy[p,q] \end{aligned}""")
+        dw[i,j] &\mathrel{+}= x[r,c] \cdot dy[p,q] \\ db &\mathrel{+}= dy[p,q] \end{aligned}""")
     dy = UPSTREAM[which](setting.respond(setting.patch.values))
     stepper(backward_story(setting, dy), key="convolution_backward_stepper")
     st.caption("The forward pass made each output of pixels and weights; the backward pass walks the same products "
@@ -103,9 +104,21 @@ def backward_story(setting: Setting, dy: np.ndarray) -> Story:
         ),
         leader="dy", step_name="product", group_name="output", ties=(("x", "dx"),),
         start=min(len(records), (len(records) // (2 * k * k)) * k * k + (k * k + 1) // 2),
-        footnotes=("Point at or tap a pixel's or a weight's gradient for all that it gathers.",
-                   "With stride 1 the picture's gradient is a convolution of dy with the kernel turned by 180°."),
+        footnotes=("Point at or tap a pixel's or a weight's gradient for all that it gathers.", turned(setting)),
     )
+
+
+def turned(setting: Setting) -> str:
+    """The picture's gradient as one more convolution: of what, with how much padding, with which kernel."""
+    around = setting.dilation * (setting.kernel.size - 1) - setting.padding
+    rows = numbers.counted(abs(around), "row")
+    how = (f"padded by d(K − 1) − P = {around}" if around > 0 else
+           f"with {rows} and columns cut off at each side" if around else "as it is")
+    if setting.stride > 1:
+        between = numbers.counted(setting.stride - 1, "zero")
+        return (f"The picture's gradient is the kernel turned by 180°, laid over dy with {between} put between its "
+                "numbers and padded until every pixel has its place.")
+    return f"The picture's gradient is the kernel turned by 180°, laid over dy {how}."
 
 
 @st.fragment
@@ -134,7 +147,8 @@ def as_matrix(setting: Setting) -> None:
                 f"{f' + {setting.bias:g}' if setting.bias else ''} = **{y[n]:.{number}f}**")
     apart = np.abs(y.reshape(oh, ow) - setting.respond(x)).max()
     st.caption(
-        f"The picture's {x.size} numbers became {columns.size:,}: memory is paid for speed, since one large matrix "
-        f"product is what processors do best. Largest difference from the engine's convolution: {apart:.1g}. Backward "
+        f"The picture's {x.size} numbers became {numbers.count(columns.size)}: memory is paid for speed, since one "
+        "large matrix product is what processors do best. Largest difference from the engine's convolution: "
+        f"{numbers.number(apart, 3)}. Backward "
         "it is two products more: wᵀ·dy, whose columns are added back into the picture, and dy·im2col(x)ᵀ for the "
         "kernel.")

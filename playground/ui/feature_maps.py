@@ -14,9 +14,9 @@ from playground.deploy.shelf import Entry
 from playground.figures import bars, style
 from playground.figures.maps import enlarged, signed_map
 from playground.figures.matrix import matrix
+from playground.numbers import number
 from playground.ui import camera, frame, lesson, links, models, pretrained
 from playground.ui.image_input import Picture, choose_picture
-from playground.ui.kernels import number
 
 MOST_MAPS = 23
 MOST_CHANNELS = 40
@@ -47,9 +47,9 @@ class Setting:
 
 def formula() -> None:
     """What a map is."""
-    st.latex(r"a_f = \mathrm{ReLU}\Big(b_f + \sum_c w_{f,c} \circledast a_c\Big)")
-    st.caption("Each filter $f$ of a layer answers with a map $a_f$; the maps of one layer are the channels of the "
-               "next.",
+    st.latex(r"z_f = b_f + \sum_c w_{f,c} \star a_c, \qquad a_f = \mathrm{ReLU}(z_f)")
+    st.caption("Each filter $f$ of a convolution answers with a map $z_f$. An activation such as ReLU is a layer of "
+               "its own in the list below; its maps $a_f$ are the channels of the next convolution.",
                text_alignment="center")
 
 
@@ -91,7 +91,7 @@ def controls(live: camera.Live) -> Setting | None:
                         key="says", alt="What the network says of the picture")
         apart = float(np.abs(inside.logits - said.logits).max())
         st.caption(f"{frame.literal(entry.name)} in onnxruntime. Below, our engine runs the same file, layer by layer; "
-                   f"its scores differ by {apart:.1e}.")
+                   f"its scores differ by {number(apart, 3)}.")
     return Setting(entry, picture, preparation, inside, inside.layers[titles.index(title)])
 
 
@@ -114,8 +114,8 @@ def gallery(setting: Setting) -> None:
                    ["the picture", *(str(f) for f in shown)], width=side)
     which = f"first {len(shown)}" if live else f"{len(shown)} strongest"
     st.caption(f"The {which} of {len(values)} maps{'' if live else ', by their mean magnitude'}; orange "
-               f"above 0, blue below, full colour from ±{limit:.3g} on. The strongest filters: "
-               + ", ".join(f"{f} ({strength[f]:.3g})" for f in order[:5]) + ".")
+               f"above 0, blue below, full colour from ±{number(limit, 3)} on. The strongest filters: "
+               + ", ".join(f"{f} ({number(strength[f], 3)})" for f in order[:5]) + ".")
 
 
 def predict(setting: Setting) -> None:
@@ -207,7 +207,7 @@ def gradient(setting: Setting) -> None:
     drawn = np.rint(255 * np.clip(strength / top, 0, 1)).astype(np.uint8)
     lesson.gallery([enlarged(setting.seen, 320), enlarged(drawn, 320)],
                    ["what the network sees", f"gradient of “{frame.literal(name)}”"], width=320)
-    st.caption(f"White from {top:.2g} on: there a small change of the pixel changes the score most. Computed by "
+    st.caption(f"White from {number(top, 2)} on: there a small change of the pixel changes the score most. Computed by "
                "walking our engine's tape back from the score to the pixels (Simonyan et al., 2013).")
 
 
@@ -233,7 +233,7 @@ w = np.arange(18.0).reshape(2, 1, 3, 3) % 5 - 2
 maps = F.relu(F.conv2d(x, w))
 score = maps.mean((2, 3))[0, 1]
 score.backward()
-print(tuple(maps.shape), maps.numpy().sum().round(4), x.grad[0, 0].round(4).tolist())
+print(maps.numpy().sum((0, 2, 3)).tolist(), x.grad[0, 0].round(4).tolist())
 """,
     "PyTorch": """import torch
 from torch.nn import functional as F
@@ -243,11 +243,21 @@ w = torch.arange(18, dtype=torch.float64).reshape(2, 1, 3, 3) % 5 - 2
 maps = F.relu(F.conv2d(x, w))
 score = maps.mean((2, 3))[0, 1]
 score.backward()
-print(tuple(maps.shape), maps.detach().numpy().sum().round(4), x.grad[0, 0].numpy().round(4).tolist())
+print(maps.sum((0, 2, 3)).tolist(), x.grad[0, 0].numpy().round(4).tolist())
 """,
-    "Keras": """import keras
+    "Keras": """import os
 
-looker = keras.Model(model.inputs, [layer.output for layer in model.layers])
-maps = looker.predict(photos)  # one array (N, H, W, C) a layer
+os.environ["KERAS_BACKEND"] = "torch"  # Keras leaves gradients to its backend, here to PyTorch
+import keras
+import numpy as np
+
+model = keras.Sequential([keras.Input((5, 5, 1)), keras.layers.Conv2D(2, 3, activation="relu", use_bias=False),
+                          keras.layers.GlobalAveragePooling2D()])
+model.layers[0].set_weights([(np.arange(18.0).reshape(2, 1, 3, 3) % 5 - 2).transpose(2, 3, 1, 0)])
+looker = keras.Model(model.inputs, [layer.output for layer in model.layers])  # what every layer answers
+x = keras.Variable(np.arange(25.0).reshape(1, 5, 5, 1) % 4)
+maps, scores = looker(x.value)
+scores[0, 1].backward()
+print(maps.sum((0, 1, 2)).tolist(), x.value.grad[0, :, :, 0].numpy().round(4).tolist())
 """,
 }

@@ -29,6 +29,8 @@ STYLE = """<style>
 .st-key-card-table td:first-child { min-width: 8rem; }
 .st-key-card-table thead { display: none; }
 [data-testid="stImage"] { column-gap: 1rem; }
+.katex-display > .katex { white-space: normal; }
+.katex-display > .katex > .katex-html > .base { margin-block: 0.15em; }
 .st-key-claim p { font-size: 1.125rem; opacity: 0.85; }
 [data-testid="stMainBlockContainer"] [data-testid="stElementContainer"] {
     content-visibility: auto; contain-intrinsic-size: auto 168px auto 40px; overflow-clip-margin: 12px; }

@@ -6,16 +6,21 @@ import numpy as np
 import streamlit as st
 from PIL import Image, ImageFilter
 
+from playground.datasets import samples
 from playground.deploy import session
 from playground.deploy.session import Classifier, Prediction
 from playground.deploy.shelf import Entry
 from playground.figures import bars, challenge
 from playground.figures.style import CONFIG
+from playground.numbers import count, percent
 from playground.steps.imagenet import GROUPS, HUMAN, WINNERS, group_of, members, rank
+from playground.training.registry import HEAD_CHANNELS
 from playground.ui import camera, frame, lesson, links, models, pretrained
 from playground.ui.image_input import Picture, choose_picture
 
 TURNS = (0, 90, 180, 270)
+WIDTH = 168
+"""Pixels a photo of the grid: two stand side by side on a phone, five on a desk."""
 OUTCOMES = ("Its best answer stays the same", "Another answer is best, the old one is still among the five",
             "The old one is no longer among the five")
 
@@ -52,12 +57,12 @@ def network() -> Asked | None:
         classifier = session.open_classifier(entry.onnx)
         said = answer(str(entry.onnx), entry.onnx.stat().st_mtime_ns, classifier, pixels)
         with right:
-            st.markdown(f"### {said.top(1)[0][0]}, {100 * said.top(1)[0][1]:.1f} %")
+            st.markdown(f"### {said.top(1)[0][0]}, {percent(said.top(1)[0][1])}")
             st.plotly_chart(bars.probability_bars(said.labels, said.probabilities.tolist()), config=CONFIG, key="top5",
                             alt="The five likeliest classes")
             five = sum(chance for _, chance in said.top(5))
             st.caption(f"{pretrained.TITLE} in onnxruntime, from the file {entry.name}.onnx. These five share "
-                       f"{100 * five:.1f} %, the other {len(said.labels) - 5} classes {100 * (1 - five):.1f} %. It "
+                       f"{percent(five)}, the other {len(said.labels) - 5} classes {percent(1 - five)}. It "
                        "cannot say “none of these”.")
             models.download(entry)
     return Asked(entry, picture, pixels, said)
@@ -115,10 +120,36 @@ def predict(asked: Asked) -> None:
     lesson.predict(
         "the picture above is turned upside down. What happens?", OUTCOMES,
         OUTCOMES[0 if place == 1 else 1 if place <= 5 else 2],
-        f"Upside down it says “{now}” ({100 * chance:.1f} %); “{asked.said.labels[best]}” is number {place}. A "
+        f"Upside down it says “{now}” ({percent(chance)}); “{asked.said.labels[best]}” is number {place}. A "
         "convolution finds the same thing at another place, but not the same thing turned: that it has to learn from "
         "turned pictures.",
         key=f"guess-{asked.picture.name}-{hash(asked.pixels.tobytes())}", horizontal=False)
+
+
+@frame.guarded("Five guesses each")
+def examples(asked: Asked) -> None:
+    """The photographs that come with the app, and the network's five guesses for each."""
+    st.subheader("Five guesses each", anchor=False)
+    photos = [samples.photo(name) for name in samples.photo_names()]
+    classifier = session.open_classifier(asked.entry.onnx)
+    with st.container(horizontal=True, gap="medium"):
+        for photo in photos:
+            said = answer(str(asked.entry.onnx), asked.entry.onnx.stat().st_mtime_ns, classifier, photo)
+            with st.container(width=WIDTH):
+                st.image(thumbnail(photo), width=WIDTH)
+                st.markdown("  \n".join(f"{'**' * (k == 0)}{frame.literal(name)}, {percent(chance, 0)}{'**' * (k == 0)}"
+                                        for k, (name, chance) in enumerate(said.top(5))))
+    st.caption("Right for top-5 is who names it in five guesses. Where the thousand classes have no word for what is "
+               "seen, no guess can be right.")
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """The middle square of a photo, 2 · WIDTH pixels a side."""
+    image = Image.fromarray(pixels)
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return np.asarray(image.resize((2 * WIDTH,) * 2, Image.Resampling.BOX, (left, top, left + side, top + side)))
 
 
 def classes(asked: Asked) -> None:
@@ -141,55 +172,87 @@ def classes(asked: Asked) -> None:
 def history() -> None:
     """The winners' errors."""
     st.subheader("The challenge", anchor=False)
-    st.markdown("1.28 million training photographs, 1,000 classes, five guesses: from 2012 on every winner was a "
-                "convolutional network, and the error fell below that of a person.")
+    st.markdown("1.28 million training photographs, a thousand classes, five guesses: from 2012 to 2017 every winner "
+                "was a convolutional network, and the error fell below that of a person.")
     st.plotly_chart(challenge.winners(WINNERS, HUMAN), config=CONFIG, key="winners",
                     alt="Top-5 error of the winners from 2010 to 2017")
     st.caption("Published results, not measured here: ILSVRC 2010 to 2017, image-net.org; the person's error: "
                "Russakovsky et al., 2015. Hatched: before convolutional networks.")
 
 
+def published() -> None:
+    """Open implementations and weights, and what they are good for."""
+    st.subheader("Nobody has to begin again", anchor=False)
+    known, new = (classes * (HEAD_CHANNELS + 1) for classes in (sum(len(members(name)) for name in GROUPS), 2))
+    st.markdown("Such a network learns for weeks on many GPUs: the winner of 2012 five to six days on two, VGG in "
+                "2014 two to three weeks on four. But code and learnt weights are published, for PyTorch, for Keras, "
+                "as ONNX, so nobody has to repeat it. They are a better **initialization** than random numbers, also "
+                "for other pictures: edges, textures and parts are the same everywhere. That is *transferring the "
+                "knowledge*.")
+    st.markdown("Only the **last layer** cannot stay. It has one output a class, and your question has another number "
+                "of classes. Or it asks for another kind of answer, and so for another activation: softmax shares "
+                "100 % among classes, a sigmoid says yes or no to each, a quantity needs none.")
+    st.caption(f"In {pretrained.TITLE} the last layer has {count(known)} parameters, {count(HEAD_CHANNELS)} weights "
+               f"and a bias a class; for two classes {count(new)} new ones take their place. Training times: "
+               "Krizhevsky et al., 2012; Simonyan & Zisserman, 2014.")
+    frame.link("transfer", "Transfer it to your photos")
+
+
 def in_code() -> None:
     """The same answer elsewhere."""
-    lesson.in_code(CODE, "The file is the one that is downloaded above.")
+    lesson.in_code(CODE, "imagenet.onnx is the file that is downloaded above.")
 
 
 CODE = {
     "onnxruntime": """import json
-import numpy as np
 import onnxruntime as ort
-from PIL import Image
+from skimage import data
 
 session = ort.InferenceSession("imagenet.onnx")
 labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
-photo = np.asarray(Image.open("photo.png").convert("RGB"))
+photo = data.chelsea()  # the cat: uint8 (H, W, 3)
 (chances,) = session.run(["probabilities"], {"image": photo[None]})
 for k in chances[0].argsort()[::-1][:5]:
     print(labels[k], round(float(chances[0][k]), 3))
 """,
     "Our engine": """import json
-import numpy as np
 import onnx
-from PIL import Image
+from skimage import data
 from playground.deploy.engine_backend import onnx_to_engine
 
 file = onnx.load("imagenet.onnx")
 labels = json.loads({entry.key: entry.value for entry in file.metadata_props}["labels"])
-photo = np.asarray(Image.open("photo.png").convert("RGB"))
+photo = data.chelsea()  # the cat: uint8 (H, W, 3)
 _, chances = (output.numpy() for output in onnx_to_engine(file)(photo[None]))
 for k in chances[0].argsort()[::-1][:5]:
     print(labels[k], round(float(chances[0][k]), 3))
 """,
     "PyTorch": """import torch
+from skimage import data
 from playground.training import backbones
 
 network = backbones.pretrained("efficientnet_lite0")  # a torch.nn.Module, in eval mode
-print(sum(p.numel() for p in network.parameters()), tuple(network(torch.zeros(1, 3, 224, 224)).shape))
+labels = backbones.imagenet_labels()
+photo = backbones.find("efficientnet_lite0").preprocessing().apply(data.chelsea())  # the cat: float32 (3, 224, 224)
+with torch.no_grad():
+    chances = network(torch.from_numpy(photo)[None]).softmax(1)[0]
+for k in chances.argsort(descending=True)[:5]:
+    print(labels[k], round(float(chances[k]), 3))
 """,
-    "Keras": """import keras
+    "Keras": """import os
 
-network = keras.applications.EfficientNetB0()  # downloads its weights
-chances = network.predict(photos)  # (N, 224, 224, 3), 0..255
-print(keras.applications.efficientnet.decode_predictions(chances, top=5))
+os.environ["KERAS_BACKEND"] = "torch"  # the weights are PyTorch's
+import keras
+from skimage import data
+from playground.training import backbones
+
+# Keras' own networks are in keras.applications; they download their weights, EfficientNetB0() for one
+network = keras.Sequential([
+    keras.layers.TorchModuleWrapper(backbones.pretrained("efficientnet_lite0")), keras.layers.Softmax()])
+labels = backbones.imagenet_labels()
+photo = backbones.find("efficientnet_lite0").preprocessing().apply(data.chelsea())  # the cat: float32 (3, 224, 224)
+chances = network.predict(photo[None], verbose=0)[0]
+for k in chances.argsort()[::-1][:5]:
+    print(labels[k], round(float(chances[k]), 3))
 """,
 }

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image
 
+from playground import numbers
 from playground.figures.lines import lines
 from playground.figures.maps import enlarged
 from playground.steps.images import (
@@ -26,6 +27,10 @@ from playground.ui.image_input import Patch, Picture, Place
 
 COLOURS = ("red", "green", "blue")
 SHOWN = 480
+SMALLEST = np.array([[255, 0, 255], [0, 255, 0], [255, 0, 255]], np.uint8)
+"""Nine numbers that are a picture."""
+MNIST, PHOTO = (28, 28), (700, 1050, 3)
+"""The shapes of a handwritten digit of MNIST, and of a colour photo of 1050 × 700 pixels."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,15 @@ def formula() -> None:
     """What a picture is."""
     st.latex(r"\begin{aligned} \text{gray: } & X \in \{0, \dots, 255\}^{H \times W} \\"
              r" \text{colour: } & X \in \{0, \dots, 255\}^{H \times W \times 3} \end{aligned}")
+    with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center", gap="medium"):
+        st.markdown(f"$X = {_matrix(SMALLEST)}$", width="content")
+        st.image(np.pad(enlarged(SMALLEST, 96), 1, constant_values=128), width=98)
+        st.markdown("Nine numbers, and the picture they are: 0 is black, 255 is white.", width="content")
+
+
+def _matrix(values: np.ndarray) -> str:
+    rows = r" \\ ".join(" & ".join(map(str, row)) for row in values.tolist())
+    return rf"\begin{{bmatrix}} {rows} \end{{bmatrix}}"
 
 
 class Controls:
@@ -86,9 +100,9 @@ def predict(setting: Setting) -> None:
     lesson.predict(
         f"the picture has {height} rows and {width} columns of pixels, in colour. How many numbers is that?",
         sorted({answer, height * width, height + width + 3, height * width * 256}), answer,
-        f"{height} · {width} · 3 = {answer:,}: every pixel is three numbers, each one byte, so {size(answer)} in "
-        "memory.",
-        key=f"guess-{height}-{width}", format_func=lambda n: f"{n:,}")
+        f"{height} · {width} · 3 = {numbers.count(answer)}: every pixel is three numbers, each one byte, so "
+        f"{size(answer)} in memory.",
+        key=f"guess-{height}-{width}", format_func=numbers.count)
 
 
 def size(count: int) -> str:
@@ -97,7 +111,7 @@ def size(count: int) -> str:
     >>> size(192), size(405900)
     ('192 bytes', '396 KiB')
     """
-    return f"{count:,} bytes" if count < 1024 else f"{count / 1024:,.0f} KiB"
+    return numbers.counted(count, "byte") if count < 1024 else f"{numbers.count(round(count / 1024))} KiB"
 
 
 def gray_matrix(setting: Setting) -> None:
@@ -149,17 +163,24 @@ def memory(setting: Setting) -> None:
         ("the patch, gray", setting.patch.values.shape, np.uint8),
         ("the picture, gray", (height, width), np.uint8),
         ("the picture in Pillow, NumPy, Keras", last, np.uint8),
-        ("the picture in PyTorch, ONNX, our engine", first, np.uint8),
-        ("… as a network gets it, 0 to 1", first, np.float32))
+        ("the picture in PyTorch, ONNX operators, our engine", first, np.uint8),
+        ("… as a network gets it, 0 to 1", first, np.float32),
+        ("beside it: a digit of MNIST, gray", MNIST, np.uint8),
+        (f"beside it: a photo of {PHOTO[1]} × {PHOTO[0]} pixels, in colour", PHOTO, np.uint8))
     # Written as text, it wraps on a phone, where a data frame would hide the bytes
-    st.markdown("\n".join(["| array | shape | dtype | bytes |", "|:--|:--|:--|--:|", *(
-        f"| {name} | {shape} | {dtype.__name__} | {int(np.prod(shape)) * np.dtype(dtype).itemsize:,} |"
+    st.markdown("\n".join(["| array | shape | type | bytes |", "|:--|:--|:--|--:|", *(
+        f"| {name} | {shape} | {dtype.__name__} | {numbers.count(int(np.prod(shape)) * np.dtype(dtype).itemsize)} |"
         for name, shape, dtype in arrays)]))
-    st.markdown(f"Channels last, **{last}**, or channels first, **{first}**: the same {int(np.prod(last)):,} numbers "
-                "in another order. Those of the patch begin")
+    digit, photo = (numbers.count(int(np.prod(shape))) for shape in (MNIST, PHOTO))
+    st.caption(f"The digit of MNIST is {MNIST[0]} · {MNIST[1]} = {digit} numbers, the photo {PHOTO[0]} · {PHOTO[1]} "
+               f"· 3 = {photo}.")
+    st.markdown(f"Channels last, **{last}**, or channels first, **{first}**: the same "
+                f"{numbers.count(int(np.prod(last)))} numbers in another order. Those of the patch begin")
     pixels, planes = cube.reshape(-1, 3)[:3].tolist(), cube.transpose(2, 0, 1)
     st.code(f"{cube.shape}\n{' | '.join(' '.join(map(str, pixel)) for pixel in pixels)} …\n"
             f"{planes.shape}\n{' '.join(map(str, planes.ravel()[:9].tolist()))} …", language=None)
+    st.caption("The ONNX files of this app take pictures with the channels last, as they lie in memory, (N, H, W, 3), "
+               "and change the axes inside.")
     side, r, c = len(cube), setting.row, setting.column
     st.markdown(f"Before the green of the inspected pixel, **{cube[r, c, 1]}**, stand so many numbers "
                 f"(row r = {r}, column c = {c}, channel k = 1):")
@@ -186,14 +207,15 @@ def levels(setting: Setting) -> None:
     pixels = setting.picture.pixels
     small = shrunk(pixels)
     left, right = st.columns(2)
-    left.image(enlarged(small), f"8 bits: {counted(pixels, 8):,} colours in it", width="stretch")
+    left.image(enlarged(small), f"8 bits: {numbers.count(counted(pixels, 8))} colours in it", width="stretch")
     right.image(enlarged(quantised(small, bits)),
-                f"{bits} bits: {counted(pixels, bits):,} colours in it, {2 ** (3 * bits):,} possible", width="stretch")
+                f"{numbers.counted(bits, 'bit')}: {numbers.count(counted(pixels, bits))} colours in it, "
+                f"{numbers.count(2 ** (3 * bits))} possible", width="stretch")
     every = errors(pixels)
     error, noise = every[bits - 1], [peak_signal_to_noise(e) for e in every]
     with st.container(horizontal=True):
         st.metric("levels a channel", count)
-        st.metric("mean squared error", f"{error:.1f}")
+        st.metric("mean squared error", numbers.number(error))
         st.metric("signal to noise", "no loss" if error == 0 else f"{noise[bits - 1]:.1f} dB")
     st.latex(r"\begin{aligned} \mathrm{MSE} &= \frac{1}{3HW} \sum (x - \hat x)^2 = " + f"{error:.1f}" + r" \\ "
              r"\mathrm{PSNR} &= 10 \log_{10} \frac{255^2}{\mathrm{MSE}} = "
@@ -281,7 +303,7 @@ def in_code(setting: Setting, bits: int) -> None:
 
 
 def code(cube: np.ndarray, inspected: tuple[int, int], bits: int) -> dict[str, str]:
-    """Shapes, the inspected pixel's gray and its levels, of a patch uint8 (H, W, 3); a test runs the first two."""
+    """Shapes, the inspected pixel's gray and its levels, of a patch uint8 (H, W, 3)."""
     # One text instead of a list: a browser that colours hundreds of numbers one by one is slow in everything else.
     rows = "\n".join("  ".join(f"{r} {g} {b}" for r, g, b in row) for row in cube.tolist())
     words = {"rows": rows, "shape": cube.shape, "r": inspected[0], "c": inspected[1], "levels": 2**bits}
@@ -299,7 +321,7 @@ patch = np.array([int(n) for n in numbers.split()], dtype=np.uint8).reshape{shap
 x = Tensor(patch.transpose(2, 0, 1)[None] / 255)  # (N, 3, H, W), 0 to 1
 weights = np.array([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
 gray = (x * weights).sum(1)  # (N, H, W)
-print(patch.shape, tuple(x.shape), tuple(gray.shape))
+print(patch.shape, tuple(gray.shape))
 print(patch[{r}, {c}].tolist(), round(255 * gray.numpy()[0, {r}, {c}].item(), 3))
 print((patch[{r}, {c}].astype(int) * {levels} // 256).tolist())  # q, with {levels} levels
 """,
@@ -312,7 +334,7 @@ patch = torch.tensor([int(n) for n in numbers.split()], dtype=torch.uint8).resha
 x = patch.permute(2, 0, 1)[None].double() / 255  # (N, 3, H, W), 0 to 1
 weights = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64).reshape(1, 3, 1, 1)
 gray = (x * weights).sum(1)  # (N, H, W)
-print(tuple(patch.shape), tuple(x.shape), tuple(gray.shape))
+print(tuple(patch.shape), tuple(gray.shape))
 print(patch[{r}, {c}].tolist(), round(255 * gray[0, {r}, {c}].item(), 3))
 print((patch[{r}, {c}].int() * {levels} // 256).tolist())  # q, with {levels} levels
 """,
@@ -325,7 +347,7 @@ numbers = '''
 patch = np.array([int(n) for n in numbers.split()], dtype=np.uint8).reshape{shape}  # (H, W, 3)
 x = keras.ops.convert_to_tensor(patch[None] / 255)  # (N, H, W, 3), 0 to 1: the channels stay last
 gray = keras.ops.sum(x * np.array([0.299, 0.587, 0.114]), axis=-1)  # (N, H, W)
-print(patch.shape, tuple(x.shape), tuple(gray.shape))
+print(patch.shape, tuple(gray.shape))
 print(patch[{r}, {c}].tolist(), round(255 * float(gray[0, {r}, {c}]), 3))
 print((patch[{r}, {c}].astype(int) * {levels} // 256).tolist())  # q, with {levels} levels
 """,

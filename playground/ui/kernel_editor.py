@@ -70,7 +70,7 @@ MEANING: dict[str, str] = {
     "Sobel x": "Right minus left: answers where brightness changes sideways, so at vertical edges.",
     "Sobel y": "Below minus above: answers where brightness changes downwards, so at horizontal edges.",
     "Laplacian": "Neighbours minus centre: answers at edges of every direction and at dots.",
-    "Emboss": "Bottom right minus top left: light seems to come from a corner.",
+    "Emboss": "Bottom right minus top left, and the pixel itself: light seems to come from a corner.",
     OWN: "Yours: no name for it here.",
 }
 
@@ -85,6 +85,15 @@ class Kernel:
     @property
     def size(self) -> int:
         return len(self.rows)
+
+    @property
+    def total(self) -> Fraction:
+        """What the weights add up to.
+
+        >>> parse("1/3 0 0; 1/3 0 0; 1/3 0 0").total
+        Fraction(1, 1)
+        """
+        return sum((weight for row in self.rows for weight in row), Fraction(0))
 
     @property
     def weights(self) -> np.ndarray:

@@ -14,6 +14,7 @@ from playground.figures import style
 from playground.figures.maps import direction_map, direction_wheel, enlarged, signed_map
 from playground.figures.matrix import matrix
 from playground.figures.table import table
+from playground.numbers import number, percent
 from playground.steps.detectors import (
     edge_direction,
     edge_strength,
@@ -22,6 +23,7 @@ from playground.steps.detectors import (
     main_direction,
     strongest,
 )
+from playground.training.runs import PRETRAINED
 from playground.ui import camera, frame, lesson, links
 from playground.ui.image_input import GRAY, Picture, choose_picture
 from playground.ui.kernel_editor import MEANING, OWN, PRESETS, SIZES, Kernel, choose_kernel, parse, text_of
@@ -34,6 +36,8 @@ STRIP = 40
 MOST_KERNELS = 32
 COLOURS = ("red", "green", "blue")
 SEVERAL = "several alike"
+FOLDED = ("transfer", PRETRAINED)
+"""Networks of these tasks reach their file with batch norm folded into the convolution before it."""
 
 
 def formula() -> None:
@@ -60,9 +64,9 @@ def respond(gray: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.asarray(F.conv2d(gray.astype(np.float64)[None, None], weights[None, None]).numpy()[0, 0])
 
 
-def averages(kernel: Kernel) -> bool:
-    """Whether the response is again a picture 0..255."""
-    return bool(kernel.weights.min() >= 0 and abs(kernel.weights.sum() - 1) < 1e-9)
+def is_picture(kernel: Kernel) -> bool:
+    """Whether the brightness of what is flat stays, so that the response is again a picture, cut off at 0 and 255."""
+    return kernel.total == 1
 
 
 def shrunk(gray: np.ndarray, side: int) -> np.ndarray:
@@ -86,15 +90,16 @@ def all_at_once() -> tuple[Picture, Kernel]:
         kernels = {name: kernel for name, kernel in all_kernels(own).items() if kernel.size <= min(gray.shape)}
         responses = {name: respond(gray, kernel.weights) for name, kernel in kernels.items()}
         # Of the known ones: a kernel of one's own must not change how the others look.
-        known = [responses[name] for name, kernel in presets().items() if name in kernels and not averages(kernel)]
+        known = [responses[name] for name, kernel in presets().items() if name in kernels and not is_picture(kernel)]
         limit = style.signed_limit(*known) / 2
-        shown = [with_inset(enlarged(as_picture(response, averages(kernels[name]), limit), SIDE), kernels[name])
+        shown = [with_inset(enlarged(as_picture(response, is_picture(kernels[name]), limit), SIDE), kernels[name])
                  for name, response in responses.items()]
         with right:
             lesson.gallery([enlarged(np.rint(gray).astype(np.uint8), SIDE), *shown],
                            ["The picture", *(f"**{name}.** {MEANING[k.name]}" for name, k in kernels.items())])
-            st.caption("Top left the kernel. Blurs give a picture, gray from 0 to 255; the others give signed numbers, "
-                       f"blue below 0 and orange above, full colour from ±{limit:.4g} on, the same for all.")
+            st.caption("Top left the kernel. Where its weights add up to 1, the answer is again a picture: black at 0 "
+                       "and below, white at 255 and above. The others give signed numbers, blue below 0 and orange "
+                       f"above, full colour from ±{number(limit)} on, the same for all.")
             if left_out := [name for name in all_kernels(own) if name not in kernels]:
                 st.info(f"The picture is {gray.shape[0]} × {gray.shape[1]} pixels, too small for: "
                         f"{', '.join(left_out)}.")
@@ -129,19 +134,17 @@ def large(picture: Picture, kernel: Kernel) -> None:
         st.info("The picture is smaller than the kernel: choose a larger one.")
         return
     response = respond(gray, kernel.weights)
-    scale = "gray" if averages(kernel) else "signed"
+    scale = "gray" if is_picture(kernel) else "signed"
     left, right = st.columns(2)
     left.plotly_chart(matrix(np.rint(gray)), config=style.CONFIG, key="large-x", alt="The picture")
     right.plotly_chart(matrix(response, symbol="y", scale=scale, limit=255 if scale == "gray" else
                               style.signed_limit(np.percentile(np.abs(response), 99.5))),
                        config=style.CONFIG, key="large-y", alt=f"The response of {kernel.name}")
-    st.caption(f"{MEANING[kernel.name]} Responses run from {number(response.min())} to {number(response.max())}.")
+    outside = float(((response < 0) | (response > 255)).mean())
+    st.caption(f"{MEANING[kernel.name]} Responses run from {number(response.min())} to {number(response.max())}"
+               + (f"; drawn from 0, black, to 255, white, so {percent(outside)} of them are cut off."
+                  if scale == "gray" and outside else "."))
     edges(gray)
-
-
-def number(value: float) -> str:
-    """Whole where it is large, four figures where it is small, with a real minus sign."""
-    return (f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
 
 
 def edges(gray: np.ndarray) -> None:
@@ -216,6 +219,9 @@ def learned(picture: Picture) -> None:
     st.caption(f"{frame.literal(entry.name)}: {count} kernels of {channels} × {height} × {width} weights in its first "
                "convolution" + (f", the first {MOST_KERNELS} of them" if count > MOST_KERNELS else "")
                + f". {coloured}; each is drawn with its own full colour.")
+    if entry.card.get("task") in FOLDED and not found.batch_norm:
+        st.caption("The batch norm behind this convolution is folded into its kernels: each is multiplied by γ/σ, so "
+                   "where γ is below 0, the kernel has its sign turned.")
     applied(picture, entry, weights)
 
 
@@ -275,7 +281,7 @@ from engine import functional as F
 photo = np.arange(64.0).reshape(1, 1, 8, 8) % 7
 kernel = np.array({rows})
 y = F.conv2d(photo, kernel[None, None])
-print(y.numpy().round(4).tolist())
+print(y.numpy()[0, 0].round(4).tolist())
 """,
     "PyTorch": """import torch
 from torch.nn import functional as F
@@ -283,13 +289,16 @@ from torch.nn import functional as F
 photo = torch.arange(64, dtype=torch.float64).reshape(1, 1, 8, 8) % 7
 kernel = torch.tensor({rows}, dtype=torch.float64)
 y = F.conv2d(photo, kernel[None, None])
-print(y.numpy().round(4).tolist())
+print(y.numpy()[0, 0].round(4).tolist())
 """,
     "Keras": """import keras
 import numpy as np
 
-layer = keras.layers.Conv2D(1, {size}, use_bias=False)
-layer.build((None, None, None, 1))
-layer.set_weights([np.array({rows})[:, :, None, None]])
+photo = np.arange(64.0).reshape(1, 8, 8, 1) % 7  # channels last
+layer = keras.layers.Conv2D(1, {size}, use_bias=False, dtype="float64")
+layer.build(photo.shape)
+layer.set_weights([np.array({rows})[:, :, None, None]])  # (K, K, channels, filters)
+y = keras.ops.convert_to_numpy(layer(photo))
+print(y[0, :, :, 0].round(4).tolist())
 """,
 }

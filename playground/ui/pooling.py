@@ -11,6 +11,7 @@ from engine import Tensor, no_grad
 from engine import functional as F
 from playground.figures import style
 from playground.figures.lines import lines
+from playground.numbers import percent
 from playground.steps.pooling import AVERAGE, MAX, pool_backward_steps, pool_steps, pooled_size
 from playground.ui import frame, lesson, links
 from playground.ui.chart import chart
@@ -62,8 +63,9 @@ class Setting:
 
 def formula() -> None:
     """What is computed."""
-    st.latex(r"\begin{aligned} \text{max:}\quad & y[p,q] = \max_{i,j<K} x[p\,s+i,\; q\,s+j] \\"
-             r"\text{average:}\quad & y[p,q] = \tfrac{1}{K^2} \textstyle\sum_{i,j<K} x[p\,s+i,\; q\,s+j] \end{aligned}")
+    st.latex(r"\begin{aligned} \text{max:}\quad & y[p,q] = \max_{i,j<K} x[r,c] \\"
+             r"\text{average:}\quad & y[p,q] = \tfrac{1}{K^2} \textstyle\sum_{i,j<K} x[r,c] \\"
+             r"& r = p\,s+i, \quad c = q\,s+j \end{aligned}")
 
 
 class Controls:
@@ -105,8 +107,8 @@ def steps(setting: Setting) -> None:
     height, width = setting.x.shape
     oh, ow = setting.outputs
     st.caption(f"O = ⌊(H − K) / s⌋ + 1 = ⌊({height} − {setting.kernel}) / {setting.stride}⌋ + 1 = {oh}. Of "
-               f"{height * width} numbers {oh * ow} remain, {100 * oh * ow / (height * width):.0f} %; nothing is "
-               "learnt in this layer.")
+               f"{height * width} numbers {oh * ow} remain, {percent(oh * ow / (height * width), 0)}; nothing "
+               "is learnt in this layer.")
 
 
 def story(setting: Setting) -> Story:
@@ -209,14 +211,39 @@ def shifts(setting: Setting) -> None:
     chart(lines(list(range(FARTHEST + 1)), dict(zip(names, found, strict=True)),
                 titles=("shift (pixels)", "change of the outputs (%)"), unit=" %"),
           key="shifts", alt="Change of the outputs over the shift of the picture")
-    st.caption(f"Change: length of the difference over the length of the outputs. By one pixel: {found[0][1]:.0f} % "
-               f"without pooling, {found[1][1]:.0f} % with max pooling. It is not invariant, only less "
-               "sensitive: a shift by whole windows moves the outputs along.")
+    st.caption(f"Change: length of the difference over the length of the outputs. By one pixel: "
+               f"{percent(found[0][1] / 100, 0)} without pooling, {percent(found[1][1] / 100, 0)} with max pooling.")
+    why(setting.picture.gray, size)
+
+
+def why(gray: np.ndarray, size: int) -> None:
+    """Why a maximum minds a small shift less: how many windows keep theirs, counted."""
+    st.markdown("**Why?** A maximum does not say where in its window it stood:")
+    row = [0, 9, *[0] * (size - 2)]
+    st.latex(rf"\max({', '.join(map(str, row))}) = \max({', '.join(map(str, np.roll(row, 1).tolist()))}) = {max(row)}"
+             if size > 2 else r"\max(9, 0) = \max(0, 9) = 9")
+    kept = unchanged(gray, size)
+    if kept is not None:
+        alone, pooled = kept
+        st.markdown("As long as the largest stays inside and none larger comes in, the output stays. When this picture "
+                    f"moves by one pixel, **{percent(pooled, 0)}** of the maxima stay exactly as they were, of the "
+                    f"numbers without pooling {percent(alone, 0)}. That is the whole invariance: where in its window a "
+                    "feature is does not matter; a shift by whole windows moves the outputs along.")
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def changes(gray: np.ndarray, size: int) -> list[list[float]] | None:
     """Relative change (%) of the responses for shifts of 0..FARTHEST pixels: not pooled, by maximum, by average."""
+    versions = shifted(gray, size)
+    if versions is None:
+        return None
+    return [[100 * float(np.linalg.norm(v[s] - v[0])) / max(float(np.linalg.norm(v[0])), 1e-12)
+             for s in range(FARTHEST + 1)] for v in versions]
+
+
+def shifted(gray: np.ndarray, size: int) -> tuple[np.ndarray, ...] | None:
+    """Responses (FARTHEST + 1, 1, h, w) of an edge detector and ReLU to a part of a picture, shifted by 0, 1, ...
+    pixels: not pooled, pooled by maximum, by average; None when the picture is too small."""
     side = min(SIDE, min(gray.shape) - FARTHEST)
     side -= side % size
     if side < 2 * size + 2:
@@ -225,9 +252,17 @@ def changes(gray: np.ndarray, size: int) -> list[list[float]] | None:
     parts = np.stack([gray[top : top + side, left + s : left + s + side] for s in range(FARTHEST + 1)])[:, None]
     with no_grad():
         response = F.relu(F.conv2d(parts, SOBEL[None, None], padding=1))
-        versions = (response, F.max_pool2d(response, size), F.avg_pool2d(response, size))
-    return [[100 * float(np.linalg.norm(v[s] - v[0])) / max(float(np.linalg.norm(v[0])), 1e-12)
-             for s in range(FARTHEST + 1)] for v in (version.numpy() for version in versions)]
+        return tuple(v.numpy() for v in (response, F.max_pool2d(response, size), F.avg_pool2d(response, size)))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def unchanged(gray: np.ndarray, size: int) -> tuple[float, float] | None:
+    """Which share of the outputs above 0 is the very same after a shift by one pixel: not pooled, pooled by maximum."""
+    versions = shifted(gray, size)
+    if versions is None or not all((v[0] > 0).any() for v in versions[:2]):
+        return None
+    alone, pooled = (float(np.isclose(v[1], v[0], rtol=1e-12)[v[0] > 0].mean()) for v in versions[:2])
+    return alone, pooled
 
 
 def order(setting: Setting) -> None:
@@ -281,7 +316,7 @@ from engine import functional as F
 x = Tensor(np.random.default_rng(0).integers(0, 256, (1, 1, 8, 8)).astype(float), requires_grad=True)
 y = F.{name}_pool2d(x, {window}, {stride})
 y.sum().backward()
-print(tuple(y.shape), y.numpy().sum().round(6), (x.grad != 0).sum())
+print(tuple(y.shape[2:]), y.numpy().sum().round(6), (x.grad != 0).sum())
 """,
     "PyTorch": """import numpy as np
 import torch
@@ -290,10 +325,17 @@ from torch.nn import functional as F
 x = torch.tensor(np.random.default_rng(0).integers(0, 256, (1, 1, 8, 8)).astype(float), requires_grad=True)
 y = F.{name}_pool2d(x, {window}, {stride})
 y.sum().backward()
-print(tuple(y.shape), y.detach().numpy().sum().round(6), (x.grad.numpy() != 0).sum())
+print(tuple(y.shape[2:]), y.detach().numpy().sum().round(6), (x.grad.numpy() != 0).sum())
 """,
-    "Keras": """import keras
+    "Keras": """import os
 
-y = keras.layers.{keras}Pooling2D({window}, strides={stride})(photos)  # (N, H, W, C)
+os.environ["KERAS_BACKEND"] = "torch"  # Keras leaves gradients to its backend, here to PyTorch
+import keras
+import numpy as np
+
+x = keras.Variable(np.random.default_rng(0).integers(0, 256, (1, 8, 8, 1)), dtype="float64")  # channels last
+y = keras.layers.{keras}Pooling2D({window}, strides={stride}, dtype="float64")(x.value)
+y.sum().backward()
+print(tuple(y.shape[1:3]), y.detach().numpy().sum().round(6), (x.value.grad.numpy() != 0).sum())
 """,
 }

@@ -1,4 +1,4 @@
-"""The Autograd page: every example is drawn, bad formulas are a sentence, three gradients agree, the code runs."""
+"""The Autograd page: every example is drawn, bad formulas are a sentence, and three gradients agree."""
 
 import json
 from typing import Any
@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from playground.steps.autograd import gradients
-from playground.steps.expression import parse, variables
 from playground.ui import autograd
 from tests.pages.on_a_page import OpenPage, printed, sent, texts
 
@@ -19,7 +17,7 @@ def played(app: AppTest) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", autograd.PRESETS)
-def test_every_example_is_drawn_and_its_code_agrees(open_page: OpenPage, name: str) -> None:
+def test_every_example_is_drawn_with_the_gradients_its_code_prints(open_page: OpenPage, name: str) -> None:
     formula, values = autograd.PRESETS[name]
     app = open_page("autograd", formula=formula)
     assert not app.exception
@@ -27,24 +25,9 @@ def test_every_example_is_drawn_and_its_code_agrees(open_page: OpenPage, name: s
     told = played(app)
     totals = {sent["node"]: sent["total"] for step in told["steps"] for sent in step["sent"]}
     codes = autograd.code(autograd.Setting(formula, values))
-    ours, torchs = json.loads(printed(codes["Our engine"])), json.loads(printed(codes["PyTorch"]))
-    assert ours == pytest.approx(torchs, rel=1e-10, abs=1e-10)
-    compile(codes["Keras"], "keras", "exec")
+    ours = json.loads(printed(codes["Our engine"]))
     names = [node["name"] for node in told["nodes"]]
     assert [totals[names.index(v)] for v in values] == pytest.approx(ours, rel=1e-10, abs=1e-10)
-
-
-@pytest.mark.parametrize("formula", [
-    "result*print + F", "relu(np*torch) + Tensor/tf", "x", "exp(2)*x + exp(log(3) + 1)*x", "relu(3)*v*v", "-(x**-2)",
-])
-def test_the_code_of_any_formula_runs_whatever_its_variables_are_called(formula: str) -> None:
-    tree = parse(formula)
-    values = {name: 0.7 + k for k, name in enumerate(variables(tree))}
-    codes = autograd.code(autograd.Setting(formula, values))
-    expected = pytest.approx(list(gradients(tree, values).values()), rel=1e-10)
-    assert json.loads(printed(codes["Our engine"])) == expected
-    assert json.loads(printed(codes["PyTorch"])) == expected
-    compile(codes["Keras"], "keras", "exec")
 
 
 @pytest.mark.parametrize(("formula", "x", "sentence"), [

@@ -2,16 +2,23 @@
 
 import contextlib
 import io
+import re
 import sys
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from playground.ui.convolution_passes import UPSTREAM
-from playground.ui.kernel_editor import DEFAULT, PRESETS, text_of
+from playground.datasets import samples
+from playground.steps.images import neighbour_correlation
+from playground.ui import locality
+from playground.ui.convolution import Setting
+from playground.ui.convolution_passes import UPSTREAM, gradients, turned
+from playground.ui.image_input import Patch, Picture
+from playground.ui.kernel_editor import DEFAULT, PRESETS, parse, text_of
 from tests.pages.on_a_page import OpenPage, codes, sent, texts
 
 
@@ -205,3 +212,66 @@ def test_an_own_photo_takes_the_samples_place(open_page: OpenPage) -> None:
     app.file_uploader(key="upload").set_value(("half.png", b"not a picture", "image/png")).run()
     assert not app.exception
     assert app.error
+
+
+@pytest.mark.parametrize(("kernel", "padding", "dilation"), [
+    (DEFAULT, 1, 1), (DEFAULT, 0, 1), (DEFAULT, 4, 1), (DEFAULT, 2, 1), (DEFAULT, 1, 2), ("3", 2, 1),
+    (text_of(PRESETS["Sobel x"][5]), 1, 1),
+])
+def test_what_is_said_of_the_turned_kernel_gives_the_pictures_gradient(
+    kernel: str, padding: int, dilation: int
+) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (7, 7))
+    setting = Setting(Picture("a test", np.zeros((7, 7, 3), np.uint8)), Patch(values, 0, 0, 1), parse(kernel), 1,
+                      padding, dilation, 0.0)
+    dy = np.random.default_rng(1).standard_normal(setting.respond(values).shape)
+    said = turned(setting)
+    padded, cut = re.search(r"padded by d\(K − 1\) − P = (\d+)\.", said), re.search(r"with (\d+) rows? and", said)
+    around = int(padded[1]) if padded else -int(cut[1]) if cut else 0
+    assert padded or cut or "as it is" in said
+    whole = torch.nn.functional.pad(torch.tensor(dy)[None, None], [around] * 4)
+    w = torch.tensor(setting.kernel.weights[::-1, ::-1].copy())[None, None]
+    np.testing.assert_allclose(torch.nn.functional.conv2d(whole, w, dilation=dilation)[0, 0],
+                               gradients(setting, dy)[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("preset", ["Sharpen", "Emboss"])
+def test_what_keeps_the_brightness_is_drawn_as_a_picture_with_its_scale_said(
+    open_page: OpenPage, preset: str
+) -> None:
+    assert parse(text_of(PRESETS[preset][3])).total == 1
+    app = open_page("convolution", kernel=text_of(PRESETS[preset][3]))
+    y = next(grid for grid in played(app)["grids"] if grid["name"] == "y")
+    assert (y["scale"], y["limit"]) == ("gray", 255)
+    assert "black at 0 and below, white at 255 and above" in texts(app)
+    app.number_input(key="bias").set_value(5.0).run()
+    assert next(grid for grid in played(app)["grids"] if grid["name"] == "y")["scale"] == "signed"
+    assert "full colour from ±" in texts(app)
+
+
+@pytest.mark.parametrize(("kernel", "bias", "answer", "lesson"), [
+    (DEFAULT, "7", "7", "so the bias alone is left"), ("1", "-20", "100", "the bias then makes it darker"),
+    ("1", "0", "120", "keep the brightness"), (DEFAULT, "0", "0", "only where something changes"),
+])
+def test_the_explanation_of_a_flat_wall_minds_the_bias(
+    open_page: OpenPage, kernel: str, bias: str, answer: str, lesson: str
+) -> None:
+    app = open_page("convolution", kernel=kernel, bias=bias)
+    app.radio[0].set_value(answer).run()
+    assert lesson in app.success[0].value
+
+
+def test_patches_tell_what_they_are_and_neighbours_are_alike(open_page: OpenPage) -> None:
+    for cut, (name, top, left) in zip(locality.patches(), locality.PATCHES, strict=True):
+        gray = np.asarray(Image.fromarray(samples.photo(name)).convert("L")).astype(int)
+        assert np.abs(gray[top : top + locality.SIDE, left : left + locality.SIDE] - cut).max() <= 1
+        np.testing.assert_array_equal(np.sort(locality.shuffled(cut), axis=None), np.sort(cut, axis=None))
+        assert neighbour_correlation(cut, 1) > 0.7
+        assert abs(neighbour_correlation(locality.shuffled(cut), 1)) < 0.1
+    said = texts(open_page("convolution"))
+    assert "how pixels lie to each other" in said
+    assert "cross-correlation" in said
+    cat = samples.photo("cat") @ np.array([0.299, 0.587, 0.114])
+    pairs = np.array([*zip(cat[:, 1:].ravel(), cat[:, :-1].ravel(), strict=True),
+                      *zip(cat[1:].ravel(), cat[:-1].ravel(), strict=True)])
+    assert f"neighbouring pixels have a correlation of {np.corrcoef(pairs.T)[0, 1]:.2g}" in said

@@ -3,8 +3,7 @@
 import pytest
 
 from playground.deploy import shelf
-from playground.ui import feature_maps
-from tests.pages.on_a_page import OpenPage, printed, put_model, texts
+from tests.pages.on_a_page import OpenPage, put_model, texts
 from tests.pages.test_kernels import put_convolution
 
 
@@ -39,11 +38,6 @@ def test_a_model_without_maps_is_a_sentence(open_page: OpenPage) -> None:
     app = open_page("feature-maps")
     assert not app.exception
     assert "no feature maps" in app.error[0].value
-
-
-def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees() -> None:
-    assert printed(feature_maps.CODE["Our engine"]) == printed(feature_maps.CODE["PyTorch"])
-    compile(feature_maps.CODE["Keras"], "keras", "exec")
 
 
 @pytest.mark.parametrize("query", [{"map": "2", "p": "1", "q": "4"}, {"map": "99", "p": "99", "q": "-1"},

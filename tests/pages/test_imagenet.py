@@ -1,16 +1,18 @@
-"""The ImageNet page: without a network it offers one, with one it answers, judges, and its code agrees."""
+"""The ImageNet page: without a network it offers one, with one it answers and judges."""
 
 from pathlib import Path
 
 import pytest
-from PIL import Image
+import torch
 
 from playground.datasets import samples
+from playground.deploy.session import Classifier
+from playground.numbers import count
 from playground.steps.imagenet import GROUPS, group_of, members, rank
-from playground.training import runs
+from playground.training import backbones, runs
 from playground.ui import imagenet
 from playground.ui.pretrained import on_the_shelf
-from tests.pages.on_a_page import OpenPage, printed, put_model, texts
+from tests.pages.on_a_page import OpenPage, put_model, texts
 
 LABELS = tuple((Path(imagenet.__file__).parents[1] / "training" / "imagenet_classes.txt").read_text().splitlines())
 
@@ -53,13 +55,22 @@ def test_with_one_it_answers_and_the_reader_can_judge(open_page: OpenPage, query
     assert any("Upside down it says" in element.value for element in (*app.success, *app.info))
 
 
-def test_onnxruntime_and_the_engine_print_the_same_five(
-    playground_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_photo_of_the_app_has_the_networks_five_guesses(open_page: OpenPage) -> None:
     entry = put_model("imagenet", LABELS, task="pretrained")
-    (tmp_path / "imagenet.onnx").write_bytes(entry.onnx.read_bytes())
-    Image.fromarray(samples.photo("cat")).save(tmp_path / "photo.png")
-    monkeypatch.chdir(tmp_path)
-    assert printed(imagenet.CODE["onnxruntime"]) == printed(imagenet.CODE["Our engine"])
-    assert printed(imagenet.CODE["PyTorch"]).strip() == "4652008 (1, 1000)"
-    compile(imagenet.CODE["Keras"], "keras", "exec")
+    app = open_page("imagenet")
+    told = [str(element.value) for element in app.markdown if str(element.value).count("  \n") == 4]
+    assert len(told) == len(samples.photo_names())
+    network = Classifier(entry.onnx)
+    for name, lines in zip(samples.photo_names(), told, strict=True):
+        expected = [label for label, _ in network.predict([samples.photo(name)])[0].top(5)]
+        assert [line.strip("*").rsplit(", ", 1)[0].replace("\\", "") for line in lines.split("  \n")] == expected
+
+
+def test_what_is_said_of_the_last_layer_is_so(open_page: OpenPage) -> None:
+    said = texts(open_page("imagenet"))
+    last = backbones.EfficientNetLite().classifier
+    known, new = (count(sum(p.numel() for p in layer.parameters()))
+                  for layer in (last, torch.nn.Linear(last.in_features, 2)))
+    assert f"the last layer has {known} parameters" in said
+    assert f"for two classes {new} new ones" in said
+    assert "transferring the knowledge" in said

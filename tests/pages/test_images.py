@@ -1,12 +1,15 @@
-"""The Images page: it opens on any picture, its numbers are the picture's, and its code agrees."""
+"""The Images page: it opens on any picture, its numbers are the picture's, and its code prints its numbers."""
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from playground.datasets import samples
 from playground.errors import PlaygroundError
+from playground.numbers import count, number
 from playground.steps.images import colours, mean_squared_error, peak_signal_to_noise, quantised
-from tests.pages.on_a_page import OpenPage, codes, printed, sent, texts
+from playground.ui import images
+from tests.pages.on_a_page import OpenPage, codes, printed, put_model, sent, texts
 
 
 @pytest.mark.parametrize("query", [
@@ -42,7 +45,7 @@ def test_the_question_is_answered_by_the_pictures_shape(open_page: OpenPage) -> 
     height, width, _ = samples.photo("cat").shape
     guess = next(radio for radio in app.radio if radio.key.startswith("guess"))
     guess.set_value(height * width * 3).run()
-    assert app.success[0].value == (f"Yes. 300 · 451 · 3 = {height * width * 3:,}: every pixel is three numbers, "
+    assert app.success[0].value == (f"Yes. 300 · 451 · 3 = {count(height * width * 3)}: every pixel is three numbers, "
                                     "each one byte, so 396 KiB in memory.")
 
 
@@ -56,19 +59,20 @@ def test_both_layouts_are_shown_with_the_pictures_shape_and_bytes(open_page: Ope
     app = open_page("images")
     table = next(str(text.value) for text in app.markdown if str(text.value).startswith("| array"))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
-    assert [shape for _, shape, _, _ in rows] == ["(8, 8)", "(300, 451)", "(300, 451, 3)", *2 * ["(3, 300, 451)"]]
-    count = samples.photo("cat").nbytes
-    assert [size for *_, size in rows] == ["64", f"{count // 3:,}", f"{count:,}", f"{count:,}", f"{4 * count:,}"]
+    assert [shape for _, shape, _, _ in rows] == ["(8, 8)", "(300, 451)", "(300, 451, 3)", *2 * ["(3, 300, 451)"],
+                                                  "(28, 28)", "(700, 1050, 3)"]
+    size = samples.photo("cat").nbytes
+    assert [told for *_, told in rows] == list(map(count, (64, size // 3, size, size, 4 * size, 784, 2205000)))
 
 
 def test_colours_and_errors_are_those_of_the_whole_picture(open_page: OpenPage) -> None:
     app = open_page("images", picture="Rocket", bits="3")  # 640 pixels wide: what is drawn is a smaller copy
     rocket = samples.photo("rocket")
     captions = [image.caption for drawn in app.get("image") for image in drawn.proto.imgs]
-    assert f"8 bits: {len(np.unique(rocket.reshape(-1, 3), axis=0)):,} colours in it" in captions
+    assert f"8 bits: {count(len(np.unique(rocket.reshape(-1, 3), axis=0)))} colours in it" in captions
     error = mean_squared_error(rocket, quantised(rocket, 3))
     shown = {metric.label: metric.value for metric in app.metric}
-    assert shown["mean squared error"] == f"{error:.1f}"
+    assert shown["mean squared error"] == number(error)
     assert shown["signal to noise"] == f"{peak_signal_to_noise(error):.1f} dB"
 
 
@@ -104,17 +108,30 @@ def test_fewer_bits_are_fewer_levels_and_a_larger_error() -> None:
 @pytest.mark.parametrize("query", [
     {}, {"size": "16", "row": "15", "column": "0", "bits": "8"}, {"picture": "Handwritten digit", "bits": "1"},
 ], ids=["default", "largest patch", "a digit"])
-def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees(
+def test_the_code_on_the_page_prints_the_numbers_on_the_page(
     open_page: OpenPage, query: dict[str, str]
 ) -> None:
     app = open_page("images", **query)
-    ours, torchs, keras = codes(app)
+    ours, *_ = codes(app)
     answer = printed(ours)
-    assert answer == printed(torchs)
-    compile(keras, "keras", "exec")
     shapes, pixel, levels = answer.splitlines()
     side = int(query.get("size", 8))
-    assert shapes == f"({side}, {side}, 3) (1, 3, {side}, {side}) (1, {side}, {side})"
+    assert shapes == f"({side}, {side}, 3) (1, {side}, {side})"
     red = pixel.strip("[").split(",")[0]
     assert f"red **{red}**" in texts(app)
     assert int(levels.strip("[]").split(",")[0]) == int(red) * 2 ** int(query.get("bits", 3)) // 256
+
+
+def test_nine_numbers_are_shown_as_the_picture_they_are(open_page: OpenPage) -> None:
+    app = open_page("images")
+    assert r"\begin{bmatrix} 255 & 0 & 255 \\ 0 & 255 & 0 \\ 255 & 0 & 255 \end{bmatrix}" in texts(app)
+    assert set(np.unique(images.SMALLEST)) == {0, 255}
+    assert "28 · 28 = 784 numbers, the photo 700 · 1050 · 3 = 2\u202f205\u202f000" in texts(app)
+
+
+def test_files_of_this_app_take_pictures_as_the_page_says(open_page: OpenPage) -> None:
+    entry = put_model("a-model")
+    (image,) = ort.InferenceSession(str(entry.onnx)).get_inputs()
+    assert image.shape[-1] == 3
+    assert len(image.shape) == 4
+    assert "with the channels last, as they lie in memory, (N, H, W, 3)" in texts(open_page("images"))

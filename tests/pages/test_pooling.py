@@ -1,4 +1,4 @@
-"""The Pooling page: its player ends with torch's numbers both ways, it answers by counting, its code agrees."""
+"""The Pooling page: its player ends with torch's numbers both ways, and it answers by counting."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from playground.datasets import samples
 from playground.ui import pooling
-from tests.pages.on_a_page import OpenPage, printed, sent, texts
+from tests.pages.on_a_page import OpenPage, sent, texts
 
 
 def played(app: AppTest) -> dict[str, Any]:
@@ -66,9 +66,17 @@ def test_max_pooling_minds_a_small_shift_less_than_none() -> None:
     assert pooling.changes(np.zeros((8, 8)), 4) is None
 
 
-@pytest.mark.parametrize("words", [{"name": "max", "keras": "Max"}, {"name": "avg", "keras": "Average"}])
-def test_the_code_on_the_page_runs_in_the_engine_and_in_torch_and_agrees(words: dict[str, str]) -> None:
-    ours, torchs = (printed(pooling.CODE[name].format(window=3, stride=2, **words))
-                    for name in ("Our engine", "PyTorch"))
-    assert ours == torchs
-    compile(pooling.CODE["Keras"].format(window=3, stride=2, **words), "keras", "exec")
+def test_why_pooling_minds_a_shift_less_is_counted_in_torch(open_page: OpenPage) -> None:
+    gray = samples.photo("cat") @ np.array([0.299, 0.587, 0.114])
+    kept = pooling.unchanged(gray, 4)
+    assert kept is not None
+    alone, pooled = kept
+    assert pooled > 3 * alone
+    side, far = pooling.SIDE, pooling.FARTHEST
+    top, left = ((n - side - far) // 2 for n in gray.shape)
+    parts = torch.tensor(np.stack([gray[top : top + side, left + s : left + s + side] for s in (0, 1)])[:, None])
+    response = torch.conv2d(parts, torch.tensor(pooling.SOBEL)[None, None], padding=1).relu()
+    before, after = torch.max_pool2d(response, 4).numpy()
+    assert pooled == pytest.approx(np.isclose(before, after)[before > 0].mean())
+    assert pooling.unchanged(np.zeros((200, 200)), 4) is None
+    assert f"**{100 * pooled:.0f}\u202f%** of the maxima stay" in texts(open_page("pooling"))
