@@ -190,7 +190,7 @@ from engine import Tensor, layers
 z = Tensor(np.arange(24.0).reshape(2, 3, 2, 2))
 norm = layers.BatchNorm2d(3)
 trained = norm(z).numpy()
-print(trained.mean().round(4) + 0.0, trained.std().round(4), norm.running_mean.round(4).tolist())
+print(trained.mean().round(4) + 0.0, trained.std().round(4), [round(float(m), 4) for m in norm.running_mean])
 
 model = layers.Sequential(
     layers.Conv2d(1, 64, 3), layers.BatchNorm2d(64), layers.ReLU(), layers.Flatten(),
@@ -203,7 +203,7 @@ from torch import nn
 z = torch.arange(24, dtype=torch.float64).reshape(2, 3, 2, 2)
 norm = nn.BatchNorm2d(3, dtype=torch.float64)
 trained = norm(z).detach().numpy()
-print(trained.mean().round(4) + 0.0, trained.std().round(4), norm.running_mean.numpy().round(4).tolist())
+print(trained.mean().round(4) + 0.0, trained.std().round(4), [round(float(m), 4) for m in norm.running_mean])
 
 model = nn.Sequential(
     nn.Conv2d(1, 64, 3), nn.BatchNorm2d(64), nn.ReLU(), nn.Flatten(),
@@ -218,7 +218,7 @@ z = np.arange(24.0).reshape(2, 3, 2, 2)
 norm = BatchNormalization(axis=1, momentum=0.9, epsilon=1e-5, dtype="float64")
 trained = keras.ops.convert_to_numpy(norm(z, training=True))
 running_mean = keras.ops.convert_to_numpy(norm.moving_mean)
-print(trained.mean().round(4) + 0.0, trained.std().round(4), running_mean.round(4).tolist())
+print(trained.mean().round(4) + 0.0, trained.std().round(4), [round(float(m), 4) for m in running_mean])
 
 model = keras.Sequential([
     keras.Input((8, 8, 1)),
