@@ -3,7 +3,7 @@
 from playground.ui import lesson, mlp
 
 mlp.formula()
-setting = lesson.figure_first(mlp.Controls(), mlp.counted)
+setting = lesson.figure_first(mlp.Controls(), mlp.parameters)
 mlp.predict()
 mlp.shuffled_pixels()
 mlp.in_code(setting)

@@ -1,8 +1,10 @@
 """Normalization: numbers with mean 0 and variance 1, why, and what it does to gradient descent."""
 
-from playground.ui import normalization
+from playground.ui import normalization, normalization_inputs
 
 numbers = normalization.own_numbers()
 normalization.proofs(numbers)
 normalization.race(normalization.bowls())
-normalization.in_code()
+normalization_inputs.two_inputs()
+normalization_inputs.training_statistics()
+normalization.in_code(numbers)

@@ -85,3 +85,21 @@ def ensemble(single: Sequence[float], average: Sequence[float], whole: float) ->
                        line={"color": style.CATEGORICAL[2], "dash": "dash"},
                        hovertemplate="eval network: %{y:.1f} %<extra></extra>")
     return style.layout(figure, x="thinned networks T", y="accuracy on digits never seen (%)", height=320)
+
+
+def widths(points: Mapping[str, Sequence[tuple[int, float]]], units: Sequence[int]) -> go.Figure:
+    """Accuracy (%) over the units of a hidden layer (log scale), a line for each name; with dropout dashed.
+
+    >>> widths({"seen": [(4, 50.0), (16, 80.0)]}, (4, 16)).layout.xaxis.type
+    'log'
+    """
+    figure = go.Figure()
+    for k, (name, own) in enumerate(points.items()):
+        figure.add_scatter(x=[x for x, _ in own], y=[y for _, y in own], name=name, mode="lines+markers",
+                           line={"color": style.CATEGORICAL[k % 2], "dash": "dash" if "dropout" in name else "solid"},
+                           marker={"symbol": k, "size": 8}, hovertemplate="%{x} units: %{y:.1f} %<extra>" + name
+                           + "</extra>")
+    style.layout(figure, x="units in each of two hidden layers", y="accuracy (%)", height=360)
+    figure.update_xaxes(type="log", tickvals=list(units), ticktext=[str(n) for n in units])
+    figure.update_layout(legend={"x": 0, "xanchor": "left"}, margin={"t": 90})
+    return figure

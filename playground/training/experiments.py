@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from engine import Tensor, functional, layers, no_grad
+from engine import Tensor, functional, layers
 from engine.lr_scheduler import CosineAnnealingLR
 from engine.optim import Adam
 from playground.datasets import folders, named, photos
@@ -26,6 +26,8 @@ from playground.errors import PlaygroundError
 from playground.home import data_dir
 from playground.training import numpy_fit
 from playground.training.events import Event, Finished, Measured, Started
+from playground.training.experiment_networks import SIDE, deep_cnn, lenet, mlp, photo_cnn, small_cnn, wide_mlp
+from playground.training.experiment_reports import spread
 from playground.training.numpy_fit import evaluate, mixed_loss
 from playground.training.runs import RunSpec
 
@@ -144,31 +146,6 @@ def size(model: layers.Sequential) -> int:
     return sum(p.size for p in model.parameters())
 
 
-def mlp(rng: np.random.Generator, pixels: int, classes: int) -> layers.Sequential:
-    """A network that takes the picture as one row of numbers: no pixel has neighbours."""
-    return layers.Sequential(
-        layers.Flatten(), layers.Linear(pixels, 64, rng=rng), layers.ReLU(), layers.Linear(64, classes, rng=rng))
-
-
-def small_cnn(rng: np.random.Generator, channels: int, classes: int) -> layers.Sequential:
-    """About as many parameters, all of them in 3 x 3 windows, and the mean over all places before the last layer."""
-    return layers.Sequential(
-        layers.Conv2d(channels, 16, 3, padding=1, bias=False, rng=rng), layers.BatchNorm2d(16), layers.ReLU(),
-        layers.MaxPool2d(2),
-        layers.Conv2d(16, 32, 3, padding=1, bias=False, rng=rng), layers.BatchNorm2d(32), layers.ReLU(),
-        layers.AdaptiveAvgPool2d(1), layers.Flatten(), layers.Linear(32, classes, rng=rng))
-
-
-def lenet(rng: np.random.Generator, shape: tuple[int, ...], classes: int) -> layers.Sequential:
-    """Two blocks of convolution and pooling, then dense layers that know where things were."""
-    channels, height, width = shape
-    return layers.Sequential(
-        layers.Conv2d(channels, 16, 3, padding=1, rng=rng), layers.ReLU(), layers.MaxPool2d(2),
-        layers.Conv2d(16, 32, 3, padding=1, rng=rng), layers.ReLU(), layers.MaxPool2d(2), layers.Flatten(),
-        layers.Linear(32 * (height // 4) * (width // 4), 64, rng=rng), layers.ReLU(),
-        layers.Linear(64, classes, rng=rng))
-
-
 def shuffled(images: np.ndarray, seed: int) -> np.ndarray:
     """The pictures (N, H, W) with their pixels in another order, the same for all of them.
 
@@ -180,15 +157,22 @@ def shuffled(images: np.ndarray, seed: int) -> np.ndarray:
 
 
 def shuffled_pixels(request: Mapping[str, Any], seed: int) -> list[Contestant]:
-    """An MLP and a CNN, each on digits as they are and on digits with one fixed permutation of their pixels."""
-    train, test = named.load("digits")
-    classes, contestants = len(train.classes), []
-    for what, make in (("as they are", lambda images: images), ("shuffled", lambda images: shuffled(images, seed))):
-        x, x_test = prepared(make(train.images), make(test.images))
+    """An MLP and a CNN, each on digits as they are and on digits with one fixed permutation of their pixels.
+
+    They learn from request["samples"] digits; all others, of both parts of the set, are those never seen.
+    """
+    parts = named.load("digits")
+    images, labels = (np.concatenate([getattr(part, what) for part in parts]) for what in ("images", "labels"))
+    samples, classes = int(request.get("samples", 300)), len(parts[0].classes)
+    few(len(images) // 2, samples, np.random.default_rng(seed))  # refused when too few are left
+    order, contestants = np.random.default_rng(seed).permutation(len(images)), []
+    chosen, others = order[:samples], order[samples:]
+    for what, seen in (("as they are", images), ("shuffled", shuffled(images, seed))):
+        x, x_test = prepared(seen[chosen], seen[others])
         for kind, model in (("MLP", mlp(np.random.default_rng(seed), x[0].size, classes)),
                             ("CNN", small_cnn(np.random.default_rng(seed), 1, classes))):
             contestants.append(
-                Contestant(f"{kind}, pixels {what}", model, x, train.labels, x_test, test.labels, 0.005))
+                Contestant(f"{kind}, pixels {what}", model, x, labels[chosen], x_test, labels[others], 0.005))
     return contestants
 
 
@@ -227,16 +211,6 @@ def batch_norm_race(request: Mapping[str, Any], seed: int) -> list[Contestant]:
     ]
 
 
-def deep_cnn(rng: np.random.Generator, classes: int, normalize: bool) -> layers.Sequential:
-    """Eight convolutions of 12 maps each, batch norm before every activation or none at all."""
-    built: list[layers.Module] = []
-    for depth in range(8):
-        built.append(layers.Conv2d(12 if depth else 1, 12, 3, padding=1, bias=not normalize, rng=rng))
-        built += [layers.BatchNorm2d(12)] if normalize else []
-        built.append(layers.ReLU())
-    return layers.Sequential(*built, layers.MaxPool2d(2), layers.Flatten(), layers.Linear(12 * 16, classes, rng=rng))
-
-
 def lab(request: Mapping[str, Any], seed: int) -> list[Contestant]:
     """One CNN from scratch on photographs in folders: request["data"], request["recipe"] a name of RECIPES.
 
@@ -258,25 +232,12 @@ def lab(request: Mapping[str, Any], seed: int) -> list[Contestant]:
                        decays=True, augmented=(pipeline, raw, preparation) if pipeline.active else None)]
 
 
-SIDE = 48
 RECIPES: dict[str, tuple[Augmentation, bool]] = {
     "small CNN": (Augmentation(), False),
     "with augmentation": (Augmentation(mirror=0.5, rotate=10, crop=0.2, brightness=0.2), False),
     "and batch norm, dropout": (Augmentation(mirror=0.5, rotate=10, crop=0.2, brightness=0.2), True),
 }
 """The lab's networks from scratch: their pipeline, and whether they have batch norm and dropout."""
-
-
-def photo_cnn(rng: np.random.Generator, classes: int, regularized: bool) -> layers.Sequential:
-    """Four convolutions, each halving the picture, and two dense layers, for colour pictures of SIDE pixels."""
-    built: list[layers.Module] = []
-    for before, after in ((3, 16), (16, 32), (32, 48), (48, 64)):
-        built.append(layers.Conv2d(before, after, 3, padding=1, bias=not regularized, rng=rng))
-        built += [layers.BatchNorm2d(after)] if regularized else []
-        built += [layers.ReLU(), layers.MaxPool2d(2)]
-    built += [layers.Flatten(), layers.Linear(64 * (SIDE // 16) ** 2, 64, rng=rng), layers.ReLU()]
-    built += [layers.Dropout(0.5, rng=rng)] if regularized else []
-    return layers.Sequential(*built, layers.Linear(64, classes, rng=rng))
 
 
 def _squares(pictures: Sequence[tuple[Path, int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -295,7 +256,7 @@ def few(count: int, samples: int, rng: np.random.Generator) -> np.ndarray:
 def few_digits(request: Mapping[str, Any], seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """So few digits that a network can learn them by heart: x, y, x_test, y_test.
 
-    request["samples"] of them, of whose labels the share request["noise"] is drawn anew: what nobody could know.
+    request["samples"] of them, of which the share request["noise"] carries a wrong label, drawn among the others.
     """
     train, test = named.load("digits")
     rng, samples = np.random.default_rng(seed), int(request.get("samples", 250))
@@ -303,12 +264,13 @@ def few_digits(request: Mapping[str, Any], seed: int) -> tuple[np.ndarray, np.nd
     x, x_test = prepared(train.images[chosen], test.images)
     labels = train.labels[chosen].copy()
     wrong = rng.permutation(samples)[:round(samples * float(request.get("noise", 0.0)))]
-    labels[wrong] = rng.integers(0, len(train.classes), len(wrong))
+    labels[wrong] = (labels[wrong] + rng.integers(1, len(train.classes), len(wrong))) % len(train.classes)
     return x, labels, x_test, test.labels
 
 
 def overfitting(request: Mapping[str, Any], seed: int) -> list[Contestant]:
-    """The same wide MLP on few digits: as it is, with dropout (request["p"] is left out), with L2."""
+    """The same wide MLP on few digits: as it is, with dropout (request["p"] is left out), with L2 (the penalty's
+    gradient, request["weight_decay"] times the weight, is added before Adam, as torch.optim.Adam's weight_decay)."""
     x, y, x_test, y_test = few_digits(request, seed)
     p, decay = float(request.get("p", 0.5)), float(request.get("weight_decay", 0.01))
     return [
@@ -318,52 +280,28 @@ def overfitting(request: Mapping[str, Any], seed: int) -> list[Contestant]:
     ]
 
 
-def wide_mlp(rng: np.random.Generator, pixels: int, classes: int, p: float) -> layers.Sequential:
-    """Two hidden layers of 128 units, dropout after each activation."""
-    return layers.Sequential(
-        layers.Flatten(), layers.Linear(pixels, 128, rng=rng), layers.ReLU(), layers.Dropout(p, rng=rng),
-        layers.Linear(128, 128, rng=rng), layers.ReLU(), layers.Dropout(p, rng=rng),
-        layers.Linear(128, classes, rng=rng))
+def width(request: Mapping[str, Any], seed: int) -> list[Contestant]:
+    """MLPs of two hidden layers on few digits, each width of WIDTHS without and with dropout (request["p"])."""
+    x, y, x_test, y_test = few_digits(request, seed)
+    p, classes = float(request.get("p", 0.5)), int(y_test.max()) + 1
+    return [
+        Contestant(width_name(units, drop > 0), wide_mlp(np.random.default_rng(seed), x[0].size, classes, drop, units),
+                   x, y, x_test, y_test, 0.002)
+        for drop in (0.0, p) for units in WIDTHS
+    ]
 
 
-def spread(contestants: Sequence[Contestant]) -> dict[str, Any]:
-    """What the contestants' weights look like, and what thinned networks say together.
+def width_name(units: int, dropout: bool) -> str:
+    """What a network of `width` is called.
 
-    Per contestant: `norm` (root of the sum of squares of all weights) and a histogram of the first layer's weights
-    (`counts` between `edges`, the same for all). For the contestant with dropout `ensemble`: accuracy on the pictures
-    never seen of the network in eval mode, of each of 50 thinned networks, and of the average of the first T of them.
+    >>> width_name(16, True)
+    '16 units, dropout'
     """
-    first = {c.name: np.concatenate([m.weight.data.ravel() for m in c.model if isinstance(m, layers.Linear)][:1])
-             for c in contestants}
-    reach = max(float(np.abs(w).max()) for w in first.values())
-    edges = np.linspace(-reach, reach, 42)
-    dropped = next(c for c in contestants if any(isinstance(m, layers.Dropout) and m.p > 0 for m in c.model))
-    return {
-        "edges": edges.tolist(),
-        "weights": {
-            c.name: {"counts": np.histogram(first[c.name], edges)[0].tolist(),
-                     "norm": float(np.sqrt(sum((p.data.astype(np.float64) ** 2).sum() for p in c.model.parameters())))}
-            for c in contestants
-        },
-        "ensemble": thinned(dropped),
-    }
+    return f"{units} units" + (", dropout" if dropout else "")
 
 
-def thinned(contestant: Contestant, most: int = 50) -> dict[str, Any]:
-    """Accuracy of single thinned networks, of averages of the first T = 1..most of them, and of the eval network."""
-    model, x, y = contestant.model, Tensor(contestant.x_test), contestant.y_test
-    with no_grad():
-        model.eval()
-        alone = float((model(x).data.argmax(1) == y).mean())
-        model.train()
-        single, averages, total = [], [], np.zeros(())
-        for _ in range(most):
-            answer = functional.softmax(model(x), 1).data
-            total = total + answer
-            single.append(float((answer.argmax(1) == y).mean()))
-            averages.append(float((total.argmax(1) == y).mean()))
-        model.eval()
-    return {"eval": alone, "single": single, "average": averages}
+WIDTHS = (4, 16, 64, 256)
+"""Units of each hidden layer in the experiment on width."""
 
 
 def report(run_dir: Path) -> dict[str, Any]:
@@ -377,6 +315,7 @@ PHOTO_COUNT = "photo-count"
 EXPERIMENTS: dict[str, Callable[[Mapping[str, Any], int], list[Contestant]]] = {
     "shuffled-pixels": shuffled_pixels,
     "overfitting": overfitting,
+    "width": width,
     "augmentation": augmentation,
     "batch-norm-race": batch_norm_race,
     "lab": lab,

@@ -54,7 +54,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         "mlp",
         "How an MLP sees an image",
         ":material/view_week:",
-        "To a dense layer a picture is one long row of numbers: it pays for every pixel and never learns which ones "
+        "To a dense layer a picture is one long row of numbers: it pays for every pixel and is never told which ones "
         "are neighbours.",
     ),
     Chapter(
@@ -113,8 +113,8 @@ CHAPTERS: tuple[Chapter, ...] = (
         "normalization",
         "Normalization",
         ":material/balance:",
-        "Numbers with mean 0 and variance 1 turn a long narrow valley into a round bowl, and gradient descent walks "
-        "straight down.",
+        "Inputs with mean 0 and variance 1 turn a long narrow valley into a rounder bowl, and gradient descent gets "
+        "down in fewer steps.",
     ),
     Chapter(
         "Learn",

@@ -1,4 +1,4 @@
-"""The parts of the page on dropout: masks stepped, two schemes with one expectation, thinner networks, overfitting."""
+"""The page on dropout: its controls, masks stepped, two schemes with one expectation, thinner networks."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,12 +9,11 @@ import streamlit as st
 from engine import Tensor, layers, no_grad
 from engine import functional as F
 from playground.datasets import named
-from playground.figures import contest, style
 from playground.figures import dropout as pictures
+from playground.figures import style
+from playground.numbers import count, number, percent
 from playground.steps.dropout import CLASSIC, INVERTED, draw_masks, dropout_steps, factors
-from playground.training import experiments, runs
-from playground.training.runs import RunSpec, RunView
-from playground.ui import experiment, frame, lesson, links
+from playground.ui import frame, lesson, links
 from playground.ui.chart import chart
 from playground.ui.stepper import Grid, Story, Update, stepper
 
@@ -44,9 +43,10 @@ def formula() -> None:
     st.latex(r"""\begin{aligned} \text{train:}\quad & y_i = m_i\,h_i, \quad P(m_i = 1) = p \\
         \text{eval:}\quad & y_i = p\,h_i \end{aligned}""")
     st.markdown("$h$ are the activations of a layer, **after** its ReLU; each $m_i$ is 1 with probability $p$, else 0, "
-                "and drawn anew for every picture of every mini-batch. In eval mode $p\\,h$ is the same as the next "
-                "layer's weights times $p$. *Inverted* dropout, which every library uses, divides by $p$ while "
-                "training instead, so that eval mode has nothing to do.")
+                "and drawn anew for **every picture** of every mini-batch. In eval mode $p\\,h$ is the same as the "
+                "next layer's weights times $p$. *Inverted* dropout, which every library uses, divides by $p$ while "
+                "training instead, so that eval mode has nothing to do. Google holds a patent on it (US 9,406,017, "
+                "granted in 2016).")
 
 
 class Controls:
@@ -95,20 +95,20 @@ def predict(setting: Setting) -> None:
     h, p = float(setting.hidden[0, unit]), setting.p
     answer = h if setting.scheme == INVERTED else h * p
     names = {_plain(v): v for v in (0.0, h * p, h, h / p, h * p * p)}
+    chance = f"With probability {number(p)} it passes on {_plain(h)}"
     lesson.predict(
-        f"unit {unit} answers {_plain(h)} to the first digit. With {setting.scheme} dropout at p = {p:g}, what does it "
-        "pass on while training, on average over many mini-batches?",
+        f"unit {unit} answers {_plain(h)} to the first digit. With {setting.scheme} dropout at p = {number(p)}, what "
+        "does it pass on while training, on average over many mini-batches?",
         sorted(names, key=lambda text: names[text]), _plain(answer),
-        (f"With probability {p:g} it passes on {_plain(h)}, else 0: on average {p:g} · {_plain(h)} = {_plain(h * p)}. "
-         "So in eval mode, when all are present, the next layer's weights are multiplied by p."
+        (f"{chance}, else 0: on average {number(p)} · {_plain(h)} = {_plain(h * p)}. So in eval mode, when all are "
+         "present, the next layer's weights are multiplied by p."
          if setting.scheme == CLASSIC else
-         f"With probability {p:g} it passes on {_plain(h)} / {p:g} = {_plain(h / p)}, else 0: on average {_plain(h)}, "
-         "just as in eval mode."),
+         f"{chance} / {number(p)} = {_plain(h / p)}, else 0: on average {_plain(h)}, just as in eval mode."),
         key=f"guess-{p}-{setting.scheme}-{setting.seed}")
 
 
 def _plain(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+    return number(round(value, 2))
 
 
 def steps(setting: Setting) -> None:
@@ -151,8 +151,8 @@ def story(setting: Setting, values: np.ndarray, backward: bool) -> Story:
         groups=[step.batch for step in records],
         updates=(Update(target=out, operands=("m", into), digits=digits, replaces=True),),
         leader=out, step_name="unit", group_name="mini-batch", start=PICTURES * UNITS + UNITS + 3,
-        footnotes=(f"Present in these {BATCHES} mini-batches: {setting.masks.mean():.0%} of the units, expected "
-                   f"{setting.p:.0%}.",),
+        footnotes=(f"Present in these {BATCHES} mini-batches: {percent(float(setting.masks.mean()), 0)} of the units, "
+                   f"expected {percent(setting.p, 0)}.",),
     )
 
 
@@ -176,8 +176,9 @@ def expectation(setting: Setting) -> None:
             chart(pictures.averages(target, outputs.mean(axis=0), error, ("train, average", "eval")),
                   key=f"averages-{scheme}", alt=f"Averages of {scheme} dropout")
             following = float(outputs.mean(axis=0) @ setting.weights)
-            st.caption(f"Largest difference {np.abs(outputs.mean(axis=0) - target).max():.3f}. A unit that follows "
-                       f"gets {following:.2f} on average, and {float(target @ setting.weights):.2f} in eval mode.")
+            st.caption(f"Largest difference {number(float(np.abs(outputs.mean(axis=0) - target).max()), 3)}. A unit "
+                       f"that follows gets {_plain(following)} on average, and "
+                       f"{_plain(float(target @ setting.weights))} in eval mode.")
     st.caption("Bars: eval mode. Diamonds: the average over the draws of the engine's dropout, with two standard "
                "errors; a hundred times the draws, a tenth of the error.")
 
@@ -185,11 +186,11 @@ def expectation(setting: Setting) -> None:
 @st.fragment
 @frame.guarded("Thinner networks")
 def thinner(setting: Setting) -> None:
-    """The network that a picture really meets."""
-    st.subheader("Every mini-batch trains a thinner network", anchor=False)
+    """The network that one picture of a mini-batch really meets."""
+    st.subheader("Every picture trains a thinner network", anchor=False)
     sizes = (4, 8, 6, 1)
-    number = st.slider("Draw", 1, 50, 1, key="draw", bind="query-params", disabled=links.locked())
-    rng = np.random.default_rng((setting.seed, number))
+    draw = st.slider("Draw", 1, 50, 1, key="draw", bind="query-params", disabled=links.locked())
+    rng = np.random.default_rng((setting.seed, draw))
     present = [np.ones(n, bool) if layer in (0, len(sizes) - 1) else rng.random(n) < setting.p
                for layer, n in enumerate(sizes)]
     hidden = sum(sizes[1:-1])
@@ -197,65 +198,9 @@ def thinner(setting: Setting) -> None:
     alive = sum(int(a.sum() * b.sum()) for a, b in pairwise(present))
     chart(pictures.network(sizes, present), key="network", alt="A network of which some units are left out")
     st.markdown(f"{int(sum(layer.sum() for layer in present[1:-1]))} of {hidden} hidden units and {alive} of {whole} "
-                f"weights take part. There are 2^{hidden} = **{2**hidden:,}** such networks; they share their weights."
-                .replace(",", "\u202f"))
-
-
-@st.fragment
-@frame.guarded("Against learning by heart")
-def overfitting(setting: Setting) -> None:
-    """Few digits, some with a wrong label: with dropout, with L2, with neither."""
-    st.subheader("Against learning by heart", anchor=False)
-    st.markdown("A network with two hidden layers of 128 units learns from few digits, and some of them carry **a "
-                "wrong label**. It can learn all of them by heart, or it can learn to read.")
-    locked = links.locked()
-    first, second, third, fourth = st.columns(4)
-    samples = first.select_slider("Digits to learn from", (100, 150, 250, 500, 1000), 250, key="samples",
-                                  bind="query-params", disabled=locked)
-    noise = second.slider("Wrong labels (%)", 0, 50, 30, 5, key="noise", bind="query-params", disabled=locked)
-    decay = third.select_slider("L2, weight decay", (0.001, 0.003, 0.01, 0.03, 0.1), 0.03, key="decay",
-                                bind="query-params", disabled=locked)
-    epochs = fourth.slider("Epochs", 10, 60, 60, 10, key="epochs", bind="query-params", disabled=locked)
-    st.caption(f"Dropout at p = {setting.p:g} and the seed {setting.seed}, as chosen above.")
-    request = {"experiment": "overfitting", "epochs": epochs, "samples": samples, "noise": noise / 100,
-               "p": round(1 - setting.p, 2), "weight_decay": decay}
-    experiment.show(RunSpec("experiment", request, setting.seed, "overfitting"), button="Train all three",
-                    about="About five seconds.", draw=result)
-
-
-def result(view: RunView) -> None:
-    """Curves so far; weights and thinned networks at the end."""
-    classes, total = (view.started.classes, view.started.total_epochs) if view.started else ((), 3)
-    left, right = st.columns(2)
-    epochs = total // len(classes)
-    left.plotly_chart(contest.accuracy_curves(view.measured, classes, epochs, of="train"), config=style.CONFIG,
-                      key=f"train-{view.run_id}", alt="Accuracy on digits it learns from")
-    right.plotly_chart(contest.accuracy_curves(view.measured, classes, epochs), config=style.CONFIG,
-                       key=f"test-{view.run_id}", alt="Accuracy on digits never seen")
-    if view.state != "completed":
-        return
-    last = experiment.last_accuracy(view)
-    best = max(last, key=lambda name: last[name])
-    st.success("On digits never seen: " + ", ".join(f"{name} {value:.1f} %" for name, value in last.items())
-               + f". The best here is **{best}**.", icon=":material/fact_check:")
-    found = experiments.report(runs.run_dir(view.run_id))
-    if not found:
-        return
-    left, right = st.columns(2)
-    with left:
-        st.markdown("**Like L2:** how the weights are spread")
-        st.plotly_chart(pictures.spread(found["edges"], {n: w["counts"] for n, w in found["weights"].items()}),
-                        config=style.CONFIG, key=f"spread-{view.run_id}", alt="Histogram of weights")
-        st.caption("Length of all weights, ‖w‖: "
-                   + ", ".join(f"{n} {w['norm']:.1f}" for n, w in found["weights"].items()) + ".")
-    with right:
-        st.markdown("**An ensemble:** thinned networks asked together")
-        told = found["ensemble"]
-        st.plotly_chart(pictures.ensemble(told["single"], told["average"], told["eval"]), config=style.CONFIG,
-                        key=f"ensemble-{view.run_id}", alt="Accuracy of thinned networks and of their average")
-        st.caption(f"One thinned network reads {100 * np.mean(told['single']):.1f} % on average, all "
-                   f"{len(told['single'])} together {100 * told['average'][-1]:.1f} %, the eval network, at the price "
-                   f"of one, {100 * told['eval']:.1f} %.")
+                f"weights take part for this picture; the next picture of the mini-batch has a network of its own. "
+                f"There are 2 to the power of {hidden} = **{count(2**hidden)}** of them; they share their weights. "
+                "A unit never knows who else will be there: no single feature can be relied on.")
 
 
 def in_code(setting: Setting) -> None:
@@ -288,9 +233,10 @@ print(sorted(set(trained.ravel().round(4).tolist())), drop(h).numpy().mean().rou
     "Keras": """import keras
 import numpy as np
 
-drop = keras.layers.Dropout({out})
+drop = keras.layers.Dropout({out}, dtype="float64")
 h = np.full((1000, 100), 3.0)
-trained = drop(h, training=True)
-print(drop(h, training=False))
+trained = keras.ops.convert_to_numpy(drop(h, training=True))
+evaluated = keras.ops.convert_to_numpy(drop(h, training=False))
+print(sorted(set(trained.ravel().round(4).tolist())), evaluated.mean().round(4))
 """,
 }

@@ -10,18 +10,18 @@ from playground.datasets import samples
 from playground.errors import PlaygroundError
 from playground.figures import descent as pictures
 from playground.figures.style import CATEGORICAL, CONFIG, layout
+from playground.numbers import THIN, count, counted, number, percent
 from playground.steps.descent import Bowl, DescentStep, descent_steps
 from playground.steps.normalization import normalized, proof_lines
 from playground.ui import frame, lesson, links
 from playground.ui.chart import chart, side_by_side
+from playground.ui.normalization_inputs import PIXELS, steps_to_a_hundredth
 
 MOST = 200
 DEFAULT = "52, 61, 58, 200, 190, 71, 65, 180"
 VERSIONS = ("raw", "mean 0", "variance 1", "mean 0, variance 1")
 START = (0.0, 0.0)
 """Where every racer starts: the same guess, 0 for every pixel, in all four versions."""
-PIXELS = 256
-"""How many pixels of the photo the model of the race looks at."""
 
 
 def parsed(text: str, *, least: int = 2) -> np.ndarray:
@@ -101,9 +101,9 @@ def _plain(value: float) -> str:
     """A number for the eye: rounding errors of the last digits are zero.
 
     >>> _plain(-1.1e-16), _plain(73.125), _plain(1234567.0)
-    ('0', '73.13', '1,234,567')
+    ('0', '73.12', '1\u202f234\u202f567')
     """
-    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{round(value, 2 if abs(value) >= 1 else 4) + 0.0:g}"
+    return number(round(value, 2 if abs(value) >= 1 else 4))
 
 
 def bowls() -> dict[str, Bowl]:
@@ -136,11 +136,23 @@ def race(found: dict[str, Bowl]) -> None:
         pictures.race_figure([(name, _above_lowest(bowl, paths[name])) for name, bowl in found.items()]),
         key="race", alt="Loss above the lowest over the steps, for four versions of the input",
     )
+    raw, both = found[VERSIONS[0]], found[VERSIONS[-1]]
     st.caption(
         "Centring removes the tilt of the valley (w and b stop pulling at each other); scaling makes it as steep one "
-        "way as the other. With both, the bowl is round, the slope points straight at the lowest place, "
-        "and one step of the best size arrives."
+        "way as the other. With both, the bowl of this one input is round, the slope points straight at the lowest "
+        "place, and one step of the best size arrives. From the best step size on there is room for "
+        f"{_room(raw)} in the raw valley before it diverges, in the round bowl for {_room(both)}."
     )
+
+
+def _room(bowl: Bowl) -> str:
+    """How much larger than the best a step may be before gradient descent diverges: flattest / steepest curvature.
+
+    >>> _room(Bowl(np.eye(2), np.zeros(2)))
+    '100\u202f% more'
+    """
+    share = 1 / bowl.condition
+    return f"{percent(share, 0) if share >= 0.01 else f'{number(100 * share, 2)}{THIN}%'} more"
 
 
 def _above_lowest(bowl: Bowl, path: list[DescentStep]) -> list[float]:
@@ -174,8 +186,8 @@ class Controls:
         self.pace = st.slider(
             "Step size, as a share of the best one", 0.1, 1.3, 1.0, 0.05, key="pace", bind="query-params",
             disabled=links.locked(),
-            help="The best fixed step size for a bowl is 2 / (flattest + steepest curvature). A little more "
-            "and it diverges.",
+            help="The best fixed step size for a bowl is 2 / (flattest + steepest curvature). It diverges from "
+            "2 / steepest on: in a narrow valley that is a little more, in a round bowl twice as much.",
         )
 
     def _version(self) -> None:
@@ -191,7 +203,7 @@ def descents(found: dict[str, Bowl], paths: dict[str, list[DescentStep]]) -> Non
         f"Loss over slope and intercept with the steps taken, {name}": pictures.bowl_figure(
             found[name].above, _places(path), found[name].lowest, names=("slope w", "intercept b"),
             title=f"{name}: condition number {_plain(found[name].condition)}, best step size "
-                  f"{found[name].best_learning_rate:.3g}")
+                  f"{number(found[name].best_learning_rate, 3)}")
         for name, path in paths.items()}
     side_by_side(figures, key="bowls")
 
@@ -200,29 +212,24 @@ def descents(found: dict[str, Bowl], paths: dict[str, list[DescentStep]]) -> Non
 @frame.guarded("Predict first")
 def question(found: dict[str, Bowl]) -> None:
     """Predict first: how many steps until the distance is a hundredth, computed from the condition numbers."""
-    steps = [_steps_to_a_hundredth(found[name]) for name in (VERSIONS[0], VERSIONS[-1])]
+    steps = [steps_to_a_hundredth(found[name].condition) for name in (VERSIONS[0], VERSIONS[-1])]
     with st.container(border=True, key="predict"):
         guess = st.radio(
             "**Predict first:** at the best step size, normalized input needs "
-            f"{steps[1]} step{'s' * (steps[1] > 1)} to come a hundred times closer to the lowest place. "
+            f"{counted(steps[1], 'step')} to come a hundred times closer to the lowest place. "
             "And the raw pixels?",
             _choices(steps[0]), index=None, horizontal=True, key="guess",
-            format_func=lambda n: f"about {n:,}",
+            format_func=lambda n: f"about {count(n)}",
         )
         if guess is None:
             return
         right = guess == _rounded(steps[0])
         kappa = found[VERSIONS[0]].condition
         (st.success if right else st.info)(
-            f"{'Yes' if right else 'No'}: {steps[0]:,} steps. Each step shrinks the distance at worst by "
+            f"{'Yes' if right else 'No'}: {counted(steps[0], 'step')}. Each step shrinks the distance at worst by "
             f"(κ − 1) / (κ + 1), and the condition number κ of the raw bowl is {_plain(kappa)}: a factor of "
-            f"{(kappa - 1) / (kappa + 1):.5f} a step."
+            f"{number((kappa - 1) / (kappa + 1), 6)} a step."
         )
-
-
-def _steps_to_a_hundredth(bowl: Bowl) -> int:
-    shrink = (bowl.condition - 1) / (bowl.condition + 1)
-    return 1 if shrink < 0.01 else int(np.ceil(np.log(0.01) / np.log(shrink)))
 
 
 def _rounded(n: int) -> int:
@@ -243,28 +250,35 @@ def _places(path: list[DescentStep]) -> np.ndarray:
     return np.array([step.parameters for step in path])
 
 
-def in_code() -> None:
-    """The same in three libraries; a test runs the first two."""
-    lesson.in_code({"Our engine": OURS, "PyTorch": PYTORCH, "Keras": KERAS})
+def in_code(x: np.ndarray) -> None:
+    """The reader's numbers normalized in three libraries."""
+    numbers = ", ".join(repr(float(value)) for value in x)
+    lesson.in_code({name: code.replace("NUMBERS", numbers) for name, code in CODE.items()},
+                   "Keras' layer keeps what it has learnt from the training data and uses it again for whatever comes "
+                   "later.")
 
 
-OURS = """import numpy as np
+CODE = {
+    "Our engine": """import numpy as np
 from engine import Tensor
 
-x = Tensor(np.array([2.0, 4.0, 9.0]))
+x = Tensor(np.array([NUMBERS]))
 z = (x - x.mean()) / ((x - x.mean()) ** 2.0).mean().sqrt()
-print(z.mean().item(), (z * z).mean().item())
-"""
-PYTORCH = """import torch
+print(z.numpy().round(4).tolist(), round(z.mean().item(), 4) + 0.0, round((z * z).mean().item(), 4))
+""",
+    "PyTorch": """import torch
 
-x = torch.tensor([2.0, 4.0, 9.0], dtype=torch.float64)
+x = torch.tensor([NUMBERS], dtype=torch.float64)
 z = (x - x.mean()) / x.std(correction=0)  # divided by n, not n - 1
-print(z.mean().item(), (z * z).mean().item())
-"""
-KERAS = """import keras
+print(z.numpy().round(4).tolist(), round(z.mean().item(), 4) + 0.0, round((z * z).mean().item(), 4))
+""",
+    "Keras": """import keras
 import numpy as np
 
-normalize = keras.layers.Normalization(axis=None)
-normalize.adapt(np.array([2.0, 4.0, 9.0]))  # learns the mean and the variance of the training data
-z = normalize(np.array([2.0, 4.0, 9.0]))
-"""
+x = np.array([NUMBERS])
+normalize = keras.layers.Normalization(axis=None, dtype="float64")
+normalize.adapt(x)  # learns the mean and the variance of the training data
+z = keras.ops.convert_to_numpy(normalize(x))
+print(z.round(4).tolist(), round(z.mean(), 4) + 0.0, round((z * z).mean(), 4))
+""",
+}

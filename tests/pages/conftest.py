@@ -25,6 +25,13 @@ def _packages_looked_through_once() -> Iterator[None]:
 
 
 @pytest.fixture
+def keras_on_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras computes with torch, as the pages' code says; without Keras the test is skipped."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    pytest.importorskip("keras")
+
+
+@pytest.fixture
 def open_page(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenPage]:
     """open_page("train", run="...") is the app at that address, run once. Runs it started are ended after."""
     monkeypatch.setattr(frame, "PAINT_SECONDS", 0.0)

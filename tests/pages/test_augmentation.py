@@ -19,7 +19,7 @@ def test_it_opens_with_any_pipeline(open_page: OpenPage, query: dict[str, str]) 
     said = texts(app)
     assert ("Two pictures, one label" in said) == ("mix" in query)
     if query.get("steps") == "noise":
-        assert "0.0 gray levels away" in said
+        assert "0 gray levels away" in said
 
 
 @pytest.mark.parametrize("reach", [0, 8])
@@ -40,11 +40,28 @@ def test_both_networks_are_trained_once_with_the_pipeline_of_the_page(open_page:
     ended(run_id)
     app.run()
     assert not app.exception
-    assert "points may be chance" in app.success[0].value
+    assert "95\u202f% interval" in app.success[0].value
 
 
-def test_the_code_on_the_page_runs_and_the_engine_and_torch_agree() -> None:
-    assert printed(augmentation.CODE["Our engine"]) == printed(augmentation.CODE["PyTorch"])
-    compile(augmentation.CODE["Keras"], "keras", "exec")
-    pipeline = augmentation.PIPELINE.format(arguments="mirror=0.5, rotate=15")
-    assert printed(pipeline).strip() == "(300, 451, 3) uint8"
+@pytest.mark.parametrize(("plain", "augmented", "ends"), [
+    (320, 345, "This pipeline helped."), (345, 320, "did harm: it changes what matters, or too much."),
+    (345, 347, "it can be chance."), (355, 355, "no difference (95\u202f% interval: −1.1 to 1.1)."),
+])
+def test_what_is_said_follows_from_what_was_measured(plain: int, augmented: int, ends: str) -> None:
+    assert augmentation.told({"as they are": (plain, 355), "augmented": (augmented, 355)}).endswith(ends)
+
+
+def test_why_more_data_and_over_what_the_mean_is_taken(open_page: OpenPage) -> None:
+    app = open_page("augmentation", mix="cutmix")
+    assert "Classification is hard" in texts(app)
+    formulas = " ".join(latex.value for latex in app.latex)
+    assert r"\mathbb{E}" in formulas, "the expectation over T"
+    assert r"\tilde y" in formulas, "cutmix mixes labels, too"
+    assert "the loss asks for both names, each with its share of the pixels" in texts(app)
+
+
+def test_the_code_on_the_page_runs_in_all_three_and_agrees(keras_on_torch: None) -> None:
+    (said,) = {printed(code) for code in augmentation.CODE.values()}
+    assert said.startswith("[[3.0, 2.0, 1.0, 0.0], ")
+    for arguments in ("mirror=0.5, rotate=15", ""):
+        assert printed(augmentation.PIPELINE.format(arguments=arguments)).strip() == "(300, 451, 3) uint8"

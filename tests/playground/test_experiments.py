@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine import layers
 from playground import jobs
+from playground.deploy import interval
 from playground.errors import PlaygroundError
-from playground.training import experiments, runs
+from playground.training import experiment_networks, experiment_reports, experiments, runs
 from playground.training.events import Finished, Measured, Started
 from playground.training.runs import RunSpec
 
@@ -27,13 +29,84 @@ def test_shuffling_moves_the_pixels_of_all_pictures_alike_and_loses_none() -> No
 
 @pytest.mark.slow
 def test_the_cnn_minds_shuffled_pixels_and_the_mlp_does_not(tmp_path: Path) -> None:
-    events = list(jobs.events(spec_of(6), tmp_path, lambda: False))
-    assert isinstance(events[0], Started)
+    events = list(jobs.events(spec_of(20), tmp_path, lambda: False))
+    started = events[0]
+    assert isinstance(started, Started)
     assert isinstance(events[-1], Finished)
-    last = {e.contestant: e.test_accuracy for e in events if isinstance(e, Measured)}
-    assert abs(last["MLP, pixels as they are"] - last["MLP, pixels shuffled"]) < 0.03
-    assert last["CNN, pixels as they are"] - last["CNN, pixels shuffled"] > 0.03
-    assert min(last["MLP, pixels shuffled"], last["CNN, pixels as they are"]) > 0.93
+    assert started.samples == {"train": 300, "test": 1497}
+    count = started.samples["test"]
+    right = {e.contestant: round(e.test_accuracy * count) for e in events if isinstance(e, Measured)}
+    kept, moved = "pixels as they are", "pixels shuffled"
+    assert interval.chance(right[f"MLP, {kept}"], count, right[f"MLP, {moved}"], count)
+    assert interval.difference(right[f"CNN, {kept}"], count, right[f"CNN, {moved}"], count)[0] > 0
+    assert min(right.values()) > 0.88 * count
+
+
+def test_the_mlp_and_the_cnn_are_alike_but_for_their_windows() -> None:
+    contestants = experiments.shuffled_pixels({}, 0)
+    sizes = {experiments.size(c.model) for c in contestants}
+    assert max(sizes) < 1.1 * min(sizes)
+    kinds = {type(m) for c in contestants for m in c.model}
+    assert kinds == {layers.Flatten, layers.Linear, layers.ReLU, layers.Conv2d, layers.MaxPool2d}, "no batch norm"
+    for kept, moved in zip(contestants[:2], contestants[2:], strict=True):
+        assert same_weights(kept, moved) == len(weights(kept))
+
+
+def weights(contestant: experiments.Contestant) -> list[np.ndarray]:
+    return [m.weight.data for m in contestant.model if isinstance(m, layers.Linear | layers.Conv2d)]
+
+
+def same_weights(one: experiments.Contestant, other: experiments.Contestant) -> int:
+    """How many weights two networks have in common, bit by bit, when they are put beside each other in their order."""
+    return sum(a.shape == b.shape and bool((a == b).all()) for a, b in zip(weights(one), weights(other), strict=True))
+
+
+@pytest.mark.parametrize(("name", "request_", "count"), [
+    ("batch-norm-race", {"rates": [0.001, 0.01]}, 9), ("overfitting", {"p": 0.5, "weight_decay": 0.03}, 3),
+    ("augmentation", {"augment": {"rotate": 10}}, 4),
+])
+def test_contestants_begin_with_the_same_weights(name: str, request_: dict[str, object], count: int) -> None:
+    first, *others = experiments.EXPERIMENTS[name](request_, 5)
+    for other in others:
+        assert same_weights(first, other) == len(weights(first)) == count
+    again = experiments.EXPERIMENTS[name](request_, 6)[0]
+    assert same_weights(first, again) == 0, "another seed is another beginning"
+
+
+def test_the_networks_of_the_lab_begin_with_the_same_weights() -> None:
+    plain, regularized = (
+        experiments.Contestant("", experiment_networks.photo_cnn(np.random.default_rng(3), 2, regularized),
+                               *[np.zeros(0)] * 4, 0.1) for regularized in (False, True))
+    assert same_weights(plain, regularized) == 6
+
+
+@pytest.mark.parametrize("units", experiments.WIDTHS)
+def test_dropout_changes_no_first_weight_at_any_width(units: int) -> None:
+    by_name = {c.name: c for c in experiments.width({"p": 0.5}, 1)}
+    plain, dropped = (by_name[experiments.width_name(units, dropout)] for dropout in (False, True))
+    assert same_weights(plain, dropped) == 3
+    assert any(isinstance(m, layers.Dropout) and m.p == 0.5 for m in dropped.model)
+    assert weights(plain)[1].shape == (units, units)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.3, 0.5])
+def test_as_many_labels_are_wrong_as_is_said(noise: float) -> None:
+    clean, noisy = (experiments.few_digits({"samples": 200, "noise": share}, 4) for share in (0.0, noise))
+    assert (clean[0] == noisy[0]).all()
+    assert int((clean[1] != noisy[1]).sum()) == round(200 * noise)
+    assert set(noisy[1].tolist()) <= set(range(10))
+
+
+def test_wider_networks_learn_wrong_labels_by_heart(tmp_path: Path) -> None:
+    request = {"experiment": "width", "epochs": 40, "samples": 250, "noise": 0.3, "p": 0.5}
+    last = {e.contestant: e for e in experiments.fit(RunSpec("experiment", request, 0, "x"), tmp_path, bool)
+            if isinstance(e, Measured)}
+    assert list(last) == [f"{units} units{drop}" for drop in ("", ", dropout") for units in experiments.WIDTHS]
+    learnt = [last[f"{units} units"].train_accuracy for units in experiments.WIDTHS]
+    assert learnt == sorted(learnt), "more units learn more of the labels, the wrong ones, too"
+    assert learnt[-1] > 0.97
+    assert last["16 units"].test_accuracy > last["256 units"].test_accuracy + 0.02
+    assert last["64 units, dropout"].test_accuracy > last["64 units"].test_accuracy + 0.02
 
 
 @pytest.mark.slow
@@ -45,7 +118,7 @@ def test_the_same_spec_gives_the_same_curves(tmp_path: Path) -> None:
 
 
 def test_a_stop_keeps_what_was_measured(tmp_path: Path) -> None:
-    asked = iter([False] * 60 + [True] * 1000)
+    asked = iter([False] * 15 + [True] * 1000)
     events = list(experiments.fit(spec_of(), tmp_path, lambda: next(asked)))
     assert isinstance(events[-1], Finished)
     assert events[-1].reason == "stopped"
@@ -90,15 +163,21 @@ def test_overfitting_is_held_back_by_dropout_and_by_l2(tmp_path: Path) -> None:
     assert last["dropout"].test_accuracy > last["neither"].test_accuracy + 0.03
     assert last["L2"].test_accuracy > last["neither"].test_accuracy + 0.03
     found = experiments.report(tmp_path)
-    assert found["weights"]["L2"]["norm"] < found["weights"]["neither"]["norm"]
+    norms = {name: weights["norm"] for name, weights in found["weights"].items()}
+    assert norms["L2"] < norms["dropout"] < norms["neither"]
+    for name, relied in found["relied"].items():
+        assert relied["whole"] == pytest.approx(last[name].test_accuracy), "the weights are as they were"
+        assert max(relied["worst"], relied["half"]) <= relied["whole"]
+    assert found["relied"]["dropout"]["half"] > found["relied"]["neither"]["half"] + 0.1
     ensemble = found["ensemble"]
     assert ensemble["average"][-1] > np.mean(ensemble["single"])
     assert ensemble["eval"] == pytest.approx(last["dropout"].test_accuracy)
 
 
+@pytest.mark.parametrize("name", ["overfitting", "width", "shuffled-pixels"])
 @pytest.mark.parametrize("samples", [10, 10**6])
-def test_too_few_or_too_many_digits_are_refused(samples: int, tmp_path: Path) -> None:
-    spec = RunSpec("experiment", {"experiment": "overfitting", "epochs": 1, "samples": samples}, 0, "x")
+def test_too_few_or_too_many_digits_are_refused(samples: int, name: str, tmp_path: Path) -> None:
+    spec = RunSpec("experiment", {"experiment": name, "epochs": 1, "samples": samples}, 0, "x")
     with pytest.raises(PlaygroundError, match="choose 50 to"):
         list(experiments.fit(spec, tmp_path, bool))
 
@@ -154,3 +233,19 @@ def test_the_labs_networks_learn_faces(recipe: str, tmp_path: Path, monkeypatch:
     spec = RunSpec("experiment", {"experiment": "lab", "epochs": 12, "data": "faces", "recipe": recipe}, 0, "x")
     last = [e for e in experiments.fit(spec, tmp_path, bool) if isinstance(e, Measured)][-1]
     assert last.test_accuracy > 0.85
+
+
+def test_a_unit_that_is_relied_on_is_missed() -> None:
+    contestant = experiments.overfitting({"samples": 60}, 0)[0]
+    first, second, last = (m for m in contestant.model if isinstance(m, layers.Linear))
+    for layer in (first, second, last):
+        layer.weight.data[:] = 0
+    second.weight.data[5, 9] = last.weight.data[3, 5] = 1  # one path: unit 9, unit 5, class 3
+    first.weight.data[9] = 1
+    first.bias.data[9] = 100
+    everything = experiment_reports.accuracy(contestant)
+    assert everything == (contestant.y_test == 3).mean()
+    found = experiment_reports.relied(contestant)
+    assert found["whole"] == everything
+    assert found["worst"] < everything
+    assert experiment_reports.accuracy(contestant) == everything, "nothing is left changed"
