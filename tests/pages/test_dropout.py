@@ -59,10 +59,7 @@ def test_networks_of_all_widths_are_trained_and_told_of(open_page: OpenPage) -> 
     app.button(key="go-width").click().run()
     assert not app.exception
     (run_id,) = runs.run_ids()
-    limit = time.monotonic() + 120
-    while not runs.view(run_id).ended:
-        assert time.monotonic() < limit, "the experiment did not end"
-        time.sleep(0.1)
+    ended(run_id)
     app.run()
     assert not app.exception
     assert "Without dropout 4 units learn" in app.success[0].value
@@ -114,7 +111,8 @@ def test_what_is_said_of_missing_units_follows_from_what_is_left(half: tuple[flo
 
 @pytest.mark.parametrize(("plain", "dropped", "said"), [
     ((160, 276, 248, 253), (64, 254, 291, 260), (
-        "16 units are best", "The power went into learning labels by heart", "Dropout is best with 64 units", "does harm")),
+        "16 units are best", "The power went into learning labels by heart", "Dropout is best with 64 units",
+        "does harm")),
     ((160, 250, 300, 320), (150, 250, 300, 330), ("the widest is the best, too", "Dropout is best with 256 units",
                                                   "it can be chance")),
 ])
