@@ -117,7 +117,8 @@ def test_what_is_said_of_missing_units_follows_from_what_is_left(half: tuple[flo
 
 @pytest.mark.parametrize(("plain", "dropped", "said"), [
     ((160, 276, 248, 253), (64, 254, 291, 260), (
-        "16 units are best", "The power went into learning labels by heart", "Dropout is best with 64 units", "does harm")),
+        "16 units are best", "The power went into learning labels by heart", "Dropout is best with 64 units",
+        "does harm")),
     ((160, 250, 300, 320), (150, 250, 300, 330), ("the widest is the best, too", "Dropout is best with 256 units",
                                                   "it can be chance")),
 ])
