@@ -8,5 +8,4 @@ setting = lesson.figure_first(controls, dropout.steps, head=controls.passes, que
 dropout.expectation(setting)
 dropout.thinner(setting)
 dropout_overfitting.few_digits(setting)
-dropout_overfitting.width(setting)
 dropout.in_code(setting)

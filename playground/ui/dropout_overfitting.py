@@ -22,30 +22,26 @@ Right = Mapping[str, tuple[int, int]]
 @st.fragment
 @frame.guarded("Against learning by heart")
 def few_digits(setting: Setting) -> None:
-    """Few digits, some with a wrong label: with dropout, with L2, with neither."""
+    """Few digits, some with a wrong label: with dropout, with L2, with neither; then networks of several widths."""
     st.subheader("Against learning by heart", anchor=False)
     st.markdown("A network with two hidden layers of 128 units learns from few digits, and some of them carry **a "
                 "wrong label**, one of the nine others. It can learn all of them by heart, or it can learn to read.")
     locked = links.locked()
     first, second, third, fourth = st.columns(4)
-    first.select_slider("Digits to learn from", (100, 150, 250, 500, 1000), 250, key="samples", bind="query-params",
-                        disabled=locked)
-    second.slider("Wrong labels (%)", 0, 50, 30, 5, key="noise", bind="query-params", disabled=locked)
+    samples = first.select_slider("Digits to learn from", (100, 150, 250, 500, 1000), 250, key="samples",
+                                  bind="query-params", disabled=locked)
+    noise = second.slider("Wrong labels (%)", 0, 50, 30, 5, key="noise", bind="query-params", disabled=locked)
     decay = third.select_slider("L2, $\\lambda$", (0.001, 0.003, 0.01, 0.03, 0.1), 0.03, key="decay",
                                 bind="query-params", disabled=locked, format_func=number,
                                 help="λ times each weight is added to its gradient before Adam sees it. AdamW's weight "
                                      "decay is something else with Adam: it shrinks the weights apart from the step.")
     epochs = fourth.slider("Epochs", 10, 60, 60, 10, key="epochs", bind="query-params", disabled=locked)
     st.caption(f"Dropout at p = {number(setting.p)} and the seed {setting.seed}, as chosen above.")
-    request = {"experiment": "overfitting", "epochs": epochs, **_learnt(setting), "weight_decay": decay}
+    learnt = {"epochs": epochs, "samples": samples, "noise": noise / 100, "p": round(1 - setting.p, 2)}
+    request = {"experiment": "overfitting", **learnt, "weight_decay": decay}
     experiment.show(RunSpec("experiment", request, setting.seed, "overfitting"), button="Train all three",
                     about="Five to ten seconds on two free cores.", draw=result)
-
-
-def _learnt(setting: Setting) -> dict[str, float]:
-    """What both experiments of this page learn from, and the share of units left out."""
-    state = st.session_state
-    return {"samples": state["samples"], "noise": state["noise"] / 100, "p": round(1 - setting.p, 2)}
+    width(learnt, setting.seed)
 
 
 def result(view: RunView) -> None:
@@ -131,16 +127,13 @@ def lengths(weights: Mapping[str, Mapping[str, Any]]) -> str:
                "about as many."))
 
 
-@st.fragment
-@frame.guarded("More units")
-def width(setting: Setting) -> None:
+def width(learnt: Mapping[str, float], seed: int) -> None:
     """The same digits and labels, networks of several widths, without and with dropout."""
     st.subheader("More units, more power, more overfitting?", anchor=False)
-    st.markdown("The same digits and wrong labels as above, learnt by networks of "
+    st.markdown("The same digits and wrong labels, learnt by networks of "
                 f"{', '.join(map(str, experiments.WIDTHS[:-1]))} and {experiments.WIDTHS[-1]} units a hidden layer, "
                 "without and with dropout.")
-    request = {"experiment": "width", "epochs": st.session_state["epochs"], **_learnt(setting)}
-    experiment.show(RunSpec("experiment", request, setting.seed, "width"),
+    experiment.show(RunSpec("experiment", {"experiment": "width", **learnt}, seed, "width"),
                     button=f"Train all {2 * len(experiments.WIDTHS)}", about="Ten to twenty seconds on two free cores.",
                     draw=width_result)
 
