@@ -65,13 +65,17 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     whole = (oh, ow) == (4 * th, 4 * tw)
     y = (result.transpose(HWNC) if whole else np.empty((4 * th, 4 * tw, n, f), F32)).reshape(4 * th, 4 * tw, n * f)
 
-    finite = [math.isfinite(square_sum(w))]
+    if not math.isfinite(square_sum(w)):
+        return columns.conv(x, w, b, where, 1)
+    finite: list[bool] = []
 
     def rows(part: Part) -> None:
         u = filters()
         bring(4 * part[0], 4 * part[1] + 2)
         for ty in range(*part):
             finite.append(math.isfinite(square_sum(padded[4 * ty : 4 * ty + 6])))
+            if not all(finite):
+                return
             for tx in range(0, tw, wide):
                 v = _image_tiles(padded, ty, tx, min(wide, tw - tx), own=kept is not None)
                 if kept is not None:
@@ -118,6 +122,8 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
             du = np.zeros((36, c, f), F32)
             db = np.zeros(f, np.float64)
             finite.append(math.isfinite(square_sum(arrived[4 * part[0] : 4 * part[1]])))
+            if not all(finite):
+                return
             if added is not None:
                 firsts[part[0]] = np.empty((2, *added.shape[1:]), F32) if part[0] else added[:2]
             for ty in range(*part):
@@ -138,7 +144,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
             dus[part[0]], dbs[part[0]] = du, db
             hand_over(4 * part[0] + (2 if part[0] else 0), 4 * part[1] + (2 if part[1] == th else 0))
 
-        finite: list[bool] = []
+        finite.clear()
         together(rows, parts(th, 2 * nanoseconds))
         if not all(finite):
             return columns.conv(x, w, b, where, 1)[1](g, needs)

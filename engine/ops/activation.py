@@ -313,7 +313,7 @@ def erfc(x: Array) -> Array:
     t = a[middle]
     tail[middle] = _gauss(t) * _ratio(_MIDDLE, t)
     t = a[far]  # nan ends in the middle, inf here
-    with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", under="ignore", over="ignore"):
         s = 1 / (t * t)
         tail[far] = np.where(t > 27, 0, _gauss(t) * (1 / math.sqrt(math.pi) - s * _ratio(_FAR, s)) / t)
     tail = tail.reshape(x.shape)

@@ -147,6 +147,8 @@ def interpolate(
     """
     rows, columns = _plan(x.shape, size, scale_factor, mode, align_corners, recompute_scale_factor)
     y = _resized(_resized(x, rows, 2), columns, 3)
+    if mode == "bicubic" and y.shape == x.shape and rows.even and columns.even:  # not 0 times an inf beside it
+        return y, lambda g: (np.array(g),)
     return y, lambda g: (_unresized(_unresized(g, columns, 3), rows, 2),)
 
 

@@ -22,7 +22,8 @@ def leaky_relu(x: Tensor, *, alpha: float = 0.01) -> Tensor:
 @operator("PRelu", since=9)
 def prelu(x: Tensor, slope: Tensor) -> Tensor:
     """At 0 the slope is the learned one, as torch has it."""
-    return F.relu(x) + slope * F.clip(x, max=0.0)
+    positive = Tensor(x.data > 0)
+    return F.where(positive, x, slope * F.where(positive, Tensor(np.zeros((), x.dtype)), x))
 
 
 @operator("Elu")
