@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 
+from threadpoolctl import threadpool_info
+
 from bench.shapes import NETWORKS, OPS
 
 MODULES = {"engine": "bench.of_engine", "torch": "bench.of_torch", "torch_best": "bench.of_torch",
@@ -30,6 +32,18 @@ def peak_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def kernels() -> str:
+    """The matrix kernels this process runs, by threadpoolctl; torch's own by what it says of itself."""
+    found = [f"{library['internal_api']} {library['version']}, {library['architecture']} kernel"
+             for library in threadpool_info() if library.get("architecture")]
+    if "torch" in sys.modules:
+        from torch.backends import cpu, mkl, mkldnn
+
+        own = [name for name, there in (("oneDNN", mkldnn.is_available()), ("MKL", mkl.is_available())) if there]
+        found = [f"{' and '.join(own)}, {cpu.get_cpu_capability()} kernels"]  # NumPy's BLAS is loaded, but not used
+    return " and ".join(found) or "no known BLAS"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("who", choices=MODULES)
@@ -38,7 +52,7 @@ def main() -> None:
     made = import_module(MODULES[wanted.who])
     made.prepare(wanted.threads, best=wanted.who == "torch_best")
     steps: dict[str, Callable[[], None]] = {}
-    print(json.dumps({"ready": made.version()}), flush=True)
+    print(json.dumps({"ready": f"{made.version()}; {kernels()}"}), flush=True)
     for line in sys.stdin:
         order = json.loads(line)
         name = order["work"]

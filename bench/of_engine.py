@@ -19,12 +19,35 @@ def version() -> str:
     return f"engine on NumPy {np.__version__}, {threads.threads()} thread(s)"
 
 
+class ReLU6(layers.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.clip(x, 0.0, 6.0)
+
+
+class Residual(layers.Module):
+    """What the body makes, plus what it got."""
+
+    def __init__(self, body: layers.Module, skip: layers.Module):
+        self.body, self.skip = body, skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) + self.skip(x)
+
+
+def sequence(rows: list[Any], rng: np.random.Generator) -> layers.Module:
+    def made(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> layers.Module:
+        if name == "Residual":
+            return Residual(*(sequence(inner, rng) if inner else layers.Identity() for inner in args))
+        if name == "ReLU6":
+            return ReLU6()
+        drawn = {"rng": rng} if name in ("Conv2d", "Linear", "Dropout") else {}
+        return getattr(layers, name)(*args, **options, **drawn)
+
+    return layers.Sequential(*(made(*row) for row in rows))
+
+
 def network(work: dict[str, Any]) -> Callable[[], None]:
-    rng = np.random.default_rng(0)
-    model = layers.Sequential(*(
-        getattr(layers, name)(*args, **options, **({"rng": rng} if name in ("Conv2d", "Linear", "Dropout") else {}))
-        for name, args, options in work["layers"]
-    ))
+    model = sequence(work["layers"], np.random.default_rng(0))
     x, y = numbers(work["input"], 1), np.random.default_rng(2).integers(0, 10, work["input"][0])
     optimizer = optim.SGD(model.parameters(), lr=0.01)
 

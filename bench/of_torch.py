@@ -25,8 +25,28 @@ def version() -> str:
     return f"PyTorch {torch.__version__}, {torch.get_num_threads()} thread(s), {layout}"
 
 
+class Residual(nn.Module):
+    """What the body makes, plus what it got."""
+
+    def __init__(self, body: nn.Module, skip: nn.Module):
+        super().__init__()
+        self.body, self.skip = body, skip
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x) + self.skip(x)
+
+
+def sequence(rows: list[Any]) -> nn.Module:
+    def made(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> nn.Module:
+        if name == "Residual":
+            return Residual(*(sequence(inner) if inner else nn.Identity() for inner in args))
+        return getattr(nn, name)(*args, **options)
+
+    return nn.Sequential(*(made(*row) for row in rows))
+
+
 def network(work: dict[str, Any]) -> Callable[[], None]:
-    model = nn.Sequential(*(getattr(nn, name)(*args, **options) for name, args, options in work["layers"]))
+    model = sequence(work["layers"])
     model = model.to(memory_format=_format)
     x = torch.from_numpy(numbers(work["input"], 1)).to(memory_format=_format)
     y = torch.randint(0, 10, (len(x),))

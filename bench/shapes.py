@@ -34,6 +34,37 @@ NETWORKS: dict[str, dict[str, Any]] = {
         ],
     },
 }
+
+
+def residual(inside: int, outside: int, stride: int) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    """Two convolutions with a skip connection round them, as in ResNet."""
+    body = [("Conv2d", (inside, outside, 3), {"stride": stride, "padding": 1, "bias": False}),
+            ("BatchNorm2d", (outside,), {}), ("ReLU", (), {}),
+            ("Conv2d", (outside, outside, 3), {"padding": 1, "bias": False}), ("BatchNorm2d", (outside,), {})]
+    skip = [] if inside == outside and stride == 1 else [
+        ("Conv2d", (inside, outside, 1), {"stride": stride, "bias": False}), ("BatchNorm2d", (outside,), {})]
+    return "Residual", (body, skip), {}
+
+
+def separable(inside: int, outside: int, stride: int) -> list[Any]:
+    """A filter a channel, then one pixel of all channels, as in MobileNet."""
+    return [("Conv2d", (inside, inside, 3), {"stride": stride, "padding": 1, "groups": inside, "bias": False}),
+            ("BatchNorm2d", (inside,), {}), ("ReLU6", (), {}),
+            ("Conv2d", (inside, outside, 1), {"bias": False}), ("BatchNorm2d", (outside,), {}), ("ReLU6", (), {})]
+
+
+HEAD = [("AdaptiveAvgPool2d", (1,), {}), ("Flatten", (), {}), ("Linear", (64, 10), {})]
+NETWORKS["ResNet-8"] = {
+    "input": (32, 3, 32, 32),
+    "layers": [("Conv2d", (3, 16, 3), {"padding": 1, "bias": False}), ("BatchNorm2d", (16,), {}), ("ReLU", (), {}),
+               residual(16, 16, 1), ("ReLU", (), {}), residual(16, 32, 2), ("ReLU", (), {}), residual(32, 64, 2),
+               ("ReLU", (), {}), *HEAD],
+}
+NETWORKS["MobileNet-like"] = {
+    "input": (32, 3, 32, 32),
+    "layers": [("Conv2d", (3, 16, 3), {"padding": 1, "bias": False}), ("BatchNorm2d", (16,), {}), ("ReLU6", (), {}),
+               *separable(16, 32, 1), *separable(32, 32, 2), *separable(32, 64, 1), *separable(64, 64, 2), *HEAD],
+}
 # W2 at other sizes: what a step costs a pixel and a sample (the head grows with the image)
 for name, n, height, width in (
     ("W2 half batch", 16, 32, 32), ("W2 double batch", 64, 32, 32), ("W2 half pixels", 32, 32, 16),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.core import RefusedArgument, Tensor, TensorLike, as_tensor
+from engine.ops import activation as _a
 from engine.ops import elementwise as _e
 from engine.ops import linear as _l
 from engine.ops import reduce as _r
@@ -67,6 +68,11 @@ def sqrt(input: TensorLike) -> Tensor:
 def abs(input: TensorLike) -> Tensor:
     """The distance from 0."""
     return _e.abs(input)
+
+
+def erf(input: TensorLike) -> Tensor:
+    """The error function: the share of a normal distribution within ±input * sqrt(2)."""
+    return _a.erf(input)
 
 
 def minimum(input: TensorLike, other: TensorLike) -> Tensor:
@@ -240,7 +246,7 @@ def stack(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
 
 
 __all__ = [
-    "abs", "add", "amax", "amin", "broadcast_to", "cat", "clamp", "clip", "concat", "div", "einsum", "eq", "exp",
+    "abs", "add", "amax", "amin", "broadcast_to", "cat", "clamp", "clip", "concat", "div", "einsum", "eq", "erf", "exp",
     "flatten", "ge", "gt", "le", "log", "lt", "matmul", "max", "maximum", "mean", "min", "minimum", "mul", "ne", "neg",
     "permute", "pow", "reshape", "sqrt", "squeeze", "stack", "sub", "sum", "transpose", "unsqueeze", "where",
 ]

@@ -79,6 +79,23 @@ def fold(g: Array, shape: tuple[int, ...], stride: Pair, dilation: Pair) -> Arra
     return out
 
 
+BITS = {2: np.int16, 4: np.int32, 8: np.int64}  # whole numbers as wide as a float
+
+
+def masked(g: Array, mask: Array) -> Array:
+    """g where the mask (bools) holds and 0 elsewhere, whatever g is there: its own adjoint.
+
+    A product with the mask would make nan of an inf that was not chosen. As bits it is as fast as the product.
+
+    >>> masked(np.array([1.0, np.inf, np.nan]), np.array([True, False, False]))
+    array([1., 0., 0.])
+    """
+    bits = BITS.get(g.itemsize)
+    if bits is None:
+        return np.where(mask, g, g.dtype.type(0))
+    return np.asarray(g.view(bits) & np.negative(mask.view(np.int8))).view(g.dtype)
+
+
 def take(x: Array, index: Array, axis: int) -> Array:
     """Slices of x at the places `index` (rising, a place may come twice or never) along one axis: a copy.
 

@@ -157,6 +157,8 @@ def batch_norm(
     if running_mean is None:
         return _norm.batch_norm_training(input, weight, bias, eps=eps)
     x = as_tensor(input)
+    if not x.size:  # nothing to learn from
+        return _norm.batch_norm_training(x, weight, bias, eps=eps)
     moments = _norm.batch_moments(x.data)
     y = _norm.batch_norm_training(x, weight, bias, eps=eps, moments=moments)
     count = x.size // x.shape[1]
@@ -195,12 +197,13 @@ def instance_norm(
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
     x = as_tensor(input)
-    if running_mean is not None:
+    y = _norm.instance_norm(x, weight, bias, eps=eps)  # refuses what it cannot do before anything is moved
+    if running_mean is not None and x.size:
         pixels = tuple(range(2, x.ndim))
         count = x.size // (x.shape[0] * x.shape[1])
         _move(running_mean, x.data.mean(axis=pixels).mean(axis=0), momentum)
         _move(running_var, x.data.var(axis=pixels).mean(axis=0) * (count / (count - 1)), momentum)
-    return _norm.instance_norm(x, weight, bias, eps=eps)
+    return y
 
 
 # --- dropout ---

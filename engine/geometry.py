@@ -130,12 +130,12 @@ def place(
     outs, hung = [], []
     for length, span, step, (before, after) in zip(image[-2:], reach, stride_, pads, strict=True):
         room = length + before + after - span
-        if room < 0:
+        out = (math.ceil(room / step) if ceil_mode else room // step) + 1
+        if out < 1:
             raise ShapeError(
                 f"a window of {size_} (spanning {reach} pixels) does not fit on an image of {tuple(image[-2:])} "
                 f"padded by {pads}"
             )
-        out = (math.ceil(room / step) if ceil_mode else room // step) + 1
         if ceil_mode and (out - 1) * step >= length + before:  # it would begin in the trailing padding
             out -= 1
         outs.append(out)

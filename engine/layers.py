@@ -188,11 +188,9 @@ class _Norm(Module):
 
     def share(self) -> float:
         """How much the batch counts in the running statistics: momentum, or an even share when it is None."""
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked += 1
         if self.momentum is not None:
             return self.momentum
-        return 1.0 / float(self.num_batches_tracked) if self.num_batches_tracked is not None else 0.0
+        return 1.0 / (float(self.num_batches_tracked) + 1) if self.num_batches_tracked is not None else 0.0
 
     def extra_repr(self) -> str:
         return f"{self.num_features}"
@@ -215,9 +213,10 @@ class BatchNorm2d(_Norm):
         self.check(x)
         now = self.training or self.running_mean is None
         share = self.share() if self.training else 0.0
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, now, share, self.eps
-        )
+        y = F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, now, share, self.eps)
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked += 1  # only now: a batch that was refused does not count
+        return y
 
 
 class BatchNorm1d(BatchNorm2d):

@@ -53,3 +53,21 @@ class Situation:
 
 Spelled: TypeAlias = Node | Refused | Sequence[Node]
 Spelling: TypeAlias = Node | Refused | Callable[[Situation], Spelled]
+
+
+def weighted_sums(
+    value: int | str, axis: int, rank: int, places: "np.ndarray[Any, Any]", weights: "np.ndarray[Any, Any]", dtype: Any,
+    output: str,
+) -> list[Node]:
+    """Every new number along an axis as a weighted sum of K old ones: places and weights (OUT, K).
+
+    Each takes its own places only, exactly as given: no runtime's rounding of coordinates, no product with zeros.
+    """
+    if places.shape[1] == 1 and np.all(weights == 1):
+        return [Node("Gather", inputs=(value, places[:, 0]), attributes={"axis": axis}, output=output)]
+    facing = weights.astype(dtype).reshape(*weights.shape, *(1,) * (rank - 1 - axis))
+    return [
+        Node("Gather", inputs=(value, places), attributes={"axis": axis}, output=f"{output} places"),
+        Node("Mul", inputs=(f"{output} places", facing), output=f"{output} shares"),
+        Node("ReduceSum", inputs=(f"{output} shares", np.array([axis + 1])), attributes={"keepdims": 0}, output=output),
+    ]

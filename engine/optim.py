@@ -34,6 +34,9 @@ class Optimizer:
             self.param_groups.append({**defaults, **group, "params": [own] if isinstance(own, Tensor) else list(own)})
         if any(not isinstance(p, Tensor) for group in self.param_groups for p in group["params"]):
             raise TypeError("an optimizer takes Tensors: model.parameters(), not their arrays")
+        every = [id(p) for group in self.param_groups for p in group["params"]]
+        if len(set(every)) < len(every):
+            raise ValueError("a parameter stands twice in this optimizer, so it would be moved twice: name each once")
         self.state: dict[int, dict[str, Any]] = {}  # by the parameter's place
 
     @property

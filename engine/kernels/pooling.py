@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from engine.arrays import BITS
 from engine.core import Array, Vjp
 from engine.geometry import Placement
 from engine.kernels.memory import HWNC, NCHW, Order, empty, order_of, ordered, workspace
@@ -31,7 +32,7 @@ Do: TypeAlias = Callable[[Array, Array, Array, Array], None]
 
 def fits(x: Array, where: Placement) -> Order | None:
     """The rule: windows of 2x2 side by side, no padding, floats in a known memory order (which is returned)."""
-    return order_of(x) if where.halves and x.dtype.kind == "f" and x.size else None
+    return order_of(x) if where.halves and x.dtype.kind == "f" and x.itemsize in BITS and x.size else None
 
 
 def max_pool(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | None:
@@ -131,14 +132,19 @@ def _small(x: Array, where: Placement, order: Order) -> tuple[Array, Vjp] | None
         left, right = apart[0], apart[1]
         upper, lower = right[0], right[1]
         g = ordered(g, order).reshape(upper.shape)
-        np.multiply(g, upper_larger, out=upper)
-        np.subtract(g, upper, out=lower)
-        np.multiply(right, left_larger, out=left)
-        right -= left
+        _dealt(g, upper_larger, upper, lower)
+        _dealt(right, left_larger, left, right)
         places(dx)[...] = apart
         return (dx,)
 
     return as_images(y.reshape(results), order), vjp
+
+
+def _dealt(g: Array, first_larger: Array, first: Array, second: Array) -> None:
+    """g to the larger of the two, 0 to the other (second may be g). As bits: 0 times inf would be nan."""
+    bits = BITS[g.itemsize]
+    np.bitwise_and(g.view(bits), np.negative(first_larger.view(np.int8)), out=first.view(bits))
+    np.bitwise_xor(g.view(bits), first.view(bits), out=second.view(bits))
 
 
 # Each of the four below does one piece: images (x, dx) and results (y, g), and the comparisons of columns and of rows.
@@ -156,11 +162,8 @@ def _forward(x: Array, y: Array, left_larger: Array, upper_larger: Array) -> Non
 def _backward(dx: Array, g: Array, left_larger: Array, upper_larger: Array) -> None:
     larger = np.empty(left_larger.shape, g.dtype)
     upper, lower = larger[:, 0::2], larger[:, 1::2]
-    np.multiply(g, upper_larger, out=upper)
-    np.subtract(g, upper, out=lower)
-    left, right = dx[:, :, 0::2], dx[:, :, 1::2]
-    np.multiply(larger, left_larger, out=left)
-    np.subtract(larger, left, out=right)
+    _dealt(g, upper_larger, upper, lower)
+    _dealt(larger, left_larger, dx[:, :, 0::2], dx[:, :, 1::2])
 
 
 def _forward_apart(x: Array, y: Array, left_larger: Array, upper_larger: Array) -> None:
@@ -178,14 +181,12 @@ def _forward_apart(x: Array, y: Array, left_larger: Array, upper_larger: Array) 
 
 def _backward_apart(dx: Array, g: Array, left_larger: Array, upper_larger: Array) -> None:
     upper, lower = _apart("rows", g.shape, g.dtype)
-    np.multiply(g, upper_larger, out=upper)
-    np.subtract(g, upper, out=lower)
+    _dealt(g, upper_larger, upper, lower)
     larger, left = _apart("columns", left_larger.shape, g.dtype)
     for half, rows in zip((upper, lower), _row_pairs(larger), strict=True):
         np.copyto(rows, _whole_rows(half))
-    np.multiply(larger, left_larger, out=left)
+    _dealt(larger, left_larger, left, larger)
     np.copyto(dx[:, :, 0::2], left)
-    np.subtract(larger, left, out=larger)
     np.copyto(dx[:, :, 1::2], larger)
 
 

@@ -6,10 +6,12 @@ dimensions that is 36 products instead of 144 for a tile of 4x4 results. The poi
 channels, are 36 matrix products; here the transforms are matrix products too (6x6 times 6xmany), because BLAS is the
 fastest arithmetic NumPy has. Images lie HWNC, so that "many" is a run of contiguous pixels, images and channels.
 
-The way back is the adjoint of every step in reverse. The constants go up to 8, which costs about one decimal digit:
+A transform mixes the pixels of a tile, so one inf or nan would be in all of its results: where there is one, the
+convolution is done again by columns. The way back is the adjoint of every step in reverse. The constants go up to 8, which costs about one decimal digit:
 the result is off by 1e-5 of its largest value instead of 1e-6, hence float32 only and never inside `kernels.exact()`.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -17,8 +19,8 @@ from numpy.lib.stride_tricks import as_strided
 
 from engine.core import Array, Vjp
 from engine.geometry import Placement
-from engine.kernels import is_exact
-from engine.kernels.memory import HWNC, copy_into, empty, framing, images, order_of, workspace
+from engine.kernels import columns, is_exact
+from engine.kernels.memory import HWNC, copy_into, empty, framing, images, order_of, square_sum, workspace
 from engine.kernels.runs import run_by_run
 from engine.kernels.sums import channel_sums
 from engine.kernels.threads import Once, Part, parts, together
@@ -63,10 +65,17 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
     whole = (oh, ow) == (4 * th, 4 * tw)
     y = (result.transpose(HWNC) if whole else np.empty((4 * th, 4 * tw, n, f), F32)).reshape(4 * th, 4 * tw, n * f)
 
+    if not math.isfinite(square_sum(w)):
+        return columns.conv(x, w, b, where, 1)
+    finite: list[bool] = []
+
     def rows(part: Part) -> None:
         u = filters()
         bring(4 * part[0], 4 * part[1] + 2)
         for ty in range(*part):
+            finite.append(math.isfinite(square_sum(padded[4 * ty : 4 * ty + 6])))
+            if not all(finite):
+                return
             for tx in range(0, tw, wide):
                 v = _image_tiles(padded, ty, tx, min(wide, tw - tx), own=kept is not None)
                 if kept is not None:
@@ -77,6 +86,8 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
                 _results(m, n, y, ty, tx)
 
     together(rows, parts(th, nanoseconds))
+    if not all(finite):
+        return columns.conv(x, w, b, where, 1)
     if not whole:
         result.transpose(HWNC)[...] = y.reshape(4 * th, 4 * tw, n, f)[:oh, :ow]
 
@@ -110,6 +121,9 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
             bring_g(4 * part[0], 4 * part[1])
             du = np.zeros((36, c, f), F32)
             db = np.zeros(f, np.float64)
+            finite.append(math.isfinite(square_sum(arrived[4 * part[0] : 4 * part[1]])))
+            if not all(finite):
+                return
             if added is not None:
                 firsts[part[0]] = np.empty((2, *added.shape[1:]), F32) if part[0] else added[:2]
             for ty in range(*part):
@@ -130,7 +144,10 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
             dus[part[0]], dbs[part[0]] = du, db
             hand_over(4 * part[0] + (2 if part[0] else 0), 4 * part[1] + (2 if part[1] == th else 0))
 
+        finite.clear()
         together(rows, parts(th, 2 * nanoseconds))
+        if not all(finite):
+            return columns.conv(x, w, b, where, 1)[1](g, needs)
         if added is not None:
             for start in sorted(firsts)[1:]:
                 added[4 * start : 4 * start + 2] += firsts[start]

@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 
+from engine.arrays import masked
 from engine.core import Array, Vjp, op
+from engine.kernels.memory import alike
 from engine.onnx_spec import Node, Situation
 
 
@@ -18,7 +20,7 @@ def relu(x: Array) -> tuple[Array, Vjp]:
     """
     y = x.clip(0, math.inf) if x.dtype.kind == "f" else np.maximum(x, 0)  # three times as fast as np.maximum
 
-    return y, lambda g: (g * (y != 0),)  # nan passes its gradient on, as in torch
+    return y, lambda g: (masked(alike(g, y), y != 0),)  # nan passes its gradient on, as in torch
 
 
 @op(onnx=lambda s: Node("LeakyRelu", attributes={"alpha": float(s.options["negative_slope"])}))
@@ -31,7 +33,9 @@ def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> tuple[Array, Vjp]:
     """
     positive = x > 0
     slope = np.where(positive, x.dtype.type(1), x.dtype.type(negative_slope))
-    return x * slope, lambda g: (g * slope,)
+    with np.errstate(invalid="ignore"):  # -inf with slope 0
+        y = x * slope
+    return y, lambda g: (alike(g, slope) * slope,)
 
 
 @op(onnx=lambda s: Node("Elu", attributes={"alpha": float(s.options["alpha"])}))
@@ -42,9 +46,10 @@ def elu(x: Array, *, alpha: float = 1.0) -> tuple[Array, Vjp]:
     >>> y.round(4), vjp(np.ones(3))[0].round(4)
     (array([-0.6321,  0.    ,  2.    ]), array([0.3679, 1.    , 1.    ]))
     """
-    below = alpha * np.expm1(np.minimum(x, 0))
     positive = x > 0
-    return np.where(positive, x, below), lambda g: (g * np.where(positive, 1, below + alpha),)
+    below = np.where(positive, x.dtype.type(0), x)
+    y = np.where(positive, x, alpha * np.expm1(below))
+    return y, lambda g: (alike(g, x) * np.where(positive, x.dtype.type(1), alpha * np.exp(below)),)
 
 
 @op(onnx=Node("Sigmoid"))
@@ -58,7 +63,7 @@ def sigmoid(x: Array) -> tuple[Array, Vjp]:
     (array([0. , 0.5, 1. ]), array([0.  , 0.25, 0.  ]))
     """
     y = logistic(x)
-    return y, lambda g: (g * (y * (1 - y)),)
+    return y, lambda g: (alike(g, y) * (y * (1 - y)),)
 
 
 def logistic(x: Array) -> Array:
@@ -78,7 +83,7 @@ def tanh(x: Array) -> tuple[Array, Vjp]:
     (array([-1.,  0.]), array([0., 1.]))
     """
     y = np.tanh(x)
-    return y, lambda g: (g * (1 - y * y),)
+    return y, lambda g: (alike(g, y) * (1 - y * y),)
 
 
 @op(onnx=lambda s: [Node("Sigmoid", output="gate"), Node("Mul", inputs=(0, "gate"))])
@@ -90,8 +95,13 @@ def silu(x: Array) -> tuple[Array, Vjp]:
     (array([0.    , 0.7311]), array([0.5   , 0.9277]))
     """
     gate = logistic(x)
-    y = x * gate
-    return y, lambda g: (g * (gate + y * (1 - gate)),)
+
+    def vjp(g: Array) -> tuple[Array]:
+        with np.errstate(invalid="ignore"):
+            return (alike(g, x) * (gate * (1 + x * (1 - gate))),)
+
+    with np.errstate(invalid="ignore"):  # -inf * 0
+        return x * gate, vjp
 
 
 @op(onnx=Node("HardSwish"))
@@ -102,8 +112,13 @@ def hardswish(x: Array) -> tuple[Array, Vjp]:
     >>> y, vjp(np.ones(4))[0]
     (array([-0.,  0.,  3.,  4.]), array([0. , 0.5, 1. , 1. ]))
     """
-    gate = np.clip(x + 3, 0, 6) / 6
-    return x * gate, lambda g: (g * (gate + x * ((x > -3) & (x < 3)) / 6),)
+
+    def vjp(g: Array) -> tuple[Array]:
+        slope = np.where(x >= 3, x.dtype.type(1), np.where(x <= -3, x.dtype.type(0), x / 3 + x.dtype.type(0.5)))
+        return (alike(g, x) * slope,)
+
+    with np.errstate(over="ignore", invalid="ignore"):  # the largest number gives inf, -inf nan, as in torch
+        return x * np.clip(x + 3, 0, 6) / 6, vjp
 
 
 @op(onnx=Node("HardSigmoid", attributes={"alpha": 1 / 6, "beta": 0.5}))
@@ -114,7 +129,7 @@ def hardsigmoid(x: Array) -> tuple[Array, Vjp]:
     >>> y, vjp(6 * np.ones(3))[0]
     (array([0. , 0.5, 1. ]), array([0., 1., 0.]))
     """
-    return np.clip(x + 3, 0, 6) / 6, lambda g: (g * ((x > -3) & (x < 3)) / 6,)
+    return np.clip(x + 3, 0, 6) / 6, lambda g: (masked(alike(g, x), (x > -3) & (x < 3)) / 6,)
 
 
 def _spell_softplus(s: Situation) -> list[Node]:
@@ -137,10 +152,11 @@ def softplus(x: Array, *, beta: float = 1.0, threshold: float = 20.0) -> tuple[A
     >>> y.round(4), vjp(np.ones(3))[0]
     (array([0.000e+00, 6.931e-01, 1.000e+03]), array([0. , 0.5, 1. ]))
     """
-    scaled = x * beta
-    straight = scaled > threshold
-    y = np.where(straight, x, np.logaddexp(scaled, 0) / beta)
-    return y, lambda g: (g * np.where(straight, 1, logistic(scaled)),)
+    with np.errstate(over="ignore", invalid="ignore"):  # inf, and log of 1 + e**-inf
+        scaled = x * beta
+        straight = scaled > threshold
+        y = np.where(straight, x, np.logaddexp(scaled, 0) / beta)
+    return y, lambda g: (alike(g, x) * np.where(straight, x.dtype.type(1), logistic(scaled)),)
 
 
 @op(onnx=lambda s: Node("Gelu", attributes={"approximate": s.options["approximate"]}))
@@ -155,13 +171,25 @@ def gelu(x: Array, *, approximate: str = "none") -> tuple[Array, Vjp]:
     """
     if approximate == "none":
         share = 0.5 * erfc(x * -math.sqrt(0.5))
-        return x * share, lambda g: (g * (share + x * np.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))),)
+
+        def vjp(g: Array) -> tuple[Array]:
+            with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+                return (alike(g, x) * (share + x * np.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))),)
+
+        with np.errstate(invalid="ignore"):  # -inf * 0
+            return x * share, vjp
     if approximate != "tanh":
         raise ValueError(f"gelu's approximate is 'none' or 'tanh', not {approximate!r}")
     k, c = math.sqrt(2 / math.pi), 0.044715
-    bend = np.tanh(k * (x + c * x * x * x))
-    share = 0.5 * (1 + bend)
-    return x * share, lambda g: (g * (share + 0.5 * x * (1 - bend * bend) * (k * (1 + 3 * c * x * x))),)
+
+    def tanh_vjp(g: Array) -> tuple[Array]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (alike(g, x) * (share + 0.5 * x * (1 - bend * bend) * (k * (1 + 3 * c * x * x))),)
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        bend = np.tanh(k * (x + c * x * x * x))
+        share = 0.5 * (1 + bend)
+        return x * share, tanh_vjp
 
 
 # --- softmax ---
@@ -251,6 +279,25 @@ _FAR = (
 )
 
 
+@op(onnx=Node("Erf"))
+def erf(x: Array) -> tuple[Array, Vjp]:
+    """2/sqrt(pi) * the integral of e**(-t²) from 0 to x: the share of a normal distribution within ±x * sqrt(2).
+
+    >>> y, vjp = erf.rule(np.array([-1.0, 0.0, np.inf]))
+    >>> y.round(4), vjp(np.ones(3))[0].round(4)
+    (array([-0.8427,  0.    ,  1.    ]), array([0.4151, 1.1284, 0.    ]))
+    """
+    near = np.absolute(x) <= 0.46875
+    t = np.where(near, x, x.dtype.type(0))
+    y = np.where(near, t * _ratio(_NEAR, t * t), 1 - erfc(x))  # 1 - erfc would lose the digits of small numbers
+
+    def vjp(g: Array) -> tuple[Array]:
+        with np.errstate(over="ignore", under="ignore"):
+            return (alike(g, x) * (2 / math.sqrt(math.pi) * np.exp(-x * x)),)
+
+    return y, vjp
+
+
 def erfc(x: Array) -> Array:
     """1 - erf(x) = 2/sqrt(pi) * the integral of e**(-t²) from x on, to about 1e-15 relative in float64.
 
@@ -266,7 +313,7 @@ def erfc(x: Array) -> Array:
     t = a[middle]
     tail[middle] = _gauss(t) * _ratio(_MIDDLE, t)
     t = a[far]  # nan ends in the middle, inf here
-    with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", under="ignore", over="ignore"):
         s = 1 / (t * t)
         tail[far] = np.where(t > 27, 0, _gauss(t) * (1 / math.sqrt(math.pi) - s * _ratio(_FAR, s)) / t)
     tail = tail.reshape(x.shape)

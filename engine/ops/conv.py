@@ -1,5 +1,7 @@
 """Convolution: what it is. The arithmetic for special shapes stands in engine/kernels."""
 
+import numpy as np
+
 from engine.arrays import Pads, crop, pad
 from engine.core import Array, ShapeError, Vjp, op
 from engine.geometry import Padding, Placement, Sizes, frame, pair, place, remembered
@@ -55,7 +57,9 @@ def conv2d(
     where = _conv_placement(x.shape, w.shape, stride, padding, dilation, groups)
     if b is not None and b.shape != w.shape[:1]:
         raise ShapeError(f"{w.shape[0]} filters {w.shape} take as many biases, not {b.shape}")
-    if small.fits(x, w, where, groups):  # so little arithmetic that the calls are what it costs
+    if not x.size:
+        y, back = _conv_of_nothing(x, w, b, where)
+    elif small.fits(x, w, where, groups):  # so little arithmetic that the calls are what it costs
         y, back = small.conv(x, w, b, where)
     elif winograd.fits(x, w, where, groups):  # 3x3, many channels, float32: the one that rounds a little differently
         y, back = winograd.conv(x, w, b, where)
@@ -66,6 +70,18 @@ def conv2d(
     if b is not None:
         return y, back
     return y, lambda g, needs=(True, True): back(g, (*needs[:2], False))[: len(needs)]
+
+
+def _conv_of_nothing(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, Vjp]:
+    """conv2d where there are no images (or no channels): the biases alone."""
+    y = np.zeros((len(x), len(w), *where.out), np.result_type(x, w))
+    if b is not None:
+        y += b[:, None, None]
+
+    def vjp(g: Array, needs: tuple[bool, ...] = (True, True, True)) -> tuple[Array | None, ...]:
+        return np.zeros_like(x), np.zeros_like(w), g.sum(axis=(0, 2, 3)) if needs[2] else None
+
+    return y, vjp
 
 
 def _transposed_placement(

@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from engine.arrays import masked
 from engine.core import Array, ShapeError, Vjp, op
+from engine.kernels.memory import alike
 from engine.onnx_spec import Node
 
 BOTH = (True, True)
@@ -164,7 +166,7 @@ def log(x: Array) -> tuple[Array, Vjp]:
     """
 
     def vjp(g: Array) -> tuple[Array]:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return (g / x,)
 
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -197,7 +199,16 @@ def abs(x: Array) -> tuple[Array, Vjp]:
     >>> y, vjp(np.ones(3))[0]
     (array([3., 0., 2.]), array([-1.,  0.,  1.]))
     """
-    return np.absolute(x), lambda g: (g * np.sign(x),)
+    return np.absolute(x), lambda g: (g * signs(x),)
+
+
+def signs(x: Array) -> Array:
+    """1 above 0, -1 below, 0 at 0 and for nan (as torch's sign, where NumPy's is nan).
+
+    >>> signs(np.array([-3.0, 0.0, np.nan]))
+    array([-1.,  0.,  0.])
+    """
+    return np.subtract(x > 0, x < 0, dtype=x.dtype)
 
 
 @op(onnx=Node("Max"), selective=True)
@@ -208,7 +219,7 @@ def maximum(x: Array, y: Array) -> tuple[Array, Vjp]:
     >>> z, vjp(np.ones(2))
     (array([3., 5.]), (array([0. , 0.5]), array([1. , 0.5])))
     """
-    return meet(np.maximum, x, y), _shared_by(x, y, np.greater)
+    return meet(np.maximum, x, y), _shared_by(x, y, np.less)
 
 
 @op(onnx=Node("Min"), selective=True)
@@ -219,14 +230,15 @@ def minimum(x: Array, y: Array) -> tuple[Array, Vjp]:
     >>> z, vjp(np.ones(2))
     (array([1., 5.]), (array([1. , 0.5]), array([0. , 0.5])))
     """
-    return meet(np.minimum, x, y), _shared_by(x, y, np.less)
+    return meet(np.minimum, x, y), _shared_by(x, y, np.greater)
 
 
-def _shared_by(x: Array, y: Array, wins: Callable[[Array, Array], Array]) -> Vjp:
+def _shared_by(x: Array, y: Array, loses: Callable[[Array, Array], Array]) -> Vjp:
+    """Nothing for the one that loses, half each where they are equal; beside a nan neither loses."""
     def vjp(g: Array, needs: tuple[bool, ...] = BOTH) -> tuple[Array | None, ...]:
-        half = np.equal(x, y) * g.dtype.type(0.5)
-        dx = sum_to(g * (wins(x, y) + half), x.shape) if needs[0] else None
-        dy = sum_to(g * (wins(y, x) + half), y.shape) if needs[1] else None
+        shared = g * (1 - np.equal(x, y) * g.dtype.type(0.5))
+        dx = sum_to(masked(shared, ~loses(x, y)), x.shape) if needs[0] else None
+        dy = sum_to(masked(shared, ~loses(y, x)), y.shape) if needs[1] else None
         return dx, dy
 
     return vjp
@@ -246,17 +258,13 @@ def clip(x: Array, *, min: float | None = None, max: float | None = None) -> tup
     """
     if min is None and max is None:
         raise ValueError("clip needs min, max or both")
-    y = x
-    if min is not None:
-        y = np.maximum(y, min)
-    if max is not None:
-        y = np.minimum(y, max)
+    y = np.asarray(x.clip(min, max))
 
     def vjp(g: Array) -> tuple[Array]:
-        inside = np.ones(x.shape, bool) if min is None else x >= min
+        inside = np.ones_like(x, bool) if min is None else x >= min
         if max is not None:
             inside &= x <= max
-        return (g * inside,)
+        return (masked(alike(g, x), inside),)
 
     return y, vjp
 

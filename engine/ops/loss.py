@@ -7,7 +7,7 @@ import numpy as np
 from engine.core import Array, ShapeError, Vjp, op
 from engine.onnx_spec import Node, Situation, Spelled, Spelling
 from engine.ops.activation import logistic
-from engine.ops.elementwise import BOTH, sum_to
+from engine.ops.elementwise import BOTH, signs, sum_to
 
 
 def _reduced(losses: Array, reduction: str) -> tuple[Array, Callable[[Array], Array]]:
@@ -74,7 +74,7 @@ def l1_loss(x: Array, target: Array, *, reduction: str = "mean") -> tuple[Array,
     _same("l1_loss", x, target)
     gap = x - target
     y, share = _reduced(np.absolute(gap), reduction)
-    return y, lambda g, needs=BOTH: _to_both(share(g) * np.sign(gap), needs)
+    return y, lambda g, needs=BOTH: _to_both(share(g) * signs(gap), needs)
 
 
 def _spell_rounded(s: Situation) -> Spelled:
@@ -115,7 +115,7 @@ def smooth_l1_loss(x: Array, target: Array, *, beta: float = 1.0, reduction: str
     if beta == 0:
         gap = x - target
         y, share = _reduced(np.absolute(gap), reduction)
-        return y, lambda g, needs=BOTH: _to_both(share(g) * np.sign(gap), needs)
+        return y, lambda g, needs=BOTH: _to_both(share(g) * signs(gap), needs)
     return _rounded(x, target, beta, 1.0, reduction)
 
 

@@ -16,6 +16,8 @@ def batch_moments(x: Array) -> tuple[Array, Array]:
     >>> batch_moments(np.array([[1.0, 5.0], [3.0, 5.0]]))
     (array([2., 5.]), array([1., 0.]))
     """
+    if not x.size:
+        return np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
     axes, lanes = _others(x), standard.fits(x)
     if lanes is not None:
         mean, var = standard.moments(x, lanes)
@@ -47,7 +49,7 @@ def batch_norm_training(
     (array([-1.,  1.]), array([0., 0.]))
     """
     _check(x, w, b)
-    if x.size == x.shape[1]:
+    if x.size == x.shape[1] > 0:
         raise ValueError(f"batch norm in training needs more than one value a channel, got input {x.shape}")
     mean, var = batch_moments(x) if moments is None else moments
     lanes = standard.fits(x)
@@ -313,6 +315,8 @@ def _along(v: Array, x: Array) -> Array:
 def _check(x: Array, *vectors: Array | None) -> None:
     if x.ndim < 2:
         raise ShapeError(f"batch norm takes (N, C, ...), not {x.shape}")
+    if not x.shape[1]:
+        raise ShapeError(f"a norm needs at least one channel, not {x.shape}")
     for v in vectors:
         if v is not None and v.shape != (x.shape[1],):
             raise ShapeError(f"{x.shape[1]} channels of {x.shape} take {x.shape[1]} numbers each, not {v.shape}")

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from engine.arrays import Pair, crop, fold, pad, windows
+from engine.arrays import Pair, crop, fold, masked, pad, windows
 from engine.core import Array, ShapeError, Vjp, op
 from engine.geometry import Padding, Placement, Sizes, is_framed, place, remembered
 from engine.kernels import pooling
-from engine.kernels.memory import alike
-from engine.onnx_spec import Node, Refused, Situation, Spelled
+from engine.kernels.memory import CHWN, HWNC, alike, images, ones, order_of
+from engine.onnx_spec import Node, Refused, Situation, Spelled, weighted_sums
 
 
 @remembered
@@ -72,7 +72,7 @@ def max_pool2d(
         dx = np.zeros_like(y, g.dtype, shape=padded)  # in the memory order of y, which is that of x
         g = alike(g, y)
         for k in range(places):
-            _seen(dx, where, k)[...] += g * (winner == k)
+            _seen(dx, where, k)[...] += masked(g, winner == k)
         return (crop(dx, where.pads),)
 
     return y, vjp
@@ -203,10 +203,15 @@ def avg_pool2d(
     return y, vjp
 
 
-# Averages over regions of any size are a matrix over rows and one over columns; the way back is the transposed ones.
+# Averages over regions of any size: of rows, then of columns. Sums, not products with a matrix, whose zeros would make
+# nan of an inf outside of the region.
 
 
 def _adaptive(output_size: Any, image: tuple[int, ...]) -> Pair:
+    if len(image) != 4:
+        raise ShapeError(f"pooling takes images (N, C, H, W), not {image}")
+    if 0 in image[1:]:
+        raise ShapeError(f"adaptive pooling needs at least one channel and one pixel, not images {image}")
     sizes = list(output_size) if isinstance(output_size, Sequence) else [output_size] * 2
     if len(sizes) != 2:
         raise ValueError(f"output_size is a number or a pair (rows, columns), not {output_size!r}")
@@ -214,11 +219,52 @@ def _adaptive(output_size: Any, image: tuple[int, ...]) -> Pair:
     return h, w
 
 
-def _adaptive_averages(length: int, out: int) -> Array:
-    matrix = np.zeros((out, length))
-    for p, inside in enumerate(_regions(length, out)):
-        matrix[p, inside] = 1.0 / (inside.stop - inside.start)
-    return matrix
+def _region_sums(x: Array, out: int, axis: int) -> Array:
+    """x (N, C, H, W) summed over `out` regions of one axis, in the memory order of x."""
+    if out == x.shape[axis]:
+        return x
+    shape, before = list(x.shape), (slice(None),) * axis
+    shape[axis] = out
+    sums = np.empty_like(x, shape=shape)
+    for p, inside in enumerate(_regions(x.shape[axis], out)):
+        np.add.reduce(x[(*before, inside)], axis=axis, out=sums[(*before, p)])
+    return sums
+
+
+def _to_regions(g: Array, length: int, axis: int) -> Array:
+    """Every region's number given to all its places along an axis of this length: the adjoint."""
+    if g.shape[axis] == length:
+        return g
+    shape, before = list(g.shape), (slice(None),) * axis
+    shape[axis] = length
+    given = np.zeros_like(g, shape=shape)
+    for p, inside in enumerate(_regions(length, g.shape[axis])):
+        given[(*before, inside)] += g[(*before, slice(p, p + 1))]
+    return given
+
+
+def _image_sums(x: Array) -> Array:
+    """The sum of all pixels of every channel, (N, C, 1, 1), by BLAS where it can."""
+    n, c, h, w = x.shape
+    order = order_of(x) if x.dtype.char in "fd" else None
+    one = ones(h * w, x.dtype)
+    if order is None:
+        return np.asarray(x.sum(axis=(2, 3), keepdims=True))
+    if order == HWNC:
+        return np.asarray(one.dot(x.transpose(HWNC).reshape(h * w, n * c))).reshape(n, c, 1, 1)
+    if order == CHWN:
+        return images(np.matmul(one, x.transpose(CHWN).reshape(c, h * w, n)).reshape(c, 1, 1, n), CHWN)
+    return np.asarray(x.reshape(n * c, h * w).dot(one)).reshape(n, c, 1, 1)
+
+
+def _region_taps(length: int, out: int) -> tuple[Array, Array]:
+    """The places of every region and their shares of its average: (OUT, K) twice. In a region of fewer than K places
+    the last one stands several times, with a smaller share."""
+    regions = _regions(length, out)
+    most = max(r.stop - r.start for r in regions)
+    places = np.array([[min(r.start + k, r.stop - 1) for k in range(most)] for r in regions])
+    same = places[:, :, None] == places[:, None, :]
+    return places, 1.0 / (same.sum(axis=2) * np.array([[r.stop - r.start] for r in regions]))
 
 
 def _spell_adaptive_avg_pool(s: Situation) -> Spelled:
@@ -227,15 +273,15 @@ def _spell_adaptive_avg_pool(s: Situation) -> Spelled:
     out = _adaptive(s.options.get("output_size", 1), x)
     if out == (1, 1):
         return Node("GlobalAveragePool")
+    if 0 in out:
+        return Refused(f"adaptive_avg_pool2d to {out} leaves no pixels to export.")
     h, w = x[-2:]
     if h % out[0] == 0 and w % out[1] == 0:
         size = [h // out[0], w // out[1]]
         return Node("AveragePool", attributes={"kernel_shape": size, "strides": size})
-    rows, columns = _adaptive_averages(h, out[0]), _adaptive_averages(w, out[1])
-    return [
-        Node("MatMul", inputs=(rows.astype(s.dtypes[0]), 0), output="rows"),
-        Node("MatMul", inputs=("rows", np.ascontiguousarray(columns.T).astype(s.dtypes[0]))),
-    ]
+    dtype = s.dtypes[0]
+    rows = weighted_sums(0, 2, 4, *_region_taps(h, out[0]), dtype, "rows")
+    return [*rows, *weighted_sums("rows", 3, 4, *_region_taps(w, out[1]), dtype, "result")]
 
 
 @op(onnx=_spell_adaptive_avg_pool)
@@ -252,17 +298,21 @@ def adaptive_avg_pool2d(x: Array, *, output_size: Any = 1) -> tuple[Array, Vjp]:
     array([[0.25, 0.5 , 0.25],
            [0.25, 0.5 , 0.25]])
     """
-    if x.ndim != 4:
-        raise ShapeError(f"pooling takes images (N, C, H, W), not {x.shape}")
     oh, ow = _adaptive(output_size, x.shape)
-    rows = _adaptive_averages(x.shape[2], oh).astype(x.dtype)
-    columns = _adaptive_averages(x.shape[3], ow).astype(x.dtype)
+    h, w = x.shape[2:]
+    counts = np.multiply.outer(*([r.stop - r.start for r in _regions(*both)] for both in ((h, oh), (w, ow))))
+    shares = (1.0 / counts).astype(x.dtype)
+    if (oh, ow) == (1, 1):
+        y = _image_sums(x) * shares
 
-    def vjp(g: Array) -> tuple[Array]:
-        return (rows.T @ g @ columns,)
+        def spread(g: Array) -> tuple[Array]:
+            dx = np.empty_like(x)  # in the memory order of x
+            dx[...] = g * shares
+            return (dx,)
 
-    y: Array = rows @ x @ columns.T
-    return y, vjp
+        return y, spread
+    y = _region_sums(_region_sums(x, oh, 2), ow, 3) * shares
+    return y, lambda g: (_to_regions(_to_regions(alike(g, y) * shares, w, 3), h, 2),)
 
 
 # --- the largest of regions of any size ---
@@ -299,12 +349,13 @@ def adaptive_max_pool2d(x: Array, *, output_size: Any = 1) -> tuple[Array, Vjp]:
     """
     indices = adaptive_max_pool2d_indices(x, output_size=output_size)
     n, c, h, w = x.shape
-    flat = indices.reshape(n, c, -1)
+    flat = indices.reshape(n, c, indices.shape[2] * indices.shape[3])
     y = np.take_along_axis(x.reshape(n, c, h * w), flat, axis=2).reshape(indices.shape)
 
     def vjp(g: Array) -> tuple[Array]:
         dx = np.zeros((n * c, h * w), g.dtype)
-        np.add.at(dx, (np.arange(n * c)[:, None], flat.reshape(n * c, -1)), g.reshape(n * c, -1))
+        planes = n * c, flat.shape[2]
+        np.add.at(dx, (np.arange(n * c)[:, None], flat.reshape(planes)), g.reshape(planes))
         return (dx.reshape(n, c, h, w),)
 
     return y, vjp
@@ -312,14 +363,13 @@ def adaptive_max_pool2d(x: Array, *, output_size: Any = 1) -> tuple[Array, Vjp]:
 
 def adaptive_max_pool2d_indices(x: Array, *, output_size: Any = 1) -> Array:
     """Where in its (H, W) plane each maximum stands, counted row by row: int64 (N, C, OH, OW)."""
-    if x.ndim != 4:
-        raise ShapeError(f"pooling takes images (N, C, H, W), not {x.shape}")
-    n, c, h, w = x.shape
     oh, ow = _adaptive(output_size, x.shape)
+    n, c, h, w = x.shape
     indices = np.empty((n, c, oh, ow), np.int64)
     for p, rows in enumerate(_regions(h, oh)):
         for q, columns in enumerate(_regions(w, ow)):
             region = x[:, :, rows, columns]
-            i, j = np.divmod(region.reshape(n, c, -1).argmax(axis=2), region.shape[3])
+            place = region.reshape(n, c, region.shape[2] * region.shape[3]).argmax(axis=2)
+            i, j = np.divmod(place, region.shape[3])
             indices[:, :, p, q] = (i + rows.start) * w + j + columns.start
     return indices

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.arrays import put, take
 from engine.core import Array, ShapeError, Vjp, op
-from engine.onnx_spec import Node, Situation
+from engine.onnx_spec import Node, Situation, Spelled, weighted_sums
 
 MODES = ("nearest", "nearest-exact", "bilinear", "bicubic")
 
@@ -21,29 +21,36 @@ class _Axis:
     length: int
     indices: tuple[Array, ...]
     weights: tuple[Array, ...]
+    even: bool  # whether new pixels stand length / out old ones apart: what Resize does, asked for a size
 
 
 def _axis(length: int, out: int, factor: float | None, mode: str, align_corners: bool) -> _Axis:
     p = np.arange(out)
     ratio = length / out if factor is None else 1.0 / factor  # old pixels a new one
+    even = align_corners or ratio * out == length
     if mode.startswith("nearest"):
         # in float32, as torch does it: which side of a whole number p * ratio falls on is part of the answer
         offset = np.float32(0.5 if mode == "nearest-exact" else 0.0)
         at = np.floor((p.astype(np.float32) + offset) * np.float32(ratio)).astype(int)
-        return _Axis(length, (np.minimum(at, length - 1),), (np.ones(out),))
+        if mode == "nearest" and out in (length, 2 * length):  # whatever the factor: torch's short cuts
+            at = p * length // out
+        even = out % length == 0 and np.array_equal(at, p * length // out)  # elsewhere runtimes round as they like
+        return _Axis(length, (np.minimum(at, length - 1),), (np.ones(out),), even)
     if align_corners:
         where = p * ((length - 1) / (out - 1) if out > 1 else 0.0)
     else:
         where = (p + 0.5) * ratio - 0.5
     if mode == "bilinear":
+        if out == length:  # as it is, whatever the factor, as in torch
+            return _Axis(length, (p, p), (np.ones(out), np.zeros(out)), True)
         where = np.clip(where, 0, length - 1)
         first = np.floor(where).astype(int)
         t = where - first
-        return _Axis(length, (first, np.minimum(first + 1, length - 1)), (1 - t, t))
+        return _Axis(length, (first, np.minimum(first + 1, length - 1)), (1 - t, t), even)
     first = np.floor(where).astype(int)
     t = where - first
     indices = tuple(np.clip(first + k, 0, length - 1) for k in (-1, 0, 1, 2))
-    return _Axis(length, indices, tuple(_cubic(np.abs(t - k)) for k in (-1, 0, 1, 2)))
+    return _Axis(length, indices, tuple(_cubic(np.abs(t - k)) for k in (-1, 0, 1, 2)), even)
 
 
 def _cubic(d: Array) -> Array:
@@ -60,6 +67,8 @@ def _plan(
 ) -> tuple[_Axis, _Axis]:
     if len(x) != 4:
         raise ShapeError(f"interpolate takes images (N, C, H, W), not {x}")
+    if 0 in x[1:]:
+        raise ShapeError(f"interpolate needs at least one channel and one pixel, not images {x}")
     if mode not in MODES:
         raise ValueError(f"interpolate's mode is one of {', '.join(MODES)}, not {mode!r}")
     if align_corners is not None and mode.startswith("nearest"):
@@ -92,11 +101,17 @@ def _both(value: Any) -> Sequence[Any]:
     return values
 
 
-def _spell_interpolate(s: Situation) -> Node:
+def _spell_interpolate(s: Situation) -> Spelled:
     (x,) = s.shapes
     assert x is not None
     o = s.options
     mode = o.get("mode", "nearest")
+    rows, columns = _plan(x, *(o[name] for name in ("size", "scale_factor", "mode", "align_corners",
+                                                     "recompute_scale_factor")))
+    if not (rows.even and columns.even):  # given a scale, runtimes differ in how they round it, and what it makes
+        down, across = ((np.stack(a.indices, 1), np.stack(a.weights, 1)) for a in (rows, columns))
+        return [*weighted_sums(0, 2, 4, *down, s.dtypes[0], "rows"),
+                *weighted_sums("rows", 3, 4, *across, s.dtypes[0], "result")]
     where = "asymmetric" if mode == "nearest" else "align_corners" if o.get("align_corners") else "half_pixel"
     attributes: dict[str, Any] = {"axes": [2, 3], "coordinate_transformation_mode": where}
     attributes["mode"] = {"bilinear": "linear", "bicubic": "cubic"}.get(mode, "nearest")
@@ -104,9 +119,6 @@ def _spell_interpolate(s: Situation) -> Node:
         attributes["cubic_coeff_a"] = -0.75
     if mode.startswith("nearest"):
         attributes["nearest_mode"] = "floor" if mode == "nearest" else "round_prefer_ceil"
-    if o.get("scale_factor") is not None and not o.get("recompute_scale_factor"):
-        scales = np.array(_both(o["scale_factor"]), np.float32)
-        return Node("Resize", inputs=(0, None, scales), attributes=attributes)
     return Node("Resize", inputs=(0, None, None, np.array(s.output_shape[2:], np.int64)), attributes=attributes)
 
 
@@ -135,6 +147,8 @@ def interpolate(
     """
     rows, columns = _plan(x.shape, size, scale_factor, mode, align_corners, recompute_scale_factor)
     y = _resized(_resized(x, rows, 2), columns, 3)
+    if mode == "bicubic" and y.shape == x.shape and rows.even and columns.even:  # not 0 times an inf beside it
+        return y, lambda g: (np.array(g),)
     return y, lambda g: (_unresized(_unresized(g, columns, 3), rows, 2),)
 
 

@@ -50,7 +50,8 @@ class EngineModel:
     """A graph of ONNX operators whose numbers are computed by the engine and recorded on its tape.
 
     Called with the graph's inputs, in their order or by name (arrays or Tensors), it gives the graph's output, or a
-    tuple of them where there are several. Floating-point initialisers are leaves that want a gradient, under their
+    tuple of them where there are several. An initialiser that is also an input is its default: it may be given by
+    name, and counts for that call only. Raises PlaygroundError for a name that is no input. Floating-point initialisers are leaves that want a gradient, under their
     names in the file; not so single numbers (0 axes), the preprocessing in front of our own exports, and what stands
     where no weight stands: batch statistics, bounds of Clip, scales of Resize. Batch norm and dropout stay as the file
     has them, so fine-tuning does not move statistics. Raises PlaygroundError naming the operator or attribute the
@@ -71,6 +72,7 @@ class EngineModel:
         self.nodes: list[tuple[onnx.NodeProto, Operator]] = [(node, find(node, self.opsets)) for node in graph.node]
         self.values = _leaves(graph)
         self.inputs = {info.name: info.type for info in graph.input if info.name not in self.values}
+        self.defaults = {info.name: info.type for info in graph.input if info.name in self.values}  # need not be given
         self.outputs = [info.name for info in graph.output]
         self._last_use = {name: k for k, (node, _) in enumerate(self.nodes) for name in node.input}
         self._last_use.update(dict.fromkeys([*self.outputs, *self.values], len(self.nodes)))
@@ -93,12 +95,20 @@ class EngineModel:
     def _bound(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
         if len(args) > len(self.inputs):
             raise TypeError(f"the graph takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), not {len(args)}")
-        return {**dict(zip(self.inputs, args, strict=False)), **named}
+        by_place = dict(zip(self.inputs, args, strict=False))
+        for name in by_place.keys() & named.keys():
+            raise TypeError(f"the input {name} is given twice, by its place and by its name")
+        return {**by_place, **named}
 
     def _walk(self, inputs: Mapping[str, Any], values: dict[str, Tensor]) -> Iterator[ForwardStep]:
         """Generator behind both; `values` holds every result by name until the last node that needs it."""
+        for name in inputs:
+            if name not in self.inputs and name not in self.defaults:
+                more = f" (and, if you like, {', '.join(self.defaults)})" if self.defaults else ""
+                raise PlaygroundError(f"The model has no input {name}: it takes {', '.join(self.inputs)}{more}.")
         values.update(self.values)
         values.update({name: _checked(name, kind, inputs) for name, kind in self.inputs.items()})
+        values.update({name: _checked(name, kind, inputs) for name, kind in self.defaults.items() if name in inputs})
         for index, (node, row) in enumerate(self.nodes):
             given = tuple(values[name] if name else None for name in node.input)
             try:

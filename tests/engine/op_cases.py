@@ -94,6 +94,7 @@ CASES: dict[str, list[Case]] = {
     "hardsigmoid": [*one(), case(4 * n(5, 5))],
     "softplus": [*one(), case(n(3, 4), beta=2.5), case(4 * n(5, 5), threshold=3.0, smooth=False)],
     "gelu": [*one(), case(3 * n(6, 6)), case(3 * n(6, 6), approximate="tanh")],
+    "erf": [*one(), case(3 * n(6, 6))],
     "softmax": [case(n(3, 4)), case(n(3, 4), dim=0), case(n(2, 3, 4), dim=1), case(np.zeros((0, 3)))],
     "log_softmax": [case(n(3, 4)), case(n(3, 4), dim=0), case(n(2, 3, 4), dim=1)],
     # reductions

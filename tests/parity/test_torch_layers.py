@@ -315,3 +315,20 @@ def test_functions_take_arguments_by_torchs_positions():
         (F.sum(x, (1, 2), True), torch.sum(t, (1, 2), True)), (F.amax(x), torch.amax(t)),
     ]:
         np.testing.assert_allclose(ours.data, theirs.numpy(), rtol=1e-6)
+
+
+OPTIMIZERS = sorted(name for name, value in vars(optim).items()
+                    if isinstance(value, type) and issubclass(value, optim.Optimizer) and value is not optim.Optimizer)
+
+
+@pytest.mark.filterwarnings("ignore:optimizer contains a parameter group with duplicate parameters")
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_parameter_in_two_groups_is_refused_as_torch_does(name):
+    p, q = (Tensor(np.zeros(2), requires_grad=True) for _ in range(2))
+    t, u = (torch.zeros(2, requires_grad=True) for _ in range(2))
+    with pytest.raises(ValueError, match="some parameters appear in more than one"):
+        getattr(torch.optim, name)([{"params": [t, u]}, {"params": [t], "lr": 0.1}], lr=0.01)
+    for params in ([{"params": [p, q]}, {"params": [p], "lr": 0.1}], [p, q, p], [{"params": [p, p]}]):
+        with pytest.raises(ValueError, match="moved twice"):
+            getattr(optim, name)(params, lr=0.01)
+    getattr(optim, name)([{"params": [p]}, {"params": [q], "lr": 0.1}], lr=0.01)  # equal numbers are not the same

@@ -237,3 +237,36 @@ def test_a_long_chain_of_nodes_is_no_recursion(pixels: np.ndarray) -> None:
     x = Tensor(np.ones(2, np.float32), requires_grad=True)
     model(x).sum().backward()
     assert x.grad.tolist() == [1.0, 1.0]
+
+
+def with_a_default() -> EngineModel:
+    """y = x * w, where w is an initialiser and an input: a default."""
+    return onnx_to_engine(parser.parse_model(
+        '<ir_version: 9, opset_import: ["": 20]> g (float[N] x, float[1] w) => (float[N] y) <float[1] w = {2}> '
+        "{ y = Mul (x, w) }"))
+
+
+def test_an_initialiser_that_is_an_input_may_be_given_as_in_onnxruntime() -> None:
+    model, x, w = with_a_default(), np.float32([1, 2]), np.float32([10])
+    source = parser.parse_model('<ir_version: 9, opset_import: ["": 20]> g (float[N] x, float[1] w) => (float[N] y) '
+                                "<float[1] w = {2}> { y = Mul (x, w) }")
+    session = onnxruntime.InferenceSession(source.SerializeToString())
+    for given in ({"x": x}, {"x": x, "w": w}):
+        np.testing.assert_array_equal(model(**given).data, session.run(None, given)[0])
+    assert model(x).data.tolist() == [2, 4]  # for that call only
+    assert list(model.inputs) == ["x"]
+    leaf = Tensor(w, requires_grad=True)
+    model(x, w=leaf).sum().backward()
+    assert leaf.grad.tolist() == [3]
+
+
+def test_a_misspelt_or_doubled_input_is_refused_naming_the_right_ones() -> None:
+    model, x = with_a_default(), np.float32([1, 2])
+    with pytest.raises(PlaygroundError, match=r"The model has no input X: it takes x \(and, if you like, w\)\."):
+        model(x, X=x)
+    with pytest.raises(PlaygroundError, match=r"The model has no input pixel: it takes pixels\."):
+        small()(pixel=x)
+    with pytest.raises(PlaygroundError, match="holds float32 numbers, not float64"):
+        model(x, w=np.array([1.0]))
+    with pytest.raises(TypeError, match="given twice"):
+        model(x, x=x)

@@ -21,7 +21,9 @@ def leaky_relu(x: Tensor, *, alpha: float = 0.01) -> Tensor:
 
 @operator("PRelu", since=9)
 def prelu(x: Tensor, slope: Tensor) -> Tensor:
-    return F.relu(x) - slope * F.relu(-x)
+    """At 0 the slope is the learned one, as torch has it."""
+    positive = Tensor(x.data > 0)
+    return F.where(positive, x, slope * F.where(positive, Tensor(np.zeros((), x.dtype)), x))
 
 
 @operator("Elu")
@@ -36,13 +38,13 @@ def gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
 
 @operator("Erf", since=9)
 def erf(x: Tensor) -> Tensor:
-    """How exporters of opsets before 20 spell GELU: 1 + erf(x) is 2 Φ(√2 x), and gelu(x) is x Φ(x)."""
-    safe = F.where(Tensor(np.abs(x.data) > 1e-30), x, Tensor(np.full(x.shape, 1e-30, x.dtype)))
-    return F.gelu(safe * math.sqrt(2)) * math.sqrt(2) / safe - 1.0
+    return F.erf(x)
 
 
 @operator("HardSigmoid")
 def hard_sigmoid(x: Tensor, *, alpha: float = 0.2, beta: float = 0.5) -> Tensor:
+    if np.float32(alpha) == np.float32(1 / 6) and beta == 0.5:  # torch's, with slope 0 at its bends
+        return F.hardsigmoid(x)
     return F.clip(x * alpha + beta, 0.0, 1.0)
 
 

@@ -1,4 +1,8 @@
-"""Resize: along every axis, new numbers are weighted sums of old ones. One matrix an axis, every mode of ONNX."""
+"""Resize: along every axis, new numbers are weighted sums of a few old ones. Every mode of ONNX.
+
+Where a new number stands among the old ones is computed in float32, as onnxruntime does it: on which side of a whole
+number it falls decides what `nearest` takes, and how many there are.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,22 +26,24 @@ class _Axis:
 
     def places(self, mode: str) -> Array:
         """Where in the old numbers each new one stands, (out,)."""
-        p = np.arange(self.out, dtype=np.float64)
-        last, exact = self.length - 1, self.scale * self.length
+        p = np.arange(self.out, dtype=np.float32)
+        last, scale = np.float32(self.length - 1), np.float32(self.scale)
+        exact = scale * np.float32(self.length)
         if mode == "align_corners":
-            return p * (last / (exact - 1)) if exact != 1 else np.zeros(self.out)
+            return p * last / (exact - 1) if exact != 1 else np.zeros(self.out, np.float32)
         if mode == "asymmetric":
-            return p / self.scale
+            return p / scale
         if mode == "tf_crop_and_resize":
-            start, end = self.roi
+            start, end = (np.float32(edge) for edge in self.roi)
             inside = p * (end - start) * last / (exact - 1) if exact != 1 else (end - start) * last / 2 + 0 * p
             return inside + start * last
-        if mode == "pytorch_half_pixel" and exact == 1:
-            return np.full(self.out, -0.5)
-        centre = self.length / 2 * (1 - self.out / exact) if mode == "half_pixel_symmetric" else 0.0
+        if mode == "pytorch_half_pixel" and self.out == 1:
+            return np.zeros(1, np.float32)
+        symmetric = mode == "half_pixel_symmetric"
+        centre = np.float32(self.length / 2) * (1 - np.float32(self.out) / exact) if symmetric else np.float32(0)
         if mode not in ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel"):
             raise refuse(f"it resizes with coordinates {mode!r}")
-        return centre + (p + 0.5) / self.scale - 0.5
+        return np.asarray(centre + (p + np.float32(0.5)) / scale - np.float32(0.5))
 
 
 @operator("Resize", since=11)
@@ -51,17 +57,21 @@ def resize(x: Tensor, roi: Tensor | None = None, scales: Tensor | None = None, s
         raise refuse(f"it resizes {x.dtype} numbers with weights; it would have to cast them first")
     coordinates = coordinate_transformation_mode
     outside: list[tuple[int, Array]] = []
-    for axis, plan in _plans(x.shape, named, roi, scales, sizes, keep_aspect_ratio_policy):
-        if plan.out == plan.length and plan.scale == 1 and coordinates != "tf_crop_and_resize":
-            continue
-        places = plan.places(coordinates)
+    plans = _plans(x.shape, named, roi, scales, sizes, keep_aspect_ratio_policy)
+    if coordinates != "tf_crop_and_resize":
+        if all(plan.out == plan.length for _, plan in plans):  # as it is, whatever the scale, as onnxruntime has it
+            return x
+        plans = [(axis, plan) for axis, plan in plans if plan.out != plan.length or plan.scale != 1]
+    for axis, plan in plans:
+        places = plan.places(coordinates).astype(np.float64)
         if mode == "nearest":
             nearest = np.clip(_ROUNDED[nearest_mode](places), 0, plan.length - 1).astype(np.int64)
             x = x[(*(slice(None),) * axis, nearest)]
         else:
             shrunk = min(plan.scale, 1.0) if antialias else 1.0
             kernel, reach = (_triangle, 1) if mode == "linear" else (_cubic(cubic_coeff_a), 2)
-            x = _along(x, axis, _matrix(places, plan.length, kernel, reach, shrunk, bool(exclude_outside)))
+            taps = _taps(places, plan.length, kernel, reach, shrunk, bool(exclude_outside))
+            x = _along(x, axis, *taps)
         if coordinates == "tf_crop_and_resize":
             outside.append((axis, (places < 0) | (places > plan.length - 1)))
     inside = np.ones(x.shape, bool)
@@ -87,7 +97,7 @@ def _plans(shape: Sequence[int], axes: Sequence[int], roi: Tensor | None, scales
     lengths = [shape[axis] for axis in axes]
     if scales is not None and scales.size:
         factors = [float(s) for s in scales.data]
-        outs = [math.floor(n * s) for n, s in zip(lengths, factors, strict=True)]
+        outs = [math.floor(np.float32(n) * np.float32(s)) for n, s in zip(lengths, factors, strict=True)]
     else:
         outs = whole(sizes)
         factors = [out / n for n, out in zip(lengths, outs, strict=True)]
@@ -125,28 +135,33 @@ def _cubic(a: float) -> Callable[[Array], Array]:
     return kernel
 
 
-def _matrix(places: Array, length: int, kernel: Callable[[Array], Array], reach: int, shrunk: float,
-            exclude_outside: bool) -> Array:
-    """(out, length): how much of each old number is in each new one.
+def _taps(places: Array, length: int, kernel: Callable[[Array], Array], reach: int, shrunk: float,
+          exclude_outside: bool) -> tuple[Array, Array]:
+    """Which old numbers each new one is a sum of, and the weight of each: (out, taps) twice.
 
     Antialiased, the kernel is widened to the spacing of the new numbers (`shrunk` < 1). Weights that fall outside
     count for the number at the edge, or for nothing with `exclude_outside`; what is left sums to 1.
     """
-    taps = math.ceil(reach / shrunk)
-    indices = np.floor(places)[:, None] + np.arange(-taps, taps + 2)  # (out, taps)
+    many = math.ceil(reach / shrunk)
+    indices = np.floor(places)[:, None] + np.arange(1 - many, many + 1)
     weights = kernel((indices - places[:, None]) * shrunk)
     if exclude_outside:
         weights = np.where((indices >= 0) & (indices < length), weights, 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
-    matrix = np.zeros((len(places), length))
-    np.add.at(matrix, (np.arange(len(places))[:, None], np.clip(indices, 0, length - 1).astype(int)), weights)
-    return matrix
+    if exclude_outside or shrunk < 1:
+        # What weighs nothing may stand far away, where an inf would make nan of it: take the heaviest several times.
+        heaviest = weights.argmax(axis=1)[:, None]
+        light = weights == 0
+        share = np.take_along_axis(weights, heaviest, 1) / (1 + light.sum(axis=1, keepdims=True))
+        np.put_along_axis(light, heaviest, True, 1)
+        indices = np.where(light, np.take_along_axis(indices, heaviest, 1), indices)
+        weights = np.where(light, share, weights)
+    return np.clip(indices, 0, length - 1).astype(np.int64), weights
 
 
-def _along(x: Tensor, axis: int, matrix: Array) -> Tensor:
-    """The matrix applied along one axis."""
-    weights = Tensor(np.ascontiguousarray(matrix.T, x.dtype))
-    if axis == x.ndim - 1:
-        return x @ weights
-    order = [k for k in range(x.ndim) if k != axis] + [axis]
-    return (x.permute(*order) @ weights).permute(*np.argsort(order).tolist())
+def _along(x: Tensor, axis: int, indices: Array, weights: Array) -> Tensor:
+    """The weighted sums along one axis."""
+    before, after = (slice(None),) * axis, (1,) * (x.ndim - 1 - axis)
+    parts = [x[(*before, indices[:, k])] * Tensor(weights[:, k].reshape(-1, *after).astype(x.dtype))
+             for k in range(indices.shape[1]) if weights[:, k].any()]
+    return sum(parts[1:], start=parts[0])
