@@ -14,20 +14,16 @@ import streamlit as st
 from PIL import Image
 
 from playground.datasets import named, photos, samples
+from playground.datasets.picture import GRAY, ink
 from playground.errors import PlaygroundError
 from playground.ui import camera, frame, lesson, links
-from playground.ui.drawing import filled
-
-GRAY = np.array([0.299, 0.587, 0.114])
-"""ITU-R 601: how bright red, green and blue look, as in datasets/preprocessing.py."""
 
 DIGIT, UPLOAD, CAMERA, LIVE = "Handwritten digit", "Your photo", "Take a photo", "Live camera"
-LONGEST_SIDE = 1024
-FAINT = 40.0
-"""Levels below the paper's brightness: strokes that are nowhere darker than this are none."""
 CELLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 BEGIN = {"size": 8, "cell": 8, "across": 36, "down": 34}
 """Where the square begins, by the names its controls have in the address."""
+
+__all__ = ["GRAY", "Patch", "Picture", "Place", "choose_picture", "cut", "ink"]
 
 _HERE = Path(__file__).parent
 _picker = st.components.v2.component(
@@ -119,10 +115,7 @@ def _own(given: bytes, name: str = "your photo", live: bool = False) -> Picture 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _opened(given: bytes) -> np.ndarray:
-    """A phone's 12 million pixels would be recomputed at every move of a slider; nobody sees more than these."""
-    image = Image.fromarray(photos.open_photo(given))
-    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    return np.asarray(image)
+    return photos.open_photo(given)
 
 
 @st.cache_data(show_spinner=False)
@@ -141,26 +134,6 @@ def _digit() -> Picture:
     which = st.slider("Whose handwriting", 1, 100, key="writer", bind="query-params", disabled=links.locked())
     image = own[(which - 1) % len(own)]
     return Picture(f"a handwritten {label}", np.repeat(image[:, :, None], 3, axis=2), drawing=True)
-
-
-def ink(pixels: np.ndarray) -> np.ndarray:
-    """Dark strokes on light paper as light strokes on black that fill a square, the way handwritten digits are stored.
-
-    pixels uint8 (H, W, 3) -> uint8 (S, S, 3). The median is the paper's brightness, for most of it is paper; what is
-    nearly as bright becomes 0, the darkest 255.
-
-    >>> paper = np.full((9, 9, 3), 200, np.uint8)
-    >>> paper[2:5, 4] = 20
-    >>> ink(paper)[:, :, 0]
-    array([[  0, 255,   0],
-           [  0, 255,   0],
-           [  0, 255,   0]], dtype=uint8)
-    """
-    gray = pixels @ GRAY
-    paper = np.median(gray)
-    dark = (paper - gray) / max(FAINT, paper - gray.min())
-    strokes = np.rint(255 * np.clip((dark - 0.25) / 0.75, 0, 1)).astype(np.uint8)
-    return filled(strokes) if strokes.any() else np.zeros_like(pixels)
 
 
 def cut(gray: np.ndarray, size: int, cell: int, across: float, down: float) -> Patch:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from playground.datasets import photos
+from playground.datasets import photos, picture
 from playground.datasets.photos import open_photo, why_unreadable
 from playground.errors import PlaygroundError
 
@@ -191,7 +191,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
 
 
 def test_a_file_too_large_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photos, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(picture, "MOST_BYTES", 2**20)
 
     class Endless(io.RawIOBase):
         asked = 0
@@ -239,6 +239,6 @@ def test_damaged_bytes_give_pixels_or_a_sentence_never_a_crash(
 
 
 def test_the_examples_run() -> None:
-    result = doctest.testmod(photos)
+    result = doctest.testmod(picture)
     assert result.attempted > 0
     assert result.failed == 0
