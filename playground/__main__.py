@@ -283,7 +283,7 @@ def predict(options: argparse.Namespace) -> int:
     predictions = []
     for path in options.images:  # one at a time: a folder of photographs need not fit into memory
         try:
-            (answer,) = classifier.predict([photos.open_photo(path)])
+            (answer,) = classifier.predict([photos.for_model(path, classifier.labels)])
         except PlaygroundError as error:
             message = str(error)
             raise PlaygroundError(message if path.name in message else f"{path}: {message}") from error

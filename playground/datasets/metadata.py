@@ -83,7 +83,7 @@ def _webp(data: bytes) -> bytes:
         if name in (b"ALPH", b"ANMF"):
             raise ValueError("not simple")
         if name in (b"VP8 ", b"VP8L"):
-            chunk = data[place : place + 8 + length] + b"\0" * (length % 2)
+            chunk: bytes = data[place : place + 8 + length] + b"\0" * (length % 2)
             return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
         place += 8 + length + length % 2
     raise ValueError("no picture")

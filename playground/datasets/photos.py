@@ -22,7 +22,7 @@ _LOSSLESS = ("PNG", "BMP", "TIFF", "PPM", "GIF")
 
 
 def open_photo(source: bytes | Path | BinaryIO) -> np.ndarray:
-    """The pixels of a picture, uint8 (H, W, 3), as `picture.read` gives them. Raises PlaygroundError where it does not."""
+    """The pixels of a picture, uint8 (H, W, 3), as `picture.read` gives them. Raises PlaygroundError."""
     with _plainly():
         return picture.read(source)
 
@@ -87,7 +87,7 @@ def _same(data: bytes, bare: bytes, pixels: np.ndarray, longest: int) -> bool:
 def why_unreadable(path: Path) -> str | None:
     """The reason a file cannot be used as a picture, as a sentence, or None when it can.
 
-    Every byte goes through the decoder, but a JPEG only to an eighth of its size: a truncated file is found in a third
+    Every byte goes through the decoder, but a JPEG only to a fraction of its size: a truncated file is found in a third
     of the time opening it takes.
     """
     try:

@@ -189,7 +189,8 @@ def _upright(image: Image.Image, small: Image.Image) -> Image.Image:
 
 def _declare_transparency(image: Image.Image) -> None:
     """A PNG declares a gray or colour transparent in its own bits; the pixels are compared in 8."""
-    declared, rawmode = image.info.get("transparency"), str(image.tile[0][3]) if image.tile else ""
+    tiles = getattr(image, "tile", None)
+    declared, rawmode = image.info.get("transparency"), str(tiles[0][3]) if tiles else ""
     if image.format != "PNG" or declared is None:
         return
     if isinstance(declared, int) and rawmode in _STEPS:
@@ -199,7 +200,7 @@ def _declare_transparency(image: Image.Image) -> None:
 
 
 def _shrunk(image: Image.Image, longest: int) -> Image.Image:
-    """Any of Pillow's modes as RGB no larger than `longest`, a tile at a time: the only copy made is the smaller one."""
+    """Any of Pillow's modes as RGB no larger than `longest`, a tile at a time: the only copy is the small one."""
     factor = max(1, max(image.size) // (2 * longest))
     white = _white(image)
     small = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
@@ -222,7 +223,8 @@ def _white(image: Image.Image) -> float:
     """The level of deep gray that becomes 255: 65535 for integers, 1 for floats; their largest where that is more."""
     if image.mode not in ("I", "F"):
         return 65535.0
-    return max(1.0 if image.mode == "F" else 65535.0, *(float(_levels(part).max()) for _, _, part in _tiles(image, 1)))
+    largest = max(float(_levels(part).max()) for _, _, part in _tiles(image, 1))
+    return max(1.0 if image.mode == "F" else 65535.0, largest)
 
 
 def _levels(image: Image.Image) -> np.ndarray:

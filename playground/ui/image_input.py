@@ -14,7 +14,7 @@ import streamlit as st
 from PIL import Image
 
 from playground.datasets import named, photos, samples
-from playground.datasets.picture import GRAY, ink
+from playground.datasets.picture import GRAY, are_digits, ink
 from playground.errors import PlaygroundError
 from playground.ui import camera, frame, lesson, links
 
@@ -23,7 +23,7 @@ CELLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 BEGIN = {"size": 8, "cell": 8, "across": 36, "down": 34}
 """Where the square begins, by the names its controls have in the address."""
 
-__all__ = ["GRAY", "Patch", "Picture", "Place", "choose_picture", "cut", "ink"]
+__all__ = ["GRAY", "Patch", "Picture", "Place", "are_digits", "choose_picture", "cut", "ink"]
 
 _HERE = Path(__file__).parent
 _picker = st.components.v2.component(
