@@ -16,10 +16,13 @@ from PIL import Image
 from playground.datasets import named, photos, samples
 from playground.datasets.picture import GRAY, are_digits, ink
 from playground.errors import PlaygroundError
+from playground.numbers import counted
 from playground.ui import camera, frame, lesson, links
 
 DIGIT, UPLOAD, CAMERA, LIVE = "Handwritten digit", "Your photo", "Take a photo", "Live camera"
 CELLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+LEAST = 16
+"""Pixels a side that every lesson's kernels and windows fit into."""
 BEGIN = {"size": 8, "cell": 8, "across": 36, "down": 34}
 """Where the square begins, by the names its controls have in the address."""
 
@@ -65,11 +68,12 @@ class Patch:
     cell: int
 
 
-def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None) -> Picture:
+def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None, least: int = LEAST) -> Picture:
     """Draw the source's controls and return the picture; without an own photo yet, a sample photo.
 
     `suggested` is the choice to begin with, as the list spells it. With `live` the camera's pictures may follow each
-    other, and what stands inside of it is drawn again for each.
+    other, and what stands inside of it is drawn again for each. A photo that is not `least` pixels high and wide is
+    made so by repeating its pixels: kernels and windows have to fit in; whoever asks a model wants 1.
     """
     # "Camera" in the list would promise one; the photograph is of a man with a camera.
     names = {name.replace("camera", "cameraman").capitalize(): name for name in samples.photo_names()}
@@ -92,7 +96,7 @@ def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None) -
         if source == UPLOAD
         else st.camera_input("Your camera", key="camera")
     )
-    own = _own(given.getvalue()) if given is not None else None
+    own = _own(given.getvalue(), least=least) if given is not None else None
     if own is None:
         st.caption(f"Until there is a photo of yours, this is the {names[first]}.")
     return own or Picture(names[first], samples.photo(names[first]))
@@ -105,12 +109,28 @@ def _seen(live: camera.Live) -> Picture | None:
     return _own(seen, "what the camera saw", live=on) if seen is not None else None
 
 
-def _own(given: bytes, name: str = "your photo", live: bool = False) -> Picture | None:
+def _own(given: bytes, name: str = "your photo", live: bool = False, least: int = 1) -> Picture | None:
     try:
-        return Picture(name, _opened(given), own=True, live=live)
+        pixels = _opened(given)
     except PlaygroundError as error:
         st.error(frame.literal(str(error)))
         return None
+    height, width = pixels.shape[:2]
+    if min(height, width) < least:
+        st.caption(f"Your photo is {counted(min(height, width), 'pixel')} {'high' if height < width else 'wide'}: each "
+                   "is repeated here, so that there is something to compute on.")
+    return Picture(name, repeated(pixels, least), own=True, live=live)
+
+
+def repeated(pixels: np.ndarray, least: int) -> np.ndarray:
+    """The same picture, its pixels repeated along a side that is shorter than `least`: uint8 (H, W, 3) -> the same.
+
+    >>> repeated(np.zeros((1, 40, 3), np.uint8), 16).shape
+    (16, 40, 3)
+    """
+    for axis in (0, 1):
+        pixels = np.repeat(pixels, -(-least // pixels.shape[axis]), axis)
+    return pixels
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
