@@ -342,6 +342,11 @@ def follow_run(options: argparse.Namespace, run_id: str, offset: int = 0) -> int
             events, offset = read(folder / "events.jsonl", offset)
             for event in events:
                 told.event(event)
+                if type(event).__name__ == "Started":
+                    from playground.training import photo_list
+
+                    for remark in photo_list.remarks(folder):
+                        told.line(printable(remark))
             if not alive and not events:
                 break
             time.sleep(POLL_SECONDS)

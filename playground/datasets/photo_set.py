@@ -131,6 +131,11 @@ def _divided(candidates: tuple[Candidate, ...], seed: int, share: float) -> list
     return halves(candidates, seed, share)
 
 
+def clear_cache() -> None:
+    """What is kept in memory of the looks of photographs."""
+    _divided.cache_clear()
+
+
 def sets_dir() -> Path:
     """Where the sets of all people lie, each in a folder nobody can guess."""
     return data_dir() / "sets"

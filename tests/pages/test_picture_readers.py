@@ -65,7 +65,8 @@ def by_program(folder: Path, files: list[Path]) -> list[str]:
 
 def by_lines(code: str, folder: Path, files: list[Path]) -> list[str]:
     """What lines of a program print, run once for each file, in one process that has nothing of ours to import."""
-    (folder / "lines.py").write_text(code.replace('"photo.jpg"', "sys.argv[1]").replace("import json,", "import sys, json,"))
+    asked = code.replace('"photo.jpg"', "sys.argv[1]").replace("import json,", "import sys, json,")
+    (folder / "lines.py").write_text(asked)
     run = ("import sys\nsys.path.insert(0, '.')\ncode = open('lines.py').read()\n"
            "for name in sys.argv[1:]:\n    sys.argv[1] = name\n    exec(code, {})\n")
     done = subprocess.run([sys.executable, "-I", "-c", run, *map(str, files)], cwd=folder, capture_output=True,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from playground.datasets import photos, picture
+from playground.datasets import picture
 from playground.datasets.photos import open_photo, why_unreadable
 from playground.errors import PlaygroundError
 
