@@ -92,7 +92,7 @@ def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None, l
     if source in names:
         return Picture(names[source], samples.photo(names[source]))
     given = (
-        st.file_uploader("Your photo", ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"], key="upload")
+        st.file_uploader("Your photo", [suffix.lstrip(".") for suffix in photos.SUFFIXES], key="upload")
         if source == UPLOAD
         else st.camera_input("Your camera", key="camera")
     )

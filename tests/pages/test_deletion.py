@@ -1,4 +1,4 @@
-"""What is deleted is gone: files, decoded pixels, features, thumbnails in memory, names; and who may see what is not."""
+"""What is deleted is gone: files, decoded pixels, features, thumbnails in memory, names; and who sees what is not."""
 
 import json
 from pathlib import Path
