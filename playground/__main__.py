@@ -283,7 +283,7 @@ def predict(options: argparse.Namespace) -> int:
     predictions = []
     for path in options.images:  # one at a time: a folder of photographs need not fit into memory
         try:
-            (answer,) = classifier.predict([photos.open_photo(path)])
+            (answer,) = classifier.predict([photos.for_model(path, classifier.labels)])
         except PlaygroundError as error:
             message = str(error)
             raise PlaygroundError(message if path.name in message else f"{path}: {message}") from error
@@ -342,6 +342,11 @@ def follow_run(options: argparse.Namespace, run_id: str, offset: int = 0) -> int
             events, offset = read(folder / "events.jsonl", offset)
             for event in events:
                 told.event(event)
+                if type(event).__name__ == "Started":
+                    from playground.training import photo_list
+
+                    for remark in photo_list.remarks(folder):
+                        told.line(printable(remark))
             if not alive and not events:
                 break
             time.sleep(POLL_SECONDS)

@@ -69,5 +69,6 @@ def public(text: str) -> str:
 
 
 def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # where nothing may be written, there may be something to read; who writes is told then
+        folder.mkdir(parents=True, exist_ok=True)
     return folder

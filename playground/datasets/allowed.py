@@ -28,7 +28,7 @@ def folders_offered() -> dict[str, Path]:
             parts = path.relative_to(top).parts
             if any(part.startswith(".") or (k == 0 and part in NOT_OFFERED) for part in parts):
                 continue
-            if path.name in (folders.TRAIN, *folders.VALIDATION) and path.parent in found.values():
+            if folders.half_of(path.name) and path.parent in found.values():
                 continue  # half of what is offered already
             if k > 0 and path == top and path.is_dir() and folders.is_wrapped(path):
                 continue  # the one inside has the better name

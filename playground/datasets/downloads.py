@@ -1,4 +1,4 @@
-"""Sets of photographs that can be downloaded: what they are, and how they get here whole, checked, or not at all."""
+"""Downloading a set of the catalogue: it gets here whole and checked, or not at all."""
 
 import fcntl
 import gzip
@@ -8,25 +8,23 @@ import os
 import shutil
 import ssl
 import tarfile
-import tempfile
 import time
 import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-import numpy as np
-from PIL import Image
-
 from playground import home
-from playground.datasets import named
-from playground.datasets.unzip import MOST_BYTES, MOST_FILES, move_into_place, unzip
+from playground.datasets.catalogue import CATALOGUE, Downloadable, File, Progress
+from playground.datasets.disk import FULL_OR_FORBIDDEN, unfinished, why
+from playground.datasets.unzip import move_into_place
 from playground.errors import PlaygroundError
+
+__all__ = ["CATALOGUE", "Downloadable", "File", "Progress", "download", "find", "folder", "host", "received"]
 
 PARTIAL = ".downloads"  # below data/: what has come so far; a file put there by hand is checked and used as well
 TIMEOUT_SECONDS = 20.0  # without a single byte
@@ -37,54 +35,6 @@ OFFLINE = "the handwritten digits (Train a CNN) and the sample photos of faces (
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)  # answers of a server that may think otherwise in a moment
 _DAMAGED = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 _BROKEN_OFF = (TimeoutError, ConnectionError, http.client.HTTPException)
-
-
-@dataclass(frozen=True)
-class File:
-    """One file to fetch: its exact size in bytes, and its SHA-256 where it was published."""
-
-    url: str
-    size: int
-    sha256: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self.url.rsplit("/", 1)[-1]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a download is: "waiting", "downloading" (bytes), "checking" (bytes) or "unpacking" (pictures)."""
-
-    doing: str
-    done: int
-    total: int
-
-
-Unpack = Callable[[Mapping[str, Path], Path], Iterator[Progress]]
-
-
-@dataclass(frozen=True)
-class Downloadable:
-    """A set somebody else offers. `unpack` turns its files, by name, into a folder the playground can read.
-
-    `photographs` says that it becomes a folder a class, `small` that it is a set of pictures of one small size.
-    """
-
-    title: str
-    about: str
-    files: tuple[File, ...]
-    unpack: Unpack
-    source: str
-    page: str
-    licence: str
-    photographs: bool = True
-    small: bool = False
-
-    @property
-    def size(self) -> int:
-        """Bytes to fetch, all files together."""
-        return sum(file.size for file in self.files)
 
 
 def find(name: str) -> Downloadable:
@@ -124,8 +74,9 @@ def download(name: str, should_stop: Callable[[], bool] = lambda: False) -> Iter
     partial = home.data_dir() / PARTIAL / name
     if into.is_dir():
         return
-    partial.mkdir(parents=True, exist_ok=True)
-    with open(partial.parent / f"{name}.lock", "w") as lock:
+    with _plainly():
+        partial.mkdir(parents=True, exist_ok=True)
+    with _plainly(), open(partial.parent / f"{name}.lock", "a") as lock:
         while not _held(lock):
             yield Progress("waiting", 0, 1)
             if should_stop():
@@ -134,30 +85,27 @@ def download(name: str, should_stop: Callable[[], bool] = lambda: False) -> Iter
         if into.is_dir():
             return
         _demand_space(wanted, into.parent, partial)
-        with _plainly():
-            before = 0
-            for file in wanted.files:
-                for progress in _fetch(name, file, partial / file.name, should_stop):
-                    yield (Progress("downloading", before + progress.done, wanted.size)
-                           if progress.doing == "downloading" else progress)
-                if should_stop():
-                    return
-                before += file.size
-            incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=into.parent))
-            try:
+        before = 0
+        for file in wanted.files:
+            for progress in _fetch(name, file, partial / file.name, should_stop):
+                yield (Progress("downloading", before + progress.done, wanted.size)
+                       if progress.doing == "downloading" else progress)
+            if should_stop():
+                return
+            before += file.size
+        try:
+            with unfinished(into.parent) as incoming:
                 for progress in wanted.unpack({file.name: partial / file.name for file in wanted.files}, incoming):
                     yield progress
                     if should_stop():
                         return
                 move_into_place(incoming, into)
-            except (PlaygroundError, *_DAMAGED):
-                for file in wanted.files:
-                    if file.sha256 is None:  # right in size alone: the next attempt fetches it again
-                        (partial / file.name).unlink(missing_ok=True)
-                raise
-            finally:
-                shutil.rmtree(incoming, ignore_errors=True)
-            shutil.rmtree(partial, ignore_errors=True)
+        except (PlaygroundError, *_DAMAGED):
+            for file in wanted.files:
+                if file.sha256 is None:  # right in size alone: the next attempt fetches it again
+                    (partial / file.name).unlink(missing_ok=True)
+            raise
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _held(lock: IO[str]) -> bool:
@@ -176,6 +124,8 @@ def _plainly() -> Iterator[None]:
     except _DAMAGED as error:
         raise PlaygroundError("What was downloaded cannot be unpacked: the archive is damaged.") from error
     except OSError as error:
+        if error.errno in FULL_OR_FORBIDDEN:
+            raise PlaygroundError(f"{why(error)}: the download stopped, and what has come is kept.") from error
         raise PlaygroundError(f"The download could not be written: {error.strerror or error}.") from error
 
 
@@ -326,146 +276,3 @@ def _size(path: Path) -> int:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# -- unpacking ---------------------------------------------------------------------------------------------------------
-
-
-def _zip_of_folders(files: Mapping[str, Path], into: Path) -> Iterator[Progress]:
-    """The one folder in the one zip."""
-    yield Progress("unpacking", 0, 1)
-    (archive,) = files.values()
-    with open(archive, "rb") as content:
-        unpacked = unzip(content, into / ".unpacked")
-    inside = [path for path in unpacked.iterdir() if path.is_dir()]
-    top = inside[0] if len(inside) == 1 and inside[0].name != "train" else unpacked
-    for path in list(top.iterdir()):
-        os.rename(path, into / path.name)
-    shutil.rmtree(unpacked)
-
-
-def _as_they_are(files: Mapping[str, Path], into: Path) -> Iterator[Progress]:
-    """The files themselves, once they can be read as IDX files."""
-    yield Progress("unpacking", 0, 1)
-    for name, path in files.items():
-        shutil.copyfile(path, into / name)
-    named.load(str(into))
-
-
-def _cifar(files: Mapping[str, Path], into: Path) -> Iterator[Progress]:
-    """The binary batches, to train on from scratch, and a PNG of every picture, in a folder of its class."""
-    (archive,) = files.values()
-    for name, content in _members(archive):
-        if name in named.CIFAR_FILES:
-            (into / name).write_bytes(content.read())
-    train, test = named.load(str(into))
-    done, total = 0, len(train) + len(test)
-    for half, pictures in (("train", train), ("validation", test)):
-        for kind in pictures.classes:
-            (into / half / kind).mkdir(parents=True)
-        for k, (image, label) in enumerate(zip(pictures.images, pictures.labels, strict=True)):
-            Image.fromarray(np.ascontiguousarray(image)).save(into / half / pictures.classes[label] / f"{k:05d}.png")
-            done += 1
-            if done % 100 == 0 or done == total:
-                yield Progress("unpacking", done, total)
-
-
-def _pets(files: Mapping[str, Path], into: Path) -> Iterator[Progress]:
-    """cat/ and dog/ by the species in list.txt: name, class, species (1 cat, 2 dog), breed."""
-    listed = next((content.read().decode("utf-8") for name, content in _members(files["annotations.tar.gz"])
-                   if name == "list.txt"), "")
-    rows = [row.split() for row in listed.splitlines() if not row.startswith("#")]
-    species = {row[0]: {"1": "cat", "2": "dog"}.get(row[2]) for row in rows if len(row) == 4}
-    for kind in ("cat", "dog"):
-        (into / kind).mkdir()
-    done = 0
-    for name, content in _members(files["images.tar.gz"]):
-        known = species.get(name.removesuffix(".jpg"))
-        if not name.endswith(".jpg") or known is None:
-            continue
-        with open(into / known / name, "xb") as target:
-            shutil.copyfileobj(content, target)
-        done += 1
-        if done % 50 == 0 or done == len(species):
-            yield Progress("unpacking", done, len(species))
-    if not done:
-        raise PlaygroundError("The archives hold no picture that their list names: nothing was unpacked.")
-
-
-def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """The regular files of a .tar.gz, by the last part of their names: where they would like to lie does not matter.
-
-    Raises PlaygroundError for more than MOST_FILES files or MOST_BYTES bytes.
-    """
-    count = size = 0
-    with tarfile.open(archive, "r|gz") as tar:
-        for member in tar:
-            count, size = count + 1, size + member.size
-            if count > 2 * MOST_FILES or size > MOST_BYTES:
-                raise PlaygroundError(f"Unpacked, {archive.name} would be larger than it can be.")
-            name = member.name.replace("\\", "/").rsplit("/", 1)[-1]
-            if member.isfile() and name not in ("", ".", "..") and not name.startswith("."):
-                content = tar.extractfile(member)
-                if content is not None:
-                    yield name, content
-
-
-# Sizes and checksums as the makers or TensorFlow Datasets publish them.
-CATALOGUE: dict[str, Downloadable] = {
-    "cats_and_dogs_filtered": Downloadable(
-        "Cats and dogs (filtered)",
-        "3,000 photos of cats and dogs, 1,000 of them for validation: the set of TensorFlow's transfer-learning "
-        "tutorial.",
-        (File("https://storage.googleapis.com/mledu-datasets/cats_and_dogs_filtered.zip", 68_606_236),),
-        _zip_of_folders,
-        "Google; a part of Asirra (Microsoft Research and Petfinder.com, 2007)",
-        "https://www.tensorflow.org/tutorials/images/transfer_learning",
-        "none is stated for the photos: for teaching and research only",
-    ),
-    "oxford_iiit_pet": Downloadable(
-        "Oxford-IIIT Pet, cats vs dogs",
-        "7,349 photos of 37 breeds, sorted here into two classes: cat and dog.",
-        (
-            File("https://thor.robots.ox.ac.uk/pets/annotations.tar.gz", 19_173_078,
-                 "52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91"),
-            File("https://thor.robots.ox.ac.uk/pets/images.tar.gz", 791_918_971,
-                 "67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d"),
-        ),
-        _pets,
-        "Parkhi, Vedaldi, Zisserman and Jawahar (2012), University of Oxford",
-        "https://www.robots.ox.ac.uk/~vgg/data/pets/",
-        "CC BY-SA 4.0; the photos stay their owners'",
-    ),
-    "cifar-10": Downloadable(
-        "CIFAR-10",
-        "60,000 colour pictures of 32 × 32 pixels in ten classes from airplane to truck, 10,000 of them for "
-        "validation. A network from scratch takes them as they are (Train a CNN); to retrain a pretrained one on "
-        "all of them wants a GPU.",
-        (File("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", 170_052_171,
-              "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"),),
-        _cifar,
-        "Krizhevsky (2009), University of Toronto",
-        "https://www.cs.toronto.edu/~kriz/cifar.html",
-        "none is stated; its makers ask to be cited (Learning Multiple Layers of Features from Tiny Images, 2009)",
-        small=True,
-    ),
-    "fashion-mnist": Downloadable(
-        "Fashion-MNIST",
-        "70,000 gray pictures of 28 × 28 pixels in ten classes of clothing, 10,000 of them for the test.",
-        tuple(
-            File(f"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/{name}-ubyte.gz", size, sha256)
-            for name, size, sha256 in (
-                ("train-images-idx3", 26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
-                ("train-labels-idx1", 29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
-                ("t10k-images-idx3", 4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
-                ("t10k-labels-idx1", 5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
-            )
-        ),
-        _as_they_are,
-        "Xiao, Rasul and Vollgraf (2017), Zalando SE",
-        "https://github.com/zalandoresearch/fashion-mnist",
-        "MIT",
-        photographs=False,
-        small=True,
-    ),
-}

@@ -1,21 +1,23 @@
 """Somebody's zip, unpacked so that it can do no harm: nothing outside the folder, no links, not more than fits."""
 
 import os
-import shutil
 import stat
-import tempfile
+import unicodedata
 import zipfile
 import zlib
+from contextlib import suppress
 from io import BytesIO
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from playground.datasets.disk import FULL_OR_FORBIDDEN, plainly, unfinished, why
 from playground.errors import PlaygroundError
 
 MOST_FILES = 50_000
 MOST_BYTES = 4 * 2**30  # unpacked, all together
-_LONGEST_NAME = 255  # bytes; what common file systems take
+_LONGEST_NAME, _LONGEST_PATH = 255, 2_000  # bytes; what common file systems take, with room for our own folders
+_DEEPEST = 50  # folders in folders
 _LEFT_BEHIND = ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir")
 _DAMAGED = (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, NotImplementedError, ValueError, RuntimeError)
 
@@ -34,23 +36,20 @@ def unzip(content: bytes | BinaryIO, into: Path) -> Path:
 
     Refused, with one sentence as PlaygroundError: what is not a zip, is damaged or has a password; a name that leads
     outside; more than MOST_FILES files or MOST_BYTES bytes once unpacked (counted while unpacking too: what a zip says
-    of its own sizes is not believed). Links and what systems leave behind are not unpacked. When `into` appears
-    meanwhile, because somebody else unpacked the same, theirs stays.
+    of its own sizes is not believed); a name or a path too long for a file system; a disk that is full. Links and what
+    systems leave behind are not unpacked. Names are composed (Unicode NFC): a zip from a Mac has them taken apart.
+    When `into` appears meanwhile, because somebody else unpacked the same, theirs stays.
     """
     into = Path(into)
     try:
         archive = zipfile.ZipFile(BytesIO(content) if isinstance(content, bytes) else content)
     except _DAMAGED as error:
         raise PlaygroundError("This is not a zip file, or it is damaged.") from error
-    into.parent.mkdir(parents=True, exist_ok=True)
-    incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=into.parent))
-    try:
+    with plainly("nothing of this zip was kept"), unfinished(into.parent) as incoming:
         with archive:
             if not _unpack(archive, incoming):
                 raise PlaygroundError("There are no files in this zip.")
         move_into_place(incoming, into)
-    finally:
-        shutil.rmtree(incoming, ignore_errors=True)
     return into
 
 
@@ -72,8 +71,9 @@ def _unpack(archive: zipfile.ZipFile, into: Path) -> int:
     if sum(entry.file_size for entry, _ in wanted) > MOST_BYTES:
         raise _too_large()
     written = 0
+    taken: dict[str, int] = {}
     for entry, parts in wanted:
-        target = _free(into.joinpath(*parts))
+        target = into.joinpath(*parts[:-1], _free(parts, taken))
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(entry) as source, open(target, "xb") as file:
@@ -100,28 +100,42 @@ def _safe_parts(entry: zipfile.ZipInfo) -> tuple[str, ...] | None:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if name.endswith("/") or not parts or kind not in (0, stat.S_IFREG) or any(map(is_junk, parts)):
         return None
-    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts):
+    if len(parts) > _DEEPEST:
+        raise PlaygroundError(f"In this zip, folders lie more than {_DEEPEST} deep in each other: {name[:60]}…")
+    if len(os.fsencode(name)) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts):
         raise PlaygroundError(f"A name in this zip is too long: {name[:60]}…")
     return parts
 
 
 def _name(entry: zipfile.ZipInfo) -> str:
-    """The entry's name. macOS writes UTF-8 without saying so, and zipfile takes it for cp437 (K├ñtzchen)."""
-    if entry.flag_bits & 0x800:
-        return entry.filename
-    try:
-        return entry.filename.encode("cp437").decode("utf-8")
-    except UnicodeError:
-        return entry.filename
+    """The entry's name, composed. macOS writes UTF-8 without saying so, and zipfile takes it for cp437 (K├ñtzchen)."""
+    name = entry.filename
+    if not entry.flag_bits & 0x800:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return unicodedata.normalize("NFC", name).encode("utf-8", "replace").decode()
 
 
-def _free(target: Path) -> Path:
-    """The path itself, or numbered when the zip holds the name twice (or a file system knows no capitals)."""
-    path, number = target, 1
-    while path.exists():
-        number += 1
-        path = target.with_name(f"{target.stem}-{number}{target.suffix}")
-    return path
+def _free(parts: tuple[str, ...], taken: dict[str, int]) -> str:
+    """The name itself, or numbered when the zip holds it twice (capitals do not count: some file systems know none).
+
+    `taken` holds the paths so far and the last number each was given: so many of one name cost no more than others.
+    """
+    *folders, name = parts
+    where = "/".join(folders).casefold()
+    path = f"{where}/{name}".casefold()
+    number, free = taken.get(path, 0), name
+    while f"{where}/{free}".casefold() in taken:
+        number = max(2, number + 1)
+        stem, dot, suffix = name.rpartition(".") if "." in name[1:] else (name, "", "")
+        ending = f"-{number}{dot}{suffix}"
+        if len(os.fsencode(ending)) > _LONGEST_NAME // 2:  # what follows the last dot is no suffix
+            stem, ending = name, f"-{number}"
+        room = _LONGEST_NAME - len(os.fsencode(ending))
+        free = os.fsencode(stem)[:room].decode("utf-8", "ignore") + ending
+    taken[path] = number
+    taken.setdefault(f"{where}/{free}".casefold(), 0)
+    return free
 
 
 def _sentence(error: BaseException, entry: zipfile.ZipInfo) -> str:
@@ -130,7 +144,8 @@ def _sentence(error: BaseException, entry: zipfile.ZipInfo) -> str:
     if isinstance(error, NotImplementedError):
         return "This zip is packed in a way that cannot be read here; make an ordinary one."
     if isinstance(error, OSError) and error.errno is not None:
-        return f"This zip could not be unpacked: {error.strerror}."
+        return f"{why(error)}: nothing of this zip was kept." if error.errno in FULL_OR_FORBIDDEN else \
+            f"This zip could not be unpacked: {error.strerror}."
     return f"This zip is damaged: {_name(entry)[:80]} cannot be unpacked."
 
 

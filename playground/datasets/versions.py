@@ -6,7 +6,6 @@ import math
 import os
 import re
 import shutil
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Collection
@@ -17,8 +16,10 @@ from typing import Any, BinaryIO
 
 from playground.datasets import collection, folders
 from playground.datasets.collection import LONGEST_NAME, LONGEST_NOTE, Incoming, PhotoSet, Refused, one_line
+from playground.datasets.disk import plainly, unfinished
 from playground.datasets.folders import PhotoFolder
 from playground.datasets.halves import TRAIN, VALIDATION
+from playground.datasets.names import composed
 from playground.datasets.unzip import is_junk, move_into_place, unzip
 from playground.errors import PlaygroundError
 
@@ -33,18 +34,21 @@ def layout(chosen: PhotoSet) -> dict[str, str]:
     aside. Names are the photographs' own, made safe for any file system, numbered where two are the same."""
     halves = chosen.halves
     divided = VALIDATION in halves.values()
-    taken: set[str] = set()
+    taken: dict[str, int] = {}  # the last number a name was given: so many of one name cost no more than others
     found: dict[str, str] = {}
     for key, photo in chosen.kept.items():
         folder = f"{halves[key]}/{photo.label}" if divided else photo.label
         stem = re.sub(r"[^\w .()+-]", "_", Path(photo.name).stem).strip(". ")[:60] or "photo"
         stem = f"photo {stem}" if is_junk(stem) else stem
-        suffix, number = Path(photo.file).suffix, 1
+        suffix = Path(photo.file).suffix
         name = f"{stem}{suffix}"
+        first = f"{photo.label}/{name}".casefold()
+        number = taken.get(first, 1)
         while f"{photo.label}/{name}".casefold() in taken:  # nor is it in the other half
             number += 1
             name = f"{stem}-{number}{suffix}"
-        taken.add(f"{photo.label}/{name}".casefold())
+        taken[first] = number
+        taken.setdefault(f"{photo.label}/{name}".casefold(), 1)
         found[key] = f"{folder}/{name}"
     return found
 
@@ -90,9 +94,7 @@ def version(chosen: PhotoSet, in_use: Callable[[], Collection[str]] | None = Non
     there = _place(chosen, text)
     top, name = there.parent, there.name
     if not top.is_dir():
-        top.parent.mkdir(parents=True, exist_ok=True)
-        incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=top.parent))
-        try:
+        with plainly("nothing was written to train on"), unfinished(top.parent) as incoming:
             folder = incoming / name
             for key, path in layout(chosen).items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -100,11 +102,9 @@ def version(chosen: PhotoSet, in_use: Callable[[], Collection[str]] | None = Non
             folder.mkdir(exist_ok=True)
             (folder / MANIFEST).write_text(text, encoding="utf-8")
             move_into_place(incoming, top)
-        finally:
-            shutil.rmtree(incoming, ignore_errors=True)
         if in_use is not None:
             _prune(top, collection.version_prefix(chosen.set_id), in_use())
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         os.utime(top)
     return there
 
@@ -172,21 +172,20 @@ def write_zip(chosen: PhotoSet, target: Path) -> Path:
 
 def zipped(chosen: PhotoSet) -> bytes:
     """The same, for a browser to download."""
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=collection.sets_dir()) as folder:
-        return write_zip(chosen, Path(folder) / "photos.zip").read_bytes()
+    with plainly("the zip was not made"), unfinished(collection.sets_dir(), ".export-") as folder:
+        return write_zip(chosen, folder / "photos.zip").read_bytes()
 
 
 def from_zip(content: bytes | BinaryIO, name: str, progress: Callable[[int, int], None] | None = None) -> PhotoSet:
     """A new set from a zip: one made by `write_zip` comes back as it was, plain folders in a zip become a set too."""
-    collection.sets_dir().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=collection.sets_dir()) as folder:
-        return from_folder(unzip(content, Path(folder) / "unpacked"), name, progress)
+    with plainly("no set was made"), unfinished(collection.sets_dir(), ".import-") as folder:
+        return from_folder(unzip(content, folder / "unpacked"), name, progress)
 
 
 def add_zip(set_id: str, content: bytes | BinaryIO, progress: Callable[[int, int], None] | None = None) -> PhotoSet:
     """The photographs of a zip added to a set that is there, class by class."""
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=collection.sets_dir()) as folder:
-        return collection.add_folder(set_id, unzip(content, Path(folder) / "unpacked"), progress)
+    with plainly("none of these photos was added"), unfinished(collection.sets_dir(), ".import-") as folder:
+        return collection.add_folder(set_id, unzip(content, folder / "unpacked"), progress)
 
 
 def from_folder(path: Path, name: str, progress: Callable[[int, int], None] | None = None) -> PhotoSet:
@@ -206,7 +205,7 @@ def from_folder(path: Path, name: str, progress: Callable[[int, int], None] | No
         made = collection.create(said["name"] or name, said["classes"])
         entries = said["photos"]
     try:
-        known = {file.relative_to(top).as_posix(): (file, label, half) for file, label, half in files}
+        known = {composed(file.relative_to(top).as_posix()): (file, label, half) for file, label, half in files}
         order = sorted(known, key=lambda place: entries.get(place, (len(entries),))[0])  # the manifest's, then the rest
         # What the manifest says of a file is only asked for files that are there: no path of its is ever opened.
         wanted = []
@@ -223,7 +222,8 @@ def from_folder(path: Path, name: str, progress: Callable[[int, int], None] | No
                              refused=(*said["left_out"], *filled.refused)[-collection.MOST_REFUSED:])
         return collection.begin(filled)  # coming in is nothing to take back
     except BaseException:
-        collection.remove(made.set_id)
+        with suppress(PlaygroundError):
+            collection.remove(made.set_id)
         raise
 
 

@@ -13,6 +13,7 @@ from playground.home import whole
 
 FILE, FEATURES = "predictions.json", "features.npy"
 AT_ONCE = 16
+GONE = "a deleted photo"
 BINS = 10
 
 
@@ -144,6 +145,27 @@ def evaluate(onnx: Path, pictures: Sequence[tuple[Path, int]], into: Path) -> It
     with whole(into) as incoming:
         incoming.write_text(json.dumps({"labels": list(classifier.labels), "pictures": rows}, ensure_ascii=False),
                             encoding="utf-8")
+
+
+def forget(into: Path) -> None:
+    """Take the names and features of pictures that are not there any more out of what `evaluate` wrote.
+
+    The answers to them stay, so that what was measured still is what it was.
+    """
+    try:
+        said = json.loads(into.read_text(encoding="utf-8"))
+        gone = np.array([not Path(row["path"]).exists() for row in said["pictures"]], bool)
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for k in np.flatnonzero(gone):
+        said["pictures"][k]["path"] = GONE
+    with whole(into) as incoming:
+        incoming.write_text(json.dumps(said, ensure_ascii=False), encoding="utf-8")
+    features = read_features(into)
+    if features is not None and len(features) == len(gone):
+        features[gone] = np.nan
+        with whole(into.with_name(FEATURES)) as incoming, open(incoming, "wb") as file:
+            np.save(file, features.astype(np.float16))
 
 
 def flat_map(features: np.ndarray, method: str, seed: int = 0) -> np.ndarray:

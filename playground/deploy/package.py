@@ -7,27 +7,62 @@ from pathlib import Path
 
 import numpy as np
 
+from playground.datasets import picture
 from playground.deploy.card import Entry
 from playground.deploy.evaluation import Predictions, class_scores
 from playground.deploy.interval import sentence
 
-RUN = '''"""What is in a picture: python run.py photo.jpg ...  (pip install onnxruntime pillow numpy)"""
+RUN = '''"""What is in a picture: python run.py [--as-it-is] photo.jpg ...  (pip install onnxruntime pillow numpy)
+
+Pictures are read by picture.py, as the app reads them. A model of handwritten digits is shown the dark ink on a light
+picture as the light strokes on black it has learnt from; with --as-it-is it is shown the picture itself.
+"""
 
 import json
 import sys
+import warnings
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
-from PIL import Image, ImageOps
+AS_IT_IS = "--as-it-is"
 
-session = onnxruntime.InferenceSession(str(Path(__file__).with_name("model.onnx")))
-labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
-for name in sys.argv[1:]:
-    picture = ImageOps.exif_transpose(Image.open(name)).convert("RGB")  # any size: the file resizes by itself
-    probabilities = session.run(["probabilities"], {"image": np.asarray(picture)[None]})[0][0]
-    best = int(probabilities.argmax())
-    print(f"{name}: {labels[best]} {100 * probabilities[best]:.1f} %")
+
+def main(arguments):
+    names = [name for name in arguments if name != AS_IT_IS]
+    if not names or names[0] in ("-h", "--help"):
+        print(__doc__, file=sys.stdout if names else sys.stderr)
+        return 0 if names else 2
+    sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding does not
+    sys.stderr.reconfigure(errors="backslashreplace")
+    warnings.simplefilter("ignore")  # of a damaged picture, one sentence is enough
+    try:
+        import onnxruntime
+
+        import picture
+    except ImportError as error:
+        print(f"{error}: pip install onnxruntime pillow numpy", file=sys.stderr)
+        return 2
+    try:
+        session = onnxruntime.InferenceSession(str(Path(__file__).with_name("model.onnx")))
+        labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
+    except Exception:
+        print("model.onnx, which should lie beside this program, is not there or is damaged.", file=sys.stderr)
+        return 2
+    status = 0
+    for name in names:
+        try:
+            image = picture.for_model(Path(name), () if AS_IT_IS in arguments else labels)
+        except picture.PictureError as error:
+            print(error, file=sys.stderr)
+            status = 1
+            continue
+        probabilities = session.run(["probabilities"], {"image": image[None]})[0][0]
+        best = int(probabilities.argmax())
+        print(f"{name}: {labels[best]} {100 * probabilities[best]:.1f} %")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
 '''
 MODES = {
     "frozen": "a new head on the features of a frozen, pretrained {backbone}",
@@ -110,13 +145,17 @@ def model_card(entry: Entry, predictions: Predictions | None = None) -> str:
 
 
 def package(entry: Entry, predictions: Predictions | None = None) -> bytes:
-    """A zip of model.onnx, MODEL_CARD.md, card.json, labels.txt and run.py, in a folder of the model's name."""
+    """A zip of model.onnx, MODEL_CARD.md, card.json, labels.txt, run.py and picture.py, in a folder of its name.
+
+    run.py needs onnxruntime, Pillow and NumPy; picture.py is the module by which this app reads pictures, as it is.
+    """
     files = {
         "model.onnx": entry.onnx.read_bytes(),
         "MODEL_CARD.md": model_card(entry, predictions).encode(),
         "card.json": json.dumps(entry.card, ensure_ascii=False, indent=2).encode(),
         "labels.txt": "".join(f"{' '.join(label.split())}\n" for label in entry.card["labels"]).encode(),
         "run.py": RUN.encode(),
+        "picture.py": Path(picture.__file__).read_bytes(),
     }
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -127,7 +166,7 @@ def package(entry: Entry, predictions: Predictions | None = None) -> bytes:
 
 def plain(text: str) -> str:
     """Text that somebody typed, as Markdown that shows it and nothing else."""
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+!|<>~&" else c for c in " ".join(text.split()))
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+!|<>~&$:" else c for c in " ".join(text.split()))
 
 
 def listed(labels: list[str], most: int = 20) -> str:

@@ -10,9 +10,11 @@ from typing import Any
 from playground.datasets.folders import PhotoFolder
 from playground.errors import PlaygroundError
 from playground.home import whole
+from playground.numbers import counted
 
 FILE = "photographs.json"
 HALVES = ("train", "validation")
+GONE = "a deleted photo"
 
 
 def keep(run_dir: Path, found: PhotoFolder, digests: Mapping[Path, bytes]) -> None:
@@ -45,6 +47,46 @@ def read(run_dir: Path) -> PhotoFolder | None:
         return None
     train, validation = (tuple((Path(path), int(label)) for path, label, _ in listed[half]) for half in HALVES)
     return PhotoFolder(tuple(listed["classes"]), train, validation, ())
+
+
+def forget(run_dir: Path) -> None:
+    """Take the names and digests of photographs that are not there any more out of a run's list."""
+    listed = _read(run_dir)
+    if listed is None:
+        return
+    for half in HALVES:
+        listed[half] = [[path, label, digest] if Path(path).exists() else [GONE, label, ""]
+                        for path, label, digest in listed[half]]
+    with whole(run_dir / FILE) as incoming:
+        incoming.write_text(json.dumps(listed, ensure_ascii=False), encoding="utf-8")
+
+
+def remarks(run_dir: Path) -> list[str]:
+    """What is wrong with a run's photographs, as sentences: the same one in two classes or in both halves, and classes
+    of which none is kept aside, so that nothing is known of them."""
+    listed = _read(run_dir)
+    if listed is None:
+        return []
+    train, aside = (listed[half] for half in HALVES)
+    classes: list[str] = listed["classes"]
+    of_content: dict[str, set[str]] = {}
+    for _, label, digest in (*train, *aside):
+        of_content.setdefault(digest, set()).add(classes[label])
+    of_content.pop("", None)
+    said = []
+    if clashes := [names for names in of_content.values() if len(names) > 1]:
+        names = " and ".join(sorted(clashes[0]))
+        said.append(f"{counted(len(clashes), 'photo is', 'photos are')} in two classes, the very same file ({names}): "
+                    "one of them is wrong.")
+    learnt = {digest for _, _, digest in train}
+    if again := sum(digest in learnt for _, _, digest in aside if digest):
+        said.append(f"{counted(again, 'photo', 'photos')} kept aside {'is' if again == 1 else 'are'} among those "
+                    "trained on, too: the accuracy will look better than it is.")
+    checked = {label for _, label, _ in aside}
+    if unchecked := [name for k, name in enumerate(classes) if k not in checked]:
+        said.append(f"No photo of {', '.join(unchecked)} is kept aside: what the model makes of "
+                    f"{'it' if len(unchecked) == 1 else 'them'} is never checked.")
+    return said
 
 
 def _written(found: PhotoFolder, digests: Mapping[Path, bytes]) -> dict[str, Any]:

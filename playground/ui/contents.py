@@ -184,7 +184,8 @@ CHAPTERS: tuple[Chapter, ...] = (
         "models",
         "Models",
         ":material/inventory_2:",
-        "Every trained model is one ONNX file that gives this app's own answer in anybody's onnxruntime.",
+        "Every trained model is one ONNX file that gives this app's own answer to the same pixels in anybody's "
+        "onnxruntime.",
     ),
 )
 

@@ -33,6 +33,8 @@ def follow_edits() -> None:
 def shown(view: RunView, found: Predictions, which: np.ndarray) -> None:
     """Photos with what the model said of them, each to be corrected where its set is at hand; one that is gone is left
     out."""
+    if hidden(found):
+        return
     pictures = {int(k): small for k in which[:MOST_SHOWN] if (small := thumbnail(str(found.paths[k]))) is not None}
     chosen = collection.read(set_id) if (set_id := own_set.current()) else None
     keys = {k: key for k in pictures if chosen and (key := key_of(chosen, found, k)) is not None}
@@ -53,6 +55,17 @@ def shown(view: RunView, found: Predictions, which: np.ndarray) -> None:
         again(view, chosen)
     elif pictures:
         how_to_edit(view)
+
+
+def hidden(found: Predictions) -> bool:
+    """Whether these are somebody else's photos; then it is said who may see them."""
+    if all(own_set.may_see(path) for path in found.paths):
+        return False
+    st.info("These photos are in an own set or an uploaded zip and are shown only to whoever has its address: with its "
+            "address (set=…) or (zip=…) in this page's they are here, and those of a set can be relabelled and taken "
+            "out. To look at photos of your own, give them there as a zip and train on that.",
+            icon=":material/lock:")
+    return True
 
 
 def said_of(found: Predictions, k: int) -> str:

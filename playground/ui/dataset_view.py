@@ -22,7 +22,7 @@ from playground.datasets.halves import TRAIN, VALIDATION
 from playground.errors import PlaygroundError
 from playground.figures import counts, style
 from playground.training.features import content_digest
-from playground.ui import frame, links, models, own_set
+from playground.ui import deletion, frame, links, models, own_set
 
 PAGE = 36
 THUMBNAIL = 128
@@ -292,7 +292,7 @@ def tools(chosen: PhotoSet) -> None:
             key="photos-download", help="Ordinary folders of photos and a manifest.json. Given here again it is the "
             "same set: classes, halves, notes.")
         with st.popover("Delete …", icon=":material/delete:", disabled=links.locked()):
-            deletion(chosen)
+            delete(chosen)
 
 
 def divide_again(chosen: PhotoSet) -> None:
@@ -334,7 +334,7 @@ def keep_notes(set_id: str, name: str, where: str, licence: str) -> None:
         collection.describe(set_id, name, where, licence)
 
 
-def deletion(chosen: PhotoSet) -> None:
+def delete(chosen: PhotoSet) -> None:
     """What cannot be undone, said before it is done."""
     out = len(chosen.photos) - len(chosen.kept)
     st.markdown(
@@ -345,7 +345,7 @@ def deletion(chosen: PhotoSet) -> None:
     st.markdown("**The whole set** can be deleted as well. Models that learnt from it stay; a training run that is "
                 "under way fails.")
     if st.button("Delete the set for good", key="photos-delete", type="primary"):
-        collection.remove(chosen.set_id)
+        deletion.remove(chosen.set_id)
         own_set.leave()
         st.rerun()
 
@@ -354,4 +354,4 @@ def forget(set_id: str) -> None:
     """What was taken out is deleted."""
     st.session_state[_EDITED] = True
     with own_set.answered():
-        collection.forget(set_id)
+        deletion.forget(set_id)

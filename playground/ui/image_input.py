@@ -14,20 +14,19 @@ import streamlit as st
 from PIL import Image
 
 from playground.datasets import named, photos, samples
+from playground.datasets.picture import GRAY, are_digits, ink
 from playground.errors import PlaygroundError
+from playground.numbers import counted
 from playground.ui import camera, frame, lesson, links
-from playground.ui.drawing import filled
-
-GRAY = np.array([0.299, 0.587, 0.114])
-"""ITU-R 601: how bright red, green and blue look, as in datasets/preprocessing.py."""
 
 DIGIT, UPLOAD, CAMERA, LIVE = "Handwritten digit", "Your photo", "Take a photo", "Live camera"
-LONGEST_SIDE = 1024
-FAINT = 40.0
-"""Levels below the paper's brightness: strokes that are nowhere darker than this are none."""
 CELLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+LEAST = 16
+"""Pixels a side that every lesson's kernels and windows fit into."""
 BEGIN = {"size": 8, "cell": 8, "across": 36, "down": 34}
 """Where the square begins, by the names its controls have in the address."""
+
+__all__ = ["GRAY", "Patch", "Picture", "Place", "are_digits", "choose_picture", "cut", "ink"]
 
 _HERE = Path(__file__).parent
 _picker = st.components.v2.component(
@@ -69,11 +68,12 @@ class Patch:
     cell: int
 
 
-def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None) -> Picture:
+def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None, least: int = LEAST) -> Picture:
     """Draw the source's controls and return the picture; without an own photo yet, a sample photo.
 
     `suggested` is the choice to begin with, as the list spells it. With `live` the camera's pictures may follow each
-    other, and what stands inside of it is drawn again for each.
+    other, and what stands inside of it is drawn again for each. A photo that is not `least` pixels high and wide is
+    made so by repeating its pixels: kernels and windows have to fit in; whoever asks a model wants 1.
     """
     # "Camera" in the list would promise one; the photograph is of a man with a camera.
     names = {name.replace("camera", "cameraman").capitalize(): name for name in samples.photo_names()}
@@ -92,11 +92,11 @@ def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None) -
     if source in names:
         return Picture(names[source], samples.photo(names[source]))
     given = (
-        st.file_uploader("Your photo", ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"], key="upload")
+        st.file_uploader("Your photo", [suffix.lstrip(".") for suffix in photos.SUFFIXES], key="upload")
         if source == UPLOAD
         else st.camera_input("Your camera", key="camera")
     )
-    own = _own(given.getvalue()) if given is not None else None
+    own = _own(given.getvalue(), least=least) if given is not None else None
     if own is None:
         st.caption(f"Until there is a photo of yours, this is the {names[first]}.")
     return own or Picture(names[first], samples.photo(names[first]))
@@ -109,20 +109,33 @@ def _seen(live: camera.Live) -> Picture | None:
     return _own(seen, "what the camera saw", live=on) if seen is not None else None
 
 
-def _own(given: bytes, name: str = "your photo", live: bool = False) -> Picture | None:
+def _own(given: bytes, name: str = "your photo", live: bool = False, least: int = 1) -> Picture | None:
     try:
-        return Picture(name, _opened(given), own=True, live=live)
+        pixels = _opened(given)
     except PlaygroundError as error:
         st.error(frame.literal(str(error)))
         return None
+    height, width = pixels.shape[:2]
+    if min(height, width) < least:
+        st.caption(f"Your photo is {counted(min(height, width), 'pixel')} {'high' if height < width else 'wide'}: each "
+                   "is repeated here, so that there is something to compute on.")
+    return Picture(name, repeated(pixels, least), own=True, live=live)
+
+
+def repeated(pixels: np.ndarray, least: int) -> np.ndarray:
+    """The same picture, its pixels repeated along a side that is shorter than `least`: uint8 (H, W, 3) -> the same.
+
+    >>> repeated(np.zeros((1, 40, 3), np.uint8), 16).shape
+    (16, 40, 3)
+    """
+    for axis in (0, 1):
+        pixels = np.repeat(pixels, -(-least // pixels.shape[axis]), axis)
+    return pixels
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _opened(given: bytes) -> np.ndarray:
-    """A phone's 12 million pixels would be recomputed at every move of a slider; nobody sees more than these."""
-    image = Image.fromarray(photos.open_photo(given))
-    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    return np.asarray(image)
+    return photos.open_photo(given)
 
 
 @st.cache_data(show_spinner=False)
@@ -141,26 +154,6 @@ def _digit() -> Picture:
     which = st.slider("Whose handwriting", 1, 100, key="writer", bind="query-params", disabled=links.locked())
     image = own[(which - 1) % len(own)]
     return Picture(f"a handwritten {label}", np.repeat(image[:, :, None], 3, axis=2), drawing=True)
-
-
-def ink(pixels: np.ndarray) -> np.ndarray:
-    """Dark strokes on light paper as light strokes on black that fill a square, the way handwritten digits are stored.
-
-    pixels uint8 (H, W, 3) -> uint8 (S, S, 3). The median is the paper's brightness, for most of it is paper; what is
-    nearly as bright becomes 0, the darkest 255.
-
-    >>> paper = np.full((9, 9, 3), 200, np.uint8)
-    >>> paper[2:5, 4] = 20
-    >>> ink(paper)[:, :, 0]
-    array([[  0, 255,   0],
-           [  0, 255,   0],
-           [  0, 255,   0]], dtype=uint8)
-    """
-    gray = pixels @ GRAY
-    paper = np.median(gray)
-    dark = (paper - gray) / max(FAINT, paper - gray.min())
-    strokes = np.rint(255 * np.clip((dark - 0.25) / 0.75, 0, 1)).astype(np.uint8)
-    return filled(strokes) if strokes.any() else np.zeros_like(pixels)
 
 
 def cut(gray: np.ndarray, size: int, cell: int, across: float, down: float) -> Patch:

@@ -50,7 +50,7 @@ def network() -> Asked | None:
     with camera.Live() as live:
         left, right = st.columns(2, gap="large")
         with left:
-            picture = choose_picture(live=live)
+            picture = choose_picture(live=live, least=1)
             pixels = changed(picture.pixels)
             if not (picture.live and np.array_equal(pixels, picture.pixels)):
                 st.image(pixels, frame.literal(picture.name), width="stretch")

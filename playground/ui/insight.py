@@ -161,6 +161,8 @@ def mistakes(view: RunView, found: Predictions) -> None:
 
 def places(entry: Entry, found: Predictions) -> None:
     """Heat maps of one photo kept aside, the surest mistakes first."""
+    if corrections.hidden(found):
+        return
     order = [*found.mistakes(), *np.flatnonzero(found.right)]
     k = st.selectbox("Photo", order[:MOST_LISTED], key="photo", format_func=lambda k: (
         f"{found.paths[k].name}: {found.labels[found.said[k]]} {100 * found.sure[k]:.0f} %"
@@ -172,7 +174,9 @@ def places(entry: Entry, found: Predictions) -> None:
 
 
 def features(found: Predictions, folder: Path) -> None:
-    """The photos as places in the plane: near where the network sees something alike."""
+    """The photos as places in the plane: near where the network sees something alike. Those deleted are left out."""
+    if corrections.hidden(found):
+        return
     path = folder / evaluation.FEATURES
     left, right = st.columns(2, vertical_alignment="bottom")
     method = left.segmented_control("Flattened by", ("t-SNE", "PCA"), default="t-SNE", key="flat", required=True,
@@ -182,11 +186,14 @@ def features(found: Predictions, folder: Path) -> None:
     if places is None or len(places) != len(found.truth):
         st.info("This model keeps no features of its photos: it does not end in a dense layer.")
         return
-    spread = np.linspace(0, len(places) - 1, min(MOST_PINNED, len(places)) if pictures else 0)
+    kept = np.flatnonzero(np.isfinite(places).all(1))
+    paths = [found.paths[k] for k in kept]
+    spread = np.linspace(0, len(kept) - 1, min(MOST_PINNED, len(kept)) if pictures else 0)
     some = np.unique(spread.astype(int))
-    pinned = {int(k): small for k in some if (small := corrections.thumbnail(str(found.paths[k]))) is not None}
+    pinned = {int(k): small for k in some if (small := corrections.thumbnail(str(paths[k]))) is not None}
     st.plotly_chart(
-        feature_map(places, found.truth, found.right, found.labels, [path.name for path in found.paths], pinned),
+        feature_map(places[kept], found.truth[kept], found.right[kept], found.labels, [path.name for path in paths],
+                    pinned),
         config=style.CONFIG, key="feature-map", alt="Photos as places in the plane, by what the network sees in them")
     st.caption("Each point is a photo kept aside, placed by the numbers that the last layer is given of it. "
                + ("PCA shows the two directions in which they differ most. " if method == "PCA" else
@@ -197,7 +204,13 @@ def features(found: Predictions, folder: Path) -> None:
 @st.cache_data(max_entries=16, show_spinner="Flattening …")
 def _places(path: str, version: int, method: str) -> np.ndarray | None:
     given = evaluation.read_features(Path(path))
-    return None if given is None else evaluation.flat_map(given, method)
+    if given is None:
+        return None
+    kept = np.isfinite(given).all(1)  # those of deleted photos are not
+    places = np.full((len(given), 2), np.nan)
+    if kept.any():
+        places[kept] = evaluation.flat_map(given[kept], method)
+    return places
 
 
 def calibration(found: Predictions) -> None:

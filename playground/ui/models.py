@@ -26,13 +26,14 @@ CHECKS = {
 }
 
 SNIPPET = """\
-import json, sys, numpy as np, onnxruntime as ort
-from PIL import Image
+import json, sys, onnxruntime as ort
+from pathlib import Path
+from picture import for_model     # picture.py is in "Download with card and program"
 
 session = ort.InferenceSession("{file}")
-image = np.asarray(Image.open(sys.argv[1]).convert("RGB"))[None]     # any size, raw pixels
-logits, probabilities = session.run(["logits", "probabilities"], {{"image": image}})
 labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
+image = for_model(Path(sys.argv[1]), labels)     # raw pixels, turned as the camera was held
+logits, probabilities = session.run(["logits", "probabilities"], {{"image": image[None]}})
 print(labels[probabilities[0].argmax()], probabilities[0].max())
 """
 
@@ -199,7 +200,8 @@ def take_home(entry: Entry, predictions: evaluation.Predictions | None = None) -
         icon=":material/folder_zip:",
         on_click="ignore",
         key=f"package-{entry.name}",
-        help="model.onnx, MODEL_CARD.md, card.json, labels.txt and run.py, which runs it on pictures.",
+        help="model.onnx, MODEL_CARD.md, card.json, labels.txt, run.py, which runs it on pictures, and picture.py, by "
+        "which this app and that program read them.",
     )
 
 
@@ -216,9 +218,9 @@ def first_picture(entry: Entry) -> str:
 def asked(entry: Entry, live: camera.Live) -> tuple[image_input.Picture, np.ndarray]:
     """Choose a picture and see it: what it is, and the pixels the model is asked about."""
     suggested = first_picture(entry)
-    picture = image_input.choose_picture(suggested, live=live)
+    picture = image_input.choose_picture(suggested, live=live, least=1)
     pixels = picture.pixels
-    written = suggested == image_input.DIGIT and picture.own and st.toggle(
+    written = image_input.are_digits(entry.card["labels"]) and picture.own and st.toggle(
         "Dark ink on light paper", True, key="paper", bind="query-params", disabled=links.locked(),
         help="The digits this model has learnt from are light on black and fill their square.",
     )
@@ -347,8 +349,9 @@ def parity(entry: Entry) -> None:
 def elsewhere(entry: Entry) -> None:
     """The lines of somebody else's program."""
     st.markdown(
-        "Resizing, cropping and scaling are **inside the file**: give it raw pixels of any size, and it gives this "
-        "app's own answer. `pip install onnxruntime pillow numpy`, then:"
+        "Resizing, cropping and scaling are **inside the file**. Read the picture with `picture.py`, the module by "
+        "which this app reads pictures, and it gives this app's own answer. `pip install onnxruntime pillow numpy`, "
+        "then:"
     )
     st.code(SNIPPET.format(file=f"{entry.name}.onnx"), language="python", wrap_lines=True)
     st.caption(f"Or, with this project: `python -m playground predict {entry.name} photo.jpg`")

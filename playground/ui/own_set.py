@@ -11,7 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from playground.datasets import collection, photos, provenance, versions
+from playground.datasets import collection, photos, provenance, uploads, versions
 from playground.datasets.collection import PhotoSet, Refused
 from playground.datasets.folders import PhotoFolder
 from playground.errors import PlaygroundError
@@ -43,6 +43,19 @@ def go_to(made: PhotoSet) -> None:
     """Show a set that was just made, wherever the page stands."""
     st.session_state[_ARRIVED] = made.set_id
     st.rerun()
+
+
+def may_see(path: Path) -> bool:
+    """Whether the photo of a run may be shown to whoever has this page's address: one of an own set or of an uploaded
+    zip only where that is in the address, too; every other one is on the server for all."""
+    if path.is_relative_to(collection.sets_dir()):
+        set_id = current()
+        inside = path.relative_to(collection.sets_dir()).parts
+        prefix = collection.version_prefix(set_id) if set_id else ""
+        return bool(prefix) and inside[0] == ".versions" and inside[1].startswith(f"{prefix}-")
+    if path.is_relative_to(uploads.uploads_dir()):
+        return path.relative_to(uploads.uploads_dir()).parts[0] == str(st.query_params.get("zip", "")).partition(".")[0]
+    return True
 
 
 @contextmanager

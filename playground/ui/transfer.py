@@ -1,7 +1,5 @@
 """The parts of the page that retrains a pretrained network on photographs: collect, train, try."""
 
-import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +24,10 @@ from playground.ui import (
     own_set,
     runs_view,
     transfer_settings,
+    uploaded_zip,
 )
 
 SAMPLE, ZIP, DOWNLOAD, FOLDER = "Sample photos", "Your zip", "Download", "Folder on the server"
-UPLOADS = "uploads"
 THUMBNAIL = 96
 SHOWN_PER_CLASS, MOST_STRIPS = 8, 6
 WHY_SO_MANY = {
@@ -77,7 +75,7 @@ def collect() -> Collected | None:
                 return None
             found = Collected(str(own[0]), own[1], own[2])
         elif source == ZIP:
-            folder_of_zip = given_zip()
+            folder_of_zip = uploaded_zip.given_zip()
             if folder_of_zip is None:
                 return None
             found = Collected(str(folder_of_zip[0]), folder_of_zip[1], scanned(str(folder_of_zip[0])))
@@ -90,44 +88,19 @@ def collect() -> Collected | None:
             allowed.demand_inside(on_server[label])
             found = Collected(str(on_server[label]), models.tidy(label), scanned(str(on_server[label])))
         contents(found.folder)
+        if source != own_set.OWN and (said := folders.division(data_dir() / "faces" if source == SAMPLE else
+                                                               Path(found.data))):
+            st.caption(frame.literal(said))
         path = str(data_dir() / "faces") if source == SAMPLE else found.data
         dataset_view.behind(path, found.name, found.folder, own_set.current() if source == own_set.OWN else None)
         return found
     return None
 
 
-def given_zip() -> tuple[Path, str] | None:
-    """The folder of the zip given here, and a name for its model; after a reload, of the one the address names.
-
-    The address holds a part of the zip's SHA-256, which nobody can guess who has not seen the zip or the address.
-    """
-    given = st.file_uploader(
-        "A zip with one folder for each class",
-        "zip",
-        key="zip-file",
-        help="cats/1.jpg, cats/2.jpg … dogs/1.jpg … A fifth is kept aside to check the model. With train/ and "
-        "validation/ folders above the classes, that division is used.",
-    )
-    st.caption("It starts to work from about ten photos a class. They are unpacked on this server and go nowhere else.")
-    if given is not None:
-        folder = unpacked(given.getvalue())
-        st.query_params["zip"] = f"{folder.name}.{models.tidy(given.name)}"
-        return folder, models.tidy(given.name)
-    known, _, name = st.query_params.get("zip", "").partition(".")
-    folder = data_dir() / UPLOADS / known
-    return (folder, models.tidy(name)) if re.fullmatch(r"[0-9a-f]{16}", known) and folder.is_dir() else None
-
-
 @st.cache_resource(max_entries=8, show_spinner="Looking at the photos …")
 def scanned(path: str) -> PhotoFolder:
     """What is in a folder, every file opened once. The division shown is seed 0's; a run makes its own."""
     return folders.scan(Path(path), seed=0)
-
-
-def unpacked(content: bytes) -> Path:
-    """The folder a zip was unpacked into, named for its content: the same zip again is the same folder."""
-    folder = data_dir() / UPLOADS / hashlib.sha256(content).hexdigest()[:16]
-    return folder if folder.exists() else folders.unzip(content, folder)
 
 
 def contents(found: PhotoFolder) -> None:

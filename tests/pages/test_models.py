@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from playground.datasets import picture as reader
 from playground.deploy import interval, shelf
 from playground.deploy.session import Classifier
 from playground.ui import models
@@ -101,6 +102,7 @@ def test_the_five_lines_give_the_apps_own_answer(playground_home: Path, tmp_path
     picture = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
     Image.fromarray(picture).save(tmp_path / "photo.png")
     (tmp_path / "brightness.onnx").write_bytes(entry.onnx.read_bytes())
+    (tmp_path / "picture.py").write_bytes(Path(reader.__file__).read_bytes())
     done = subprocess.run(
         [sys.executable, "-c", models.SNIPPET.format(file="brightness.onnx"), "photo.png"],
         cwd=tmp_path,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from playground.datasets import collection, folders, versions
+from playground.datasets import collection, folders, photo_set, versions
 from playground.datasets.collection import PhotoSet
 from playground.datasets.photos import open_photo
 from playground.errors import PlaygroundError
@@ -52,7 +52,7 @@ def test_photos_are_taken_in_upright_small_and_without_what_a_camera_adds() -> N
     assert stored["plain.jpg"].read_bytes() == jpeg(0)
     assert open_photo(stored["turned.jpg"]).shape == (40, 20, 3)
     assert not Image.open(stored["turned.jpg"]).getexif()
-    assert open_photo(stored["large.jpg"]).shape[1] == collection.LONGEST_SIDE
+    assert Image.open(stored["large.jpg"]).width == collection.LONGEST_SIDE
     assert {path.parent.name for path in stored.values()} == {"photos"}
     assert {each.name: each.why for each in refused} == {
         "again.jpg": "again.jpg is among these photos already.",
@@ -98,7 +98,7 @@ def test_an_edit_that_changes_nothing_is_none() -> None:
 
 
 def test_the_journal_has_an_end_and_photos_only_it_knew_go_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collection, "MOST_EDITS", 2)
+    monkeypatch.setattr(photo_set, "MOST_EDITS", 2)
     made = two_classes(2)
     collection.remove_class(made.set_id, "cup")
     files = collection.folder_of(made.set_id) / "photos"

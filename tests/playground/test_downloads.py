@@ -10,7 +10,7 @@ import pytest
 
 from playground import __main__ as cli
 from playground import jobs
-from playground.datasets import downloads, folders, named
+from playground.datasets import catalogue, downloads, folders, named
 from playground.datasets.downloads import Downloadable, File, Progress, download
 from playground.errors import PlaygroundError
 from playground.training import runs, worker
@@ -316,7 +316,7 @@ def test_an_archive_that_leads_outside_writes_nothing_outside(
 def test_an_archive_that_is_too_large_or_none_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     put(server, monkeypatch, "oxford", "oxford_iiit_pet", pet_archives())
     with monkeypatch.context() as small:
-        small.setattr(downloads, "MOST_BYTES", 100)
+        small.setattr(catalogue, "MOST_BYTES", 100)
         assert "larger than" in refusal("oxford")
     put(server, monkeypatch, "other", "oxford_iiit_pet",
         {"annotations.tar.gz": b"no archive", "images.tar.gz": b"none either"})

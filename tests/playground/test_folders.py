@@ -176,6 +176,62 @@ def test_faces_cut_short_are_not_there(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(folders.Image.Image, "save", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(PlaygroundError, match="disk of this server is full: the sample photos were not written"):
         write_faces(tmp_path / "faces")
     assert list(tmp_path.iterdir()) == []
+
+
+SPELLINGS = [("train", "test"), ("Train", "Test"), ("TRAIN", "VAL"), ("training", "testing"),
+             ("Training", "Validation"),
+             ("train_set", "test_set"), ("training_data", "valid"), ("train-images", "dev"), ("trainset", "eval"),
+             ("Training Set", "Test Set"), ("trn", "tst")]
+
+
+@pytest.mark.parametrize(("train", "aside"), SPELLINGS)
+def test_halves_are_never_classes_however_they_are_spelt(train: str, aside: str, tmp_path: Path) -> None:
+    fill(tmp_path, {f"{train}/cats": 3, f"{train}/dogs": 2, f"{aside}/cats": 1, f"{aside}/dogs": 2})
+    found = scan(tmp_path, seed=0)
+    assert found.classes == ("cats", "dogs")
+    assert (len(found.train), len(found.validation)) == (5, 3)
+    assert {path.parts[-3] for path, _ in found.train} == {train}
+    assert {(label, half) for _, label, half in folders.arranged(tmp_path)[1]} == {
+        (name, half) for name in ("cats", "dogs") for half in ("train", "validation")}
+    assert folders.division(tmp_path) == f"{train}/ is trained on, {aside}/ kept aside, as they came."
+
+
+def test_of_three_halves_two_are_kept_aside(tmp_path: Path) -> None:
+    fill(tmp_path, {f"{half}/{name}": k for k, half in enumerate(("train", "validation", "test"), 2)
+                    for name in ("a", "b")})
+    found = scan(tmp_path, seed=0)
+    assert found.classes == ("a", "b")
+    assert (len(found.train), len(found.validation)) == (4, 14)
+    assert folders.division(tmp_path) == "train/ is trained on, test/ and validation/ kept aside, as they came."
+
+
+def test_halves_without_classes_get_a_sentence(tmp_path: Path) -> None:
+    flat = fill(tmp_path / "flat", {"train": 3, "test": 2})
+    assert "train/" in refused(flat)
+    assert "no folders that could be classes" in refused(flat)
+    assert folders.arranged(flat)[1] == []
+    assert not looks_like_classes(flat)
+    assert "no train/" in refused(fill(tmp_path / "no train", {"val/a": 1, "val/b": 1, "test/a": 1, "test/b": 1}))
+
+
+def test_pictures_to_be_named_beside_training_are_no_half(tmp_path: Path) -> None:
+    fill(tmp_path, {"train/a": 5, "train/b": 5, "test": 4})
+    found = scan(tmp_path, seed=0)
+    assert found.classes == ("a", "b")
+    assert len(found.train) + len(found.validation) == 10
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3, 4, 9])
+def test_classes_are_found_however_deep_they_lie(depth: int, tmp_path: Path) -> None:
+    above = "/".join(f"level {k}" for k in range(depth)) or "."
+    fill(tmp_path, {f"{above}/cats": 2, f"{above}/dogs": 2})
+    if depth:
+        (tmp_path / "level 0" / "readme.txt").write_text("photos of pets")
+        (tmp_path / "scripts").mkdir()
+        (tmp_path / "scripts" / "make.py").write_text("print()")
+    assert scan(tmp_path, seed=0).classes == ("cats", "dogs")
+    assert {label for _, label, _ in folders.arranged(tmp_path)[1]} == {"cats", "dogs"}
+    assert looks_like_classes(tmp_path)

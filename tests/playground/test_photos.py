@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from playground.datasets import photos
+from playground.datasets import collection, picture
 from playground.datasets.photos import open_photo, why_unreadable
 from playground.errors import PlaygroundError
 
@@ -191,7 +191,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
 
 
 def test_a_file_too_large_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photos, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(picture, "MOST_BYTES", 2**20)
 
     class Endless(io.RawIOBase):
         asked = 0
@@ -239,6 +239,24 @@ def test_damaged_bytes_give_pixels_or_a_sentence_never_a_crash(
 
 
 def test_the_examples_run() -> None:
-    result = doctest.testmod(photos)
+    result = doctest.testmod(picture)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "PNG"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_animation_among_good_photos_loses_only_itself(kind: str, playground_home: Path) -> None:
+    frames = [Image.fromarray(np.random.default_rng(k).integers(0, 255, (32, 32), np.uint8)) for k in range(3)]
+    whole = saved(frames[0], kind, save_all=True, append_images=frames[1:])
+    good = saved(arrow(), "PNG")
+    rng = np.random.default_rng(0)
+    for _ in range(25):
+        damaged = bytearray(whole[:int(len(whole) * rng.uniform(0.1, 1))])
+        for place in rng.integers(0, len(damaged), 12):
+            damaged[place] = rng.integers(256)
+        made = collection.create("x", ["a"])
+        made, refused = collection.add(made.set_id, "a", [("bad", bytes(damaged)), ("good.png", good)])
+        assert "good.png" in [photo.name for photo in made.photos.values()]
+        assert len(made.photos) + len(refused) == 2
+        assert all(each.why.endswith(".") for each in refused)

@@ -4,6 +4,8 @@ import io
 import os
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -152,3 +154,55 @@ def test_a_folder_that_is_there_already_stays(tmp_path: Path) -> None:
     unzip(zipped({"a/1.jpg": b"x"}), tmp_path / "new")
     assert tree(tmp_path / "new") == {"theirs": b"x"}
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_thousands_of_one_name_take_no_longer_than_others(tmp_path: Path) -> None:
+    # Counted, not timed: each name is looked up a bounded number of times, however many came before it.
+    asked = 0
+
+    class Counting(dict[str, int]):
+        def __contains__(self, key: object) -> bool:
+            nonlocal asked
+            asked += 1
+            return super().__contains__(key)
+
+    taken = Counting()
+    made = [module._free(("cats", "1.jpg"), taken) for _ in range(5_000)]
+    assert len(set(made)) == 5_000
+    assert asked <= 4 * 5_000
+
+
+def test_a_name_as_long_as_can_be_may_come_twice(tmp_path: Path) -> None:
+    name = "cats/" + "ä" * 125 + ".jpg"
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for k in range(12):
+            if k:
+                with pytest.warns(UserWarning, match="Duplicate"):
+                    archive.writestr(name, f"{k}")
+            else:
+                archive.writestr(name, f"{k}")
+    found = tree(unzip(file.getvalue(), tmp_path / "new"))
+    assert sorted(found.values()) == sorted(f"{k}".encode() for k in range(12))
+    assert all(len(os.fsencode(Path(path).name)) <= 255 for path in found)
+
+
+@pytest.mark.parametrize("name", ["/".join(["x" * 99] * 50) + "/1.jpg", "/".join(["d"] * 2000) + "/1.jpg"])
+def test_paths_too_long_or_too_deep_are_a_sentence(name: str, tmp_path: Path) -> None:
+    assert refused(zipped({"a/1.jpg": b"x", name: b"x"}), tmp_path).startswith(("A name in this zip", "In this zip"))
+
+
+def test_what_a_killed_server_left_is_swept_at_the_next_use(tmp_path: Path) -> None:
+    code = ("import sys, time\nfrom pathlib import Path\nfrom playground.datasets.disk import unfinished\n"
+            "with unfinished(Path(sys.argv[1])) as folder:\n"
+            "    (folder / 'half.jpg').write_text('x')\n    print(folder.name, flush=True)\n    time.sleep(60)\n")
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    left = tmp_path / child.stdout.readline().strip()
+    os.utime(left, (0, 0))
+    unzip(zipped({"a/1.jpg": b"x"}), tmp_path / "one")
+    assert left.is_dir(), "somebody works on it"
+    child.kill()
+    child.wait()
+    unzip(zipped({"a/1.jpg": b"x"}), tmp_path / "two")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]

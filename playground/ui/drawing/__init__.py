@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from playground.datasets.picture import filled
 from playground.errors import PlaygroundError
+
+__all__ = ["SIDE", "decoded", "drawing", "filled"]
 
 _HERE = Path(__file__).parent
 SIDE = 64
@@ -46,22 +49,3 @@ def decoded(ink: str) -> np.ndarray | None:
     if pixels.size != SIDE * SIDE:
         raise PlaygroundError("The drawing did not arrive whole; clear it and draw again.")
     return pixels.reshape(SIDE, SIDE) if pixels.any() else None
-
-
-def filled(ink: np.ndarray) -> np.ndarray:
-    """The drawing cut to its ink and centred in a square: raw RGB (S, S, 3) for a model of scikit-learn's digits.
-
-    Those digits fill their frame from top to bottom, so a small digit in a corner has to as well. No resampling here:
-    the exported model takes a picture of any size.
-
-    >>> ink = np.zeros((8, 8), np.uint8); ink[1:5, 2:4] = 255
-    >>> filled(ink).shape
-    (4, 4, 3)
-    """
-    rows, columns = np.nonzero(ink.any(axis=1))[0], np.nonzero(ink.any(axis=0))[0]
-    cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    side = max(cut.shape)
-    square = np.zeros((side, side), np.uint8)
-    top, left = (side - cut.shape[0]) // 2, (side - cut.shape[1]) // 2
-    square[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
-    return np.repeat(square[..., None], 3, axis=-1)

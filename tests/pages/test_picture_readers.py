@@ -1,0 +1,214 @@
+"""One picture, four readers (a page, `predict`, the program and the lines handed out): one answer."""
+
+import contextlib
+import io
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from playground import __main__ as cli
+from playground.datasets import picture
+from playground.datasets.picture import are_digits, ink
+from playground.deploy import package, shelf
+from playground.deploy.session import Classifier
+from playground.deploy.shelf import Entry
+from playground.ui import contents, image_input, models
+from tests.pages.on_a_page import OpenPage, errors, put_model, texts
+from tests.pages.picture_kinds import Kind, handwriting, kinds, saved
+from tests.playground.tiny_models import COLOUR, linear_file
+
+KINDS = kinds()
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_picture_is_read_as_it_is_seen(kind: Kind) -> None:
+    pixels = picture.read(kind.data)
+    assert pixels.shape == kind.shown.shape
+    assert np.abs(pixels.astype(int) - kind.shown).max() <= kind.off
+
+
+def colours() -> Entry:
+    """A model whose scores depend on every pixel's place and colour, so that two readers that differ are told apart."""
+    model = linear_file(COLOUR, classes=3)
+    shelf.put("colours", model, {"preprocessing": {**COLOUR.to_dict(), "sentence": COLOUR.sentence()}})
+    entry = shelf.get("colours")
+    assert isinstance(entry, Entry)
+    return entry
+
+
+def unpacked(entry: Entry, into: Path) -> Path:
+    with zipfile.ZipFile(io.BytesIO(package.package(entry))) as archive:
+        archive.extractall(into)
+    return into / entry.name
+
+
+def by_predict(entry: Entry, files: list[Path], capsys: pytest.CaptureFixture[str]) -> list[tuple[str, float]]:
+    capsys.readouterr()
+    assert cli.main(["predict", entry.name, *map(str, files), "--json", "--top", "1"]) == 0
+    answers = [one["top"][0] for one in json.loads(capsys.readouterr().out)["predictions"]]
+    return [(one["label"], one["probability"]) for one in answers]
+
+
+def by_program(folder: Path, files: list[Path]) -> list[str]:
+    done = subprocess.run([sys.executable, "run.py", *map(str, files)], cwd=folder, capture_output=True, text=True,
+                          timeout=120, check=True)
+    return [line.rpartition(": ")[2] for line in done.stdout.splitlines()]
+
+
+def by_lines(code: str, folder: Path, files: list[Path]) -> list[str]:
+    """What lines of a program print, run once for each file, in one process that has nothing of ours to import."""
+    asked = code.replace('"photo.jpg"', "sys.argv[1]").replace("import json,", "import sys, json,")
+    (folder / "lines.py").write_text(asked)
+    run = ("import sys\nsys.path.insert(0, '.')\ncode = open('lines.py').read()\n"
+           "for name in sys.argv[1:]:\n    sys.argv[1] = name\n    exec(code, {})\n")
+    done = subprocess.run([sys.executable, "-I", "-c", run, *map(str, files)], cwd=folder, capture_output=True,
+                          text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def lines_of_the_readme() -> str:
+    section = (ROOT / "README.md").read_text().split("## Use a model elsewhere")[1]
+    return section.split("```python\n")[1].split("```")[0]
+
+
+def test_program_predict_and_lines_give_one_answer_to_every_kind(
+    playground_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = colours()
+    folder = unpacked(entry, tmp_path / "home")
+    files = []
+    for kind in KINDS:
+        files.append(tmp_path / kind.name)
+        files[-1].write_bytes(kind.data)
+    said = by_predict(entry, files, capsys)
+    assert len({label for label, _ in said}) > 1, "a model that always says the same tells no readers apart"
+    exact = [k for k, kind in enumerate(KINDS) if kind.off == 0]
+    asked = Classifier(entry.onnx).predict([KINDS[k].shown for k in exact])
+    for k, answer in zip(exact, asked, strict=True):
+        assert said[k] == pytest.approx(answer.top(1)[0]), KINDS[k].name
+
+    written = [f"{label} {100 * chance:.1f} %" for label, chance in said]
+    assert by_program(folder, files) == written
+    of_page = by_lines(models.SNIPPET.format(file="model.onnx"), folder, files)
+    assert [line.rpartition(" ")[0] for line in of_page] == [label for label, _ in said]
+    np.testing.assert_allclose([float(line.split()[-1]) for line in of_page], [chance for _, chance in said], atol=1e-6)
+    assert by_lines(lines_of_the_readme(), folder, files) == [label for label, _ in said]
+
+
+def test_the_page_gives_the_same_answer(
+    open_page: OpenPage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = colours()
+    app = open_page("models", model="colours", picture=image_input.UPLOAD)
+    for kind in KINDS:
+        path = tmp_path / kind.name
+        path.write_bytes(kind.data)
+        ((label, chance),) = by_predict(entry, [path], capsys)
+        app.file_uploader(key="upload").set_value((kind.name, kind.data, "image/png")).run()
+        assert errors(app) == []
+        assert f"### {label}, {100 * chance:.1f} %" in texts(app), kind.name
+
+
+def test_ink_on_paper_is_one_answer_too(
+    open_page: OpenPage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = put_model("handwriting", tuple("0123456789"), task="digits")
+    path = tmp_path / "seven.png"
+    path.write_bytes(handwriting())
+    shown = ink(np.asarray(Image.open(path)))
+    assert shown.shape[0] == shown.shape[1] == 46, "the ink alone, in a square"
+    ((label, chance),) = by_predict(entry, [path], capsys)
+    assert (label, chance) == pytest.approx(Classifier(entry.onnx).predict([shown])[0].top(1)[0])
+    as_it_is = Classifier(entry.onnx).predict([np.asarray(Image.open(path))])[0].top(1)[0]
+    assert as_it_is[0] != label, "or nobody could tell"
+
+    folder = unpacked(entry, tmp_path / "home")
+    assert by_program(folder, [path]) == [f"{label} {100 * chance:.1f} %"]
+    assert by_program(folder, [Path("--as-it-is"), path]) == [f"{as_it_is[0]} {100 * as_it_is[1]:.1f} %"]
+    assert by_lines(models.SNIPPET.format(file="model.onnx"), folder, [path])[0].split()[0] == label
+    assert by_lines(lines_of_the_readme(), folder, [path]) == [label]
+    app = open_page("models", model="handwriting", picture=image_input.UPLOAD)
+    app.file_uploader(key="upload").set_value(("seven.png", path.read_bytes(), "image/png")).run()
+    assert errors(app) == []
+    assert f"### {label}, {100 * chance:.1f} %" in texts(app)
+    app.toggle(key="paper").set_value(False).run()
+    assert f"### {as_it_is[0]}, {100 * as_it_is[1]:.1f} %" in texts(app)
+
+
+def test_digits_that_are_light_on_black_stay_what_they_are() -> None:
+    from playground.datasets import named
+
+    for half in named.load("digits"):
+        for image in half.images[::20]:
+            pixels = np.repeat(image[:, :, None], 3, 2)
+            assert np.array_equal(ink(pixels), pixels)
+    assert are_digits(half.classes)
+
+
+def test_other_small_pictures_are_not_taken_for_handwriting(open_page: OpenPage) -> None:
+    put_model("clothes", ("shirt", "bag"), task="digits")
+    app = open_page("models", model="clothes", picture=image_input.UPLOAD)
+    app.file_uploader(key="upload").set_value(("seven.png", handwriting(), "image/png")).run()
+    assert errors(app) == []
+    assert not [toggle for toggle in app.toggle if toggle.key == "paper"]
+
+
+def program(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "run.py", *arguments], cwd=folder, capture_output=True, text=True,
+                          timeout=120, check=False)
+
+
+def test_the_program_speaks(playground_home: Path, tmp_path: Path) -> None:
+    folder = unpacked(put_model("light", ("dark", "brïght \u2603")), tmp_path)
+    alone = program(folder)
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert "python run.py [--as-it-is] photo.jpg ..." in alone.stderr
+    assert program(folder, "--help").returncode == 0
+
+    (folder / "white.png").write_bytes(saved(Image.new("RGB", (9, 7), "white"), "PNG"))
+    (folder / "cut.png").write_bytes((folder / "white.png").read_bytes()[:45])
+    (folder / "notes.txt").write_text("hello")
+    done = program(folder, "cut.png", "white.png", "absent.jpg", "notes.txt", ".", "white.png")
+    assert done.returncode == 1
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["white.png", "white.png"]
+    told = done.stderr.splitlines()
+    assert len(told) == 4
+    assert all(line.endswith(".") for line in told)
+    assert "Traceback" not in done.stderr
+
+    (folder / "model.onnx").write_bytes(b"no model")
+    broken = program(folder, "white.png")
+    assert (broken.returncode, broken.stderr.count("\n")) == (2, 1)
+
+
+def test_the_program_takes_nothing_but_three_packages_along() -> None:
+    source = Path(picture.__file__).read_text() + package.RUN
+    named = set(re.findall(r"^\s*(?:from|import) (\w+)", source, flags=re.MULTILINE))
+    assert named - set(sys.stdlib_module_names) == {"numpy", "PIL", "onnxruntime", "picture"}
+
+
+THIN = [("column.png", next(kind for kind in KINDS if kind.name == "column.png").data),
+        ("row.png", next(kind for kind in KINDS if kind.name == "row.png").data),
+        ("dot.png", saved(Image.new("RGB", (1, 1), "red"), "PNG"))]
+
+@pytest.mark.parametrize("url", [chapter.url for chapter in contents.CHAPTERS])
+def test_a_picture_one_pixel_wide_works_on_every_page(url: str, open_page: OpenPage) -> None:
+    colours()
+    app = open_page(url, picture=image_input.UPLOAD)
+    before = errors(app)
+    fields = [field for field in app.get("file_uploader") if field.key == "upload"]
+    if not fields:
+        pytest.skip("no picture of one's own is asked for here")
+    with contextlib.suppress(KeyError):
+        for name, data in THIN:
+            app.file_uploader(key="upload").set_value((name, data, "image/png")).run()
+            assert errors(app) == before, name
