@@ -35,7 +35,7 @@ from playground.training import (
 from playground.training.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
 from playground.training.pixels import Pictures, PixelStore
 from playground.training.recipe import BATCH, FROZEN, RECIPES, SCRATCH, Request, rate
-from playground.training.registry import SMALL_WIDTHS
+from playground.training.registry import IMAGENET_MEAN, IMAGENET_STD, SMALL_WIDTHS
 from playground.training.runs import RunSpec
 from playground.training.torch_adamw import AdamW
 from playground.training.torch_head import Split, accuracy
@@ -608,7 +608,7 @@ def preprocessing_of(request: Request) -> Preprocessing:
     """What pictures go through in a run of this request."""
     if request.mode == SCRATCH:
         size = request.image_size or RECIPES[SCRATCH]["image_size"]
-        return Preprocessing((size, size), gray=False, mean=backbones.MEAN, std=backbones.STD)
+        return Preprocessing((size, size), gray=False, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     return backbones.find(request.backbone).preprocessing(request.image_size)
 
 
