@@ -54,8 +54,8 @@ class Telling:
             case "Started":
                 self.total = event.total_epochs
                 counts = ", ".join(f"{count(number)} {split}" for split, number in event.samples.items())
-                self.line(f"pictures of {len(event.classes)} classes: {counts}; {count(event.parameters)} parameters to "
-                          f"train on {event.device}")
+                self.line(f"pictures of {len(event.classes)} classes: {counts}; {count(event.parameters)} parameters "
+                          f"to train on {event.device}")
             case "Stage":
                 if event.text != self.stage:
                     self.line(f"{event.text} ({count(event.total)})" if event.total > 1 else event.text)

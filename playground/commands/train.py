@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from playground import model_names
 from playground.commands.output import Telling, print_json
 from playground.errors import PlaygroundError
 from playground.numbers import counted, number, percent
@@ -67,6 +68,8 @@ def follow(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> i
         try:
             shelf.check_free(options.name)
         except PlaygroundError as error:
+            if model_names.shipped(options.name):
+                raise
             raise PlaygroundError(f"{str(error).rstrip('.')}, or allow it with --replace.") from error
     return follow_run(options, runs.start(runs.RunSpec(kind, request, options.seed, options.name, options.replace)))
 

@@ -178,7 +178,11 @@ def _reading(shelf: Path) -> Iterator[None]:
 @contextmanager
 def _changing(shelf: Path) -> Iterator[None]:
     """The shelf to oneself, and swept."""
-    with open(shelf / ".lock", "a") as lock:  # the kernel gives it back when its holder dies
+    try:
+        lock = open(shelf / ".lock", "a")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise PlaygroundError(f"The shelf of models cannot be changed: {error.strerror}.") from error
+    with lock:  # the kernel gives it back when its holder dies
         fcntl.flock(lock, fcntl.LOCK_EX)  # not to be taken twice by one thread
         _sweep(shelf)
         yield

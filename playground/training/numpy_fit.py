@@ -206,6 +206,8 @@ def load_trained(run_dir: Path) -> TrainedNumpy:
         model = build_model(data["architecture"], np.random.default_rng(0))
         model.load_state_dict(weights)
         classes = tuple(map(str, data["classes"]))
+        if len(classes) != data["architecture"]["layers"][-1]["out_features"]:
+            raise ValueError("it gives another number of scores than it names classes")
         found = TrainedNumpy(model, Preprocessing.from_dict(data["preprocessing"]), classes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, SafetensorError,
             PlaygroundError) as error:

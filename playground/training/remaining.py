@@ -32,13 +32,16 @@ def remaining_seconds(events: Sequence[Event], request: Mapping[str, Any]) -> fl
 
     Known is only how long the counting under way will take, at the pace it has. In the epochs that is the training. In
     a counted stage it is told where nothing long comes after it, which is so for computing features and for a download,
-    and not where the epochs are what takes long. What may end early (`patience`) has no known end.
+    and not where the epochs are what takes long. What may end early (`patience`) has no known end. Once there are a few
+    whole epochs they are the pace: at an epoch's end something is measured, which batches do not tell.
     """
-    kind, points = _counting(events)
+    kind, points, whole = _counting(events)
     if kind == "stage" and _stages_share(request) < STAGES_SHARE:
         return None
     if kind == "epochs" and request.get("patience"):
         return None
+    if kind == "epochs" and (told := left(whole)) is not None:
+        return max(0.0, told - (points[-1][0] - whole[-1][0]))
     return left(points)
 
 
@@ -76,9 +79,11 @@ def _at(points: Sequence[tuple[float, float]], moment: float) -> float:
     return points[-1][1]
 
 
-def _counting(events: Sequence[Event]) -> tuple[str, list[tuple[float, float]]]:
-    """What is being counted now, "stage", "epochs" or "" for nothing, and how far it was when."""
+def _counting(events: Sequence[Event]) -> tuple[str, list[tuple[float, float]], list[tuple[float, float]]]:
+    """What is being counted now, "stage", "epochs" or "" for nothing, how far it was when, and how far at each end of
+    an epoch."""
     kind, text, total, done, began, points = "", "", 0, 0.0, 0.0, list[tuple[float, float]]()
+    whole: list[tuple[float, float]] = []
     for event in events:
         if isinstance(event, Started):
             total, began = event.total_epochs, event.time
@@ -97,7 +102,9 @@ def _counting(events: Sequence[Event]) -> tuple[str, list[tuple[float, float]]]:
                 kind, points = "epochs", []
             if event.time >= began and total > 0:  # what a checkpoint tells again was done before
                 points.append((event.time, min(1.0, done / total)))
-    return kind, points
+                if isinstance(event, Epoch):
+                    whole.append(points[-1])
+    return kind, points, whole
 
 
 def _epochs_done(event: Event, before: float) -> float:

@@ -67,7 +67,7 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     found, digests = look(spec, store)
     photo_list.keep(run_dir, found, digests)
     torch.manual_seed(spec.seed)
-    description = torch_networks.head_description(request, torch_tune.channels_of(request), len(found.classes))
+    description = torch_networks.head_description(request, torch_networks.channels_of(request), len(found.classes))
     yield Started(
         kind=spec.kind, total_epochs=request.epochs, batches_per_epoch=math.ceil(len(found.train) / request.batch_size),
         parameters=sum(p.numel() for p in torch_networks.head_of(description).parameters()), classes=found.classes,
@@ -124,7 +124,7 @@ def request_of(spec: RunSpec) -> Request:
 
 def known_of(request: Request) -> Known:
     """Which pictures were decoded before for such a run, so that they can be."""
-    size = torch_tune.preprocessing_of(request).size[0]
+    size = torch_networks.preprocessing_of(request).size[0]
     if request.mode == SCRATCH or request.augment:
         return PixelStore(size)
     depth = 0 if request.mode == FROZEN else request.blocks
@@ -185,7 +185,7 @@ def save(run_dir: Path, request: Request, found: PhotoFolder, head: Head | DeepH
          ) -> Path:
     """Write the head and what goes around it, each whole or not at all."""
     written = {"mode": FROZEN, "backbone": request.backbone, "classes": list(found.classes), "head": description,
-               "preprocessing": torch_tune.preprocessing_of(request).to_dict(),
+               "preprocessing": torch_networks.preprocessing_of(request).to_dict(),
                "left_out": [[str(path), why] for path, why in found.unreadable]}
     with whole(run_dir / "model.json") as incoming:
         incoming.write_text(json.dumps(written, ensure_ascii=False, indent=2), encoding="utf-8")
