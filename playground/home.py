@@ -1,11 +1,15 @@
 """Where the playground keeps what it makes: exported models, training runs, downloaded and uploaded data."""
 
+import json
 import os
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from playground.errors import PlaygroundError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LEFT_SECONDS = 3600.0
@@ -30,6 +34,13 @@ def runs_dir() -> Path:
 def data_dir() -> Path:
     """Downloaded, unpacked and generated data."""
     return _made(home() / "data")
+
+
+def importable() -> dict[str, str]:
+    """The environment of a process of ours that is started anywhere: the project can be imported, the home is the same.
+    """
+    path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "PLAYGROUND_HOME": str(home())}
 
 
 @contextmanager
@@ -68,7 +79,25 @@ def public(text: str) -> str:
     return _KEY.sub(r"\1\2/…", text.replace(f"{home()}/", ""))
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file says. Raises OSError when it cannot be read, and ValueError for everything that is no strict
+    JSON which can be written down again: half a file, NaN, a nesting without end, half a character."""
+    try:
+        said = json.loads(path.read_bytes(), parse_constant=_refused)
+        json.dumps(said, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError(f"{path.name} is nested too deeply") from error
+    return said
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
 def _made(folder: Path) -> Path:
-    with suppress(OSError):  # where nothing may be written, there may be something to read; who writes is told then
+    try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlaygroundError(f"Nothing can be kept in {folder} ({error.strerror}): name a folder that can be written "
+                              "to in PLAYGROUND_HOME.") from error
     return folder

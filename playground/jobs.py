@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from playground import home
+from playground import home, model_names
 from playground.datasets import named, provenance, samples
 from playground.errors import PlaygroundError
-from playground.training import worker
+from playground.training import runs, worker
 from playground.training.events import Event, Exported, Finished, Stage, Started
+from playground.training.log import read
 from playground.training.runs import DOWNLOAD, EXPERIMENT, PRETRAINED, WITHOUT_MODEL, RunSpec
 
 COMPARED = 32
@@ -25,7 +26,8 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
 
     A name that is taken is refused before anything is trained, unless it is this very run's model: then the run was
     killed after its export, and goes on to its end. An export that is refused because onnxruntime disagrees raises,
-    which ends the run as failed; the trained weights stay in the run's folder.
+    which ends the run as failed; the trained weights stay in the run's folder, and `runs.finish` lets them be exported
+    without training again.
     """
     if spec.kind in WITHOUT_MODEL:
         yield from _trainer(spec.kind).fit(spec, run_dir, should_stop)
@@ -36,9 +38,14 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
     if not (spec.replace or is_of(spec.name, run_dir)):
         shelf.check_free(spec.name)
     trainer = _trainer(spec.kind)
-    started: Started | None = None
-    finished: Finished | None = None
-    for event in trainer.fit(spec, run_dir, should_stop):
+    before = runs.fold(run_dir.name, spec, read(run_dir / "events.jsonl")[0], True, False)
+    started, finished = (before.started, before.finished) if before.finishing else (None, None)
+    if before.finishing and started is not None and finished is None:
+        yield Stage("measuring what was learnt before it broke off", 0, 1, time.time())
+        epochs = before.saved.epoch if before.saved is not None else 0
+        finished = trainer.measured(spec, run_dir, epochs, before.seconds)
+        yield finished
+    for event in () if before.finishing else trainer.fit(spec, run_dir, should_stop):
         started = event if isinstance(event, Started) else started
         finished = event if isinstance(event, Finished) else finished
         yield event
@@ -62,14 +69,7 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
 
 def is_of(name: str, run_dir: Path) -> bool:
     """Whether the model of that name on the shelf is the one that this run made."""
-    from playground.deploy import shelf
-
-    try:
-        entry = shelf.get(name)
-    except PlaygroundError:
-        return False
-    training = entry.card.get("training") if isinstance(entry, shelf.Entry) else None
-    return isinstance(training, dict) and training.get("run") == run_dir.name
+    return model_names.made_by(name) == run_dir.name
 
 
 def asked(spec: RunSpec, run_dir: Path, onnx: Path) -> Iterator[Event]:

@@ -158,13 +158,14 @@ def _check_harmless(model: onnx.ModelProto) -> None:
             if attribute.HasField("g") or attribute.graphs:
                 raise PlaygroundError(f"The model holds a {node.op_type} with a graph inside; a picture's way through "
                                       "a model has no loops or branches here.")
-    for tensor in _tensors(model.graph):
+    for tensor in tensors(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
             raise PlaygroundError(f"The weights {tensor.name!r} are in another file; only self-contained ONNX files "
                                   "are opened here.")
 
 
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor a graph brings with it: weights, and the constants of its nodes."""
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)

@@ -2,33 +2,34 @@
 
 Who changes the shelf holds its lock, works in a hidden folder beside and renames; readers share the lock. So whatever
 hidden folder is met while holding the lock was left by a crash: `_sweep` clears it, and puts a model back whose
-replacement died between the two renames.
+replacement died between the two renames. Models that come with the playground (`model_names.SHIPPED`) are listed after
+the others wherever PLAYGROUND_HOME points; they cannot be replaced or removed.
 """
 
 import fcntl
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import onnx
 
+from playground import model_names
 from playground.deploy import contract
-from playground.deploy.card import Card, Entry
+from playground.deploy.card import Card, Entry, faults
 from playground.deploy.verification import Check, Verification, verify
 from playground.errors import PlaygroundError
-from playground.home import exports_dir
+from playground.home import exports_dir, home, read_json
+from playground.model_names import NAME, SHIPPED, shipped, taken
 
 __all__ = ["Card", "Check", "Entry", "Verification", "check_free", "check_name", "damaged", "entries", "get", "put",
            "remove", "verify"]
 
 MODEL, CARD = "model.onnx", "card.json"
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")  # no leading dash: a name is also a command's argument
 _INCOMING, _REPLACED, _REMOVED = ".incoming-", ".replaced-", ".removed-"
 
 
@@ -40,6 +41,8 @@ def put(name: str, model: onnx.ModelProto | bytes, card: Mapping[str, Any], repl
     the name is taken, unless `replace` says that the old model may go.
     """
     check_name(name)
+    if shipped(name):
+        raise taken(name)
     data = model if isinstance(model, bytes) else model.SerializeToString(deterministic=True)
     promise = contract.check(contract.parse(data))
     whole: dict[str, Any] = {
@@ -68,8 +71,10 @@ def put(name: str, model: onnx.ModelProto | bytes, card: Mapping[str, Any], repl
 
 
 def remove(name: str) -> None:
-    """Take a model off the shelf. Raises PlaygroundError when there is none of that name."""
+    """Take a model off the shelf. Raises PlaygroundError when there is none of that name, or it is a shipped one."""
     check_name(name)
+    if shipped(name):
+        raise PlaygroundError(f"The model {name} comes with the playground and stays.")
     shelf = exports_dir()
     with _changing(shelf):
         if not (shelf / name).is_dir():
@@ -79,9 +84,9 @@ def remove(name: str) -> None:
 
 
 def entries() -> list[Entry]:
-    """The models on the shelf, newest first. Damaged ones are left out: `damaged` names them."""
+    """The models on the shelf, newest first, shipped ones last. Damaged ones are left out: `damaged` names them."""
     found = [entry for entry in _look().values() if isinstance(entry, Entry)]
-    return sorted(found, key=lambda entry: (entry.card["created"], entry.name), reverse=True)
+    return sorted(found, key=lambda entry: (not entry.shipped, entry.card["created"], entry.name), reverse=True)
 
 
 def damaged() -> dict[str, str]:
@@ -114,21 +119,14 @@ def get(name_or_path: str | Path) -> Entry | Path:
 
 def check_name(name: str) -> None:
     """Raises PlaygroundError when a model cannot be called that."""
-    if not NAME.fullmatch(name):
-        raise PlaygroundError(f"A model cannot be called {name!r}: use up to 60 of a-z, 0-9, - and _, a letter or "
-                              "digit first.")
+    model_names.check(name)
 
 
 def check_free(name: str) -> None:
     """Raises PlaygroundError when a model cannot be called that or one already is: worth asking before training."""
     check_name(name)
-    if (exports_dir() / name).exists():
-        raise taken(name)
-
-
-def taken(name: str) -> PlaygroundError:
-    return PlaygroundError(f"There is already a model called {name} on the shelf: choose another name or remove it "
-                           "first.")
+    if model_names.exists(name):
+        raise model_names.taken(name)
 
 
 def _entry(folder: Path) -> Entry:
@@ -136,25 +134,23 @@ def _entry(folder: Path) -> Entry:
     if missing:
         raise PlaygroundError(f"{folder.name} is no exported model: {' and '.join(missing)} missing.")
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card = read_json(folder / CARD)
     except (ValueError, OSError) as error:
         raise PlaygroundError(f"The card of {folder.name} cannot be read; its {CARD} is damaged.") from error
-    wanted: dict[str, type] = {"created": str, "labels": list, "sha256": str}
-    wrong = [key for key, kind in wanted.items() if not isinstance(card, dict) or not isinstance(card.get(key), kind)]
-    if wrong:
-        raise PlaygroundError(f"The card of {folder.name} does not say {', '.join(wrong)}; its {CARD} is damaged.")
-    return Entry(folder.name, folder, folder / MODEL, card)
+    if wrong := faults(card):
+        raise PlaygroundError(f"The card of {folder.name} does not say {', '.join(wrong)} as it should; its {CARD} is "
+                              "damaged.")
+    return Entry(folder.name, folder, folder / MODEL, card, shipped(folder.name) == folder)
 
 
 def _look(name: str = "") -> dict[str, Entry | PlaygroundError]:
     """What is on the shelf (under one name, or all), while nobody is changing it."""
-    shelf = exports_dir()
+    shelf = home() / "exports"
     found: dict[str, Entry | PlaygroundError] = {}
-    with _locked(shelf, fcntl.LOCK_SH) as lock:
-        if any(shelf.glob(f"{_REPLACED}*")):  # nobody is at work, so it is of a crash
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _sweep(shelf)
-        for folder in [shelf / name] if name else sorted(shelf.iterdir()):
+    with _reading(shelf):
+        own = [shelf / name] if name else sorted(shelf.iterdir()) if shelf.is_dir() else []
+        others = [folder for one in ([name] if name else SHIPPED) if (folder := shipped(one))]
+        for folder in [*others, *own]:
             if folder.is_dir() and NAME.fullmatch(folder.name):
                 try:
                     found[folder.name] = _entry(folder)
@@ -164,19 +160,32 @@ def _look(name: str = "") -> dict[str, Entry | PlaygroundError]:
 
 
 @contextmanager
-def _changing(shelf: Path) -> Iterator[None]:
-    """The shelf to oneself, and swept."""
-    with _locked(shelf, fcntl.LOCK_EX):
-        _sweep(shelf)
+def _reading(shelf: Path) -> Iterator[None]:
+    """The shelf while nobody changes it. One that nobody can write to is not changed by anybody."""
+    try:
+        lock = open(shelf / ".lock", "a")  # noqa: SIM115 - closed below
+    except OSError:
+        yield
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        if any(shelf.glob(f"{_REPLACED}*")):  # nobody is at work, so it is of a crash
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _sweep(shelf)
         yield
 
 
 @contextmanager
-def _locked(shelf: Path, kind: int) -> Iterator[TextIO]:
-    """The kernel gives the lock back when its holder dies. Not to be taken twice by one thread."""
-    with open(shelf / ".lock", "a") as lock:
-        fcntl.flock(lock, kind)
-        yield lock
+def _changing(shelf: Path) -> Iterator[None]:
+    """The shelf to oneself, and swept."""
+    try:
+        lock = open(shelf / ".lock", "a")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise PlaygroundError(f"The shelf of models cannot be changed: {error.strerror}.") from error
+    with lock:  # the kernel gives it back when its holder dies
+        fcntl.flock(lock, fcntl.LOCK_EX)  # not to be taken twice by one thread
+        _sweep(shelf)
+        yield
 
 
 def _sweep(shelf: Path) -> None:

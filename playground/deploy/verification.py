@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto, numpy_helper
 
 from playground.datasets import samples
+from playground.deploy import contract
 from playground.deploy.card import Card, Entry
 from playground.deploy.parity import TOLERANCE, Reference, pattern, pixels_sha256
 from playground.deploy.session import Array, Classifier
 from playground.errors import PlaygroundError
 
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 PATTERN = "pattern"  # the computed picture; every other reference is a built-in photo
 
 
@@ -66,7 +69,7 @@ def verify(model: Entry | Path) -> Verification:
         return Verification(name, (*checks, Check("contract", False, str(error))))
     checks.append(Check("contract", True, f"Raw pixels in, logits and probabilities of {len(classifier.labels)} labels "
                                           f"out; made by {classifier.source}."))
-    checks.append(_probabilities(classifier))
+    checks += [_weights(path), _probabilities(classifier)]
     if isinstance(model, Entry):
         checks += [_labels(classifier, model.card), _references(classifier, model.card)]
     return Verification(name, tuple(checks))
@@ -81,6 +84,20 @@ def _checksum(path: Path, card: Card) -> Check:
         return Check("checksum", False, f"{path.name} is not the file that was exported: its SHA-256 is "
                                         f"{found[:12]}…, the card says {card['sha256'][:12]}….")
     return Check("checksum", True, f"{path.name} is the file that was exported (SHA-256 {found[:12]}…).")
+
+
+def _weights(path: Path) -> Check:
+    """Whether every weight is a number: one NaN makes every answer one, and an infinity most of them."""
+    graph = contract.parse(path.read_bytes()).graph
+    wrong = [tensor.name or "a constant" for tensor in contract.tensors(graph) if tensor.data_type in FLOATS
+             and not np.isfinite(numpy_helper.to_array(tensor).astype(np.float64)).all()]
+    wrong += [node.name or node.op_type for node in graph.node for attribute in node.attribute
+              if not np.isfinite([attribute.f, *attribute.floats]).all()]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        return Check("weights", False, f"Not all weights are numbers: {', '.join(wrong[:3])}{more} hold NaN or "
+                                       "infinity.")
+    return Check("weights", True, "All weights are numbers.")
 
 
 def _probabilities(classifier: Classifier) -> Check:

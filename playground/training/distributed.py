@@ -14,7 +14,6 @@ torchrun leaves it 30 seconds for that and the export.
 
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import sys
@@ -48,7 +47,7 @@ def main(arguments: list[str]) -> int:
     try:
         if cuda:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-        folder = agreed_folder(Path(arguments[0]))
+        folder = agreed_folder(Path(arguments[0]), spec)
         return follow(spec, folder, asked.is_set) if dist.get_rank() else lead(spec, folder, asked.is_set)
     except PlaygroundError as error:
         print(error, file=sys.stderr)
@@ -62,9 +61,8 @@ def spec_of(arguments: list[str]) -> RunSpec:
     if len(arguments) != 1:
         raise PlaygroundError("Name one file: torchrun … -m playground.training.distributed SPEC.json")
     try:
-        data = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-        spec = RunSpec(data["kind"], data["request"], int(data["seed"]), data["name"], data.get("replace", False))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        spec = runs.spec_of(home.read_json(Path(arguments[0])))
+    except (OSError, ValueError) as error:
         raise PlaygroundError(f"{arguments[0]} is no run's spec: JSON with kind, request, seed and name.") from error
     if spec.kind != "transfer" or Request.of(spec.request).mode == FROZEN:
         raise PlaygroundError("Several processes train transfer runs in fine-tune or scratch mode; a frozen one takes "
@@ -72,15 +70,20 @@ def spec_of(arguments: list[str]) -> RunSpec:
     return spec
 
 
-def agreed_folder(spec: Path) -> Path:
+def agreed_folder(path: Path, spec: RunSpec) -> Path:
     """The run's folder, made by the first process, known to all: a new one, or that of the run whose spec is named.
 
-    Raises PlaygroundError, in all of them, when that run cannot go on.
+    Raises PlaygroundError, in all of them, when that run cannot go on, or the name of its model is taken.
     """
     told: list[str | None] = [None, None]
     if dist.get_rank() == 0:
         try:
-            told[0] = going_on(spec.resolve()) or runs.new_folder().name
+            if (before := going_on(path.resolve())) is not None:
+                runs.hold_name(home.runs_dir() / before, spec)
+                runs.mark_resumed(home.runs_dir() / before)
+                told[0] = before
+            else:
+                told[0] = new_run(spec)
         except (PlaygroundError, OSError) as error:
             told[1] = str(error)
     dist.broadcast_object_list(told, 0)
@@ -89,14 +92,27 @@ def agreed_folder(spec: Path) -> Path:
     return home.runs_dir() / told[0]
 
 
+def new_run(spec: RunSpec) -> str:
+    """A folder for a run, which holds its model's name. Raises PlaygroundError when that is taken."""
+    folder = runs.new_folder()
+    try:
+        runs.hold_name(folder, spec)
+    except (PlaygroundError, OSError):
+        folder.rmdir()
+        raise
+    return folder.name
+
+
 def going_on(spec: Path) -> str | None:
-    """The run a spec.json is of, ready to go on; None when it is of none. Raises PlaygroundError when it cannot."""
+    """The run a spec.json is of, if it can go on; None when it is of none. Raises PlaygroundError when it cannot."""
     if spec.parent.parent != home.runs_dir().resolve():
         return None
     view = runs.view(spec.parent.name)
     if runs.is_alive(spec.parent) or not view.can_go_on:
         raise PlaygroundError(f"Only a training that died or failed can go on, this one is {view.state}.")
-    runs.mark_resumed(spec.parent)
+    if view.finished is not None:
+        raise PlaygroundError("Nothing is left to be trained in this run, only its export is missing: python -m "
+                              f"playground resume {view.run_id}")
     return view.run_id
 
 

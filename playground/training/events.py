@@ -5,7 +5,12 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cache
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+MOST = 2**53
+"""No count and no time is larger: beyond it whole numbers and floats part."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,11 @@ class Cancelled:
 
 @dataclass(frozen=True)
 class Resumed:
-    """Another worker goes on with the run: what is still true of before is told again by it."""
+    """Another worker goes on with the run: what is still true of before is told again by it. Where it is only
+    `finishing`, nothing is trained any more: what was told before stays, and a model is made of what was learnt."""
 
     time: float
+    finishing: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,14 +177,53 @@ def from_json(line: str | bytes) -> Event:
     >>> from_json(to_json(saved)) == saved
     True
     """
-    data = json.loads(line)
+    try:
+        data = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     kind = KINDS.get(str(data.pop("event", None))) if isinstance(data, dict) else None
     if kind is None:
         raise ValueError(f"not an event: {line[:80]!r}")
+    types: dict[str, Any] = _types(kind)  # type: ignore[arg-type]  # a class is hashable
     try:
-        return kind(**{key: _frozen(value) for key, value in data.items()})
+        event = kind(**{key: _frozen(value) for key, value in data.items()})
     except TypeError as error:
         raise ValueError(f"not a whole {kind.__name__}: {error}") from error
+    wrong = [name for name, wanted in types.items() if not _is_a(getattr(event, name), wanted)]
+    if wrong or not abs(event.time) < MOST:
+        raise ValueError(f"not a whole {kind.__name__}: {', '.join(wrong or ['time'])}")
+    return event
+
+
+@cache
+def _types(kind: Any) -> dict[str, Any]:
+    """What each field of an event holds."""
+    return get_type_hints(kind)
+
+
+def _is_a(value: Any, wanted: Any) -> bool:
+    """Whether a value is of a field's type: what a damaged or foreign log says may be anything."""
+    inner = get_args(wanted)
+    if get_origin(wanted) is UnionType:
+        return any(_is_a(value, one) for one in inner)
+    if get_origin(wanted) is tuple:
+        return isinstance(value, tuple) and all(_is_a(one, inner[0]) for one in value)
+    if get_origin(wanted) is dict:
+        return isinstance(value, dict) and all(_is_a(one, inner[1]) for one in value.values())
+    if wanted in (int, float):
+        if isinstance(value, float):  # a loss that diverged may be any
+            return wanted is float
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < MOST
+    return isinstance(value, wanted) and (wanted is not str or _is_whole(value))
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text can be written down: half a character, which JSON can hold, cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _frozen(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,9 @@ from playground.datasets.augmentation import Augmentation, Mixed
 from playground.datasets.named import ImageSet
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
+from playground.home import read_json, whole
 from playground.training.events import Batch, Epoch, Event, Finished, Saved, Started
+from playground.training.numpy_checkpoint import State, digest
 from playground.training.runs import RunSpec
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 32, 0.003
@@ -51,8 +52,9 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     request: data ("digits" or a folder of IDX files), epochs, batch_size, learning_rate, augment (an Augmentation as
     plain data; all but the first may be left out). Adam, its learning rate falling to 0 along half a cosine. A sixth of
     the training pictures is kept aside for validation; the test pictures are looked at once, when training is over.
-    The same spec gives the same weights. Raises PlaygroundError when the data or the request make no training, or the
-    loss is no longer a number.
+    The same spec gives the same weights, and so does a run that was killed and goes on from its last whole epoch
+    (numpy_checkpoint). Raises PlaygroundError when the data or the request make no training, or the loss is no longer a
+    number.
     """
     began = time.time()
     epochs, batch_size, learning_rate = _settings(spec.request)
@@ -69,12 +71,19 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     optimizer = Adam(model.parameters(), lr=learning_rate)
     batches = max(1, len(x) // batch_size)  # a little larger than asked for, rather than a last one of one picture
     schedule = CosineAnnealingLR(optimizer, T_max=epochs * batches)
+    state = State(model, optimizer, schedule, {"order": order_rng, "augment": augment_rng}, digest(raw, y, x_held),
+                  {"request": spec.request, "seed": spec.seed})
+    resumed = state.restore(run_dir)
     _describe(run_dir, description, preprocessing, train.classes)
 
     yield Started("digits", epochs, batches, sum(p.size for p in model.parameters()), train.classes,
                   {"train": len(x), "validation": len(x_held), "test": len(test)}, "cpu", time.time())
-    steps, written, stopped = 0, 0.0, False
-    for epoch in range(1, epochs + 1):
+    steps, written, stopped, done = schedule.last_epoch, 0.0, False, state.epoch
+    began -= state.seconds
+    yield from state.history
+    if resumed:
+        yield _save(run_dir, model, done)
+    for epoch in range(done + 1, epochs + 1):
         epoch_began, losses, right = time.time(), 0.0, 0
         model.train()
         for number, chosen in enumerate(np.array_split(order_rng.permutation(len(x)), batches), 1):
@@ -105,18 +114,31 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
         if stopped:
             break
         held_loss, confusion = evaluate(model, x_held, y_held, len(train.classes))
-        yield Epoch(epoch, losses / len(x), right / len(x), held_loss, float(np.trace(confusion) / len(x_held)),
-                    time.time() - epoch_began, time.time())
-        yield _save(run_dir, model, epoch)
+        done = epoch
+        told = Epoch(epoch, losses / len(x), right / len(x), held_loss, float(np.trace(confusion) / len(x_held)),
+                     time.time() - epoch_began, time.time())
+        yield told
+        saved = _save(run_dir, model, epoch)
+        state.save(run_dir, told, time.time() - began)
+        yield saved
     if steps == 0:
         raise PlaygroundError("Stopped before anything was learnt, so there is nothing to keep.")
 
-    done = epoch - 1 if stopped else epoch
     if stopped:
         yield _save(run_dir, model, done)
     _, confusion = evaluate(model, preprocessing.apply_all(test.images), test.labels, len(train.classes))
     yield Finished("stopped" if stopped else "completed", done, float(np.trace(confusion) / len(test)), len(test),
                    time.time() - began, tuple(tuple(map(int, row)) for row in confusion), time.time())
+
+
+def measured(spec: RunSpec, run_dir: Path, epochs: int, seconds: float) -> Finished:
+    """The last word on a run that broke off: the weights it has kept, measured on the test pictures."""
+    trained = load_trained(run_dir)
+    _, test = named.load(spec.request["data"])
+    _, confusion = evaluate(trained.model, trained.preprocessing.apply_all(test.images), test.labels,
+                            len(trained.classes))
+    return Finished("stopped", epochs, float(np.trace(confusion) / len(test)), len(test), seconds,
+                    tuple(tuple(map(int, row)) for row in confusion), time.time())
 
 
 def architecture(shape: tuple[int, ...], classes: int) -> dict[str, Any]:
@@ -175,14 +197,32 @@ def sketch(images: ImageSet) -> tuple[layers.Sequential, tuple[int, ...]]:
 def load_trained(run_dir: Path) -> TrainedNumpy:
     """The network that a run left in its folder. Raises PlaygroundError when there is none."""
     try:
-        data = json.loads((run_dir / DESCRIPTION).read_text(encoding="utf-8"))
+        data = read_json(run_dir / DESCRIPTION)
+        weights = load_file(run_dir / WEIGHTS)
+        # A damaged description may ask for a layer of any size: not of more numbers than there are weights.
+        room = sum(array.size for array in weights.values())
+        if sum(map(_numbers, data["architecture"]["layers"])) > room:
+            raise ValueError("its description is of another network")
         model = build_model(data["architecture"], np.random.default_rng(0))
-        model.load_state_dict(load_file(run_dir / WEIGHTS))
-        found = TrainedNumpy(model, Preprocessing.from_dict(data["preprocessing"]), tuple(data["classes"]))
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        model.load_state_dict(weights)
+        classes = tuple(map(str, data["classes"]))
+        if len(classes) != data["architecture"]["layers"][-1]["out_features"]:
+            raise ValueError("it gives another number of scores than it names classes")
+        found = TrainedNumpy(model, Preprocessing.from_dict(data["preprocessing"]), classes)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, SafetensorError,
+            PlaygroundError) as error:
         raise PlaygroundError(f"There is no trained network in {run_dir}, or it is damaged.") from error
+    if not all(np.isfinite(array).all() for array in weights.values()):
+        raise PlaygroundError(f"The network in {run_dir} is damaged: not all of its weights are numbers.")
     model.eval()
     return found
+
+
+def _numbers(layer: Mapping[str, Any]) -> int:
+    """At least so many weights a layer of a description has."""
+    if layer["layer"] == "Linear":
+        return int(layer["in_features"]) * int(layer["out_features"])
+    return int(layer["in_channels"]) * int(layer["out_channels"]) if layer["layer"] == "Conv2d" else 0
 
 
 def mixed_loss(logits: Tensor, y: np.ndarray, mixed: Mixed) -> Tensor:
@@ -250,14 +290,13 @@ def _describe(
     run_dir: Path, description: dict[str, Any], preprocessing: Preprocessing, classes: tuple[str, ...],
 ) -> None:
     data = {"architecture": description, "preprocessing": preprocessing.to_dict(), "classes": list(classes)}
-    incoming = run_dir / f"{DESCRIPTION}.incoming"
-    incoming.write_text(json.dumps(data, ensure_ascii=False, indent=2), encoding="utf-8")
-    os.replace(incoming, run_dir / DESCRIPTION)
+    with whole(run_dir / DESCRIPTION) as incoming:
+        incoming.write_text(json.dumps(data, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
 def _save(run_dir: Path, model: layers.Sequential, epoch: int) -> Saved:
     """Write the weights whole or not at all, and only then say so."""
-    incoming, path = run_dir / f"{WEIGHTS}.incoming", run_dir / WEIGHTS
-    save_file({name: np.asarray(array, order="C") for name, array in model.state_dict().items()}, incoming)
-    os.replace(incoming, path)
+    path = run_dir / WEIGHTS
+    with whole(path) as incoming:
+        save_file({name: np.asarray(array, order="C") for name, array in model.state_dict().items()}, incoming)
     return Saved(str(path), epoch, time.time())

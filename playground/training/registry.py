@@ -8,8 +8,11 @@ from pathlib import Path
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
 
-# What the networks see was scaled like this when they learnt ImageNet.
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
+"""How pictures were scaled when the Lite family learnt ImageNet: (x - 127) / 128 of levels 0..255, in shares of 255.
+Source: MEAN_RGB and STDDEV_RGB of `efficientnet/lite/efficientnet_lite_builder.py` in tensorflow/tpu."""
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and deviation of ImageNet's pictures, with which a network from random weights starts."""
 
 # One row a stage of the smallest network: kernel, stride of its first block, expansion, channels, blocks.
 STAGES = (

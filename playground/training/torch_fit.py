@@ -15,10 +15,10 @@ from torch import nn
 
 from playground.datasets import folders
 from playground.datasets.folders import PhotoFolder
-from playground.datasets.photos import why_unreadable
+from playground.datasets.photos import opened, why_unreadable
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
-from playground.home import data_dir, whole
+from playground.home import data_dir, read_json, whole
 from playground.training import backbones, photo_list, torch_features, torch_networks, torch_tune
 from playground.training.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
 from playground.training.features import FeatureStore, content_digest
@@ -26,6 +26,7 @@ from playground.training.pixels import PixelStore
 from playground.training.recipe import FROZEN, SCRATCH, Request
 from playground.training.runs import RunSpec
 from playground.training.torch_head import DeepHead, Head, Split, accuracy, head_for, measure
+from playground.training.torch_networks import two_logits
 
 BATCH_PAUSE_SECONDS = 0.1  # between two Batch events but an epoch's last: a log to watch, not a line every millisecond
 
@@ -66,7 +67,7 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     found, digests = look(spec, store)
     photo_list.keep(run_dir, found, digests)
     torch.manual_seed(spec.seed)
-    description = torch_networks.head_description(request, torch_tune.channels_of(request), len(found.classes))
+    description = torch_networks.head_description(request, torch_networks.channels_of(request), len(found.classes))
     yield Started(
         kind=spec.kind, total_epochs=request.epochs, batches_per_epoch=math.ceil(len(found.train) / request.batch_size),
         parameters=sum(p.numel() for p in torch_networks.head_of(description).parameters()), classes=found.classes,
@@ -123,7 +124,7 @@ def request_of(spec: RunSpec) -> Request:
 
 def known_of(request: Request) -> Known:
     """Which pictures were decoded before for such a run, so that they can be."""
-    size = torch_tune.preprocessing_of(request).size[0]
+    size = torch_networks.preprocessing_of(request).size[0]
     if request.mode == SCRATCH or request.augment:
         return PixelStore(size)
     depth = 0 if request.mode == FROZEN else request.blocks
@@ -184,7 +185,7 @@ def save(run_dir: Path, request: Request, found: PhotoFolder, head: Head | DeepH
          ) -> Path:
     """Write the head and what goes around it, each whole or not at all."""
     written = {"mode": FROZEN, "backbone": request.backbone, "classes": list(found.classes), "head": description,
-               "preprocessing": torch_tune.preprocessing_of(request).to_dict(),
+               "preprocessing": torch_networks.preprocessing_of(request).to_dict(),
                "left_out": [[str(path), why] for path, why in found.unreadable]}
     with whole(run_dir / "model.json") as incoming:
         incoming.write_text(json.dumps(written, ensure_ascii=False, indent=2), encoding="utf-8")
@@ -197,15 +198,31 @@ def save(run_dir: Path, request: Request, found: PhotoFolder, head: Head | DeepH
 def load_trained(run_dir: Path) -> TrainedTorch:
     """What a run has learnt, on the CPU, in eval mode. Raises PlaygroundError when it has not learnt anything (yet)."""
     try:
-        description: dict[str, Any] = json.loads((run_dir / "model.json").read_text(encoding="utf-8"))
+        description: dict[str, Any] = read_json(run_dir / "model.json")
         if description.get("mode", FROZEN) == FROZEN:
             network = with_head(description, load_file(run_dir / "head.safetensors"))
         else:
             network = torch_tune.rebuilt(description, run_dir / torch_tune.WEIGHTS)
         return TrainedTorch(network, Preprocessing.from_dict(description["preprocessing"]),
                             tuple(description["classes"]))
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise PlaygroundError(f"The run {run_dir.name} has not kept a model.") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RuntimeError, SafetensorError,
+            PlaygroundError) as error:
+        raise PlaygroundError(f"The run {run_dir.name} has not kept a model, or it is damaged.") from error
+
+
+@torch.inference_mode()
+def measured(spec: RunSpec, run_dir: Path, epochs: int, seconds: float) -> Finished:
+    """The last word on a run that broke off: the weights it has kept, measured on the photographs kept aside; one that
+    was removed meanwhile is passed over."""
+    trained, held_out = load_trained(run_dir), photos_of(spec, run_dir).validation
+    cells = [[0] * len(trained.classes) for _ in trained.classes]
+    for path, label in held_out:
+        if (image := opened(path)) is not None:
+            pixels = torch.from_numpy(trained.preprocessing.apply(image))[None]
+            cells[label][int(two_logits(trained.module(pixels)).argmax())] += 1
+    confusion, count = tuple(map(tuple, cells)), sum(map(sum, cells))
+    return Finished("stopped", epochs, accuracy(confusion) if count else None, count, seconds,
+                    confusion if count else (), time.time())
 
 
 def with_head(description: dict[str, Any], weights: dict[str, torch.Tensor]) -> nn.Module:

@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from playground.datasets.preprocessing import Preprocessing
 from playground.training import backbones
 from playground.training.backbones import TimmNetwork
-from playground.training.recipe import HIDDEN, KEPT, SCRATCH, SIGMOID, Request
-from playground.training.registry import SMALL_WIDTHS
+from playground.training.recipe import HIDDEN, KEPT, RECIPES, SCRATCH, SIGMOID, Request
+from playground.training.registry import IMAGENET_MEAN, IMAGENET_STD, SMALL_WIDTHS
 
 _ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
@@ -179,3 +180,16 @@ def input_shape(prefix: nn.Module | None, size: int) -> tuple[int, ...]:
         return (3, size, size)
     with torch.inference_mode():
         return tuple(prefix(torch.zeros(1, 3, size, size)).shape[1:])
+
+
+def preprocessing_of(request: Request) -> Preprocessing:
+    """What pictures go through in a run of this request."""
+    if request.mode == SCRATCH:
+        size = request.image_size or RECIPES[SCRATCH]["image_size"]
+        return Preprocessing((size, size), gray=False, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    return backbones.find(request.backbone).preprocessing(request.image_size)
+
+
+def channels_of(request: Request) -> int:
+    """How many numbers the head of a request's network takes."""
+    return SMALL_WIDTHS[-1] if request.mode == SCRATCH else backbones.find(request.backbone).channels

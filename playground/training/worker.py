@@ -11,8 +11,8 @@ from pathlib import Path
 
 from playground.errors import PlaygroundError
 from playground.training import runs
-from playground.training.events import Event, Failed, Started
-from playground.training.log import EventLog
+from playground.training.events import Event, Failed, Saved, Started
+from playground.training.log import EventLog, read
 
 Fit = Callable[[runs.RunSpec, Path, Callable[[], bool]], Iterator[Event]]
 
@@ -38,7 +38,8 @@ def work(run_dir: Path, fit: Fit, signals: bool = True) -> int:
     except BaseException as error:  # SystemExit and Ctrl-C too: a run without a last word would look lost
         detail = traceback.format_exc()
         with contextlib.suppress(OSError):  # a full disk takes no last word: the run then shows as lost, and can go on
-            log.append(Failed(sentence(error), detail, time.time()))
+            kept = any(isinstance(event, Saved) for event in read(run_dir / "events.jsonl")[0])
+            log.append(Failed(sentence(error, kept), detail, time.time()))
         with contextlib.suppress(OSError):
             print(detail, flush=True)
         return 1
@@ -46,14 +47,18 @@ def work(run_dir: Path, fit: Fit, signals: bool = True) -> int:
         log.close()
 
 
-def sentence(error: BaseException) -> str:
-    """What went wrong, in one sentence for a person."""
+def sentence(error: BaseException, kept: bool = True) -> str:
+    """What went wrong, in one sentence for a person. `kept`: whether an epoch had been saved."""
     if isinstance(error, PlaygroundError):
         return str(error)
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         return "The computer ran out of memory: fewer or smaller pictures, or a smaller batch, would help."
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
+        if not kept:
+            return "The disk is full, and nothing had been learnt yet: once there is room, it can begin again."
         return "The disk is full: what was saved before is kept, and once there is room the training can go on from it."
+    if getattr(error, "errno", None) == errno.EROFS:
+        return "Nothing can be written where the playground keeps things: name another folder in PLAYGROUND_HOME."
     if isinstance(error, KeyboardInterrupt):
         return "The training was interrupted."
     if isinstance(error, OSError) and error.strerror:

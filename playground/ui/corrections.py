@@ -154,7 +154,7 @@ def again(view: RunView, chosen: PhotoSet) -> None:
     if pressed:
         spec = asked(view, trained)
         st.toast(f"Training **{frame.literal(spec.name)}** on the corrected photos. This page follows it.")
-        runs_view.begin(spec)
+        runs_view.begin(spec, suggested=True)
 
 
 def asked(view: RunView, trained: PhotoSet) -> RunSpec:

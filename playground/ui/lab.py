@@ -129,7 +129,7 @@ def _retrained(view: RunView) -> None:
     if view.finished is not None and view.finished.test_accuracy is not None:
         with st.container(horizontal=True):
             models.accuracy_metric("validation accuracy", view.finished.test_accuracy, view.finished.test_count)
-            st.metric("trained for", runs_view.duration(view.finished.seconds), width="content")
+            st.metric("trained for", runs_view.duration(view.seconds), width="content")
 
 
 def compare(found: Collected | None, epochs: int) -> None:

@@ -13,6 +13,7 @@ import streamlit as st
 from playground.deploy import evaluation, interval, package, session, shelf
 from playground.deploy.shelf import Entry
 from playground.figures import bars, maps, style
+from playground.training import runs
 from playground.training.runs import RunView
 from playground.ui import camera, frame, heat, image_input, links
 
@@ -107,9 +108,8 @@ def accuracy_of(entry: Entry) -> tuple[float, int, str] | None:
 
 
 def free_name(wish: str) -> str:
-    """`wish`, or `wish-2`, `wish-3` ... when a model of that name is on the shelf already."""
-    taken = {entry.name for entry in shelf.entries()} | set(shelf.damaged())
-    return next(name for k in range(1, len(taken) + 2) if (name := wish if k == 1 else f"{wish}-{k}") not in taken)
+    """`wish`, or `wish-2`, `wish-3` ...: a name that neither a model has nor a training that is not over."""
+    return runs.free_name(wish)
 
 
 def tidy(text: str) -> str:

@@ -7,6 +7,7 @@ import streamlit as st
 from playground.deploy import shelf
 from playground.deploy.shelf import Entry
 from playground.training import runs
+from playground.training.registry import BACKBONES
 from playground.training.runs import PRETRAINED, RunSpec, RunView
 from playground.ui import experiment, models
 
@@ -15,8 +16,11 @@ TITLE = "EfficientNet-Lite0"
 
 
 def on_the_shelf() -> Entry | None:
-    """The newest pretrained network that is ready."""
-    return next((entry for entry in shelf.entries() if entry.card.get("task") == PRETRAINED), None)
+    """The newest pretrained network that is ready. One that scales pictures otherwise than the registry says, exported
+    before that was mended, is not."""
+    wanted = BACKBONES[BACKBONE].preprocessing().to_dict()
+    return next((entry for entry in shelf.entries() if entry.card.get("task") == PRETRAINED
+                 and {**entry.card.get("preprocessing", {}), **wanted} == entry.card.get("preprocessing")), None)
 
 
 def offer() -> None:

@@ -54,9 +54,9 @@ def follow(run_id: str) -> None:
     st.query_params["run"] = run_id
 
 
-def begin(spec: RunSpec) -> None:
-    """Start a run in its own process and follow it."""
-    follow(runs.start(spec))
+def begin(spec: RunSpec, suggested: bool = False) -> None:
+    """Start a run in its own process and follow it; where its name was only `suggested` the next free one will do."""
+    follow(runs.start(spec, suggested))
     st.rerun()
 
 

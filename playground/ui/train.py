@@ -10,12 +10,12 @@ from engine.layers import summary
 from playground.datasets import named
 from playground.datasets.augmentation import Augmentation
 from playground.datasets.named import ImageSet
-from playground.deploy import session, shelf
+from playground.deploy import session
 from playground.figures import bars, confusion, maps, style
 from playground.home import data_dir
 from playground.training import numpy_fit
 from playground.training.runs import RunSpec, RunView
-from playground.ui import augmentation, downloads, frame, models, runs_view
+from playground.ui import augmentation, downloads, frame, model_name, models, runs_view
 from playground.ui.drawing import drawing, filled
 
 BATCH_SIZES = (16, 32, 64, 128, 256)
@@ -98,19 +98,11 @@ def settings() -> Mapping[str, Any] | None:
         )
         with st.expander("Augmentation"):
             augment = augmentation.builder(Augmentation(), columns=1)
-        free = models.free_name(models.tidy(label))
-        name = right.text_input(  # a key of its own for every proposal: once a name is taken, the next one is proposed
-            "Name",
-            free,
-            max_chars=60,
-            key=f"name-{free}",
-            help="What the model will be called on the shelf: a–z, 0–9, - and _.",
-        )
+        name, suggested = model_name.choose(right, models.tidy(label))
         request = {"data": choices[label], "epochs": epochs, "batch_size": batch_size, "learning_rate": rate,
                    **({"augment": augment.to_dict()} if augment.active else {})}
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start"):
-            shelf.check_free(name)
-            runs_view.begin(RunSpec(kind="digits", request=request, seed=seed, name=name))
+            runs_view.begin(RunSpec(kind="digits", request=request, seed=seed, name=name), suggested)
         st.caption(
             f"{len(training.images):,} images to learn from, a sixth of them for validation; {len(test.images):,} more "
             "are looked at once, when training is over. "
@@ -170,7 +162,7 @@ def outcome(view: RunView) -> None:
     entry = models.of_run_or_why_not(view)
     with st.container(horizontal=True):
         models.accuracy_metric("test accuracy", view.finished.test_accuracy, view.finished.test_count)
-        st.metric("trained for", runs_view.duration(view.finished.seconds), width="content")
+        st.metric("trained for", runs_view.duration(view.seconds), width="content")
         if view.exported is not None:
             st.metric(
                 "engine and file differ by",

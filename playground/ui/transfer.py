@@ -157,7 +157,7 @@ def outcome(view: RunView) -> None:
     entry = models.of_run_or_why_not(view)
     with st.container(horizontal=True):
         models.accuracy_metric("validation accuracy", view.finished.test_accuracy, view.finished.test_count)
-        st.metric("trained for", runs_view.duration(view.finished.seconds), width="content")
+        st.metric("trained for", runs_view.duration(view.seconds), width="content")
         st.metric("on", view.started.device, width="content")
     if entry is not None:
         with st.container(horizontal=True, vertical_alignment="center"):

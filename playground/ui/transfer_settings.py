@@ -5,7 +5,6 @@ from typing import Any
 import streamlit as st
 
 from playground.datasets.augmentation import Augmentation
-from playground.deploy import shelf
 from playground.training.recipe import (
     ACTIVATIONS,
     ALL_BLOCKS,
@@ -19,7 +18,7 @@ from playground.training.recipe import (
 )
 from playground.training.registry import BACKBONES
 from playground.training.runs import RunSpec
-from playground.ui import augmentation, links, models, network_blocks, runs_view
+from playground.ui import augmentation, links, model_name, network_blocks, runs_view
 
 MODES = {
     FROZEN: "**{backbone}** has learnt from 1.3 million photos of 1,000 kinds of things. Its convolutions stay as they "
@@ -66,17 +65,14 @@ def settings(data: str, name: str, classes: int, photos: int) -> None:
                                disabled=links.locked(),
                                help="Decides the division into training and validation, the starting weights, the "
                                "order.")
-        free = models.free_name(name)
-        chosen = st.text_input("Name", free, max_chars=60, key=f"name-{free}", width=240,
-                               help="What the model will be called on the shelf: a–z, 0–9, - and _.")
+        chosen, suggested = model_name.choose(st, name, width=240)
         pressed = st.button("Start training", type="primary", icon=":material/play_arrow:", key="start")
     if mode != FROZEN:
         st.caption(f"On two processor cores about {minutes(mode, request, photos, epochs)}; on a graphics card a "
                    "fraction of it. It can be stopped at any time and keeps what it has learnt.")
     if pressed:
-        shelf.check_free(chosen)
         runs_view.begin(RunSpec(kind="transfer", request={"data": data, "epochs": epochs, **request}, seed=seed,
-                                name=chosen))
+                                name=chosen), suggested)
 
 
 def recipe(classes: int) -> tuple[str, dict[str, Any]]:

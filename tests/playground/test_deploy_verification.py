@@ -46,7 +46,8 @@ def failed(entry: Entry | Path) -> list[str]:
 def test_a_model_as_it_was_exported_passes_every_check(entry: Entry) -> None:
     verification = verify(entry)
     assert [(check.name, check.ok) for check in verification.checks] == [
-        ("checksum", True), ("contract", True), ("probabilities", True), ("labels", True), ("references", True)]
+        ("checksum", True), ("contract", True), ("weights", True), ("probabilities", True), ("labels", True),
+        ("references", True)]
     assert verification.ok
     assert verification.to_dict()["ok"] is True
     assert all(check.sentence.endswith(".") for check in verification.checks)
@@ -162,3 +163,15 @@ def test_nothing_to_compare_is_refused() -> None:
 def test_the_computed_picture_is_the_same_forever() -> None:
     assert pixels_sha256(pattern()) == "c3766e5c03198fdff209a7ecbaa268e2f95841b4268a0a2c656542c316043c72"
     assert parity.pattern().shape == (97, 131, 3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_weight_that_is_no_number_is_seen_even_where_no_answer_shows_it(entry: Entry, value: float) -> None:
+    model = linear_file()
+    unused = numpy_helper.from_array(np.array([1.0, value], np.float32), "unused")
+    model.graph.initializer.append(unused)
+    model.graph.node.append(onnx.helper.make_node("Identity", ["unused"], ["nobody asks for it"]))
+    onnx.save(model, entry.onnx)
+    assert failed(entry) == ["checksum", "weights"]
+    (found,) = [check for check in verify(entry).checks if check.name == "weights"]
+    assert "unused hold NaN or infinity" in found.sentence

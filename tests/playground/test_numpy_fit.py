@@ -133,7 +133,8 @@ def test_a_checkpoint_is_on_the_disk_before_the_event_that_says_so(tmp_path: Pat
             seen.append((event.epoch, int(trained.model.state_dict()["1.num_batches_tracked"])))
             assert Path(event.path) == tmp_path / "model.safetensors"
     assert seen == [(1, 6), (2, 12)]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "model.json",
+                                                                  "model.safetensors"]
 
 
 def test_what_was_saved_is_what_was_tested(tmp_path: Path, on_blobs: None) -> None:
@@ -183,7 +184,7 @@ def test_takes_pictures_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_no_batch_is_a_single_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for count in range(6, 14):  # batch norm of one picture has no variance
         monkeypatch.setattr(named, "load", lambda data, count=count: (blobs(count), blobs(6)))
-        events = fit(tmp_path, spec(epochs=1, batch_size=2))
+        events = fit(tmp_path / str(count), spec(epochs=1, batch_size=2))
         assert isinstance(events[-1], Finished)
 
 

@@ -243,7 +243,7 @@ def test_a_worker_outlives_the_process_that_started_it_and_its_interrupt(playgro
 @pytest.mark.slow
 def test_runs_started_at_the_same_moment_are_runs_of_their_own(playground_home: Path) -> None:
     ids: list[str] = []
-    threads = [threading.Thread(target=lambda: ids.append(runs.start(NO_DATA))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: ids.append(runs.start(NO_DATA, suggested=True))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,0 +1,93 @@
+"""A process that opens a model somebody else may have made: `python -m playground.commands.guarded REQUEST`.
+
+A few hundred bytes of ONNX can ask for gigabytes, or for hours. So the address space is limited (RLIMIT_AS) to what is
+in use once the libraries are loaded, and what an honest model and the pictures need beside; the caller limits the time.
+"""
+
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from playground.commands.output import print_json, printable
+from playground.errors import PlaygroundError
+
+ROOM_BYTES = 2**30
+TIMES_THE_FILE = 4  # read, parsed, and twice in onnxruntime, which rewrites weights
+BYTES_A_PIXEL = 40  # a picture as bytes, and three times as float32 on its way through the preprocessing
+
+
+def limit_memory(file: Path, pixels: int = 0) -> None:
+    """Allow the memory in use now and room for a model of that file and a picture of so many pixels; never less than
+    was allowed before."""
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        used = int(statm.read().split()[0]) * resource.getpagesize()
+    wanted = used + ROOM_BYTES + TIMES_THE_FILE * file.stat().st_size + BYTES_A_PIXEL * pixels
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
+def predict(asked: dict[str, Any]) -> int:
+    """Ask a model about pictures."""
+    from playground.datasets import photos
+    from playground.deploy import session, shelf
+
+    found = shelf.get(asked["path"])
+    onnx = found if isinstance(found, Path) else found.onnx
+    if sys.platform == "linux":
+        limit_memory(onnx)
+    classifier = session.Classifier(onnx)
+    predictions = []
+    for name in asked["images"]:  # one at a time: a folder of photographs need not fit into memory
+        path = Path(name)
+        try:
+            picture = photos.for_model(path, classifier.labels)
+            if sys.platform == "linux":
+                limit_memory(onnx, picture.shape[0] * picture.shape[1])
+            (answer,) = classifier.predict([picture])
+        except PlaygroundError as error:
+            message = str(error)
+            raise PlaygroundError(message if path.name in message else f"{path}: {message}") from error
+        top = [{"label": label, "probability": probability} for label, probability in answer.top(asked["top"])]
+        predictions.append({"image": name, "top": top})
+        if not asked["json"]:
+            print(path)
+            for one in top:
+                print(f"  {one['probability']:7.2%}  {printable(str(one['label']))}")
+    if asked["json"]:
+        print_json({"model": asked["model"], "predictions": predictions})
+    return 0
+
+
+def verify(asked: dict[str, Any]) -> int:
+    """Check a model."""
+    from playground.deploy import shelf
+
+    found = shelf.get(asked["path"])
+    if sys.platform == "linux":
+        limit_memory(found if isinstance(found, Path) else found.onnx, 2**22)
+    result = shelf.verify(found)
+    if asked["json"]:
+        print_json(result.to_dict())
+    else:
+        for check in result.checks:
+            print(f"{'ok ' if check.ok else 'NOT'}  {check.name}: {printable(check.sentence)}")
+    if not result.ok:
+        wrong = ", ".join(check.name for check in result.checks if not check.ok)
+        print(f"{printable(result.name)} is not what it should be: {wrong}.", file=sys.stderr)
+    return 0 if result.ok else 1
+
+
+def main(arguments: list[str]) -> int:
+    """Do what is asked, and say in one sentence what is wrong."""
+    from playground.commands.run import answered
+
+    asked = json.loads(arguments[0])
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+    return answered(lambda: {"predict": predict, "verify": verify}[asked["command"]](asked), asked["json"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,132 @@
+"""Every command of the command line, and what it takes."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from playground.commands.models import predict, verify
+from playground.commands.serve import LOOPBACK, app
+from playground.commands.sets import bench, download
+from playground.commands.train import resume, train, transfer
+from playground.errors import PlaygroundError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that says what is wrong in one sentence instead of a screen of usage, and knows options by full name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise PlaygroundError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and what it takes."""
+    top = Parser(prog="python -m playground", description="See how a convolutional network computes, train one, "
+                                                          "and take it with you as an ONNX file.")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(run: Callable[[argparse.Namespace], int], summary: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(run.__name__, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        one.add_argument("--json", action="store_true", help="print exactly one JSON object to stdout")
+        one.set_defaults(command=run)
+        return one
+
+    def training(one: argparse.ArgumentParser, epochs: int | None) -> None:
+        one.add_argument("--epochs", type=whole(1), default=epochs, metavar="N",
+                         help=f"how often every training picture is seen (default: {epochs or 'what suits the mode'})")
+        one.add_argument("--seed", type=whole(0), default=0, metavar="S",
+                         help="the same seed gives the same run (default: %(default)s)")
+        one.add_argument("--name", required=True, help="what the model is called on the shelf: a-z, 0-9, - and _")
+        one.add_argument("--replace", action="store_true", help="a model of that name on the shelf may go")
+
+    one = command(app, "start the app in the browser")
+    one.add_argument("--port", type=whole(1, 65535), default=8501, help="where it listens (default: %(default)s)")
+    one.add_argument("--address", default=LOOPBACK, metavar="HOST",
+                     help="who can reach it: %(default)s is this computer only (the default), 0.0.0.0 everybody in the "
+                          "network")
+
+    one = command(train, "train a small CNN from scratch with the NumPy engine, and export it")
+    one.add_argument("--data", default="digits", help="digits, or a folder of IDX files such as MNIST comes in "
+                                                      "(default: %(default)s)")
+    training(one, 15)
+    one.add_argument("--batch-size", type=whole(2), default=None, metavar="N", help="pictures a step")
+    one.add_argument("--learning-rate", type=positive, default=None, metavar="R", help="how far a step goes")
+
+    one = command(transfer, "retrain a pretrained network on photographs with PyTorch, and export it")
+    one.add_argument("--data", default="faces", metavar="DIR",
+                     help="a folder DIR/CLASS/*.jpg, or DIR/train/CLASS/* and DIR/validation/CLASS/*, or faces, a "
+                          "sample that is always there (default: %(default)s)")
+    one.add_argument("--mode", default="frozen", choices=("frozen", "fine-tune", "scratch"),
+                     help="what learns: a new head, the last blocks too, or a small network from random weights "
+                          "(default: %(default)s)")
+    one.add_argument("--backbone", default="efficientnet_lite0", help="the pretrained network (default: %(default)s)")
+    one.add_argument("--head", choices=("linear", "hidden", "sigmoid"), help="what turns features into classes")
+    one.add_argument("--blocks", type=whole(1), metavar="N", help="how many of the last blocks are fine-tuned")
+    one.add_argument("--image-size", type=whole(32), metavar="N", help="pixels a side that the network sees")
+    one.add_argument("--batch-size", type=whole(1), metavar="N", help="pictures a step")
+    one.add_argument("--learning-rate", type=positive, metavar="R", help="how far a step goes")
+    one.add_argument("--patience", type=whole(1), metavar="N",
+                     help="stop after so many epochs without gain and keep the best")
+    one.add_argument("--augment", type=step, nargs="+", metavar="STEP=NUMBER",
+                     help="what is done to pictures at random: mirror=0.5 crop=0.2 ...")
+    training(one, None)
+
+    one = command(resume, "let a run go on that was killed or failed")
+    one.add_argument("run", metavar="RUN", help="its id, the name of its folder in .runs")
+    one.add_argument("--name", help="what the model will be called on the shelf instead, where its name is taken")
+    one.add_argument("--finish", action="store_true",
+                     help="train no more: make a model of what was learnt before it broke off")
+
+    one = command(download, "fetch a set of photographs, checked and unpacked; without a name, list what there is")
+    one.add_argument("set", metavar="NAME", nargs="?", help="which set")
+
+    one = command(predict, "ask an exported model, through onnxruntime and nothing else")
+    one.add_argument("model", metavar="MODEL", help="a name on the shelf, or an .onnx file")
+    one.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="picture files of any size")
+    one.add_argument("--top", type=whole(1), default=3, metavar="K", help="how many labels (default: %(default)s)")
+
+    one = command(verify, "check that an exported model is what it was and still answers as its trainer did")
+    one.add_argument("model", metavar="MODEL", help="a name on the shelf, or an .onnx file")
+
+    one = command(bench, "measure the NumPy engine against PyTorch on this machine, some minutes")
+    one.add_argument("--quick", action="store_true", help="fewer rounds, PyTorch's defaults only")
+    return top
+
+
+def whole(least: int, most: int = 2**32 - 1) -> Callable[[str], int]:
+    """An argparse type: a whole number of a range."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            upto = f"of {least} or more" if most > 10**6 else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number {upto}")
+        return number
+
+    return read
+
+
+def positive(text: str) -> float:
+    """An argparse type: a number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return number
+
+
+def step(text: str) -> tuple[str, float]:
+    """An augmentation's step as NAME=NUMBER."""
+    name, _, number = text.partition("=")
+    try:
+        return name, float(number)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no step: say NAME=NUMBER, such as mirror=0.5") from None

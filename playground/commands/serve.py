@@ -1,0 +1,58 @@
+"""The command that starts the app."""
+
+import argparse
+import os
+import socket
+import sys
+
+from playground import home
+from playground.commands.output import print_json
+from playground.errors import PlaygroundError
+
+LOOPBACK = "127.0.0.1"
+EVERYWHERE = ("0.0.0.0", "::", "")
+UNROUTABLE = ("192.0.2.1", 9)
+"""An address that is kept for documentation: nobody has it."""
+
+
+def app(options: argparse.Namespace) -> int:
+    """Become the Streamlit server, which this computer alone can reach unless another address is asked for."""
+    family = socket.AF_INET6 if ":" in options.address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((options.address, options.port))
+        except OSError as error:
+            raise PlaygroundError(f"Port {options.port} of {options.address} cannot be listened on ({error.strerror}): "
+                                  "stop what is there, or name another with --port.") from error
+    os.environ["PLAYGROUND_HOME"] = str(home.home())  # a relative one is meant from here, not from the repository
+    os.chdir(home.REPOSITORY)  # where .streamlit/config.toml is looked for
+    urls = addresses(options.address, options.port)
+    only = " (this computer only; --address 0.0.0.0 lets others in)" if options.address == LOOPBACK else ""
+    print(f"The app answers on {' and '.join(urls)}{only}", file=sys.stderr, flush=True)
+    if options.json:
+        print_json({"url": urls[0], "urls": urls, "pid": os.getpid()})
+        os.dup2(2, 1)  # what the server prints is not JSON
+    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", "playground/app.py", "--server.port",
+                              str(options.port), "--server.address", options.address])
+
+
+def addresses(address: str, port: int) -> list[str]:
+    """The addresses under which a server that listens there can be reached, the one for this computer first."""
+    if address in (LOOPBACK, "localhost", "::1"):
+        return [f"http://localhost:{port}"]
+    if address in EVERYWHERE:
+        return [f"http://localhost:{port}", *(f"http://{one}:{port}" for one in [own_address()] if one)]
+    return [f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"]
+
+
+def own_address() -> str | None:
+    """This computer's address in its network, None where it is in none. Asked of the routing table: connecting a UDP
+    socket sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            asked.connect(UNROUTABLE)
+            found: str = asked.getsockname()[0]
+        except OSError:
+            return None
+    return None if found.startswith("127.") or found == "0.0.0.0" else found
