@@ -16,25 +16,17 @@ import datetime
 import os
 import platform
 import shutil
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
 from bench.report import save
+from bench.served import served
 from playground.ui.contents import CHAPTERS
 
-ROOT = Path(__file__).resolve().parents[1]
 PAINT_GOAL, SLIDER_GOAL = 1000, 200  # milliseconds
 PRESSES = 40
 ENDED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
@@ -80,33 +72,6 @@ REDRAWN = """(quiet) => { window.__redrawn = new Promise((resolve) => {
   watch.observe(app, {attributes: true, attributeFilter: ['data-test-script-state']});
   setTimeout(finish, 8000);
 }); }"""
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    """The address of the app on a free port, started for this with an empty PLAYGROUND_HOME."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = tempfile.mkdtemp()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "playground", "app", "--port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, env={**os.environ, "PLAYGROUND_HOME": home})
-    url = f"http://localhost:{port}"
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
-                break
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
-        else:
-            raise SystemExit("The app did not answer in 60 s.")
-        yield url
-    finally:
-        server.terminate()
-        server.wait(10)
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def visit(page: Page, url: str, title: str) -> tuple[float, float, float]:

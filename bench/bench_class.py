@@ -27,8 +27,9 @@ from streamlit.proto.Slider_pb2 import Slider
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from bench.bench_app import p95, served
+from bench.bench_app import p95
 from bench.report import save
+from bench.served import served
 
 LESSONS = (
     "images", "mlp", "convolution", "channels", "pooling", "augmentation", "normalization", "batch-norm", "dropout",

@@ -1,15 +1,29 @@
-"""What every test shares: the project's root, the optional data beside it, and a home of its own."""
+"""What every test shares: the project's root, the optional data beside it, a home of its own, and what is slow.
 
+More is beside the tests that need it: tests/pages/conftest.py opens pages, tests/browser/conftest.py serves the app and
+shows it in a browser, tests/waiting.py waits, tests/pace changes how fast workers are.
+"""
+
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+ROOT = Path(__file__).resolve().parents[1]
+if os.environ.get("PYTEST_XDIST_WORKER"):  # one of several processes: threads of all of them would fight for the cores
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+if os.environ.get("PACE"):  # hurried or slowed workers: see the module
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, (str(ROOT / "tests" / "pace"), os.environ.get("PYTHONPATH"))))
+    from tests.pace import sitecustomize  # noqa: F401 - for the runs that this process starts
+
 # The same draws every time: a test that fails here fails on the next machine too, however slow that one is.
 settings.register_profile("house", deadline=None, derandomize=True, database=None)
 settings.load_profile("house")
 
-ROOT = Path(__file__).resolve().parents[1]
+SLOW_SHARE, MANY = 0.02, 1000
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
@@ -27,3 +41,35 @@ def playground_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty PLAYGROUND_HOME: what a test trains or exports never lands in the project."""
     monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path))
     return tmp_path
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """How the tests are dealt out to several processes (pytest-xdist's loadgroup): file by file, long ones one by one.
+
+    All browser tests are one group: one app and one browser serve them. A slow test goes alone, so that one process
+    does not end minutes after the other, unless it shares something of its module's with others.
+    """
+    for item in items:
+        file = item.path.relative_to(ROOT)
+        fixtures = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
+        shares = any(found[-1].scope == "module" for found in fixtures)
+        if item.get_closest_marker("xdist_group"):  # what they share is in the module itself
+            continue
+        if "browser" in file.parts:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+        elif shares or item.get_closest_marker("slow") is None:
+            item.add_marker(pytest.mark.xdist_group(str(file)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that `make check` waits for too long: a share of the whole, so the machine's speed counts not."""
+    ran = [report for report in terminalreporter.stats.get("passed", []) if report.when == "call"]
+    if len(ran) < MANY:
+        return
+    most = SLOW_SHARE * sum(report.duration for report in ran)
+    late = [report for report in ran if report.duration > most and not {"slow", "browser"} & report.keywords.keys()]
+    if late:
+        terminalreporter.section("Mark these as slow, or make them quicker: `make check` waits for them")
+        for report in sorted(late, key=lambda report: -report.duration):
+            terminalreporter.line(f"{report.duration:6.1f} s  {report.nodeid}")

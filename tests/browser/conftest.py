@@ -2,18 +2,17 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
-ROOT = Path(__file__).resolve().parents[2]
+from bench.served import served
+
+HOPE = 300_000
+"""Milliseconds after which a test no longer waits for what the page is to show: no machine is that slow."""
+expect.set_options(timeout=HOPE)
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
      if (found := shutil.which(name))), None)
@@ -47,39 +46,16 @@ def app_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def app_url(app_home: Path) -> Iterator[str]:
-    """The address of a running app, started as a person would: `python -m playground app`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = app_home / "server.log"
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "playground", "app", "--port", str(port)], cwd=ROOT, stdout=out, stderr=out,
-            env={**os.environ, "PLAYGROUND_HOME": str(app_home)}, start_new_session=True)
-    url = f"http://localhost:{port}"
-    deadline = time.monotonic() + 60
-    try:
-        while True:
-            try:
-                with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2):
-                    break
-            except (urllib.error.URLError, OSError):
-                assert server.poll() is None, f"the app stopped at once:\n{log.read_text()}"
-                assert time.monotonic() < deadline, f"the app did not answer in 60 s:\n{log.read_text()}"
-                time.sleep(0.1)
+    """The address of a running app: one for each process of the suite, started as a person would."""
+    with served(app_home) as url:
         yield url
-    finally:
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
 
 
 @pytest.fixture(scope="session")
 def shared_context(browser):  # type: ignore[no-untyped-def]
     """One browser profile for all tests: the app's scripts are fetched and compiled once, as for a reader."""
     context = browser.new_context(viewport={"width": 1280, "height": 720}, accept_downloads=True)
+    context.set_default_timeout(HOPE)
     yield context
     context.close()
 
@@ -95,8 +71,6 @@ def page(shared_context):  # type: ignore[no-untyped-def]
 @pytest.fixture
 def goto(page, app_url):  # type: ignore[no-untyped-def]
     """goto("convolution") opens that page and waits until its script has run."""
-    page.set_default_timeout(30_000)
-
     def open_page(path: str = "") -> None:
         page.goto(f"{app_url}/{path}")
         settled(page)
@@ -106,4 +80,12 @@ def goto(page, app_url):  # type: ignore[no-untyped-def]
 
 def settled(page) -> None:  # type: ignore[no-untyped-def]
     """Wait until the app's script is not running."""
-    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(timeout=60_000)
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+
+
+def silent(page, sent: list[object]) -> None:  # type: ignore[no-untyped-def]
+    """Wait until the browser has told the server nothing for half a second; `sent` grows with what it tells."""
+    told = -1
+    while told < len(sent):
+        told = len(sent)
+        page.wait_for_timeout(500)  # that nothing comes is seen by waiting only

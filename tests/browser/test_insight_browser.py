@@ -58,4 +58,4 @@ def test_a_cell_that_is_clicked_shows_its_photos(page, goto, run: str) -> None:
     expect(page.get_by_text(re.compile(r"2\d0\.png"))).to_have_count(4)
     page.reload()
     expect(page.get_by_text("4 of 5 photos of br*ght were taken for br*ght.")).to_be_visible()
-    assert page.locator('[data-testid="stAlertContentError"]').count() == 0
+    assert page.locator('[data-testid="stAlertContentError"]').all_inner_texts() == []

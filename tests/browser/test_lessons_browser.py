@@ -5,8 +5,6 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import settled
 
-expect.set_options(timeout=20_000)  # a page of figures on a busy machine
-
 
 def nudge(page: Page, label: str, key: str = "ArrowRight") -> None:
     """Move a slider by one step, as a keyboard does."""

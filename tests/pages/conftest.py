@@ -1,17 +1,27 @@
 """Pages as a person meets them: inside the app, with an empty PLAYGROUND_HOME."""
 
-import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from playground.training import runs
 from playground.ui import contents, frame
 from tests.pages.on_a_page import OpenPage
+from tests.waiting import HOPE_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages_looked_through_once() -> Iterator[None]:
+    """Streamlit looks through all installed packages for components whenever an app is made: 0.3 s, always the same."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture
@@ -20,7 +30,7 @@ def open_page(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr(frame, "PAINT_SECONDS", 0.0)
 
     def opened(url: str, **query: str) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "playground" / "app.py"), default_timeout=60)
+        app = AppTest.from_file(str(ROOT / "playground" / "app.py"), default_timeout=HOPE_SECONDS)
         if url != contents.CHAPTERS[0].url:
             app.run().switch_page(str(contents.chapter(url).path))
         for key, value in query.items():
@@ -28,8 +38,6 @@ def open_page(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         return app.run()
 
     yield opened
-    deadline = time.monotonic() + 60
     for run_id in runs.run_ids():
         runs.stop(run_id)
-        while runs.is_alive(runs.run_dir(run_id)) and time.monotonic() < deadline:
-            time.sleep(0.05)
+    until(lambda: not any(runs.is_alive(runs.run_dir(run_id)) for run_id in runs.run_ids()))

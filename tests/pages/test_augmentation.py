@@ -1,12 +1,11 @@
 """The Augmentation page: it opens, draws what the pipeline says, answers by counting, compares, and its code runs."""
 
-import time
-
 import pytest
 
 from playground.training import runs
 from playground.ui import augmentation
 from tests.pages.on_a_page import OpenPage, printed, texts
+from tests.waiting import ended
 
 
 @pytest.mark.parametrize("query", [
@@ -30,6 +29,7 @@ def test_the_question_is_answered_by_counting(open_page: OpenPage, reach: int) -
     assert app.success[0].value.startswith("Yes")
 
 
+@pytest.mark.slow
 def test_both_networks_are_trained_once_with_the_pipeline_of_the_page(open_page: OpenPage) -> None:
     query = {"epochs": "10", "samples": "60", "trial": augmentation.OWN, "steps": "rotate", "rotate": "20"}
     app = open_page("augmentation", **query)
@@ -37,10 +37,7 @@ def test_both_networks_are_trained_once_with_the_pipeline_of_the_page(open_page:
     assert not app.exception
     (run_id,) = runs.run_ids()
     assert runs.view(run_id).spec.request["augment"] == {"rotate": 20.0}
-    limit = time.monotonic() + 60
-    while not runs.view(run_id).ended:
-        assert time.monotonic() < limit, "the experiment did not end"
-        time.sleep(0.1)
+    ended(run_id)
     app.run()
     assert not app.exception
     assert "points may be chance" in app.success[0].value

@@ -95,6 +95,7 @@ def test_choosing_an_example_sets_formula_and_values(open_page: OpenPage) -> Non
     assert "∂/∂x = 7" in app.success[0].value
 
 
+@pytest.mark.slow
 def test_pytorch_answers_when_asked(open_page: OpenPage) -> None:
     app = open_page("autograd")
     app.button(key="torch").click().run()

@@ -1,7 +1,5 @@
 """The Batch norm page: it opens at every batch size, answers by computation, races once, and its code agrees."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -9,6 +7,7 @@ from engine import Tensor
 from playground.training import runs
 from playground.ui import batch_norm
 from tests.pages.on_a_page import OpenPage, printed, texts
+from tests.waiting import ended
 
 
 @pytest.mark.parametrize("query", [
@@ -39,15 +38,13 @@ def test_the_question_is_answered_by_the_engine(open_page: OpenPage) -> None:
     assert app.success[0].value.startswith("Yes")
 
 
+@pytest.mark.slow
 def test_the_race_is_run_once_and_batch_norm_wins_it(open_page: OpenPage) -> None:
     app = open_page("batch-norm", epochs="4")
     app.button(key="go-batch-norm-race").click().run()
     assert not app.exception
     (run_id,) = runs.run_ids()
-    limit = time.monotonic() + 90
-    while not runs.view(run_id).ended:
-        assert time.monotonic() < limit, "the race did not end"
-        time.sleep(0.1)
+    ended(run_id)
     app.run()
     assert not app.exception
     last = {m.contestant: m.test_accuracy for m in runs.view(run_id).measured}
@@ -55,6 +52,7 @@ def test_the_race_is_run_once_and_batch_norm_wins_it(open_page: OpenPage) -> Non
     assert "On digits never seen" in app.success[0].value
 
 
+@pytest.mark.slow
 def test_the_slides_model_is_what_keras_counts() -> None:
     model = batch_norm.keras_like(np.random.default_rng(0))
     assert sum(p.size for p in model.parameters()) == 640 + 128 + 65600 + 128 + 65

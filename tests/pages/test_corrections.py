@@ -43,6 +43,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[RunSpec]:
     return found
 
 
+@pytest.mark.slow
 def test_a_photo_is_relabelled_taken_out_brought_back_and_trained_on_again(
     open_page: OpenPage, playground_home: Path, asked: list[RunSpec]
 ) -> None:
@@ -85,6 +86,7 @@ def test_a_photo_is_found_by_its_content_whatever_was_edited_before(open_page: O
     assert [field.key for field in app.selectbox if str(field.key).startswith("correct-")] == [f"correct-{key}-night-2"]
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_shared_folder_is_edited_instead_of_it(
     open_page: OpenPage, playground_home: Path, asked: list[RunSpec]
 ) -> None:

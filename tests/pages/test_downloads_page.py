@@ -1,8 +1,7 @@
 """Downloading on a page: what is offered, how far it is, what came of it, and every way it goes wrong in a sentence."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from playground.training.runs import DOWNLOAD, RunSpec
 from playground.ui import transfer
 from tests.pages.on_a_page import OpenPage, errors, texts
 from tests.playground.a_server import Server, idx, offered, pets_zip, serving
+from tests.waiting import HOPE_SECONDS, until
 
 
 @pytest.fixture
@@ -42,14 +42,7 @@ def server(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
         monkeypatch.setattr(runs, "is_alive", lambda folder: any(thread.is_alive() for thread in threads))
         yield one
         for thread in threads:
-            thread.join(20)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.02)
+            thread.join(HOPE_SECONDS)
 
 
 def test_a_set_is_offered_with_its_size_source_and_licence(open_page: OpenPage, server: Server) -> None:
@@ -80,7 +73,6 @@ def test_one_button_and_the_photos_are_there_to_train_on(open_page: OpenPage, se
 
 def test_progress_is_watched_and_a_stopped_download_can_go_on(
         open_page: OpenPage, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", 20)
     server.plans["/pets.zip"] = ["stall"]
     app = open_page("transfer", photos=transfer.DOWNLOAD)
     app.button(key="download-cats_and_dogs_filtered").click().run()

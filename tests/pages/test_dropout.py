@@ -1,13 +1,12 @@
 """The Dropout page: it opens, steps both ways, answers by computation, trains the three once, and its code runs."""
 
-import time
-
 import numpy as np
 import pytest
 
 from playground.training import runs
 from playground.ui import dropout
 from tests.pages.on_a_page import OpenPage, printed, sent, texts
+from tests.waiting import ended
 
 
 @pytest.mark.parametrize("query", [
@@ -36,15 +35,13 @@ def test_the_question_is_answered_by_the_scheme(open_page: OpenPage, scheme: str
     assert app.success[0].value.startswith("Yes")
 
 
+@pytest.mark.slow
 def test_the_three_networks_are_trained_once_and_show_spread_and_ensemble(open_page: OpenPage) -> None:
     app = open_page("dropout", epochs="20", samples="100", noise="30")
     app.button(key="go-overfitting").click().run()
     assert not app.exception
     (run_id,) = runs.run_ids()
-    limit = time.monotonic() + 60
-    while not runs.view(run_id).ended:
-        assert time.monotonic() < limit, "the experiment did not end"
-        time.sleep(0.1)
+    ended(run_id)
     app.run()
     assert not app.exception
     assert "The best here is" in app.success[0].value

@@ -5,17 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bench.bench_app import served
-from bench.bench_class import together
+from bench import bench_class
+from bench.served import served
 from playground.ui.contents import CHAPTERS
+from tests.waiting import HOPE_SECONDS
 
 
 @pytest.mark.slow
-def test_all_pages_opened_at_once_on_a_server_that_has_just_started_are_whole() -> None:
+def test_all_pages_opened_at_once_on_a_server_that_has_just_started_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every reader is a thread, and nothing is loaded yet: modules must not be met half loaded."""
+    monkeypatch.setattr(bench_class, "PATIENCE", HOPE_SECONDS)
     # In a thread of its own: the browser of other tests may have a loop running in this one.
     with served() as url, ThreadPoolExecutor(1) as elsewhere:
-        asked = together(url, [chapter.url for chapter in CHAPTERS] * 2)
+        asked = bench_class.together(url, [chapter.url for chapter in CHAPTERS] * 2)
         readers = elsewhere.submit(asyncio.run, asked).result()
     assert [reader.page for reader in readers if reader.errors] == []
     shown = {reader.page: len(reader.sliders) for reader in readers}

@@ -1,7 +1,5 @@
 """The lab: it opens with all steps open, knows what was really done, and comes to a model that can be taken along."""
 
-import time
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -9,6 +7,7 @@ from playground.training import runs
 from playground.training.experiments import RECIPES
 from playground.ui import lab
 from tests.pages.on_a_page import OpenPage, texts
+from tests.waiting import ended
 
 
 def badges(app: AppTest) -> list[bool]:
@@ -16,13 +15,6 @@ def badges(app: AppTest) -> list[bool]:
     found = [element.value for element in app.markdown if "-badge[" in element.value]
     assert len(found) == len(lab.STEPS)
     return [value.startswith(":green") for value in found]
-
-
-def wait_for_all() -> None:
-    limit = time.monotonic() + 240
-    while not all(runs.view(run_id).ended for run_id in runs.run_ids()):
-        assert time.monotonic() < limit, "a run did not end"
-        time.sleep(0.2)
 
 
 def test_it_opens_with_everything_still_to_do(open_page: OpenPage) -> None:
@@ -33,6 +25,7 @@ def test_it_opens_with_everything_still_to_do(open_page: OpenPage) -> None:
     assert not runs.run_ids()
 
 
+@pytest.mark.slow
 def test_all_steps_are_done_one_after_the_other(open_page: OpenPage) -> None:
     app = open_page("lab", epochs="3")
     next(radio for radio in app.radio if radio.key.startswith("lab-look")).set_value("50 %").run()
@@ -42,7 +35,8 @@ def test_all_steps_are_done_one_after_the_other(open_page: OpenPage) -> None:
         app.button(key=f"go-lab-{k}").click().run()
         assert not app.exception
     app.button(key="go-lab-faces").click().run()
-    wait_for_all()
+    for run_id in runs.run_ids():
+        ended(run_id)
     app.run()
     assert not app.exception
     assert [runs.view(run_id).state for run_id in runs.run_ids()] == ["completed"] * 4

@@ -1,12 +1,11 @@
 """The MLP page: it opens, counts as the engine does, trains the four networks once, and its code runs."""
 
-import time
-
 import pytest
 
 from playground.training import runs
 from playground.ui import mlp
 from tests.pages.on_a_page import OpenPage, printed
+from tests.waiting import ended
 
 
 def test_the_page_opens_and_counts_what_the_slide_says(open_page: OpenPage) -> None:
@@ -25,16 +24,14 @@ def test_the_smallest_and_the_largest_picture_are_counted(side: int, units: int,
     assert {m.label: m.value for m in app.metric}["Dense layer"] == f"{side * side * 3 * units + units:,}"
 
 
+@pytest.mark.slow
 def test_the_four_networks_are_trained_once_and_answer_the_question(open_page: OpenPage) -> None:
     app = open_page("mlp", epochs="6", seed="3")
     app.radio(key="guess").set_value(mlp.GUESSES[1])
     app.button(key="go-shuffled-pixels").click().run()
     assert not app.exception
     (run_id,) = runs.run_ids()
-    limit = time.monotonic() + 60
-    while not runs.view(run_id).ended:
-        assert time.monotonic() < limit, "the experiment did not end"
-        time.sleep(0.1)
+    ended(run_id)
     app.run()
     assert not app.exception
     assert "digits it has never seen" in app.success[0].value

@@ -106,7 +106,7 @@ def test_the_five_lines_give_the_apps_own_answer(playground_home: Path, tmp_path
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     label, chance = done.stdout.split()

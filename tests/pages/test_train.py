@@ -17,6 +17,7 @@ from playground.training.log import EventLog
 from playground.training.runs import RunSpec
 from playground.ui import drawing, runs_view, train
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
+from tests.waiting import ended, until
 
 REQUEST = {"data": "digits", "epochs": 2, "batch_size": 32, "learning_rate": 0.003}
 
@@ -37,14 +38,6 @@ def made_up(name: str = "digits", *events: object) -> str:
 def started() -> Started:
     classes = tuple(str(k) for k in range(10))
     return Started("digits", 2, 45, 53_098, classes, {"training": 1200, "test": 355}, "cpu", time.time())
-
-
-def wait_until_ended(run_id: str, seconds: float = 120) -> runs.RunView:
-    deadline = time.monotonic() + seconds
-    while not (view := runs.view(run_id)).ended:
-        assert time.monotonic() < deadline, f"still {view.state} after {seconds} s"
-        time.sleep(0.1)
-    return view
 
 
 def click_start(app: AppTest) -> str:
@@ -69,7 +62,7 @@ def test_digits_are_trained_for_one_epoch_and_everything_the_run_left_is_shown(o
     app = open_page("train", epochs="1")
     assert app.slider(key="epochs").value == 1
     run_id = click_start(app)
-    view = wait_until_ended(run_id)
+    view = ended(run_id)
     assert view.state == "completed", view.failed
     app.run()
     assert errors(app) == []
@@ -90,16 +83,16 @@ def test_digits_are_trained_for_one_epoch_and_everything_the_run_left_is_shown(o
     assert app.text_input[0].value != view.spec.name, "a name that is free now is proposed for the next run"
 
 
+@pytest.mark.slow
 def test_a_run_is_stopped_from_the_page_and_the_page_survives_a_reload(open_page: OpenPage) -> None:
-    app = open_page("train", epochs="40")
-    run_id = click_start(app)
+    run_id = runs.start(RunSpec("digits", {"data": "digits", "epochs": 9999}, 0, "mine"))  # ends on no machine
     again = open_page("train", run=run_id)
     again.button(key=f"stop-{run_id}").click().run()
-    view = wait_until_ended(run_id)
+    view = ended(run_id)
     assert view.state in ("stopped", "failed"), "stopped before the first step there is nothing to keep, which fails"
-    ended = open_page("train", run=run_id)
-    assert not ended.exception
-    assert ("Stopped after" in texts(ended)) == (view.state == "stopped")
+    after = open_page("train", run=run_id)
+    assert not after.exception
+    assert ("Stopped after" in texts(after)) == (view.state == "stopped")
 
 
 def test_a_taken_name_is_refused_before_anything_starts(open_page: OpenPage) -> None:
@@ -231,16 +224,13 @@ def test_a_run_that_waits_says_its_place_and_can_be_cancelled(
     with taken[1]:
         app = open_page("train")
         run_id = click_start(app)
-        deadline = time.monotonic() + 30
-        while runs.view(run_id).state != "queued":
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: runs.view(run_id).state == "queued")
         app.run()
         assert "1st in the queue" in app.get("progress")[0].proto.text
         cancel = app.button(key=f"stop-{run_id}")
         assert cancel.label == "Cancel"
         cancel.click().run()
-        wait_until_ended(run_id)
+        ended(run_id)
         app.run()
     assert errors(app) == []
     assert "It was stopped before it began" in texts(app)

@@ -1,7 +1,6 @@
 """Transfer learning on a page: photos in, a model out, and every odd zip answered with a sentence."""
 
 import io
-import time
 import zipfile
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from playground.training import runs
 from playground.training.recipe import Request
 from playground.ui import models, transfer
 from tests.pages.on_a_page import OpenPage, errors, texts
+from tests.waiting import ended
 
 
 def photo(colour: tuple[int, int, int], seed: int, side: int = 48) -> bytes:
@@ -135,10 +135,7 @@ def test_a_zip_of_two_colours_becomes_a_model_that_tells_them_apart(open_page: O
     app.button(key="start").click().run()
     assert errors(app) == []
     run_id = runs.run_ids()[0]
-    deadline = time.monotonic() + 180
-    while not (view := runs.view(run_id)).ended:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    view = ended(run_id)
     assert view.state == "completed", view.failed
     app.run()
     assert errors(app) == []

@@ -10,6 +10,8 @@ from playground.datasets.samples import photo
 from playground.errors import PlaygroundError
 from playground.training.backbones import BACKBONES, pretrained
 
+pytestmark = pytest.mark.slow
+
 reference = pytest.importorskip("efficientnet_lite_pytorch", reason="pip install -r requirements-dev.txt")
 
 

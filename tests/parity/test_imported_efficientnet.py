@@ -29,6 +29,7 @@ def imported(exported: onnx.ModelProto) -> EngineModel:
     return onnx_to_engine(exported)
 
 
+@pytest.mark.slow
 def test_photographs_get_onnxruntimes_logits(exported: onnx.ModelProto, imported: EngineModel) -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

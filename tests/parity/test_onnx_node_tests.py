@@ -18,6 +18,8 @@ from playground.deploy.engine_backend import EngineBackend
 from playground.deploy.engine_import import OPERATORS as TABLE
 from playground.deploy.engine_import import Operator, find
 
+pytestmark = pytest.mark.slow
+
 OPERATORS = """
     Abs Add Sub Mul Div Neg Exp Log Sqrt Pow Reciprocal Min Max Mean Sum Where Clip Cast Identity Constant
     ConstantOfShape Shape Expand Gather Slice Concat Reshape Flatten Transpose Squeeze Unsqueeze Pad MatMul Gemm Conv

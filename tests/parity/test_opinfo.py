@@ -16,6 +16,8 @@ import torch
 from engine import Tensor
 from engine import functional as F
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("opinfo")]
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from torch.testing._internal.common_methods_invocations import op_db

@@ -1,6 +1,7 @@
 """Shapes, broadcasting, views and small networks drawn at random: values and gradients beside torch's."""
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as TF
 from hypothesis import given, settings
@@ -84,6 +85,7 @@ def test_indexing_agrees(index, seed):
           [numbers(seed, (3, 3, 3))])
 
 
+@pytest.mark.slow
 @DRAWN
 @given(st.permutations(range(4)), st.tuples(*[st.booleans()] * 4), st.tuples(*[st.sampled_from([1, 2])] * 4), seeds)
 def test_views_are_read_like_the_arrays_they_show(order, reversed_axes, steps, seed):
@@ -150,6 +152,7 @@ def network(m, dtype, rng, channels):
     return m.Sequential(*made, m.AdaptiveAvgPool2d(2), m.Flatten(), m.Linear(channels * 4, 3, dtype=dtype))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(seeds)
 def test_small_networks_have_torchs_answers_and_gradients(seed):

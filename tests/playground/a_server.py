@@ -18,6 +18,7 @@ from PIL import Image
 
 from playground.datasets import downloads
 from playground.datasets.downloads import Downloadable, File
+from tests.waiting import HOPE_SECONDS
 
 
 class Server:
@@ -80,7 +81,7 @@ class Server:
             request.wfile.write(body)
             request.wfile.flush()
             if plan == "stall":
-                self.released.wait(10)
+                self.released.wait(HOPE_SECONDS)
         request.close_connection = True
 
 
@@ -133,10 +134,9 @@ def offered(server: Server, like: str, files: dict[str, bytes], checked: bool = 
 
 @contextlib.contextmanager
 def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server that runs meanwhile, and downloads that lose patience soon."""
+    """A server that runs meanwhile, and downloads that ask it again at once."""
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.delenv("PLAYGROUND_MIRROR", raising=False)
-    monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", 0.3)
     monkeypatch.setattr(downloads, "PAUSE_SECONDS", 0.0)
     server = Server()
     try:

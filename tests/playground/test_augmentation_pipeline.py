@@ -78,6 +78,7 @@ def test_a_pipeline_survives_a_request() -> None:
     assert pipeline.active == ("mirror", "rotate", "noise", "cutmix")
 
 
+@pytest.mark.slow
 def test_the_trainer_takes_the_very_pipeline(tmp_path: Path) -> None:
     request = {"data": "digits", "epochs": 1, "augment": {"rotate": 10, "mixup": 0.4}}
     events = list(numpy_fit.fit(RunSpec("digits", request, 0, "x"), tmp_path, bool))

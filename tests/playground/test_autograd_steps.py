@@ -140,6 +140,7 @@ def test_every_local_factor_is_the_derivative() -> None:
         assert local_factor(label, place, a, b, y) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_the_process_beside_the_page_answers_in_json_and_refuses_what_is_no_formula() -> None:
     def ask(formula: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-m", "playground.torch_gradient"], text=True, capture_output=True,

@@ -10,6 +10,8 @@ from playground.errors import PlaygroundError
 from playground.training import backbones
 from playground.training.backbones import BACKBONES, EfficientNetLite, fused, imagenet_labels, pretrained
 
+pytestmark = pytest.mark.slow
+
 CATS = {"tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat"}
 
 

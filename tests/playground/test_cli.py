@@ -14,16 +14,22 @@ from PIL import Image
 
 from playground import __main__ as cli
 from playground.training import runs
+from tests.waiting import HOPE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("app", "train", "transfer", "resume", "download", "predict", "verify", "bench")
 
 
-def run(*arguments: str, home: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def environment(home: Path) -> dict[str, str]:
+    """The tests' own, with another home, and the project found from anywhere."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PLAYGROUND_HOME": str(home), "PYTHONPATH": path}
+
+
+def run(*arguments: str, home: Path, timeout: float = HOPE_SECONDS) -> subprocess.CompletedProcess[str]:
     """The command line as a person calls it."""
-    environment = {**os.environ, "PLAYGROUND_HOME": str(home), "PYTHONPATH": str(ROOT)}
     return subprocess.run([sys.executable, "-m", "playground", *arguments], capture_output=True, text=True, cwd=home,
-                          env=environment, timeout=timeout, check=False)
+                          env=environment(home), timeout=timeout, check=False)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -129,6 +135,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.
     return home, run("train", "--data", "digits", "--epochs", "2", "--seed", "3", "--name", "mine", "--json", home=home)
 
 
+@pytest.mark.slow
 def test_train_says_on_stdout_what_came_out_and_on_stderr_what_happened(
         trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     home, said = trained
@@ -146,6 +153,7 @@ def test_train_says_on_stdout_what_came_out_and_on_stderr_what_happened(
     assert "\033" not in said.stderr  # not a terminal
 
 
+@pytest.mark.slow
 def test_a_run_of_the_command_line_is_a_run_like_any_other(
         trained: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     home, said = trained
@@ -156,6 +164,7 @@ def test_a_run_of_the_command_line_is_a_run_like_any_other(
     assert len(view.epochs) == 2
 
 
+@pytest.mark.slow
 def test_a_name_that_is_taken_is_refused_before_anything_is_trained(
         trained: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,6 +179,7 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_trained(
     assert runs.run_ids() == before
 
 
+@pytest.mark.slow
 def test_verify_finds_the_model_as_it_was_exported_and_notices_a_changed_one(
         trained: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     home, _ = trained
@@ -193,11 +203,11 @@ def test_verify_finds_the_model_as_it_was_exported_and_notices_a_changed_one(
     assert changed.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_run_and_keeps_what_it_has_learnt(tmp_path: Path) -> None:
-    environment = {**os.environ, "PLAYGROUND_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-m", "playground", "train", "--epochs", "5000", "--name", "long", "--json"], text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment(tmp_path),
         # A suite started in the background inherits an ignored Ctrl-C; a person's shell does not pass one on.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert process.stderr is not None
@@ -205,7 +215,7 @@ def test_ctrl_c_stops_the_run_and_keeps_what_it_has_learnt(tmp_path: Path) -> No
         if line.startswith("epoch 1/"):
             break
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=HOPE_SECONDS)
     assert process.returncode == 0, err
     result = json.loads(out)
     assert result["reason"] == "stopped"
@@ -213,6 +223,7 @@ def test_ctrl_c_stops_the_run_and_keeps_what_it_has_learnt(tmp_path: Path) -> No
     assert Path(result["model"]).is_file()
 
 
+@pytest.mark.slow
 def test_predict_names_the_digit_on_a_picture(
         trained: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     from playground.datasets import named
@@ -239,6 +250,7 @@ def test_predict_names_the_digit_on_a_picture(
     assert len(plain.stdout.splitlines()) == 4
 
 
+@pytest.mark.slow
 def test_predict_names_the_file_that_is_no_picture(
         trained: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     home, _ = trained

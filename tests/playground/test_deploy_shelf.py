@@ -178,7 +178,7 @@ DIES = """
 
 def put_and_die(step: int, mode: str) -> int:
     program = textwrap.dedent(DIES)
-    done = subprocess.run([sys.executable, "-c", program, str(step), mode], timeout=60, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program, str(step), mode], timeout=900, capture_output=True, text=True)
     assert done.returncode in (0, 9), done.stderr
     return done.returncode
 

@@ -12,6 +12,8 @@ from playground.deploy.torch_export import torch_answers, torch_to_onnx
 from playground.errors import PlaygroundError
 from tests.playground.tiny_models import COLOUR, pictures
 
+pytestmark = pytest.mark.slow
+
 
 def small_network() -> nn.Sequential:
     torch.manual_seed(0)

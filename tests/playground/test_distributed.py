@@ -31,6 +31,8 @@ from playground import jobs
 from playground.training import distributed, torch_fit
 from playground.training.torch_networks import Tail
 
+pytestmark = pytest.mark.slow
+
 forward = Tail.forward
 
 def full(self, x):
@@ -62,7 +64,7 @@ def torchrun(spec: Path, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program, spec],
         env=os.environ | {"PYTHONPATH": str(REPOSITORY), "PLAYGROUND_HOME": str(home), "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=120, check=False)
+        capture_output=True, text=True, timeout=900, check=False)
 
 
 def test_two_processes_come_to_the_parameters_of_one(colours: Path, playground_home: Path, tmp_path: Path) -> None:

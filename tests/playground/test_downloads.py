@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from playground.errors import PlaygroundError
 from playground.training import runs, worker
 from playground.training.runs import DOWNLOAD, RunSpec
 from tests.playground.a_server import Server, here, idx, offered, pets_zip, photo, serving, tar_gz
+from tests.waiting import HOPE_SECONDS, ended, until
 
 PETS = "/pets.zip"
 
@@ -79,7 +79,8 @@ def test_what_is_there_is_not_fetched_again(pets: Downloadable, server: Server) 
 
 @pytest.mark.parametrize("plan", ["truncate", "stall"])
 def test_a_download_that_breaks_off_goes_on_where_it_was(
-        plan: str, pets: Downloadable, server: Server, playground_home: Path) -> None:
+        plan: str, pets: Downloadable, server: Server, playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", 1.0)
     server.plans[PETS] = [plan, plan]
     done = [step.done for step in download("pets") if step.doing == "downloading"]
     assert done == sorted(done)
@@ -219,7 +220,7 @@ def test_two_at_once_fetch_once(pets: Downloadable, server: Server, playground_h
     second = threading.Thread(target=lambda: told.extend(download("pets")))
     second.start()
     list(first)
-    second.join(10)
+    second.join(HOPE_SECONDS)
     assert not second.is_alive()
     assert len(server.asked) == 1
     assert {step.doing for step in told} <= {"waiting"}
@@ -383,18 +384,12 @@ def test_thirty_who_ask_share_one_run(playground_home: Path, server: Server, mon
     try:
         assert len({runs.start_once(spec) for _ in range(30)}) == 1
         (run_id,) = runs.run_ids()
-        limit = time.monotonic() + 30
-        while downloads.received("fashion-mnist") < 1_000_000:
-            assert not runs.view(run_id).ended
-            assert time.monotonic() < limit
-            time.sleep(0.02)
+        until(lambda: downloads.received("fashion-mnist") >= 1_000_000 or runs.view(run_id).ended)
+        assert not runs.view(run_id).ended
     finally:
         runs.stop(runs.run_ids()[0])
         server.released.set()
-    while not runs.view(run_id).ended:
-        assert time.monotonic() < limit
-        time.sleep(0.02)
-    assert runs.view(run_id).state == "stopped"
+    assert ended(run_id).state == "stopped"
     assert downloads.received("fashion-mnist") > 1_000_000
 
 

@@ -25,6 +25,7 @@ def test_shuffling_moves_the_pixels_of_all_pictures_alike_and_loses_none() -> No
     assert (experiments.shuffled(images[:1], 1) == moved[:1]).all()
 
 
+@pytest.mark.slow
 def test_the_cnn_minds_shuffled_pixels_and_the_mlp_does_not(tmp_path: Path) -> None:
     events = list(jobs.events(spec_of(6), tmp_path, lambda: False))
     assert isinstance(events[0], Started)
@@ -35,6 +36,7 @@ def test_the_cnn_minds_shuffled_pixels_and_the_mlp_does_not(tmp_path: Path) -> N
     assert min(last["MLP, pixels shuffled"], last["CNN, pixels as they are"]) > 0.93
 
 
+@pytest.mark.slow
 def test_the_same_spec_gives_the_same_curves(tmp_path: Path) -> None:
     first, second = (
         [(e.contestant, e.epoch, e.train_loss, e.test_accuracy) for e in experiments.fit(spec_of(), tmp_path, bool)
@@ -79,6 +81,7 @@ def test_thirty_who_ask_for_the_same_train_once(tmp_path: Path, monkeypatch: pyt
     assert len(started) == 2
 
 
+@pytest.mark.slow
 def test_overfitting_is_held_back_by_dropout_and_by_l2(tmp_path: Path) -> None:
     request = {"experiment": "overfitting", "epochs": 60, "samples": 250, "noise": 0.3, "p": 0.5, "weight_decay": 0.03}
     events = list(experiments.fit(RunSpec("experiment", request, 0, "x"), tmp_path, bool))
@@ -100,6 +103,7 @@ def test_too_few_or_too_many_digits_are_refused(samples: int, tmp_path: Path) ->
         list(experiments.fit(spec, tmp_path, bool))
 
 
+@pytest.mark.slow
 def test_augmented_digits_are_drawn_anew_and_help(tmp_path: Path) -> None:
     request = {"experiment": "augmentation", "epochs": 60, "samples": 100, "batch_size": 10,
                "augment": {"rotate": 10, "scale": 0.1, "translate": 0.13}}
@@ -143,6 +147,7 @@ def test_a_lab_without_a_recipe_or_photos_is_refused(request_: dict[str, str], s
         list(experiments.fit(spec, tmp_path, bool))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", experiments.RECIPES)
 def test_the_labs_networks_learn_faces(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path))

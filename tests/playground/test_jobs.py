@@ -181,7 +181,7 @@ def test_the_pictures_an_export_is_checked_on_are_raw_rgb_and_spread_over_the_se
 @pytest.mark.parametrize("arguments", [[], ["/nowhere"], ["a", "b"]])
 def test_the_worker_called_by_hand_says_what_it_is(arguments: list[str]) -> None:
     said = subprocess.run([sys.executable, "-m", "playground.jobs", *arguments], capture_output=True, text=True,
-                          cwd=ROOT, timeout=60, check=False)
+                          cwd=ROOT, timeout=900, check=False)
     assert said.returncode == 2
     assert said.stderr.count("\n") == 1
     assert "playground train" in said.stderr

@@ -23,6 +23,8 @@ from playground.training.log import EventLog, read
 from playground.training.runs import RunSpec
 from tests.playground import tiny_models
 
+pytestmark = pytest.mark.slow
+
 SCRATCH = {"mode": "scratch", "image_size": 32, "epochs": 2, "batch_size": 4}
 
 

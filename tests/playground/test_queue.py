@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from playground.training import queue, runs
 from playground.training.events import Cancelled, Event, Queued, Started
 from playground.training.log import read
 from playground.training.runs import DOWNLOAD, RunSpec
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_DATA = RunSpec("digits", {"data": "/nowhere/at all", "epochs": 1}, 0, "mine")  # ends as soon as its turn has come
@@ -39,13 +39,6 @@ def taken() -> Iterator[None]:
         yield
 
 
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    limit = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.02)
-
-
 def place(run_id: str) -> int:
     return runs.view(run_id).place
 
@@ -62,6 +55,7 @@ def pid(run_id: str) -> int:
     return int((runs.run_dir(run_id) / "worker").read_text())
 
 
+@pytest.mark.slow
 def test_who_comes_first_is_served_first_one_after_the_other() -> None:
     with taken():
         ids = [runs.start(NO_DATA) for _ in range(3)]
@@ -77,6 +71,7 @@ def test_who_comes_first_is_served_first_one_after_the_other() -> None:
     assert list(queue.queue_dir().iterdir()) == []
 
 
+@pytest.mark.slow
 def test_where_there_is_room_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLAYGROUND_RUNS", "2")
     with taken():
@@ -85,6 +80,7 @@ def test_where_there_is_room_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> No
     assert not any(isinstance(event, Queued) for event in events(run_id))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["stop", "SIGTERM"])
 def test_a_run_that_waits_can_be_cancelled_and_who_waits_behind_moves_up(way: str) -> None:
     with taken():
@@ -98,6 +94,7 @@ def test_a_run_that_waits_can_be_cancelled_and_who_waits_behind_moves_up(way: st
     until(lambda: state(second) == "failed")
 
 
+@pytest.mark.slow
 def test_who_was_killed_while_waiting_holds_nobody_up() -> None:
     with taken():
         first, second = runs.start(NO_DATA), runs.start(NO_DATA)
@@ -109,6 +106,7 @@ def test_who_was_killed_while_waiting_holds_nobody_up() -> None:
     assert list(queue.queue_dir().iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_makes_room() -> None:
     long = runs.start(RunSpec("digits", {"data": "digits", "epochs": 5000}, 0, "long"))
     until(lambda: state(long) == "running")
@@ -120,23 +118,26 @@ def test_a_training_that_is_killed_makes_room() -> None:
     assert state(long) == "lost"
 
 
+@pytest.mark.slow
 def test_a_run_waits_on_when_the_app_that_started_it_is_gone() -> None:
     code = ("from playground.training import runs; print(runs.start(runs.RunSpec('digits', "
             "{'data': '/nowhere', 'epochs': 1}, 0, 'mine')))")
     with taken():
-        app = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60,
+        app = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=900,
                              cwd=ROOT)
         run_id = app.stdout.strip()
         until(lambda: place(run_id) == 1)
     until(lambda: state(run_id) == "failed")
 
 
+@pytest.mark.slow
 def test_a_download_does_not_wait() -> None:
     with taken():
         run_id = runs.start(RunSpec(DOWNLOAD, {"set": "no such set"}, 0, "x"))
         until(lambda: state(run_id) == "failed")
 
 
+@pytest.mark.slow
 def test_who_asks_for_what_waits_already_is_shown_that() -> None:
     with taken():
         run_id = runs.start_once(NO_DATA)

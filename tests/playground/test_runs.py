@@ -9,8 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,19 +32,15 @@ from playground.training.events import (
 )
 from playground.training.log import EventLog
 from playground.training.runs import RunSpec
+from tests.waiting import until
 
 SPEC = RunSpec("digits", {"data": "digits", "epochs": 4}, 0, "mine")
+LONG = RunSpec("digits", {"data": "digits", "epochs": 9999}, 0, "mine")
+"""A run that no machine is quick enough to end before somebody stops or kills it."""
 NO_DATA = RunSpec("digits", {"data": "/nowhere/at all", "epochs": 1}, 0, "mine")
 STARTED = Started("digits", 4, 10, 99, ("0", "1"), {"train": 10}, "cpu", 100.0)
 FINISHED = Finished("completed", 4, 0.5, 2, 9.0, ((1, 0), (1, 0)), 140.0)
 EXPORTED = Exported("mine", "/exports/mine/model.onnx", 1e-6, 9, 141.0)
-
-
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    limit = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.02)
 
 
 def batch(epoch: int, number: int, moment: float) -> Batch:
@@ -131,6 +125,7 @@ def test_a_run_has_a_folder_of_its_own_that_says_what_it_was(playground_home: Pa
     until(lambda: runs.view(run_id).ended)
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_in_the_worker_is_told_in_one_sentence(playground_home: Path) -> None:
     run_id = runs.start(NO_DATA)
     until(lambda: runs.view(run_id).ended)
@@ -150,8 +145,9 @@ def test_a_run_that_was_asked_for_nonsense_is_not_started(playground_home: Path)
     assert runs.run_ids() == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_killed_is_lost_and_leaves_no_zombie(playground_home: Path) -> None:
-    run_id = runs.start(SPEC)
+    run_id = runs.start(LONG)
     pid = int((runs.run_dir(run_id) / "worker").read_text())
     assert runs.view(run_id).state in ("starting", "running")
     os.kill(pid, signal.SIGKILL)
@@ -166,14 +162,16 @@ def test_a_worker_that_was_killed_is_lost_and_leaves_no_zombie(playground_home: 
     until(gone)
 
 
+@pytest.mark.slow
 def test_a_lost_run_goes_on_in_its_own_folder(playground_home: Path) -> None:
-    run_id = runs.start(RunSpec("digits", {"data": "digits", "epochs": 1}, 0, "mine"))
+    run_id = runs.start(LONG)
     with pytest.raises(PlaygroundError, match="Only a training that died or failed can go on"):
         runs.resume(run_id)
     os.kill(int((runs.run_dir(run_id) / "worker").read_text()), signal.SIGKILL)
     until(lambda: runs.view(run_id).state == "lost")
+    runs.write_spec(runs.run_dir(run_id), replace(LONG, request=LONG.request | {"epochs": 1}), "cpu")
     runs.resume(run_id)
-    assert runs.view(run_id).state in ("starting", "running", "queued")
+    assert runs.view(run_id).state != "lost"
     until(lambda: runs.view(run_id).ended)
     assert runs.view(run_id).state == "completed"
     assert [one.epoch for one in runs.view(run_id).epochs] == [1]
@@ -229,10 +227,11 @@ def test_a_worker_that_died_is_dead_even_as_a_zombie(tmp_path: Path) -> None:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_a_worker_outlives_the_process_that_started_it_and_its_interrupt(playground_home: Path) -> None:
     code = ("import sys; from playground.training import runs; print(runs.start(runs.RunSpec('digits', "
             "{'data': '/nowhere', 'epochs': 1}, 0, 'mine')))")
-    starter = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60,
+    starter = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=900,
                              cwd=Path(__file__).resolve().parents[2], start_new_session=True)
     run_id = starter.stdout.strip()
     pid = int((runs.run_dir(run_id) / "worker").read_text())
@@ -241,23 +240,27 @@ def test_a_worker_outlives_the_process_that_started_it_and_its_interrupt(playgro
     until(lambda: runs.view(run_id).state == "failed")
 
 
+@pytest.mark.slow
 def test_runs_started_at_the_same_moment_are_runs_of_their_own(playground_home: Path) -> None:
     ids: list[str] = []
     threads = [threading.Thread(target=lambda: ids.append(runs.start(NO_DATA))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert len(set(ids)) == 4
     assert runs.run_ids() == sorted(ids, reverse=True)
     until(lambda: all(runs.view(run_id).state == "failed" for run_id in ids))
 
 
+@pytest.mark.slow
 def test_asking_a_run_to_stop_shows(playground_home: Path) -> None:
-    run_id = runs.start(SPEC)
+    run_id = runs.start(LONG)
     runs.stop(run_id)
-    assert runs.view(run_id).state in ("stopping", "stopped")
+    asked = ("stopping", "stopped", "failed")  # failed: nothing was learnt until then
+    assert runs.view(run_id).state in asked
     until(lambda: runs.view(run_id).ended)
+    assert runs.view(run_id).state in asked
 
 
 @pytest.mark.parametrize("run_id", ["", "..", "../..", "20260101-000000-000000-abcd", "/etc", "x" * 300])
@@ -279,5 +282,5 @@ def test_a_worker_shares_the_processor_and_finds_the_project_and_its_home(
     assert environment["OPENBLAS_NUM_THREADS"] == "1"
     assert environment["PLAYGROUND_HOME"] == str(playground_home)
     found = subprocess.run([sys.executable, "-c", "import playground; print(playground.__file__)"], env=environment,
-                           capture_output=True, text=True, check=True, timeout=60, cwd=playground_home)
+                           capture_output=True, text=True, check=True, timeout=900, cwd=playground_home)
     assert found.stdout.strip().endswith("playground/__init__.py")

@@ -20,6 +20,8 @@ from playground.training.runs import RunSpec
 from playground.training.torch_fit import fit, load_trained, photo_folder
 from playground.training.torch_head import Head, Split, measure
 
+pytestmark = pytest.mark.slow
+
 COLOURS = {"blue": (40, 60, 220), "green": (40, 200, 60), "red": (220, 50, 40)}
 EACH = 6
 

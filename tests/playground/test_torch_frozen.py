@@ -8,6 +8,8 @@ from torch import nn
 from playground.training import backbones, torch_frozen
 from playground.training.backbones import ConvNorm, InvertedResidual
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -185,6 +185,8 @@ import sys
 from pathlib import Path
 from playground.training import torch_fit, runs
 from playground.training.log import EventLog
+
+pytestmark = pytest.mark.slow
 folder = Path(sys.argv[1])
 log = EventLog(folder / "events.jsonl")
 for event in torch_fit.fit(runs.read_spec(folder), folder, lambda: False):

@@ -127,5 +127,5 @@ def test_works_outside_the_main_thread_too(run_dir: Path) -> None:
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(worker.work(run_dir, three_saved)))
     thread.start()
-    thread.join(10)
+    thread.join()
     assert codes == [0]

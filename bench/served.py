@@ -1,0 +1,58 @@
+"""The app in a process of its own, as a person starts it: for the measurements and for the tests in a browser."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+HOPE_SECONDS = 300
+
+
+@contextmanager
+def served(home: Path | None = None) -> Iterator[str]:
+    """The address of the app on a free port; without a home given, it has an empty PLAYGROUND_HOME of its own.
+
+    What it writes to its terminal is in server.log in its home. Raises RuntimeError when it does not start.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = home or Path(tempfile.mkdtemp())
+    log, url = place / "server.log", f"http://localhost:{port}"
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "playground", "app", "--port", str(port)], cwd=ROOT, stdout=out, stderr=out,
+            env={**os.environ, "PLAYGROUND_HOME": str(place)}, start_new_session=True)
+    try:
+        limit = time.monotonic() + HOPE_SECONDS
+        while not _answers(url):
+            if server.poll() is not None or time.monotonic() > limit:
+                raise RuntimeError(f"The app did not start:\n{log.read_text()}")
+            time.sleep(0.1)
+        yield url
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        if home is None:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
+    except (urllib.error.URLError, OSError):
+        return False
+    return True

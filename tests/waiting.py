@@ -1,0 +1,22 @@
+"""Waiting in tests: for a condition, never for a while. The limit says when hope is lost: no machine is that slow."""
+
+import time
+from collections.abc import Callable
+
+from playground.training import runs
+
+HOPE_SECONDS = 900
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until the condition holds."""
+    limit = time.monotonic() + HOPE_SECONDS
+    while not holds():
+        assert time.monotonic() < limit, f"waited {HOPE_SECONDS} s in vain"
+        time.sleep(0.02)
+
+
+def ended(run_id: str) -> runs.RunView:
+    """The run once it has ended."""
+    until(lambda: runs.view(run_id).ended)
+    return runs.view(run_id)
