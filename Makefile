@@ -1,11 +1,14 @@
 # make app    the app on http://localhost:8501 (PORT=... for another port)
-# make test   lint, types and the whole test suite
+# make check  lint, types and the quick tests, in 90 seconds: while you work
+# make test   lint, types and the whole test suite, in PROCESSES=2 processes: what decides
 # make bench  the engine against PyTorch in one run
 PYTHON ?= python3
 PORT ?= 8501
+PROCESSES ?= 2
 PY := .venv/bin/python
+PYTEST = $(PY) -m pytest -n $(PROCESSES) --dist loadgroup
 
-.PHONY: app test lint bench clean
+.PHONY: app check test lint bench clean
 .DEFAULT_GOAL := app
 
 .venv/.python:
@@ -30,9 +33,12 @@ lint: .venv/.dev
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 
+check: lint
+	$(PYTEST) -m "not slow" --ignore=tests/browser --ignore=tests/parity/test_opinfo.py
+
 test: lint
 	@sh tests/browser/find_chromium.sh
-	$(PY) -m pytest
+	$(PYTEST)
 
 bench: .venv/.dev
 	$(PY) -m bench.bench_engine
