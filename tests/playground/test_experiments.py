@@ -97,6 +97,7 @@ def test_as_many_labels_are_wrong_as_is_said(noise: float) -> None:
     assert set(noisy[1].tolist()) <= set(range(10))
 
 
+@pytest.mark.slow
 def test_wider_networks_learn_wrong_labels_by_heart(tmp_path: Path) -> None:
     request = {"experiment": "width", "epochs": 40, "samples": 250, "noise": 0.3, "p": 0.5}
     last = {e.contestant: e for e in experiments.fit(RunSpec("experiment", request, 0, "x"), tmp_path, bool)
