@@ -208,7 +208,7 @@ def signs(x: Array) -> Array:
     >>> signs(np.array([-3.0, 0.0, np.nan]))
     array([-1.,  0.,  0.])
     """
-    return np.subtract(x > 0, x < 0, dtype=x.dtype)
+    return np.asarray(np.subtract(x > 0, x < 0, dtype=x.dtype))
 
 
 @op(onnx=Node("Max"), selective=True)

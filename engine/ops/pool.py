@@ -300,8 +300,8 @@ def adaptive_avg_pool2d(x: Array, *, output_size: Any = 1) -> tuple[Array, Vjp]:
     """
     oh, ow = _adaptive(output_size, x.shape)
     h, w = x.shape[2:]
-    counts = np.multiply.outer(*([r.stop - r.start for r in _regions(*both)] for both in ((h, oh), (w, ow))))
-    shares = (1.0 / counts).astype(x.dtype)
+    rows, columns = ([r.stop - r.start for r in _regions(*both)] for both in ((h, oh), (w, ow)))
+    shares = (1.0 / np.multiply.outer(rows, columns)).astype(x.dtype)
     if (oh, ow) == (1, 1):
         y = _image_sums(x) * shares
 
