@@ -223,7 +223,8 @@ def _region_sums(x: Array, out: int, axis: int) -> Array:
     """x (N, C, H, W) summed over `out` regions of one axis, in the memory order of x."""
     if out == x.shape[axis]:
         return x
-    shape, before = list(x.shape), (slice(None),) * axis
+    before: tuple[Any, ...] = (slice(None),) * axis
+    shape = list(x.shape)
     shape[axis] = out
     sums = np.empty_like(x, shape=shape)
     for p, inside in enumerate(_regions(x.shape[axis], out)):
@@ -235,7 +236,8 @@ def _to_regions(g: Array, length: int, axis: int) -> Array:
     """Every region's number given to all its places along an axis of this length: the adjoint."""
     if g.shape[axis] == length:
         return g
-    shape, before = list(g.shape), (slice(None),) * axis
+    before: tuple[Any, ...] = (slice(None),) * axis
+    shape = list(g.shape)
     shape[axis] = length
     given = np.zeros_like(g, shape=shape)
     for p, inside in enumerate(_regions(length, g.shape[axis])):
