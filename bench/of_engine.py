@@ -31,7 +31,8 @@ class Residual(layers.Module):
         self.body, self.skip = body, skip
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(x) + self.skip(x)
+        total: Tensor = self.body(x) + self.skip(x)
+        return total
 
 
 def sequence(rows: list[Any], rng: np.random.Generator) -> layers.Module:
@@ -41,7 +42,8 @@ def sequence(rows: list[Any], rng: np.random.Generator) -> layers.Module:
         if name == "ReLU6":
             return ReLU6()
         drawn = {"rng": rng} if name in ("Conv2d", "Linear", "Dropout") else {}
-        return getattr(layers, name)(*args, **options, **drawn)
+        layer: layers.Module = getattr(layers, name)(*args, **options, **drawn)
+        return layer
 
     return layers.Sequential(*(made(*row) for row in rows))
 

@@ -33,14 +33,16 @@ class Residual(nn.Module):
         self.body, self.skip = body, skip
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.body(x) + self.skip(x)
+        total: torch.Tensor = self.body(x) + self.skip(x)
+        return total
 
 
 def sequence(rows: list[Any]) -> nn.Module:
     def made(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> nn.Module:
         if name == "Residual":
             return Residual(*(sequence(inner) if inner else nn.Identity() for inner in args))
-        return getattr(nn, name)(*args, **options)
+        layer: nn.Module = getattr(nn, name)(*args, **options)
+        return layer
 
     return nn.Sequential(*(made(*row) for row in rows))
 

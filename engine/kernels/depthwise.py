@@ -4,7 +4,8 @@ einsum's inner loop is a fused multiply-add, out[run] += x[run] * weight, so eac
 a run of memory, and the longer the run, the better. Planes (NCHW or CHWN): the weight is one number and the run a whole
 plane of results, of one image or of all. The images are copied once for each column of the kernel, so that a step to
 the right is another copy, and a step down is the same copy from one row further on. Pixels (HWNC): the run is the
-channels of all images at one pixel, and so are the weights; for images that come so, and for few and small ones.
+channels of all images at one pixel, and so are the weights; for images that come so, for few and small ones, and for
+steps of more than one pixel.
 """
 
 import numpy as np
@@ -22,10 +23,10 @@ ROOM = 1 << 19  # floats of copied planes at a time: more would leave the cache,
 
 
 def fits(x: Array, w: Array, where: Placement, groups: int) -> bool:
-    """The rule: one filter a channel, float32, steps of one pixel, and padding less than the kernel reaches."""
+    """The rule: one filter a channel, float32, and with steps of one pixel padding less than the kernel reaches."""
     if groups == 1 or not groups == x.shape[1] == w.shape[0] or x.dtype != np.float32 or w.dtype != np.float32:
         return False
-    return where.can_turn and x.size > 0
+    return (where.can_turn or where.stride != (1, 1)) and x.size > 0
 
 
 def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, Vjp]:
@@ -36,7 +37,7 @@ def conv(x: Array, w: Array, b: Array | None, where: Placement) -> tuple[Array, 
 
 def _order(x: Array, where: Placement) -> Order:
     """The memory order to work in: that of x, unless its runs would be short."""
-    if where.many * x.shape[0] < LONG:
+    if where.stride != (1, 1) or where.many * x.shape[0] < LONG:
         return HWNC
     order = order_of(x)
     if order == CHWN or (order == HWNC and x.shape[0] >= 4):
@@ -115,6 +116,11 @@ def _conv_pixels(x: Array, taps: Array, b: Array | None, where: Placement) -> tu
     y = _respond_pixels(padded, taps, b, where)
 
     def vjp(g: Array, needs: tuple[bool, bool, bool] = (True, True, True)) -> tuple[Array | None, ...]:
+        if where.stride != (1, 1):
+            pulls = images(ordered(g, HWNC), HWNC)
+            dx = _paint_pixels(pulls, taps, where) if needs[0] else None
+            dw = _correlate_pixels(pulls, padded, where)[:, None] if needs[1] else None
+            return dx, dw, channel_sums(pulls) if needs[2] else None
         turned = where.turned()
         arrived = _framed(g, turned)
         inside = crop(images(arrived, HWNC), turned.pads)
@@ -154,6 +160,30 @@ def _respond_pixels(padded: Array, taps: Array, b: Array | None, where: Placemen
 
     together(rows, parts(y.shape[0], 0.25 * y.size * taps[0].size))
     return result
+
+
+def _paint_pixels(g: Array, taps: Array, where: Placement) -> Array:
+    """The images' gradient with steps of more than one pixel: every gradient paints its filter, a pixel a run."""
+    n, c = g.shape[:2]
+    (top, bottom), (left, right) = where.pads
+    (kh, kw), (sh, sw), (dh, dw), (oh, ow), (h, w) = where.size, where.stride, where.dilation, where.out, where.image
+    arrived = g.transpose(HWNC).reshape(oh, ow, n * c)
+    weights = np.tile(np.ascontiguousarray(taps.transpose(1, 2, 0)), n)  # (kh, kw, n * c)
+    painted = np.zeros((h + top + bottom, w + left + right, n * c), g.dtype)
+
+    def some(part: Part) -> None:
+        run = slice(*part)
+        for p in range(oh):
+            line = arrived[p, :, run]
+            for i in range(kh):
+                row = painted[p * sh + i * dh]
+                for j in range(kw):
+                    row[j * dw : j * dw + (ow - 1) * sw + 1 : sw, run] += line * weights[i, j, run]
+
+    together(some, parts(n * c, 0.6 * arrived.size * kh * kw))
+    dx = empty((n, c, h, w), HWNC, g.dtype)
+    dx.transpose(HWNC).reshape(h, w, n * c)[...] = painted[top : top + h, left : left + w]
+    return dx
 
 
 def _correlate_pixels(g: Array, padded: Array, where: Placement) -> Array:

@@ -7,8 +7,9 @@ channels, are 36 matrix products; here the transforms are matrix products too (6
 fastest arithmetic NumPy has. Images lie HWNC, so that "many" is a run of contiguous pixels, images and channels.
 
 A transform mixes the pixels of a tile, so one inf or nan would be in all of its results: where there is one, the
-convolution is done again by columns. The way back is the adjoint of every step in reverse. The constants go up to 8, which costs about one decimal digit:
-the result is off by 1e-5 of its largest value instead of 1e-6, hence float32 only and never inside `kernels.exact()`.
+convolution is done again by columns. The way back is the adjoint of every step in reverse. The constants go up to 8,
+which costs about one decimal digit: the result is off by 1e-5 of its largest value instead of 1e-6, hence float32 only
+and never inside `kernels.exact()`.
 """
 
 import math

@@ -208,7 +208,7 @@ def signs(x: Array) -> Array:
     >>> signs(np.array([-3.0, 0.0, np.nan]))
     array([-1.,  0.,  0.])
     """
-    return np.subtract(x > 0, x < 0, dtype=x.dtype)
+    return np.asarray(np.subtract(x > 0, x < 0, dtype=x.dtype))
 
 
 @op(onnx=Node("Max"), selective=True)
@@ -258,7 +258,7 @@ def clip(x: Array, *, min: float | None = None, max: float | None = None) -> tup
     """
     if min is None and max is None:
         raise ValueError("clip needs min, max or both")
-    y = np.asarray(x.clip(min, max))
+    y = np.asarray(x.clip(min, max))  # type: ignore[arg-type]
 
     def vjp(g: Array) -> tuple[Array]:
         inside = np.ones_like(x, bool) if min is None else x >= min

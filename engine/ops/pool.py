@@ -223,7 +223,8 @@ def _region_sums(x: Array, out: int, axis: int) -> Array:
     """x (N, C, H, W) summed over `out` regions of one axis, in the memory order of x."""
     if out == x.shape[axis]:
         return x
-    shape, before = list(x.shape), (slice(None),) * axis
+    before: tuple[Any, ...] = (slice(None),) * axis
+    shape = list(x.shape)
     shape[axis] = out
     sums = np.empty_like(x, shape=shape)
     for p, inside in enumerate(_regions(x.shape[axis], out)):
@@ -235,7 +236,8 @@ def _to_regions(g: Array, length: int, axis: int) -> Array:
     """Every region's number given to all its places along an axis of this length: the adjoint."""
     if g.shape[axis] == length:
         return g
-    shape, before = list(g.shape), (slice(None),) * axis
+    before: tuple[Any, ...] = (slice(None),) * axis
+    shape = list(g.shape)
     shape[axis] = length
     given = np.zeros_like(g, shape=shape)
     for p, inside in enumerate(_regions(length, g.shape[axis])):
@@ -300,8 +302,8 @@ def adaptive_avg_pool2d(x: Array, *, output_size: Any = 1) -> tuple[Array, Vjp]:
     """
     oh, ow = _adaptive(output_size, x.shape)
     h, w = x.shape[2:]
-    counts = np.multiply.outer(*([r.stop - r.start for r in _regions(*both)] for both in ((h, oh), (w, ow))))
-    shares = (1.0 / counts).astype(x.dtype)
+    rows, columns = ([r.stop - r.start for r in _regions(*both)] for both in ((h, oh), (w, ow)))
+    shares = (1.0 / np.multiply.outer(rows, columns)).astype(x.dtype)
     if (oh, ow) == (1, 1):
         y = _image_sums(x) * shares
 

@@ -51,11 +51,12 @@ class EngineModel:
 
     Called with the graph's inputs, in their order or by name (arrays or Tensors), it gives the graph's output, or a
     tuple of them where there are several. An initialiser that is also an input is its default: it may be given by
-    name, and counts for that call only. Raises PlaygroundError for a name that is no input. Floating-point initialisers are leaves that want a gradient, under their
-    names in the file; not so single numbers (0 axes), the preprocessing in front of our own exports, and what stands
-    where no weight stands: batch statistics, bounds of Clip, scales of Resize. Batch norm and dropout stay as the file
-    has them, so fine-tuning does not move statistics. Raises PlaygroundError naming the operator or attribute the
-    engine does not know.
+    name, and counts for that call only. Raises PlaygroundError for a name that is no input.
+
+    Floating-point initialisers are leaves that want a gradient, under their names in the file; not so single
+    numbers (0 axes), the preprocessing in front of our own exports, and what stands where no weight stands: batch
+    statistics, bounds of Clip, scales of Resize. Batch norm and dropout stay as the file has them, so fine-tuning
+    does not move statistics. Raises PlaygroundError naming the operator or attribute the engine does not know.
 
     >>> model = onnx_to_engine(onnx.parser.parse_model('<ir_version: 9, opset_import: ["": 20]>'
     ...     "example (float[N, 2] x) => (float[N, 1] y) <float[2, 1] w = {3, -1}> { y = MatMul (x, w) }"))

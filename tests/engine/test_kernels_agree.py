@@ -52,7 +52,8 @@ def close(ours, exactly, tolerance):
 
 def agree(kernel, x, w, b, options, tolerance, g_order, count=1):
     groups = options.get("groups", 1)
-    where = _conv_placement(x.shape, w.shape, 1, options["padding"], options.get("dilation", 1), groups)
+    where = _conv_placement(x.shape, w.shape, options.get("stride", 1), options["padding"],
+                            options.get("dilation", 1), groups)
     assert kernel.fits(x, w, where, groups)
     threads.set_threads(1)
     x8, w8, b8 = (a.astype(np.float64) for a in (x, w, b))
@@ -112,6 +113,20 @@ def test_depthwise_is_the_general_convolution(n, c, size, padding, dilation, ext
     options = {"padding": padding, "dilation": dilation, "groups": c}
     with mock.patch.object(depthwise, "LONG", long):  # planes, planes of all images, pixels
         agree(depthwise, lying(x, x_order), w, b, options, 5e-6, g_order, count)
+
+
+@COMMON
+@given(
+    st.integers(1, 4), st.integers(2, 9), st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)), st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    st.sampled_from([(1, 2), (2, 1), (2, 2), (3, 2)]), st.tuples(st.integers(0, 9), st.integers(0, 9)), orders, orders,
+    st.integers(1, 3),
+)
+def test_depthwise_with_larger_steps(n, c, size, padding, dilation, stride, extra, x_order, g_order, count):
+    image = [d * (k - 1) + 1 + e for k, d, e in zip(size, dilation, extra, strict=True)]
+    x, w, b = numbers((n, c, *image)), numbers((c, 1, *size), 1), numbers(c, 2)
+    options = {"padding": padding, "dilation": dilation, "groups": c, "stride": stride}
+    agree(depthwise, lying(x, x_order), w, b, options, 5e-6, g_order, count)
 
 
 def test_depthwise_of_images_narrower_than_their_padding():

@@ -18,10 +18,11 @@ Row = tuple[str, tuple[Any, ...], dict[str, Any]]
 
 def image_layers(c: int) -> list[Row]:
     """Every layer that takes images, for c channels."""
-    rows: list[Row] = [("Conv2d", (c, 4 * c, 3), o) for o in ({}, {"padding": 1}, {"padding": 1, "stride": 2},
-                                                             {"padding": 1, "groups": c}, {"padding": 1, "bias": False})]
+    rows: list[Row] = [("Conv2d", (c, 4 * c, 3), o) for o in (
+        {}, {"padding": 1}, {"padding": 1, "stride": 2}, {"padding": 1, "groups": c}, {"padding": 1, "bias": False})]
     rows += [("Conv2d", (c, 3, 1), {}), ("Conv2d", (c, c, 1), {"groups": c})]
-    rows += [("Conv2d", (c, 3, 3), {"padding": 1, "padding_mode": mode}) for mode in ("reflect", "circular", "replicate")]
+    rows += [("Conv2d", (c, 3, 3), {"padding": 1, "padding_mode": mode})
+             for mode in ("reflect", "circular", "replicate")]
     rows += [("ConvTranspose2d", (c, 4 * c, 3), o) for o in ({}, {"stride": 2}, {"padding": 1}, {"groups": c})]
     rows += [("BatchNorm2d", (c,), o) for o in ({}, {"momentum": None}, {"affine": False},
                                                 {"track_running_stats": False})]
@@ -36,10 +37,11 @@ def image_layers(c: int) -> list[Row]:
                                                                        (pool, (3,), {"ceil_mode": True})]
     rows += [(pool, (size,), {}) for pool in ("AdaptiveAvgPool2d", "AdaptiveMaxPool2d")
              for size in (1, 2, (1, 3), (None, 2))]
-    rows += [("Upsample", (), {"mode": mode, **o}) for mode in ("nearest", "nearest-exact", "bilinear", "bicubic", "area")
+    modes = ("nearest", "nearest-exact", "bilinear", "bicubic", "area")
+    rows += [("Upsample", (), {"mode": mode, **o}) for mode in modes
              for o in ({"scale_factor": 2}, {"size": (2, 3)}, {"scale_factor": 0.5})]
     rows += [("ZeroPad2d", (1,), {}), ("ReflectionPad2d", (1,), {}), ("ReplicationPad2d", (1,), {})]
-    return rows + [("Dropout", (0.5,), {}), ("Dropout2d", (0.5,), {})]
+    return [*rows, ("Dropout", (0.5,), {}), ("Dropout2d", (0.5,), {})]
 
 
 SHAPES = [(0, 4, 4), (1, 4, 4), (3, 1, 1), (1, 1, 1), (0, 1, 1), (2, 1, 4)]  # pictures, rows, columns

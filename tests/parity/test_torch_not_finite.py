@@ -1,4 +1,4 @@
-"""One inf or nan pixel, and one inf or nan in the gradient that arrives: it stays within its own windows, as in torch."""
+"""One inf or nan pixel, or one in the gradient that arrives: it stays within its own windows, as in torch."""
 
 import math
 from collections.abc import Callable
@@ -38,7 +38,8 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
     **{f"adaptive_avg_pool2d {size}": lambda f, x, size=size: f.adaptive_avg_pool2d(x, size)  # type: ignore[misc]
        for size in (1, 2, (3, 5), (8, 3))},
     "adaptive_max_pool2d": lambda f, x: f.adaptive_max_pool2d(x, (3, 5)),
-    **{f"area {size}": lambda f, x, size=size: f.interpolate(x, size, mode="area") for size in SIZES},  # type: ignore[misc]
+    **{f"area {size}": lambda f, x, size=size: f.interpolate(x, size, mode="area")  # type: ignore[misc]
+       for size in SIZES},
     **{f"{mode} {size} {corners}": lambda f, x, size=size, mode=mode, corners=corners: f.interpolate(  # type: ignore[misc]
         x, size, mode=mode, align_corners=corners) for mode in ("bilinear", "bicubic") for size in SIZES
        for corners in (False, True)},
@@ -58,7 +59,9 @@ def images() -> np.ndarray:
     return np.random.default_rng(1).standard_normal((8, 16, 8, 8), np.float32)
 
 
-def answers(call: Callable[[Any, Any], Any], x: np.ndarray, poison: float | None) -> list[tuple[np.ndarray, np.ndarray]]:
+def answers(
+    call: Callable[[Any, Any], Any], x: np.ndarray, poison: float | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Value and gradient, ours and torch's; with a poison in the gradient that arrives where one is given."""
     ours, theirs = Tensor(x.copy(), requires_grad=True), torch.tensor(x, requires_grad=True)
     y, z = call(F, ours), call(TF, theirs)

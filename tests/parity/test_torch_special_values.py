@@ -21,16 +21,16 @@ PIECEWISE = {  # straight pieces: exact to the last digit, and the sign of zero
 }
 SMOOTH = {
     "elu": [{}, {"alpha": 0.4}], "sigmoid": [{}], "tanh": [{}], "silu": [{}], "hardswish": [{}], "erf": [{}],
-    "softplus": [{}, {"beta": 2.5}, {"threshold": 3.0}], "gelu": [{}, {"approximate": "tanh"}], "exp": [{}], "log": [{}],
-    "sqrt": [{}],
+    "softplus": [{}, {"beta": 2.5}, {"threshold": 3.0}], "gelu": [{}, {"approximate": "tanh"}], "exp": [{}],
+    "log": [{}], "sqrt": [{}],
 }
 LAYERS = {"ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Hardswish", "Hardsigmoid", "Softplus", "Sigmoid", "Tanh"}
 
 
 def special(dtype):
     kind = np.finfo(dtype)
-    ends = [np.nan, np.inf, kind.max, np.sqrt(kind.max), 1e4, 745.0, 709.0, 104.0, 88.8, 38.0, 20.0, 13.0, 6.0, 3.0, 1.0,
-            0.5, 0.46875, kind.eps, kind.tiny, kind.smallest_subnormal, 0.0]
+    ends = [np.nan, np.inf, kind.max, np.sqrt(kind.max), 1e4, 745.0, 709.0, 104.0, 88.8, 38.0, 20.0, 13.0, 6.0, 3.0,
+            1.0, 0.5, 0.46875, kind.eps, kind.tiny, kind.smallest_subnormal, 0.0]
     return np.array([*ends, *(-x for x in ends)], dtype)
 
 
@@ -128,8 +128,9 @@ def test_imported_activations_at_special_numbers(op_type, attributes, right):
 def test_imported_prelu_has_torchs_slopes():
     x, slope = special(np.float32).reshape(1, 2, -1), np.array([0.25, -0.5], np.float32)
     node = helper.make_node("PRelu", ["x", "slope"], ["y"])
-    graph = helper.make_graph([node], "one", [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape
-                                              in (("x", x.shape), ("slope", (2, 1)))],
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+              for name, shape in (("x", x.shape), ("slope", (2, 1)))]
+    graph = helper.make_graph([node], "one", inputs,
                               [helper.make_tensor_value_info("y", TensorProto.FLOAT, x.shape)])
     model = onnx_to_engine(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9))
     ours = Tensor(x, requires_grad=True), Tensor(slope[:, None], requires_grad=True)
