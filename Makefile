@@ -1,8 +1,9 @@
-# make app    the app on http://localhost:8501 (PORT=... for another port)
+# make app    the app on http://localhost:8501 (PORT=... for another port, ADDRESS=0.0.0.0 for a class)
 # make test   lint, types and the whole test suite
 # make bench  the engine against PyTorch in one run
 PYTHON ?= python3
 PORT ?= 8501
+ADDRESS ?= 127.0.0.1
 PY := .venv/bin/python
 
 .PHONY: app test lint bench clean
@@ -24,7 +25,7 @@ PY := .venv/bin/python
 	@touch $@
 
 app: .venv/.app
-	$(PY) -m playground app --port $(PORT)
+	$(PY) -m playground app --port $(PORT) --address $(ADDRESS)
 
 lint: .venv/.dev
 	$(PY) -m ruff check .
