@@ -1,9 +1,10 @@
-# make app    the app on http://localhost:8501 (PORT=... for another port)
+# make app    the app on http://localhost:8501 (PORT=... for another port, ADDRESS=0.0.0.0 for a class)
 # make check  lint, types and the quick tests, in 90 seconds: while you work
 # make test   lint, types and the whole test suite, in PROCESSES=2 processes: what decides
 # make bench  the engine against PyTorch in one run
 PYTHON ?= python3
 PORT ?= 8501
+ADDRESS ?= 127.0.0.1
 PROCESSES ?= 2
 PY := .venv/bin/python
 PYTEST = $(PY) -m pytest -n $(PROCESSES) --dist loadgroup
@@ -27,7 +28,7 @@ PYTEST = $(PY) -m pytest -n $(PROCESSES) --dist loadgroup
 	@touch $@
 
 app: .venv/.app
-	$(PY) -m playground app --port $(PORT)
+	$(PY) -m playground app --port $(PORT) --address $(ADDRESS)
 
 lint: .venv/.dev
 	$(PY) -m ruff check .

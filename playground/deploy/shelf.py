@@ -6,6 +6,7 @@ replacement died between the two renames. Models that come with the playground (
 the others wherever PLAYGROUND_HOME points; they cannot be replaced or removed.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -181,6 +182,8 @@ def _changing(shelf: Path) -> Iterator[None]:
     try:
         lock = open(shelf / ".lock", "a")  # noqa: SIM115 - closed below
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # a full disk is said by who knows what is kept
         raise PlaygroundError(f"The shelf of models cannot be changed: {error.strerror}.") from error
     with lock:  # the kernel gives it back when its holder dies
         fcntl.flock(lock, fcntl.LOCK_EX)  # not to be taken twice by one thread

@@ -17,7 +17,7 @@ def choose(place: Any, wish: str, **options: Any) -> tuple[str, bool]:
     """
     free = runs.free_name(wish)
     suggested = f"{KEY}-suggested"
-    if st.session_state.get(KEY) in (None, "", st.session_state.get(suggested)):
+    if st.session_state.get(KEY) in (None, st.session_state.get(suggested)):
         st.session_state[KEY] = free
     st.session_state[suggested] = free
     name = place.text_input("Name", max_chars=60, key=KEY, help="What the model will be called on the shelf: a–z, 0–9, "

@@ -1,6 +1,7 @@
 """Training on a page: settings become a run of its own process, and what it leaves is shown."""
 
 import struct
+import threading
 import time
 from pathlib import Path
 
@@ -102,6 +103,40 @@ def test_a_taken_name_is_refused_before_anything_starts(open_page: OpenPage) -> 
     app.button(key="start").click().run()
     assert "already a model called mine" in app.error[0].value
     assert runs.run_ids() == []
+
+
+@pytest.mark.slow
+def test_four_tabs_that_show_the_same_name_train_four_models(open_page: OpenPage) -> None:
+    tabs = [open_page("train", epochs="1", seed=str(k)) for k in range(4)]
+    assert {tab.text_input[0].value for tab in tabs} == {"digits"}
+    ids: dict[int, str] = {}
+
+    def press(k: int) -> None:
+        ids[k] = click_start(tabs[k])
+
+    pressed = [threading.Thread(target=press, args=(k,)) for k in range(4)]
+    for one in pressed:
+        one.start()
+    for one in pressed:
+        one.join(240)
+    views = [wait_until_ended(run_id, 300) for run_id in ids.values()]
+    assert [view.state for view in views] == ["completed"] * 4
+    own = [entry.name for entry in shelf.entries() if not entry.shipped]
+    assert sorted(own) == ["digits", "digits-2", "digits-3", "digits-4"]
+    assert sorted(view.spec.name for view in views) == sorted(own)
+
+
+def test_a_name_somebody_typed_stays_when_the_suggested_one_is_taken_meanwhile(open_page: OpenPage) -> None:
+    app = open_page("train")
+    app.text_input[0].set_value("my-own").run()
+    put_model("digits")
+    app.run()
+    assert app.text_input[0].value == "my-own"
+    other = open_page("train")
+    assert other.text_input[0].value == "digits-2"
+    put_model("digits-2")
+    other.run()
+    assert other.text_input[0].value == "digits-3"
 
 
 @pytest.mark.parametrize("name", ["", "../up", "UPPER", "with space"])

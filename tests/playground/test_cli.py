@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from playground import __main__ as cli
+from playground.commands import serve
 from playground.training import runs
 from tests.waiting import HOPE_SECONDS
 
@@ -96,6 +97,46 @@ def test_a_port_that_is_taken_is_said_to_be(playground_home: Path, capsys: pytes
         port = other.getsockname()[1]
         assert cli.main(["app", "--port", str(port)]) == 2
     assert str(port) in capsys.readouterr().err
+
+
+def test_the_app_listens_on_this_computer_only_unless_asked(
+        playground_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, command: became.append(command) or sys.exit(0))
+    monkeypatch.setattr(serve, "own_address", lambda: "192.168.7.9")
+    monkeypatch.chdir(playground_home)
+    monkeypatch.setenv("PLAYGROUND_HOME", str(playground_home))
+    for asked, address, says in (
+            ([], "127.0.0.1", "http://localhost:8642 (this computer only; --address 0.0.0.0 lets others in)"),
+            (["--address", "0.0.0.0"], "0.0.0.0", "http://localhost:8642 and http://192.168.7.9:8642")):
+        with pytest.raises(SystemExit):
+            cli.main(["app", "--port", "8642", *asked])
+        assert became[-1][-2:] == ["--server.address", address]
+        assert f"The app answers on {says}\n" in capsys.readouterr().err
+    assert 'address = "127.0.0.1"' in (ROOT / ".streamlit" / "config.toml").read_text()
+    assert cli.main(["app", "--address", "203.0.113.7"]) == 2  # nobody's
+    assert "203.0.113.7 cannot be listened on" in capsys.readouterr().err
+
+
+def test_the_own_address_is_asked_of_the_routing_table_and_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Route(socket.socket):
+        def connect(self, address: object) -> None:
+            asked.append((self.type & socket.SOCK_DGRAM, address))
+            super().connect(address)  # type: ignore[arg-type]
+
+        def send(self, *_: object) -> int:
+            pytest.fail("something was sent")
+
+        sendto = sendall = send  # type: ignore[assignment]
+
+    monkeypatch.setattr(socket, "socket", Route)
+    found = serve.own_address()
+    assert asked == [(socket.SOCK_DGRAM, serve.UNROUTABLE)]
+    assert found is None or not found.startswith("127.")
+    monkeypatch.setattr(serve, "UNROUTABLE", ("256.0.0.1", 9))
+    assert serve.own_address() is None  # no network at all
 
 
 def test_an_error_nobody_expected_is_one_sentence_too(

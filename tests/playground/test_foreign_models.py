@@ -38,7 +38,8 @@ def giant(path: Path, side: int = 28_000) -> Path:
     return file_with(
         [helper.make_node("ConstantOfShape", ["shape"], ["ones"], value=numpy_helper.from_array(
             np.array([1.0], np.float32))),
-         helper.make_node("Sin", ["ones"], ["waves"]), helper.make_node("ReduceSum", ["waves"], ["beside"], keepdims=0)],
+         helper.make_node("Sin", ["ones"], ["waves"]),
+         helper.make_node("ReduceSum", ["waves"], ["beside"], keepdims=0)],
         [numpy_helper.from_array(np.array([side, side], np.int64), "shape")], path)
 
 
@@ -94,7 +95,7 @@ def test_an_answer_of_nan_is_null_in_json(
         tmp_path: Path, picture: Path, playground_home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     nan = numpy_helper.from_array(np.float32(np.nan), "beside")
     path = file_with([], [nan], tmp_path / "nan.onnx")
-    assert TensorProto.FLOAT == nan.data_type
+    assert nan.data_type == TensorProto.FLOAT
     assert main(["predict", str(path), str(picture), "--json"]) == 0
     out = capfd.readouterr().out
     (one,) = json.loads(out, parse_constant=lambda token: pytest.fail(token))["predictions"]

@@ -94,13 +94,14 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing_that_was_said_to_be_kept
     states = set()
     for room in range(whole.written):
         with disk(room, stays_full):
+            run_id, refused = None, ""
             try:
                 run_id = runs.start(SPEC)
             except PlaygroundError as error:
-                assert "could not be started: No space left on device" in str(error) or "PLAYGROUND_HOME" in str(error)
-                run_id = None
+                refused = str(error)
         assert not left_behind(), room
         if run_id is None:
+            assert "could not be started: No space left on device" in refused or "PLAYGROUND_HOME" in refused
             assert runs.run_ids() == [first], room
             continue
         view = runs.view(run_id)
@@ -145,7 +146,8 @@ def test_a_home_that_cannot_be_made_is_a_sentence_and_the_shipped_model_is_there
     assert shelf.damaged() == {}
 
 
-def test_a_shelf_that_cannot_be_written_to_is_still_read(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shelf_that_cannot_be_written_to_is_still_read(
+        playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.playground.tiny_models import linear_file
 
     shelf.put("mine", linear_file(), {})

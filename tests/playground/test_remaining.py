@@ -53,7 +53,7 @@ def said(story: list[Event], request: dict) -> list[tuple[float, float]]:
 
 
 def error(pairs: list[tuple[float, float]], end: float) -> float:
-    """The worst ratio between what was said and what was true, whichever is larger; two seconds more or less are none."""
+    """The worst ratio between what was said and what was true; two seconds more or less are none."""
     worst = 1.0
     for moment, told in pairs:
         true = end - moment

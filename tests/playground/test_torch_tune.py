@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from playground.datasets.photos import open_photo
@@ -252,6 +253,34 @@ def test_a_damaged_checkpoint_is_said_to_be(colours: Path, tmp_path: Path) -> No
     (tmp_path / torch_tune.CHECKPOINT).write_bytes(b"no tensors")
     with pytest.raises(PlaygroundError, match="checkpoint of this run is damaged"):
         run(spec_of(colours, TUNE), tmp_path)
+
+
+def test_a_checkpoint_with_nan_in_it_is_not_blamed_on_the_learning_rate(colours: Path, tmp_path: Path) -> None:
+    spec = spec_of(colours, TUNE, epochs=2)
+    (tmp_path / "run").mkdir()
+    for event in fit(spec, tmp_path / "run", lambda: False):
+        if isinstance(event, Saved):
+            break
+    path = tmp_path / "run" / torch_tune.CHECKPOINT
+    with safe_open(path, "pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    spoilt = next(name for name, value in tensors.items() if name.startswith("tail.") and value.is_floating_point())
+    save_file({**tensors, spoilt: torch.full_like(tensors[spoilt], float("nan"))}, path, metadata)
+    with pytest.raises(PlaygroundError, match="Not everything in the checkpoint of this run is a number"):
+        list(fit(spec, tmp_path / "run", lambda: False))
+
+
+def test_a_training_does_not_go_on_with_pictures_that_are_scaled_otherwise(colours: Path, tmp_path: Path) -> None:
+    spec = spec_of(colours, TUNE, epochs=2)
+    (tmp_path / "run").mkdir()
+    for event in fit(spec, tmp_path / "run", lambda: False):
+        if isinstance(event, Saved):
+            break
+    path = tmp_path / "run" / torch_tune.DESCRIPTION
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({**said, "preprocessing": {**said["preprocessing"], "mean": [0.485, 0.456, 0.406]}}))
+    with pytest.raises(PlaygroundError, match="pictures were scaled otherwise"):
+        list(fit(spec, tmp_path / "run", lambda: False))
 
 
 def test_a_stop_keeps_what_was_learnt(colours: Path, tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""The model that comes with the playground: small, sound, there everywhere, and what the own command makes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import numpy_helper
+
+from playground import model_names
+from playground.datasets import named
+from playground.deploy import contract, session, shelf
+from playground.errors import PlaygroundError
+from playground.training import numpy_fit, runs
+from playground.training.runs import RunSpec
+from tests.playground.tiny_models import linear_file
+
+ROOT = Path(__file__).resolve().parents[2]
+(NAME,) = model_names.SHIPPED
+
+
+@pytest.fixture
+def entry(playground_home: Path) -> shelf.Entry:
+    found = shelf.get(NAME)
+    assert isinstance(found, shelf.Entry)
+    return found
+
+
+def answers(path: Path) -> np.ndarray:
+    _, test = named.load("digits")
+    pictures = [np.repeat(image[..., None], 3, axis=2) for image in test.images]
+    return np.stack([one.logits for one in session.Classifier(path).predict(pictures)])
+
+
+def test_it_is_listed_last_wherever_the_home_is_and_can_be_opened(entry: shelf.Entry, playground_home: Path) -> None:
+    assert entry.shipped
+    assert entry.folder == ROOT / "exports" / NAME
+    assert [one.name for one in shelf.entries()] == [NAME]
+    shelf.put("mine", linear_file(), {})
+    assert [(one.name, one.shipped) for one in shelf.entries()] == [("mine", False), (NAME, True)]
+
+
+def test_it_is_small_and_verified(entry: shelf.Entry) -> None:
+    assert sum(path.stat().st_size for path in entry.folder.iterdir()) < 300_000
+    assert shelf.verify(entry).ok
+    _, test = named.load("digits")
+    right = float((answers(entry.onnx).argmax(1) == test.labels).mean())
+    assert entry.card["accuracy"] is not None
+    assert right == pytest.approx(entry.card["accuracy"]["value"])
+    assert right > 0.97
+
+
+def test_it_says_nothing_of_the_machine_it_was_made_on(entry: shelf.Entry) -> None:
+    for path in entry.folder.iterdir():
+        content = path.read_bytes()
+        assert not any(word in content for word in (b"/home/", b"/work", b"/root", b"/tmp"))
+
+
+def test_it_can_neither_be_removed_nor_replaced(entry: shelf.Entry) -> None:
+    for change in (lambda: shelf.remove(NAME), lambda: shelf.put(NAME, linear_file(), {}, replace=True)):
+        with pytest.raises(PlaygroundError, match="comes with the playground"):
+            change()
+    assert shelf.get(NAME) == entry
+    assert runs.free_name(NAME) == f"{NAME}-2"
+
+
+@pytest.mark.slow
+def test_the_same_command_makes_the_same_model_again(entry: shelf.Entry, tmp_path: Path) -> None:
+    training = entry.card["training"]
+    list(numpy_fit.fit(RunSpec("digits", training["request"], training["seed"], NAME), tmp_path, lambda: False))
+    anew = numpy_fit.load_trained(tmp_path)
+    wanted = {one.name: numpy_helper.to_array(one)
+              for one in contract.parse(entry.onnx.read_bytes()).graph.initializer}
+    linear = [array for name, array in anew.model.state_dict().items() if name.startswith("13.") or "weight" in name]
+    kept = [array for array in wanted.values() if array.dtype == np.float32 and array.size > 1000]
+    matched = [min(float(np.abs(one.reshape(-1) - other.reshape(-1)).mean()) for other in linear
+                   for other in (other, other.T) if other.size == one.size) for one in kept
+               if any(other.size == one.size for other in linear)]
+    assert matched
+    assert max(matched) < 0.01, matched  # another machine adds up in another order
+    _, test = named.load("digits")
+    with_engine = anew.model(numpy_fit.Tensor(anew.preprocessing.apply_all(test.images))).data
+    stored = answers(entry.onnx)
+    assert (with_engine.argmax(1) == stored.argmax(1)).mean() > 0.97
+    assert np.abs(with_engine - stored).mean() < 0.5
