@@ -131,7 +131,7 @@ def examples(asked: Asked) -> None:
     """The photographs that come with the app, and the network's five guesses for each."""
     st.subheader("Five guesses each", anchor=False)
     classifier = session.open_classifier(asked.entry.onnx)
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="small"):
         for name in samples.photo_names():
             photo = samples.photo(name)
             said = answer(str(asked.entry.onnx), asked.entry.onnx.stat().st_mtime_ns, classifier, photo)
