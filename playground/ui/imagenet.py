@@ -130,15 +130,15 @@ def predict(asked: Asked) -> None:
 def examples(asked: Asked) -> None:
     """The photographs that come with the app, and the network's five guesses for each."""
     st.subheader("Five guesses each", anchor=False)
-    photos = [samples.photo(name) for name in samples.photo_names()]
     classifier = session.open_classifier(asked.entry.onnx)
-    with st.container(horizontal=True, gap="medium"):
-        for photo in photos:
+    with st.container(horizontal=True, gap="small"):
+        for name in samples.photo_names():
+            photo = samples.photo(name)
             said = answer(str(asked.entry.onnx), asked.entry.onnx.stat().st_mtime_ns, classifier, photo)
             with st.container(width=WIDTH):
-                st.image(thumbnail(photo), width=WIDTH)
-                st.markdown("  \n".join(f"{'**' * (k == 0)}{frame.literal(name)}, {percent(chance, 0)}{'**' * (k == 0)}"
-                                        for k, (name, chance) in enumerate(said.top(5))))
+                st.image(thumbnail(photo), name, width=WIDTH)
+                st.markdown("  \n".join(f"{'**' * (k == 0)}{frame.literal(guess)}, {percent(chance)}{'**' * (k == 0)}"
+                                        for k, (guess, chance) in enumerate(said.top(5))))
     st.caption("Right for top-5 is who names it in five guesses. Where the thousand classes have no word for what is "
                "seen, no guess can be right.")
 

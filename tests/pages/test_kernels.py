@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 from playground.datasets.preprocessing import Preprocessing
 from playground.deploy import contract, shelf
 from playground.deploy.first_layer import first_kernels
+from playground.deploy.torch_export import torch_to_onnx
 from playground.errors import PlaygroundError
 from playground.steps.detectors import feature_pictures, strongest
 from playground.ui import kernels
@@ -18,8 +21,8 @@ from playground.ui.kernel_editor import MEANING, OWN, PRESETS, parse, text_of
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 
-def put_convolution(name: str, channels: int) -> np.ndarray:
-    """A real model with a convolution on the shelf; returns its kernels."""
+def put_convolution(name: str, channels: int, **facts: object) -> np.ndarray:
+    """A real model with a convolution on the shelf, and what its card says besides; returns its kernels."""
     weights = np.random.default_rng(0).normal(size=(4, channels, 3, 3)).astype(np.float32)
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "w"], ["maps"]), helper.make_node("ReduceMean", ["maps", "axes"], ["scores"],
@@ -30,7 +33,7 @@ def put_convolution(name: str, channels: int) -> np.ndarray:
     core = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     preparation = Preprocessing((8, 8), gray=channels == 1, mean=(0.5,) * channels, std=(0.5,) * channels)
     model: onnx.ModelProto = contract.finish(core, preparation, ("a", "b", "c", "d"), "a test")
-    shelf.put(name, model, {"preprocessing": {**preparation.to_dict(), "sentence": preparation.sentence()}})
+    shelf.put(name, model, {"preprocessing": {**preparation.to_dict(), "sentence": preparation.sentence()}, **facts})
     return weights
 
 
@@ -113,3 +116,17 @@ def test_kernels_that_keep_the_brightness_are_drawn_as_pictures() -> None:
     assert pictures == {"Identity", "Box blur", "Gaussian blur", "Sharpen", "Emboss"}
     assert all(np.isclose(kernels.presets()[name].weights.sum(), 1) for name in pictures)
     assert "and the pixel itself" in MEANING["Emboss"]
+
+
+def test_of_a_network_from_torch_it_says_that_batch_norm_is_in_the_kernels(open_page: OpenPage, tmp_path: Path) -> None:
+    convolution, norm = nn.Conv2d(3, 2, 3, bias=False), nn.BatchNorm2d(2)
+    norm.weight.data, norm.running_var.data = torch.tensor([-2.0, 0.5]), torch.tensor([4.0, 1.0])  # type: ignore[union-attr]
+    onnx.save(torch_to_onnx(nn.Sequential(convolution, norm), (2, 3, 8, 8)), tmp_path / "model.onnx")
+    found = first_kernels(tmp_path / "model.onnx")
+    assert not found.batch_norm
+    factors = np.array([-2 / np.sqrt(4 + norm.eps), 0.5 / np.sqrt(1 + norm.eps)])[:, None, None, None]
+    np.testing.assert_allclose(found.weights, convolution.weight.detach().numpy() * factors, rtol=1e-5)
+    put_convolution("ours", 3, task="digits")
+    assert "folded" not in texts(open_page("kernels"))
+    put_convolution("theirs", 3, task="transfer")
+    assert "where γ is below 0, the kernel has its sign turned" in texts(open_page("kernels", model="theirs"))
