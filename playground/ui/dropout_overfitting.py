@@ -116,7 +116,7 @@ def lengths(weights: Mapping[str, Mapping[str, Any]]) -> str:
     else:
         said += "Dropout leaves their length as it is"
     said += (f", L2 by {percent(decayed, 0)}" if decayed > 0.03 and dropout > 0.03 else
-             f", L2 shrinks them by {percent(decayed, 0)}" if decayed > 0.03 else ", and L2 hardly shrinks them, too")
+             f", L2 shrinks them by {percent(decayed, 0)}" if decayed > 0.03 else ", and L2 hardly changes it")
     said += (": both hold the weights down, L2 far more." if decayed > dropout + 0.1 > 0.13
              else ".")
     used = {name: float(w["inputs"]) for name, w in weights.items()}
