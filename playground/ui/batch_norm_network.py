@@ -36,7 +36,7 @@ def silent(on: np.ndarray) -> Silent:
     >>> silent(np.array([[[[True, False]]], [[[True, True]]]]))
     Silent(channels=1, channels_never=0, channels_always=0, units=2, never=0, always=1)
     """
-    never, always = ~on.any(axis=0), on.all(axis=0)
+    never, always = np.asarray(~on.any(axis=0)), np.asarray(on.all(axis=0))
     return Silent(len(never), int(never.all(axis=(1, 2)).sum()), int(always.all(axis=(1, 2)).sum()), never.size,
                   int(never.sum()), int(always.sum()))
 

@@ -116,8 +116,8 @@ def lengths(weights: Mapping[str, Mapping[str, Any]]) -> str:
     else:
         said += "Dropout leaves their length as it is"
     said += (f", L2 by {percent(decayed, 0)}" if decayed > 0.03 and dropout > 0.03 else
-             f", L2 shrinks them by {percent(decayed, 0)}" if decayed > 0.03 else ", and L2 hardly shrinks them, too")
-    said += (": both hold weights down, but L2 does it to each weight and far more." if decayed > dropout + 0.1 > 0.13
+             f", L2 shrinks them by {percent(decayed, 0)}" if decayed > 0.03 else ", and L2 hardly changes it")
+    said += (": both hold the weights down, L2 far more." if decayed > dropout + 0.1 > 0.13
              else ".")
     used = {name: float(w["inputs"]) for name, w in weights.items()}
     gained = used["dropout"] - used["neither"]

@@ -81,11 +81,11 @@ def test_the_best_is_named_only_where_it_is_no_chance(right: tuple[int, ...], sa
 
 
 @pytest.mark.parametrize(("norms", "used", "said"), [
-    ((17.1, 14.8, 6.2), (0.3, 0.37), ("Dropout shrinks them by 13\u202f%, L2 by 64\u202f%", "L2 does it to each weight",
+    ((17.1, 14.8, 6.2), (0.3, 0.37), ("Dropout shrinks them by 13\u202f%, L2 by 64\u202f%", "L2 far more",
                                       "it leans on more of them")),
     ((17.0, 17.1, 6.2), (0.3, 0.3), ("Dropout leaves their length as it is, L2 shrinks them by 64", "about as many")),
     ((10.0, 14.0, 9.9), (0.3, 0.2), ("Dropout does not shrink them here: they are 40\u202f% longer", "on fewer of them",
-                                     "L2 hardly")),
+                                     "L2 hardly changes it")),
 ])
 def test_what_is_said_of_weights_follows_from_their_lengths(
     norms: tuple[float, ...], used: tuple[float, float], said: tuple[str, ...]
