@@ -12,6 +12,7 @@ nothing changes any more. The id is in the address of the page and nowhere else:
 import fcntl
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -208,10 +209,13 @@ def locked(set_id: str, outcome: str = AS_IT_WAS) -> Iterator[None]:
     """One at a time may change a set. Where the disk refuses, PlaygroundError says so, and the outcome."""
     with plainly(outcome):
         folder = folder_of(set_id)
-        with open(folder / "lock", "a") as lock:
+        lock = os.open(folder / "lock", os.O_RDONLY | os.O_CREAT, 0o644)  # one that is there opens on a full disk, too
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             folder_of(set_id)  # deleted while we waited?
             yield
+        finally:
+            os.close(lock)
 
 
 def write(new: PhotoSet) -> None:

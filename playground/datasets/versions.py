@@ -205,12 +205,11 @@ def from_folder(path: Path, name: str, progress: Callable[[int, int], None] | No
         made = collection.create(said["name"] or name, said["classes"])
         entries = said["photos"]
     try:
-        known = {composed(file.relative_to(top).as_posix()): (file, label, half) for file, label, half in files}
-        order = sorted(known, key=lambda place: entries.get(place, (len(entries),))[0])  # the manifest's, then the rest
+        known = [(composed(file.relative_to(top).as_posix()), file, label, half) for file, label, half in files]
+        known.sort(key=lambda one: entries.get(one[0], (len(entries),))[0])  # the manifest's, then the rest
         # What the manifest says of a file is only asked for files that are there: no path of its is ever opened.
         wanted = []
-        for place in order:
-            file, label, half = known[place]
+        for place, file, label, half in known:
             _, called, fixed = entries.get(place, (0, "", half))
             wanted.append(Incoming(file, label, fixed, called))
         filled = collection.add_files(made.set_id, wanted, progress) if wanted else made

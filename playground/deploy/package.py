@@ -166,7 +166,7 @@ def package(entry: Entry, predictions: Predictions | None = None) -> bytes:
 
 def plain(text: str) -> str:
     """Text that somebody typed, as Markdown that shows it and nothing else."""
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+!|<>~&$:" else c for c in " ".join(text.split()))
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+!|<>~&$:/" else c for c in " ".join(text.split()))
 
 
 def listed(labels: list[str], most: int = 20) -> str:

@@ -5,6 +5,7 @@ import json
 import re
 import secrets
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,9 @@ def forget(beginnings: Collection[bytes]) -> None:
             continue  # whoever reads it removes it
         left = np.array([digest[:16].tobytes() not in beginnings for digest in digests])
         if left.any() and not left.all():
-            with whole(path.with_name(f"{secrets.token_hex(8)}.safetensors")) as incoming:
+            # Where the disk refuses, the others go, too: they can be computed again
+            new = path.with_name(f"{secrets.token_hex(8)}.safetensors")
+            with suppress(OSError, SafetensorError), whole(new) as incoming:
                 save_file({"digests": np.ascontiguousarray(digests[left]),
                            "features": np.ascontiguousarray(features[left])}, incoming)
         if not left.all():

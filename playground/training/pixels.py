@@ -5,6 +5,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,9 @@ def forget(beginnings: Collection[bytes]) -> None:
         except (OSError, ValueError, EOFError, IndexError):
             continue  # whoever reads it removes it
         if left.any() and not left.all():
-            with whole(path.with_name(f"{secrets.token_hex(8)}.npy")) as incoming, open(incoming, "wb") as file:
+            # Where the disk refuses, the others go, too: they can be decoded again
+            new = path.with_name(f"{secrets.token_hex(8)}.npy")
+            with suppress(OSError), whole(new) as incoming, open(incoming, "wb") as file:
                 np.save(file, block[left], allow_pickle=False)
         if not left.all():
             path.unlink(missing_ok=True)

@@ -137,6 +137,11 @@ def findings_in_words(classes: Sequence[str], shown: Sequence[Shown], found: Fin
         st.error(f"**{len(found.conflicting)} {'photo is' if len(found.conflicting) == 1 else 'photos are'} in two "
                  f"classes**, the very same file: {frame.literal(names)}. One of them is wrong.",
                  icon=":material/rule:")
+    unchecked = [name for name in classes if aside and any(each.label == name for each in seen)
+                 and not any(each.label == name for each in aside)]
+    if unchecked:
+        st.warning(f"**No photo of {frame.literal(', '.join(unchecked))} is kept aside.** What the model makes of "
+                   f"{'it' if len(unchecked) == 1 else 'them'} is never checked.", icon=":material/rule:")
     plain = [group for group in found.exact if group not in found.conflicting]
     again = duplicates.copies_to_leave_out(seen, plain, across=False)
     if again:

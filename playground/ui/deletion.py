@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from playground.datasets import collection, photo_set, uploads
+from playground.datasets.disk import plainly
 from playground.deploy import evaluation
 from playground.errors import PlaygroundError
 from playground.training import features, photo_list, pixels, runs
@@ -39,9 +40,10 @@ def clear(digests: Iterable[str], mark: str) -> None:
     gone = {bytes.fromhex(digest) for digest in set(digests) - collection.held()}
     pixels.forget(gone)
     features.forget(gone)
-    for folder in _runs_on(mark):
-        evaluation.forget(folder / evaluation.FILE)
-        photo_list.forget(folder)
+    with plainly("the photos are deleted, but their names are still in the lists of some training run"):
+        for folder in _runs_on(mark):
+            evaluation.forget(folder / evaluation.FILE)
+            photo_list.forget(folder)
     photo_set.clear_cache()
     st.cache_data.clear()  # thumbnails and whatever else was drawn from photographs, whichever page keeps it
     st.cache_resource.clear()

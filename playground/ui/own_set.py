@@ -52,7 +52,7 @@ def may_see(path: Path) -> bool:
         set_id = current()
         inside = path.relative_to(collection.sets_dir()).parts
         prefix = collection.version_prefix(set_id) if set_id else ""
-        return bool(prefix) and inside[0] == ".versions" and inside[1].startswith(f"{prefix}-")
+        return bool(prefix) and "/".join(inside).startswith(f".versions/{prefix}-")
     if path.is_relative_to(uploads.uploads_dir()):
         return path.relative_to(uploads.uploads_dir()).parts[0] == str(st.query_params.get("zip", "")).partition(".")[0]
     return True

@@ -78,8 +78,9 @@ def given(home: Path) -> Path:
 DOING: dict[str, tuple[Callable[[PhotoSet, Path], object], str]] = {
     "create": (lambda made, at: collection.create("new", ["x"]), "no set was made"),
     "add": (lambda made, at: collection.add(made.set_id, "a", [(f"{k}.jpg", jpeg(50 + k)) for k in range(3)]),
-            "none of these photos was added"),
-    "add a folder": (lambda made, at: collection.add_folder(made.set_id, at), "none of these photos was added"),
+            "none of these photos was added|the set is as it was"),
+    "add a folder": (lambda made, at: collection.add_folder(made.set_id, at),
+                     "none of these photos was added|the set is as it was"),
     "relabel": (lambda made, at: collection.relabel(made.set_id, list(made.photos)[:1], "b"), "the set is as it was"),
     "undo": (lambda made, at: collection.undo(made.set_id), "the set is as it was"),
     "from a folder": (lambda made, at: versions.from_folder(at, "new"), ""),
@@ -115,7 +116,7 @@ def test_whatever_is_done_the_truth_is_said_and_nothing_half_done_stays(
         refusals += 1
         assert said.startswith("The disk of this server is full" if number == errno.ENOSPC else
                                "This server may not write to its disk"), said
-        assert outcome in said
+        assert any(each in said for each in outcome.split("|")), said
         assert said.count("\n") == 0
         assert tree(playground_home) == before, f"with room for {room} writes"
         assert collection.read(made.set_id) == made
