@@ -23,6 +23,7 @@ from playground.training.events import Epoch, Event, Failed, Finished, Resumed, 
 from playground.training.log import EventLog, read
 from playground.training.runs import RunSpec
 from tests.playground.test_numpy_fit import blobs
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = RunSpec("digits", {"data": "digits", "epochs": 3, "batch_size": 8}, 0, "mine")
@@ -31,19 +32,12 @@ STARTER = """
 import sys, time
 from playground.errors import PlaygroundError
 from playground.training import runs
-time.sleep(max(0.0, float(sys.argv[1]) - time.time()))
+time.sleep(max(0.0, float(sys.argv[1]) - time.time()))  # all four begin in the same moment
 try:
     print(runs.start(runs.RunSpec("digits", {"data": "digits", "epochs": 1}, int(sys.argv[2]), "digits"), %s))
 except PlaygroundError as error:
     print("refused:", error)
 """
-
-
-def until(holds: Callable[[], bool], seconds: float = 240) -> None:
-    limit = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.05)
 
 
 def four_at_once(suggested: bool) -> list[str]:
