@@ -127,7 +127,7 @@ def _plain(value: float) -> str:
 
 def heading() -> None:
     """What stands over the histogram, whatever the controls say."""
-    st.subheader("One mini-batch, before and after", anchor=False)
+    st.header("One mini-batch, before and after", anchor=False)
 
 
 def before_and_after(setting: Setting) -> None:
@@ -158,7 +158,7 @@ def statistics(setting: Setting) -> None:
 @frame.guarded("Running statistics")
 def running(setting: Setting) -> None:
     """Running statistics over mini-batches, then the same digit in train and in eval mode."""
-    st.subheader("While training: this mini-batch. Afterwards: what was typical", anchor=False)
+    st.header("While training: this mini-batch. Afterwards: what was typical", anchor=False)
     st.latex(r"r \leftarrow (1 - m)\,r + m\,\mu_B")
     locked = links.locked()
     left, right = st.columns(2)
@@ -201,7 +201,7 @@ def running(setting: Setting) -> None:
 
 def steps(setting: Setting) -> None:
     """One channel at one place of a few digits, stepped."""
-    st.subheader("Step by step", anchor=False)
+    st.header("Step by step", anchor=False)
     x = np.round(responses(digits(STEPPED, setting.seed))[:, setting.channel, 4, 4], 1)
     chosen = lesson.choose_pass()
     if chosen == "Backward":
@@ -306,7 +306,7 @@ def backward_story(x: np.ndarray, dy: np.ndarray, setting: Setting) -> Story:
 
 def order(setting: Setting) -> None:
     """Before the activation, or after it."""
-    st.subheader("Before the activation, or after?", anchor=False)
+    st.header("Before the activation, or after?", anchor=False)
     z = Tensor(setting.z)
     with no_grad():
         versions = {"ReLU alone": F.relu(z),
@@ -327,7 +327,7 @@ def order(setting: Setting) -> None:
 @frame.guarded("The race")
 def race() -> None:
     """A deep CNN with and without, at several learning rates."""
-    st.subheader("Race", anchor=False)
+    st.header("Race", anchor=False)
     st.markdown("Eight convolutions deep, with batch norm and without, from the same first weights, on the same "
                 "digits.")
     locked = links.locked()
@@ -361,7 +361,7 @@ def result(view: RunView) -> None:
 
 def slides_model(setting: Setting) -> None:
     """The model of the slides as our Sequential, run forward and backward."""
-    st.subheader("The model of the slides", anchor=False)
+    st.header("The model of the slides", anchor=False)
     model = keras_like(np.random.default_rng(setting.seed))
     x = Tensor(digits(setting.size, setting.seed).astype(np.float32))
     y = model(x) if setting.size > 1 else None

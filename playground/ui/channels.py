@@ -22,7 +22,7 @@ def own_picture() -> np.ndarray:
     x = pixels[::every, ::every].transpose(2, 0, 1) / 255
     planes = [enlarged(np.rint(values * 255).astype(np.uint8)) for values in x]
     lesson.gallery([enlarged(pixels[::every, ::every]), *planes],
-                   ["the picture", *(f"{name} channel" for name in COLOURS)])
+                   ["the picture", *(f"{name} channel" for name in COLOURS)], "In small")
     return x
 
 
@@ -30,7 +30,7 @@ def own_picture() -> np.ndarray:
 @frame.guarded("One filter")
 def one_filter(x: np.ndarray) -> None:
     """Three maps, one a channel, and their sum plus bias, held against the engine's convolution."""
-    st.subheader("One filter: three kernels, one map", anchor=False)
+    st.header("One filter: three kernels, one map", anchor=False)
     locked = links.locked()
     left, right = st.columns(2)
     name = left.selectbox("Filter", list(FILTERS), key="filter", bind="query-params", disabled=locked)
@@ -40,7 +40,8 @@ def one_filter(x: np.ndarray) -> None:
     total = maps.sum(axis=0) + bias
     engine = F.conv2d(x, kernels[None], np.array([bias])).numpy()[0]
     limit = max(float(np.abs(maps).max()), float(np.abs(total).max()), 1e-9)
-    lesson.gallery([enlarged(signed_map(values, limit)) for values in (*maps, total)], [*COLOURS, "sum + bias"])
+    lesson.gallery([enlarged(signed_map(values, limit)) for values in (*maps, total)], [*COLOURS, "sum + bias"],
+                   f"Map of {name}")
     st.caption(f"Blue is below 0, orange above, full colour at ±{limit:.3g}. Largest difference between the sum and "
                f"the engine's conv2d: {np.abs(engine - total).max():.1e}.")
     _inspect(x, kernels, maps, bias)
@@ -72,7 +73,7 @@ def _matrix(values: np.ndarray) -> str:
 @frame.guarded("Many filters")
 def many_filters(x: np.ndarray) -> None:
     """F filters give F maps; what they cost beside a dense layer."""
-    st.subheader("Many filters: one map each", anchor=False)
+    st.header("Many filters: one map each", anchor=False)
     n = st.slider("Filters $F$", 1, 8, 4, key="filters", bind="query-params", disabled=links.locked())
     right = parameter_count(n, 3, 3, 3)
     guess = st.radio(f"**Predict first:** how many parameters have {n} filters of 3 × 3 on a colour picture?",
@@ -82,7 +83,7 @@ def many_filters(x: np.ndarray) -> None:
             f"{'Yes' if guess == right else 'No'}: {right}. Each filter has 3 kernels of 9 weights and one bias.")
     names = list(FILTERS)[:n]
     found = F.conv2d(x, np.stack([FILTERS[name] for name in names])).numpy()
-    lesson.gallery([enlarged(signed_map(values)) for values in found], names)
+    lesson.gallery([enlarged(signed_map(values)) for values in found], names, "Feature map of")
     if guess is not None:
         st.latex(rf"F\,(C \cdot K_H \cdot K_W + 1) = {n}\,(3 \cdot 3 \cdot 3 + 1) = {right}")
         st.markdown(f"A dense layer from this picture to as many outputs: **{dense_count(x.size, found.size):,}**.")
@@ -92,7 +93,7 @@ def many_filters(x: np.ndarray) -> None:
 @frame.guarded("1 × 1 convolution")
 def mix(x: np.ndarray) -> None:
     """A 1 × 1 convolution: the same weighted sum of the channels at every pixel."""
-    st.subheader("1 × 1 convolution: a mix of channels", anchor=False)
+    st.header("1 × 1 convolution: a mix of channels", anchor=False)
     weights = [
         column.slider(f"Weight of {name}", -1.0, 1.0, start, 0.001, key=f"w_{name}", bind="query-params",
                       disabled=links.locked(), format="%.3f")
@@ -101,7 +102,8 @@ def mix(x: np.ndarray) -> None:
     bias = st.slider("Bias of the mix", -1.0, 1.0, 0.0, 0.05, key="mix_bias", bind="query-params",
                      disabled=links.locked())
     y = F.conv2d(x, np.array(weights).reshape(1, 3, 1, 1), np.array([bias])).numpy()[0]
-    st.image(enlarged(np.rint(np.clip(y, 0, 1) * 255).astype(np.uint8)), "the mix, black 0 to white 1", width=320)
+    st.image(enlarged(np.rint(np.clip(y, 0, 1) * 255).astype(np.uint8)), "the mix, black 0 to white 1", width=320,
+             alt="The picture's channels mixed to one, in gray")
     st.caption(f"The mix runs from {y.min():.3f} to {y.max():.3f}; what lies outside 0..1 is drawn black or white.")
 
 

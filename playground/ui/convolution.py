@@ -200,7 +200,7 @@ def sizes(setting: Setting) -> None:
     """The output-size formula with this page's numbers in it."""
     n, k, s, p, d = (len(setting.patch.values), setting.kernel.size, setting.stride, setting.padding, setting.dilation)
     out = output_size(n, k, s, p, d)
-    st.subheader("How big is the output?", anchor=False)
+    st.header("How big is the output?", anchor=False)
     st.latex(
         rf"""\begin{{aligned}} O &= \Bigl\lfloor \frac{{H + 2P - d\,(K-1) - 1}}{{s}} \Bigr\rfloor + 1 \\[1ex]
         &= \Bigl\lfloor \frac{{{n} + 2\cdot{p} - {d}\cdot({k}-1) - 1}}{{{s}}} \Bigr\rfloor + 1 \\[1ex]
@@ -266,7 +266,7 @@ def whole_picture(setting: Setting) -> None:
     """The same kernel over all of the picture, computed by the engine."""
     if setting.picture.drawing:  # the steps already show all of it
         return
-    st.subheader("The same kernel on the whole picture", anchor=False)
+    st.header("The same kernel on the whole picture", anchor=False)
     gray, shrunk = _shrunk(setting.picture.gray)
     k = setting.kernel.size
     height, width = gray.shape

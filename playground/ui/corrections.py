@@ -38,13 +38,13 @@ def shown(view: RunView, found: Predictions, which: np.ndarray) -> None:
     keys = {k: key for k in pictures if chosen and (key := key_of(chosen, found, k)) is not None}
     if chosen is None or not keys:
         captions = [said_of(found, k) for k in pictures]
-        lesson.gallery(list(pictures.values()), captions, width=THUMBNAIL)
+        lesson.gallery(list(pictures.values()), captions, "A photo", width=THUMBNAIL)
     else:
         own_set.tell()
         with st.container(horizontal=True, gap="small"):
             for k, picture in pictures.items():
                 with st.container(width=THUMBNAIL, gap="xsmall"):
-                    st.image(picture, said_of(found, k), width=THUMBNAIL)
+                    st.image(picture, said_of(found, k), width=THUMBNAIL, alt=f"Photo {k + 1}")
                     if k in keys:
                         card(chosen, keys[k])
     if len(which) > MOST_SHOWN:

@@ -160,7 +160,7 @@ def story(setting: Setting, values: np.ndarray, backward: bool) -> Story:
 @frame.guarded("Two schemes")
 def expectation(setting: Setting) -> None:
     """Both schemes over many draws, beside what eval mode gives."""
-    st.subheader("Two schemes, one expectation", anchor=False)
+    st.header("Two schemes, one expectation", anchor=False)
     draws = st.select_slider("Draws", (1, 2, 5, 10, 50, 100, 500, 1000, 5000), 100, key="draws", bind="query-params",
                              disabled=links.locked())
     h = setting.hidden[0]
@@ -186,7 +186,7 @@ def expectation(setting: Setting) -> None:
 @frame.guarded("Thinner networks")
 def thinner(setting: Setting) -> None:
     """The network that a picture really meets."""
-    st.subheader("Every mini-batch trains a thinner network", anchor=False)
+    st.header("Every mini-batch trains a thinner network", anchor=False)
     sizes = (4, 8, 6, 1)
     number = st.slider("Draw", 1, 50, 1, key="draw", bind="query-params", disabled=links.locked())
     rng = np.random.default_rng((setting.seed, number))
@@ -205,7 +205,7 @@ def thinner(setting: Setting) -> None:
 @frame.guarded("Against learning by heart")
 def overfitting(setting: Setting) -> None:
     """Few digits, some with a wrong label: with dropout, with L2, with neither."""
-    st.subheader("Against learning by heart", anchor=False)
+    st.header("Against learning by heart", anchor=False)
     st.markdown("A network with two hidden layers of 128 units learns from few digits, and some of them carry **a "
                 "wrong label**. It can learn all of them by heart, or it can learn to read.")
     locked = links.locked()

@@ -49,7 +49,7 @@ def feature_map(kernel: str) -> tuple[np.ndarray, np.ndarray, float]:
 @frame.guarded("A first look")
 def glance() -> None:
     """A photo and its feature map, computed by the engine for the chosen kernel."""
-    st.subheader("Nine numbers find the edges", anchor=False)
+    st.header("Nine numbers find the edges", anchor=False)
     chosen = st.segmented_control(
         "Kernel",
         KERNELS,
@@ -81,7 +81,7 @@ def glance() -> None:
 @frame.guarded("The three engines")
 def engines() -> None:
     """Who computes what, and how they are kept honest."""
-    st.subheader("Three engines, one answer", anchor=False)
+    st.header("Three engines, one answer", anchor=False)
     texts = (
         (
             "Our own, in NumPy",
@@ -111,7 +111,7 @@ def engines() -> None:
 @frame.guarded("What is here now")
 def facts() -> None:
     """Counts, taken from what is really on this machine."""
-    st.subheader("On this machine now", anchor=False)
+    st.header("On this machine now", anchor=False)
     models = shelf.entries()
     with st.container(horizontal=True):
         st.metric("operations in the engine", len(engine.OPS), help="With a gradient proved by finite differences.")

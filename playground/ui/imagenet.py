@@ -48,11 +48,11 @@ def network() -> Asked | None:
             picture = choose_picture(live=live)
             pixels = changed(picture.pixels)
             if not (picture.live and np.array_equal(pixels, picture.pixels)):
-                st.image(pixels, frame.literal(picture.name), width="stretch")
+                st.image(pixels, frame.literal(picture.name), width="stretch", alt=f"Photo: {picture.name}")
         classifier = session.open_classifier(entry.onnx)
         said = answer(str(entry.onnx), entry.onnx.stat().st_mtime_ns, classifier, pixels)
         with right:
-            st.markdown(f"### {said.top(1)[0][0]}, {100 * said.top(1)[0][1]:.1f} %")
+            st.markdown(f"## {said.top(1)[0][0]}, {100 * said.top(1)[0][1]:.1f} %")
             st.plotly_chart(bars.probability_bars(said.labels, said.probabilities.tolist()), config=CONFIG, key="top5",
                             alt="The five likeliest classes")
             five = sum(chance for _, chance in said.top(5))
@@ -123,7 +123,7 @@ def predict(asked: Asked) -> None:
 
 def classes(asked: Asked) -> None:
     """What the thousand classes are, and where this picture's probability went."""
-    st.subheader("A thousand classes", anchor=False)
+    st.header("A thousand classes", anchor=False)
     st.markdown("Every answer shares 100 % among exactly these: 118 kinds of dogs, but no word for *dog*; an astronaut "
                 "has to be something else.")
     p = asked.said.probabilities
@@ -140,7 +140,7 @@ def classes(asked: Asked) -> None:
 
 def history() -> None:
     """The winners' errors."""
-    st.subheader("The challenge", anchor=False)
+    st.header("The challenge", anchor=False)
     st.markdown("1.28 million training photographs, 1,000 classes, five guesses: from 2012 on every winner was a "
                 "convolutional network, and the error fell below that of a person.")
     st.plotly_chart(challenge.winners(WINNERS, HUMAN), config=CONFIG, key="winners",

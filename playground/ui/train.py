@@ -166,7 +166,7 @@ def outcome(view: RunView) -> None:
     """What came out of an ended run: accuracy, confusions, mistakes, a trial, the file."""
     if view.finished is None:
         return
-    st.subheader("What came out", anchor=False)
+    st.header("What came out", anchor=False)
     entry = models.of_run_or_why_not(view)
     with st.container(horizontal=True):
         models.accuracy_metric("test accuracy", view.finished.test_accuracy, view.finished.test_count)
