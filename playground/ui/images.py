@@ -187,7 +187,8 @@ def levels(setting: Setting) -> None:
     pixels = setting.picture.pixels
     small = shrunk(pixels)
     left, right = st.columns(2)
-    left.image(enlarged(small), f"8 bits: {counted(pixels, 8):,} colours in it", width="stretch", alt="The picture in 8 bits")
+    left.image(enlarged(small), f"8 bits: {counted(pixels, 8):,} colours in it", width="stretch",
+               alt="The picture in 8 bits")
     right.image(enlarged(quantised(small, bits)),
                 f"{bits} bits: {counted(pixels, bits):,} colours in it, {2 ** (3 * bits):,} possible", width="stretch",
                 alt=f"The same picture in {bits} bits")

@@ -162,7 +162,8 @@ def edges(gray: np.ndarray) -> None:
             [f"$g_x$: Sobel x, full colour at ±{number(limit)}", f"$g_y$: Sobel y, full colour at ±{number(limit)}",
              f"strength, white from {number(white)} on",
              "direction $\\theta$, as bright as the root of the strength"], "Edges of the picture", width=200)
-        lesson.gallery([direction_wheel(96)], ["the colours of $\\theta$"], ["A wheel: each direction has a colour"], width=96)
+        lesson.gallery([direction_wheel(96)], ["the colours of $\\theta$"], ["A wheel: each direction has a colour"],
+                       width=96)
         told = ", ".join(f"{name} {number(main_direction(*sobel(x)))}°"
                          for name, x in feature_pictures().items() if name.endswith("edge"))
         st.caption("$\\theta$ points to where it gets brighter: 0° to the right, 90° downwards. In the test pictures "
@@ -181,7 +182,8 @@ def detectors(own: Kernel) -> None:
     pictures, kernels = feature_pictures(), all_kernels(own)
     mine = {name: strongest(respond(x, own.weights)) for name, x in pictures.items()}
     best = favourites(mine)
-    lesson.gallery([enlarged(np.rint(x).astype(np.uint8), 96) for x in pictures.values()], list(pictures), "Test picture", width=96)
+    lesson.gallery([enlarged(np.rint(x).astype(np.uint8), 96) for x in pictures.values()], list(pictures),
+                   "Test picture", width=96)
     lesson.predict(
         f"to which of these does **{own.name}** answer most strongly?", [*pictures, SEVERAL],
         best[0] if len(best) == 1 else SEVERAL,
