@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from playground import numbers
 from playground.datasets import samples
 from playground.datasets.augmentation import Augmentation
 from playground.figures import contest
@@ -191,7 +192,8 @@ def predict() -> None:
         f"a picture is mirrored or not, and shifted by up to {reach} pixels left, right, up and down. How many "
         "different pictures can one become?",
         sorted({answer, side * side, 2 * side, 2 * reach * reach, 4 * side}), answer,
-        f"{side} shifts across times {side} down times 2 for the mirror: {side} · {side} · 2 = {answer:,}. "
+        f"{side} shifts across times {side} down times 2 for the mirror: {side} · {side} · 2 = "
+        f"{numbers.count(answer)}. "
         "They are no new cats, though: what augmentation cannot do is show a cat never seen.",
         key=f"guess-{reach}")
 
@@ -210,8 +212,8 @@ def ablation(built: Augmentation) -> None:
     epochs = second.slider("Epochs", 10, 60, 60, 10, key="epochs", bind="query-params", disabled=locked)
     which = third.selectbox("Pipeline", [*TRIALS, OWN], key="trial", bind="query-params", disabled=locked)
     pipeline = TRIALS[which].to_dict() if which in TRIALS else built.to_dict()
-    st.caption("Augmented with " + (", ".join(f"{name} {value:g}" for name, value in pipeline.items()) or "nothing")
-               + ".")
+    st.caption("Augmented with " + (
+        ", ".join(f"{name} {numbers.number(value)}" for name, value in pipeline.items()) or "nothing") + ".")
     request = {"experiment": "augmentation", "epochs": epochs, "samples": few, "batch_size": 10, "augment": pipeline}
     experiment.show(RunSpec("experiment", request, 0, "augmentation"), button="Train both", about="About ten seconds.",
                     draw=result)

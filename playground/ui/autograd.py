@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from playground import home
+from playground import home, numbers
 from playground.errors import PlaygroundError
 from playground.figures.lines import lines
 from playground.figures.style import signed_limit
@@ -95,7 +95,8 @@ def predict(setting: Setting) -> None:
     name = variables(tree)[0]
     slope = gradients(tree, setting.values)[name]
     outcome = ("it falls", "it stays", "it rises")[int(np.sign(round(slope, 12))) + 1]
-    why = (f"∂/∂{name} = {slope:.4g}: the result changes by about {slope:.4g} times the change of {name}."
+    why = (f"∂/∂{name} = {numbers.number(slope)}: the result changes by about {numbers.number(slope)} times the "
+           f"change of {name}."
            if outcome != "it stays" else f"∂/∂{name} = 0: as far as the slope tells, nothing changes.")
     corner = f" {CORNER}" if at_a_corner(setting.graph) else ""
     lesson.predict(f"{name} is made a tiny bit larger. What does the slope say the result does?",
@@ -110,8 +111,8 @@ def steps(setting: Setting) -> None:
     limit = largest_gradient(walked)
     graph_player(graph, walked, limit, key="autograd_graph")
     st.caption("Boxes: operations and their results; ∂: the gradient of the result for this box so far, orange above "
-               f"0, blue below, full colour at ±{limit:.3g}. A box that is used twice adds up what comes back on both "
-               "ways. Constants get none.")
+               f"0, blue below, full colour at ±{numbers.number(limit, 3)}. A box that is used twice adds up what "
+               "comes back on both ways. Constants get none.")
 
 
 def largest_gradient(walked: list[BackStep]) -> float:
@@ -145,9 +146,10 @@ def nudge(setting: Setting) -> None:
     forward, central = difference(setting, name, power)
     with st.container(horizontal=True):
         for title, found in (("forward difference", forward), ("central difference", central)):
-            st.metric(title, f"{found:.10g}" if np.isfinite(found) else "none",
-                      f"{found - exact:.1e} off" if np.isfinite(found) else None, delta_color="off", delta_arrow="off")
-        st.metric("our engine", f"{exact:.10g}")
+            st.metric(title, numbers.number(found, 10) if np.isfinite(found) else "none",
+                      f"{numbers.number(found - exact, 3)} off" if np.isfinite(found) else None, delta_color="off",
+                      delta_arrow="off")
+        st.metric("our engine", numbers.number(exact, 10))
     if not (np.isfinite(forward) and np.isfinite(central)):
         st.caption(f"So large a nudge takes {name} to where the formula has no finite result: choose a smaller one.")
     if at_a_corner(setting.graph):

@@ -5,6 +5,7 @@ import streamlit as st
 
 from engine import functional as F
 from playground.figures.maps import enlarged, signed_map
+from playground.numbers import count, number
 from playground.steps.channels import FILTERS, channel_maps, dense_count, parameter_count
 from playground.ui import frame, image_input, lesson, links
 
@@ -42,8 +43,9 @@ def one_filter(x: np.ndarray) -> None:
     limit = max(float(np.abs(maps).max()), float(np.abs(total).max()), 1e-9)
     lesson.gallery([enlarged(signed_map(values, limit)) for values in (*maps, total)], [*COLOURS, "sum + bias"],
                    f"Map of {name}")
-    st.caption(f"Blue is below 0, orange above, full colour at ±{limit:.3g}. Largest difference between the sum and "
-               f"the engine's conv2d: {np.abs(engine - total).max():.1e}.")
+    st.caption(f"Blue is below 0, orange above, full colour at ±{number(limit, 3)}. Largest difference between the "
+               f"sum and "
+               f"the engine's conv2d: {number(np.abs(engine - total).max(), 3)}.")
     _inspect(x, kernels, maps, bias)
 
 
@@ -86,7 +88,8 @@ def many_filters(x: np.ndarray) -> None:
     lesson.gallery([enlarged(signed_map(values)) for values in found], names, "Feature map of")
     if guess is not None:
         st.latex(rf"F\,(C \cdot K_H \cdot K_W + 1) = {n}\,(3 \cdot 3 \cdot 3 + 1) = {right}")
-        st.markdown(f"A dense layer from this picture to as many outputs: **{dense_count(x.size, found.size):,}**.")
+        st.markdown(f"A dense layer from this picture to as many outputs: "
+                    f"**{count(dense_count(x.size, found.size))}**.")
 
 
 @st.fragment

@@ -9,6 +9,7 @@ import streamlit as st
 from engine import functional as F
 from playground.figures import style
 from playground.figures.matrix import matrix
+from playground.numbers import count, number
 from playground.steps.conv import ConvStep, conv_steps, does_not_fit, output_size, window_extent
 from playground.ui import convolution_code, lesson, links
 from playground.ui.image_input import Patch, Picture, Place
@@ -212,8 +213,7 @@ def sizes(setting: Setting) -> None:
         return
     unread = n + 2 * p - window_extent(k, d) - (out - 1) * s
     st.markdown(
-        f"{out} × {out} outputs of {k} × {k} products each: **{(out * k) ** 2:,}** multiply-adds"
-        .replace(",", "\u202f")
+        f"{out} × {out} outputs of {k} × {k} products each: **{count((out * k) ** 2)}** multiply-adds"
         + (f". The last {unread} row{'s' * (unread > 1)} and column{'s' * (unread > 1)} of the padded picture are "
            "read by no window." if unread else ".")
     )
@@ -243,7 +243,7 @@ def predict(setting: Setting) -> None:
 
 
 def _plain(value: float) -> str:
-    return f"{round(value, 2) + 0.0:g}".replace("-", "−")
+    return number(round(value, 2))
 
 
 def _choices(setting: Setting, answer: str) -> list[str]:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from engine import Tensor
 from engine import functional as F
+from playground import numbers
 from playground.figures import style
 from playground.figures.matrix import matrix
 from playground.steps.conv import output_size
@@ -128,13 +129,15 @@ def as_matrix(setting: Setting) -> None:
     st.plotly_chart(matrix(y[None], symbol="y", scale="signed", frame=(0, n, 1, 1), width=900, titles=("window", "")),
                     config=style.CONFIG, key="im2col_y", alt="The outputs as one row")
     number = max(digits_of(weights), digits_of(y))
-    products = " + ".join(f"({text})·{pixel:g}" if text.startswith("−") else f"{text}·{pixel:g}"
+    products = " + ".join((f"({text})" if text.startswith("−") else text) + f"·{numbers.number(pixel)}"
                           for text, pixel in zip(setting.kernel.texts, columns[:, n], strict=True))
     st.markdown(f"Column {n} is the window of output **y[{n // ow},{n % ow}]**: {products}"
-                f"{f' + {setting.bias:g}' if setting.bias else ''} = **{y[n]:.{number}f}**")
+                f"{f' + {numbers.number(setting.bias)}' if setting.bias else ''} = **{y[n]:.{number}f}**")
     apart = np.abs(y.reshape(oh, ow) - setting.respond(x)).max()
     st.caption(
-        f"The picture's {x.size} numbers became {columns.size:,}: memory is paid for speed, since one large matrix "
-        f"product is what processors do best. Largest difference from the engine's convolution: {apart:.1g}. Backward "
+        f"The picture's {x.size} numbers became {numbers.count(columns.size)}: memory is paid for speed, since one "
+        f"large matrix "
+        f"product is what processors do best. Largest difference from the engine's convolution: "
+        f"{numbers.number(apart, 1)}. Backward "
         "it is two products more: wᵀ·dy, whose columns are added back into the picture, and dy·im2col(x)ᵀ for the "
         "kernel.")

@@ -16,6 +16,7 @@ from playground.datasets.collection import PhotoSet
 from playground.deploy.evaluation import Predictions
 from playground.errors import PlaygroundError
 from playground.home import data_dir
+from playground.numbers import count
 from playground.training.runs import RunSpec, RunView
 from playground.ui import frame, lesson, links, models, own_set, runs_view
 
@@ -135,7 +136,7 @@ def again(view: RunView, chosen: PhotoSet) -> None:
     if not chosen.trainable:
         st.caption("Two classes with two photos each are the least there is to learn from.")
         return
-    st.caption(f"The same settings and seed on the {len(trained.kept):,} photos that are in "
+    st.caption(f"The same settings and seed on the {count(len(trained.kept))} photos that are in "
                f"“{frame.literal(chosen.name)}” now. Take out what is wrong, not what is hard: without the hard ones "
                "the accuracy grows, and the model is no better.")
     if pressed:

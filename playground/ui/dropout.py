@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine import Tensor, layers, no_grad
 from engine import functional as F
+from playground import numbers
 from playground.datasets import named
 from playground.figures import contest, style
 from playground.figures import dropout as pictures
@@ -96,13 +97,16 @@ def predict(setting: Setting) -> None:
     answer = h if setting.scheme == INVERTED else h * p
     names = {_plain(v): v for v in (0.0, h * p, h, h / p, h * p * p)}
     lesson.predict(
-        f"unit {unit} answers {_plain(h)} to the first digit. With {setting.scheme} dropout at p = {p:g}, what does it "
+        f"unit {unit} answers {_plain(h)} to the first digit. With {setting.scheme} dropout at p = "
+        f"{numbers.number(p)}, what does it "
         "pass on while training, on average over many mini-batches?",
         sorted(names, key=lambda text: names[text]), _plain(answer),
-        (f"With probability {p:g} it passes on {_plain(h)}, else 0: on average {p:g} · {_plain(h)} = {_plain(h * p)}. "
+        (f"With probability {numbers.number(p)} it passes on {_plain(h)}, else 0: on average {numbers.number(p)} · "
+         f"{_plain(h)} = {_plain(h * p)}. "
          "So in eval mode, when all are present, the next layer's weights are multiplied by p."
          if setting.scheme == CLASSIC else
-         f"With probability {p:g} it passes on {_plain(h)} / {p:g} = {_plain(h / p)}, else 0: on average {_plain(h)}, "
+         f"With probability {numbers.number(p)} it passes on {_plain(h)} / {numbers.number(p)} = {_plain(h / p)}, "
+         f"else 0: on average {_plain(h)}, "
          "just as in eval mode."),
         key=f"guess-{p}-{setting.scheme}-{setting.seed}")
 
@@ -197,8 +201,8 @@ def thinner(setting: Setting) -> None:
     alive = sum(int(a.sum() * b.sum()) for a, b in pairwise(present))
     chart(pictures.network(sizes, present), key="network", alt="A network of which some units are left out")
     st.markdown(f"{int(sum(layer.sum() for layer in present[1:-1]))} of {hidden} hidden units and {alive} of {whole} "
-                f"weights take part. There are 2^{hidden} = **{2**hidden:,}** such networks; they share their weights."
-                .replace(",", "\u202f"))
+                f"weights take part. There are $2^{{{hidden}}}$ = **{numbers.count(2**hidden)}** such networks; they "
+                "share their weights.")
 
 
 @st.fragment
@@ -216,7 +220,7 @@ def overfitting(setting: Setting) -> None:
     decay = third.select_slider("L2, weight decay", (0.001, 0.003, 0.01, 0.03, 0.1), 0.03, key="decay",
                                 bind="query-params", disabled=locked)
     epochs = fourth.slider("Epochs", 10, 60, 60, 10, key="epochs", bind="query-params", disabled=locked)
-    st.caption(f"Dropout at p = {setting.p:g} and the seed {setting.seed}, as chosen above.")
+    st.caption(f"Dropout at p = {numbers.number(setting.p)} and the seed {setting.seed}, as chosen above.")
     request = {"experiment": "overfitting", "epochs": epochs, "samples": samples, "noise": noise / 100,
                "p": round(1 - setting.p, 2), "weight_decay": decay}
     experiment.show(RunSpec("experiment", request, setting.seed, "overfitting"), button="Train all three",

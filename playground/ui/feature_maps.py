@@ -14,9 +14,9 @@ from playground.deploy.shelf import Entry
 from playground.figures import bars, style
 from playground.figures.maps import enlarged, signed_map
 from playground.figures.matrix import matrix
+from playground.numbers import number
 from playground.ui import camera, frame, lesson, links, models, pretrained
 from playground.ui.image_input import Picture, choose_picture
-from playground.ui.kernels import number
 
 MOST_MAPS = 23
 MOST_CHANNELS = 40
@@ -91,7 +91,7 @@ def controls(live: camera.Live) -> Setting | None:
                         key="says", alt="What the network says of the picture")
         apart = float(np.abs(inside.logits - said.logits).max())
         st.caption(f"{frame.literal(entry.name)} in onnxruntime. Below, our engine runs the same file, layer by layer; "
-                   f"its scores differ by {apart:.1e}.")
+                   f"its scores differ by {number(apart, 3)}.")
     return Setting(entry, picture, preparation, inside, inside.layers[titles.index(title)])
 
 
@@ -115,8 +115,8 @@ def gallery(setting: Setting) -> None:
                    ["The picture as the network sees it", *(f"Feature map {f}" for f in shown)], width=side)
     which = f"first {len(shown)}" if live else f"{len(shown)} strongest"
     st.caption(f"The {which} of {len(values)} maps{'' if live else ', by their mean magnitude'}; orange "
-               f"above 0, blue below, full colour from ±{limit:.3g} on. The strongest filters: "
-               + ", ".join(f"{f} ({strength[f]:.3g})" for f in order[:5]) + ".")
+               f"above 0, blue below, full colour from ±{number(limit, 3)} on. The strongest filters: "
+               + ", ".join(f"{f} ({number(strength[f], 3)})" for f in order[:5]) + ".")
 
 
 def predict(setting: Setting) -> None:
@@ -209,7 +209,7 @@ def gradient(setting: Setting) -> None:
     lesson.gallery([enlarged(setting.seen, 320), enlarged(drawn, 320)],
                    ["what the network sees", f"gradient of “{frame.literal(name)}”"],
                    ["The picture, cut and shrunk", f"Bright where pixels change the score of {name}"], width=320)
-    st.caption(f"White from {top:.2g} on: there a small change of the pixel changes the score most. Computed by "
+    st.caption(f"White from {number(top, 2)} on: there a small change of the pixel changes the score most. Computed by "
                "walking our engine's tape back from the score to the pixels (Simonyan et al., 2013).")
 
 

@@ -108,6 +108,7 @@ def link(url: str, label: str | None = None, **options: object) -> None:
 
 def run() -> None:
     """The whole app: navigation, then the chosen page inside its frame."""
+    links.drop_impossible()
     st.logo(EMBLEM, size="large")
     st.html(STYLE)
     # In the menu above a list is drawn when it is opened; in a sidebar, all its links at each pass over the page

@@ -42,7 +42,7 @@ def chapters() -> None:
     st.header("Every chapter", anchor=False)
     rows = contents.CHAPTERS[1:]
     with st.container(key="chapters"):
-        for first in range(0, len(rows), 4):  # a row at a time: on a phone, where they stand in pairs, reading order stays
+        for first in range(0, len(rows), 4):  # a row at a time: in pairs on a phone, in reading order
             for place, row in zip(st.columns(4), rows[first : first + 4], strict=False):
                 with place.container(border=True, height="stretch"):
                     pixels, alt = chapter_pictures.picture(row.url)

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image
 
+from playground import numbers
 from playground.figures.lines import lines
 from playground.figures.maps import enlarged
 from playground.steps.images import (
@@ -86,9 +87,10 @@ def predict(setting: Setting) -> None:
     lesson.predict(
         f"the picture has {height} rows and {width} columns of pixels, in colour. How many numbers is that?",
         sorted({answer, height * width, height + width + 3, height * width * 256}), answer,
-        f"{height} · {width} · 3 = {answer:,}: every pixel is three numbers, each one byte, so {size(answer)} in "
+        f"{height} · {width} · 3 = {numbers.count(answer)}: every pixel is three numbers, each one byte, so "
+        f"{size(answer)} in "
         "memory.",
-        key=f"guess-{height}-{width}", format_func=lambda n: f"{n:,}")
+        key=f"guess-{height}-{width}", format_func=lambda n: f"{numbers.count(n)}")
 
 
 def size(count: int) -> str:
@@ -97,7 +99,7 @@ def size(count: int) -> str:
     >>> size(192), size(405900)
     ('192 bytes', '396 KiB')
     """
-    return f"{count:,} bytes" if count < 1024 else f"{count / 1024:,.0f} KiB"
+    return f"{numbers.count(count)} bytes" if count < 1024 else f"{numbers.count(round(count / 1024))} KiB"
 
 
 def gray_matrix(setting: Setting) -> None:
@@ -154,10 +156,10 @@ def memory(setting: Setting) -> None:
         ("… as a network gets it, 0 to 1", first, np.float32))
     # Written as text, it wraps on a phone, where a data frame would hide the bytes
     st.markdown("\n".join(["| array | shape | dtype | bytes |", "|:--|:--|:--|--:|", *(
-        f"| {name} | {shape} | {dtype.__name__} | {int(np.prod(shape)) * np.dtype(dtype).itemsize:,} |"
+        f"| {name} | {shape} | {dtype.__name__} | {numbers.count(int(np.prod(shape)) * np.dtype(dtype).itemsize)} |"
         for name, shape, dtype in arrays)]))
-    st.markdown(f"Channels last, **{last}**, or channels first, **{first}**: the same {int(np.prod(last)):,} numbers "
-                "in another order. Those of the patch begin")
+    st.markdown(f"Channels last, **{last}**, or channels first, **{first}**: the same "
+                f"{numbers.count(int(np.prod(last)))} numbers in another order. Those of the patch begin")
     pixels, planes = cube.reshape(-1, 3)[:3].tolist(), cube.transpose(2, 0, 1)
     st.code(f"{cube.shape}\n{' | '.join(' '.join(map(str, pixel)) for pixel in pixels)} …\n"
             f"{planes.shape}\n{' '.join(map(str, planes.ravel()[:9].tolist()))} …", language=None)
@@ -187,10 +189,11 @@ def levels(setting: Setting) -> None:
     pixels = setting.picture.pixels
     small = shrunk(pixels)
     left, right = st.columns(2)
-    left.image(enlarged(small), f"8 bits: {counted(pixels, 8):,} colours in it", width="stretch",
+    left.image(enlarged(small), f"8 bits: {numbers.count(counted(pixels, 8))} colours in it", width="stretch",
                alt="The picture in 8 bits")
     right.image(enlarged(quantised(small, bits)),
-                f"{bits} bits: {counted(pixels, bits):,} colours in it, {2 ** (3 * bits):,} possible", width="stretch",
+                f"{bits} bits: {numbers.count(counted(pixels, bits))} colours in it, "
+                f"{numbers.count(2 ** (3 * bits))} possible", width="stretch",
                 alt=f"The same picture in {bits} bits")
     every = errors(pixels)
     error, noise = every[bits - 1], [peak_signal_to_noise(e) for e in every]

@@ -14,6 +14,7 @@ from playground.figures import style
 from playground.figures.maps import direction_map, direction_wheel, enlarged, signed_map
 from playground.figures.matrix import matrix
 from playground.figures.table import table
+from playground.numbers import number
 from playground.steps.detectors import (
     edge_direction,
     edge_strength,
@@ -95,7 +96,7 @@ def all_at_once() -> tuple[Picture, Kernel]:
                            ["The picture", *(f"**{name}.** {MEANING[k.name]}" for name, k in kernels.items())],
                            ["The picture in gray", *(f"Its response to {name}" for name in kernels)])
             st.caption("Top left the kernel. Blurs give a picture, gray from 0 to 255; the others give signed numbers, "
-                       f"blue below 0 and orange above, full colour from ±{limit:.4g} on, the same for all.")
+                       f"blue below 0 and orange above, full colour from ±{number(limit)} on, the same for all.")
             if left_out := [name for name in all_kernels(own) if name not in kernels]:
                 st.info(f"The picture is {gray.shape[0]} × {gray.shape[1]} pixels, too small for: "
                         f"{', '.join(left_out)}.")
@@ -138,11 +139,6 @@ def large(picture: Picture, kernel: Kernel) -> None:
                        config=style.CONFIG, key="large-y", alt=f"The response of {kernel.name}")
     st.caption(f"{MEANING[kernel.name]} Responses run from {number(response.min())} to {number(response.max())}.")
     edges(gray)
-
-
-def number(value: float) -> str:
-    """Whole where it is large, four figures where it is small, with a real minus sign."""
-    return (f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
 
 
 def edges(gray: np.ndarray) -> None:

@@ -6,6 +6,7 @@ from playground.deploy import interval
 from playground.figures import comparison, contest
 from playground.figures.comparison import Result
 from playground.figures.style import CONFIG
+from playground.numbers import number
 from playground.training import runs
 from playground.training.experiments import RECIPES
 from playground.training.runs import RunSpec, RunView
@@ -178,7 +179,7 @@ def take_along(found: Collected | None, epochs: int) -> None:
     else:
         parity = entry.card["parity"]
         st.markdown(f"onnxruntime gives PyTorch's answers from this file on {parity['samples']} pictures: scores "
-                    f"differ by at most {parity['max_difference']:.0e}, the best class is the same on "
+                    f"differ by at most {number(parity['max_difference'], 2)}, the best class is the same on "
                     f"{parity['same_top']}.")
         models.download(entry, type="primary")
         _mark(6, parity["same_top"] == parity["samples"])

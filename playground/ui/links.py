@@ -1,5 +1,6 @@
 """A page's address: what a teacher can put into it (`hide=a,b`, `lock=1`), and how it is taken along."""
 
+import math
 import re
 
 import streamlit as st
@@ -64,3 +65,25 @@ def hide_controls() -> None:
 def locked() -> bool:
     """Whether the address fixes every control at what it says."""
     return st.query_params.get("lock") == "1"
+
+
+def is_no_number(value: str) -> bool:
+    """Whether a value of an address is spelled as a number and is none: not a number, or infinite, or larger than any.
+
+    >>> [is_no_number(value) for value in ("inf", "-Infinity", "nan", "1e309", "1e3", "12", "-1 0 1", "")]
+    [True, True, True, True, False, False, False, False]
+    """
+    try:
+        return not math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
+def drop_impossible() -> None:
+    """Take what is no number out of the address and begin again: Streamlit's number inputs fail on infinity."""
+    broken = [name for name in st.query_params if any(map(is_no_number, st.query_params.get_all(name)))]
+    if not broken:
+        return
+    for name in broken:
+        del st.query_params[name]
+    st.rerun()

@@ -8,6 +8,7 @@ import streamlit as st
 from playground.datasets import named
 from playground.figures import contest, maps
 from playground.figures.style import CONFIG
+from playground.numbers import count
 from playground.training import experiments
 from playground.training.runs import RunSpec, RunView
 from playground.ui import experiment, frame, lesson, links
@@ -108,9 +109,9 @@ def counted(setting: Mapping[str, int]) -> None:
     side, channels, units = setting["side"], setting["channels"], setting["units"]
     dense, convolution = dense_parameters(setting["pixels"], units), convolution_parameters(channels, units)
     with st.container(horizontal=True):
-        st.metric("Dense layer", f"{dense:,}")
-        st.metric("Convolution 3 × 3", f"{convolution:,}")
-        st.metric("Ratio", f"{dense / convolution:,.0f} ×")
+        st.metric("Dense layer", f"{count(dense)}")
+        st.metric("Convolution 3 × 3", f"{count(convolution)}")
+        st.metric("Ratio", f"{count(round(dense / convolution))} ×")
     chart(
         contest.growth(SIDES, [dense_parameters(s * s * channels, units) for s in SIDES],
                        [convolution] * len(SIDES), side),

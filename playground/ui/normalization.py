@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from playground import numbers
 from playground.datasets import samples
 from playground.errors import PlaygroundError
 from playground.figures import descent as pictures
@@ -101,9 +102,9 @@ def _plain(value: float) -> str:
     """A number for the eye: rounding errors of the last digits are zero.
 
     >>> _plain(-1.1e-16), _plain(73.125), _plain(1234567.0)
-    ('0', '73.13', '1,234,567')
+    ('0', '73.13', '1\u202f234\u202f567')
     """
-    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{round(value, 2 if abs(value) >= 1 else 4) + 0.0:g}"
+    return numbers.number(round(value, 2 if abs(value) >= 1 else 4))
 
 
 def bowls() -> dict[str, Bowl]:
@@ -191,7 +192,7 @@ def descents(found: dict[str, Bowl], paths: dict[str, list[DescentStep]]) -> Non
         f"Loss over slope and intercept with the steps taken, {name}": pictures.bowl_figure(
             found[name].above, _places(path), found[name].lowest, names=("slope w", "intercept b"),
             title=f"{name}: condition number {_plain(found[name].condition)}, best step size "
-                  f"{found[name].best_learning_rate:.3g}")
+                  f"{numbers.number(found[name].best_learning_rate, 3)}")
         for name, path in paths.items()}
     side_by_side(figures, key="bowls")
 
@@ -207,14 +208,14 @@ def question(found: dict[str, Bowl]) -> None:
             f"{steps[1]} step{'s' * (steps[1] > 1)} to come a hundred times closer to the lowest place. "
             "And the raw pixels?",
             _choices(steps[0]), index=None, horizontal=True, key="guess",
-            format_func=lambda n: f"about {n:,}",
+            format_func=lambda n: f"about {numbers.count(n)}",
         )
         if guess is None:
             return
         right = guess == _rounded(steps[0])
         kappa = found[VERSIONS[0]].condition
         (st.success if right else st.info)(
-            f"{'Yes' if right else 'No'}: {steps[0]:,} steps. Each step shrinks the distance at worst by "
+            f"{'Yes' if right else 'No'}: {numbers.count(steps[0])} steps. Each step shrinks the distance at worst by "
             f"(κ − 1) / (κ + 1), and the condition number κ of the raw bowl is {_plain(kappa)}: a factor of "
             f"{(kappa - 1) / (kappa + 1):.5f} a step."
         )

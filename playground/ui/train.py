@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from engine.layers import summary
+from playground import numbers
 from playground.datasets import named
 from playground.datasets.augmentation import Augmentation
 from playground.datasets.named import ImageSet
@@ -112,7 +113,8 @@ def settings() -> Mapping[str, Any] | None:
             shelf.check_free(name)
             runs_view.begin(RunSpec(kind="digits", request=request, seed=seed, name=name))
         st.caption(
-            f"{len(training.images):,} images to learn from, a sixth of them for validation; {len(test.images):,} more "
+            f"{numbers.count(len(training.images))} images to learn from, a sixth of them for validation; "
+            f"{numbers.count(len(test.images))} more "
             "are looked at once, when training is over. "
             f"{frame.literal(training.source)} ({frame.literal(training.licence)})"
         )
@@ -145,7 +147,7 @@ def architecture(request: Mapping[str, Any] | None) -> None:
         row_height=29,
         column_config={"parameters": st.column_config.NumberColumn(format="localized")},
     )
-    st.caption(f"{table.parameters:,} numbers to learn; every one gets a gradient from every batch.")
+    st.caption(f"{numbers.count(table.parameters)} numbers to learn; every one gets a gradient from every batch.")
 
 
 @st.cache_data(max_entries=8, show_spinner="Asking the exported model …")
@@ -174,7 +176,7 @@ def outcome(view: RunView) -> None:
         if view.exported is not None:
             st.metric(
                 "engine and file differ by",
-                f"{view.exported.max_difference:.0e}",
+                f"{numbers.number(view.exported.max_difference, 2)}",
                 width="content",
                 help=f"The largest difference of any score on {view.exported.samples} images between the NumPy engine "
                 "and onnxruntime on the exported file.",
@@ -258,11 +260,11 @@ def mistakes(test: ImageSet, probabilities: np.ndarray) -> None:
     guesses = probabilities.argmax(axis=1)
     wrong = np.nonzero(guesses != test.labels[: len(guesses)])[0]
     if not len(wrong):
-        st.success(f"All {len(guesses):,} test images are named correctly.", icon=":material/check:")
+        st.success(f"All {numbers.count(len(guesses))} test images are named correctly.", icon=":material/check:")
         return
     surest = wrong[np.argsort(-probabilities[wrong, guesses[wrong]])][:12]
     st.markdown(
-        f"**{len(wrong):,} of {len(guesses):,} test images are named wrongly**"
+        f"**{numbers.count(len(wrong))} of {numbers.count(len(guesses))} test images are named wrongly**"
         + (f"; the {len(surest)} it was surest of:" if len(wrong) > len(surest) else ", the surest first:")
     )
     with st.container(horizontal=True, key="mistakes"):

@@ -6,6 +6,7 @@ import streamlit as st
 
 from playground.datasets.augmentation import Augmentation
 from playground.deploy import shelf
+from playground.numbers import number
 from playground.training.recipe import (
     ACTIVATIONS,
     ALL_BLOCKS,
@@ -104,7 +105,7 @@ def recipe(classes: int) -> tuple[str, dict[str, Any]]:
     rate = float(known["learning_rate"])
     rates = sorted({*RATES, rate})
     learning_rate = right.selectbox("Learning rate", rates, rates.index(rate), key=f"rate-{mode}", bind="query-params",
-                                    disabled=locked, format_func=lambda r: f"{r:g}",
+                                    disabled=locked, format_func=lambda r: f"{number(r)}",
                                     help="How far the head's weights move against the gradient; earlier blocks less.")
     if learning_rate != rate:
         request["learning_rate"] = learning_rate

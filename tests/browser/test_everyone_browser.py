@@ -1,6 +1,7 @@
 """Everybody can use every page: axe-core's rules, headings in order, words for pictures, a player that is heard."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import axe_playwright_python
@@ -62,7 +63,7 @@ def test_no_page_shuts_anybody_out(chapter: contents.Chapter, tall: BrowserConte
     levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3, h4, h5, h6')].map((h) => Number(h.tagName[1]))")
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False)), levels
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
     assert page.locator("img:not([alt])").count() == 0
     light = violations(page)
     page.emulate_media(color_scheme="dark")
@@ -187,5 +188,6 @@ def test_numbers_are_written_alike_in_python_and_in_the_browser(page: Page) -> N
     assert said == [numbers.number(value) for value in values]
     assert page.evaluate(f"() => {{ {COLOURS_JS}; return [NaN, Infinity, -Infinity].map((v) => numberText(v)); }}") == [
         numbers.number(float(value)) for value in ("nan", "inf", "-inf")]
-    fixed = page.evaluate(f"() => {{ {COLOURS_JS}; return [written(-1020, 0), written(-0.001, 2), written(3.14159, 2)]; }}")
+    fixed = page.evaluate(f"() => "
+                          f"{{ {COLOURS_JS}; return [written(-1020, 0), written(-0.001, 2), written(3.14159, 2)]; }}")
     assert fixed == [numbers.count(-1020), "0", "3.14"]
