@@ -35,6 +35,9 @@ CATEGORICAL: tuple[str, ...] = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D5
 TRAINING, VALIDATION = CATEGORICAL[0], CATEGORICAL[1]
 REFERENCE = "#8A8F98"  # other people's published numbers, grid lines, "chance": never a series of ours
 
+FEW = 8
+"""A count's axis up to here has a mark at each whole number; on a longer one Plotly leaves out enough by itself."""
+
 CONFIG: dict[str, object] = {"displaylogo": False, "displayModeBar": False, "responsive": True}
 """Pass as `st.plotly_chart(figure, config=CONFIG)`: the toolbar covers small figures; pages have own controls."""
 
@@ -111,6 +114,15 @@ def _first(trace: Any, axis: str) -> list[Any]:
     return [] if values is None else list(values[:1])
 
 
+def _counts(traces: Sequence[Any], axis: str) -> bool:
+    """Whether an axis holds a few whole numbers, between which there are no marks: epochs, pixels."""
+    values = [v for t in traces if getattr(t, axis, None) is not None for v in getattr(t, axis)]
+    if not values or not all(isinstance(v, (int, float, np.number)) and v == int(v) for v in values if v is not None):
+        return False
+    known = [v for v in values if v is not None]
+    return bool(known) and max(known) - min(known) <= FEW
+
+
 def plain_layout(
     *, x: str = "", y: str = "", title: str = "", height: int = 320, legend: bool = False, named: int = 0,
     spelled: Collection[str] = (),
@@ -160,5 +172,7 @@ def layout(
             figure.layout[name] = value
     for kind, axes in (("xaxis", figure.select_xaxes()), ("yaxis", figure.select_yaxes())):
         for axis in axes:
-            figure.layout[axis.plotly_name] = {**axis.to_plotly_json(), **plain[kind]}
+            letter = kind[0]
+            whole = {"dtick": 1} if _counts([t for t in figure.data if not hasattr(t, "z")], letter) else {}
+            figure.layout[axis.plotly_name] = {**whole, **axis.to_plotly_json(), **plain[kind]}
     return figure

@@ -7,11 +7,11 @@ import streamlit as st
 
 from engine import Tensor, layers, no_grad
 from engine import functional as F
+from playground import numbers
 from playground.datasets import named
 from playground.figures import contest, style
 from playground.figures.bars import histograms
 from playground.figures.lines import lines
-from playground.numbers import count, number
 from playground.steps.batch_norm import norm_backward_steps, norm_steps, normalize
 from playground.training.runs import RunSpec, RunView
 from playground.ui import experiment, frame, lesson, links
@@ -111,7 +111,8 @@ def predict(setting: Setting) -> None:
              f"mean {_plain(setting.gamma)}, deviation {_plain(abs(setting.beta) + 0.5)}"}
     lesson.predict(
         f"channel {setting.channel} has {before} in this mini-batch. What does it have after batch norm with "
-        f"γ = {number(setting.gamma)} and β = {number(setting.beta)}?", sorted({answer, *wrong}), answer,
+        f"γ = {numbers.number(setting.gamma)} and β = {numbers.number(setting.beta)}?",
+        sorted({answer, *wrong}), answer,
         "Whatever came in, the normalized numbers have mean 0 and deviation 1; γ stretches them to deviation |γ| and β "
         "moves them to mean β.",
         key=f"guess-{setting.size}-{setting.channel}-{setting.gamma}-{setting.beta}-{setting.seed}", horizontal=False)
@@ -123,7 +124,7 @@ def _after(setting: Setting) -> np.ndarray:
 
 
 def _plain(value: float) -> str:
-    return f"{number(round(value, 2) + 0.0)}"
+    return numbers.number(round(value, 2))
 
 
 def heading() -> None:
@@ -181,8 +182,10 @@ def running(setting: Setting) -> None:
                                             "mean of all training digits": [typical] * batches},
               titles=("mini-batch", f"mean of channel {setting.channel}"), marks=batches <= 30),
         key="running", alt="Running mean over mini-batches")
-    st.caption(f"The running mean starts at 0 and forgets by {number(100 * momentum)} % a mini-batch. It is now "
-               f"{kept[-1]:.3f}, the mean of all {count(len(everything.images))} training digits is {typical:.3f}.")
+    st.caption(f"The running mean starts at 0 and forgets by {numbers.number(100 * momentum)} % a mini-batch. It is "
+               f"now "
+               f"{kept[-1]:.3f}, the mean of all {numbers.count(len(everything.images))} training digits is "
+               f"{typical:.3f}.")
     x = digits(1, setting.seed)
     rows = []
     with no_grad():
@@ -245,7 +248,7 @@ def story(x: np.ndarray, setting: Setting) -> Story:
             number("g", "γ", "stretch", setting.gamma),
             column("d", "(x−μ)", "centred", found.centred, limit), column("hat", "x̂", "normalized", None, limit),
             Grid(name="y", symbol="y", title="output", rows=n, columns=1, digits=2, limit=limit,
-                 values=[setting.beta] * n, note=f"starts at β = {number(setting.beta)}"),
+                 values=[setting.beta] * n, note=f"starts at β = {numbers.number(setting.beta)}"),
         ),
         marks={"x": marks(0), "d2": marks(1), "n": [0 if s.part < 2 else -1 for s in records], "mu": marks(0, True),
                "var": marks(1, True), "r": marks(2, True), "g": marks(3, True), "d": marks(2), "hat": [
@@ -300,7 +303,8 @@ def backward_story(x: np.ndarray, dy: np.ndarray, setting: Setting) -> Story:
         step_name="number", group_name="round", start=n + n // 2,
         footnotes=("First round: what γ and β get. Second: every number's gradient, less what all numbers share, "
                    "because each has moved the mean and the variance of all.",
-                   f"These gradients add up to {number(abs(sum(s.input_gradient for s in records)), 2)}: moving all "
+                   f"These gradients add up to {numbers.number(abs(sum(s.input_gradient for s in records)), 2)}: "
+                   f"moving all "
                    f"numbers "
                    "together changes nothing."),
     )
@@ -379,7 +383,7 @@ def slides_model(setting: Setting) -> None:
         [{"layer": row.layer, "output": " × ".join(map(str, row.output_shape)), "parameters": row.parameters,
           "length of its gradient": round(norms[str(k)] ** 0.5, 4) if str(k) in norms else None}
          for k, row in enumerate(table.rows)], hide_index=True, height="content", row_height=29)
-    st.caption(f"{count(table.parameters)} numbers to learn. " + (
+    st.caption(f"{numbers.count(table.parameters)} numbers to learn. " + (
         f"Untrained, it gives {', '.join(f'{v:.2f}' for v in y.numpy().ravel()[:6])}{' …' if setting.size > 6 else ''} "
         "for this mini-batch; the gradients are those of one backward pass against the answer 1." if y is not None else
         "With one picture in the mini-batch its second batch norm, after the dense layer, cannot train: choose 2 or "

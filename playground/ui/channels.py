@@ -107,7 +107,8 @@ def mix(x: np.ndarray) -> None:
     y = F.conv2d(x, np.array(weights).reshape(1, 3, 1, 1), np.array([bias])).numpy()[0]
     st.image(enlarged(np.rint(np.clip(y, 0, 1) * 255).astype(np.uint8)), "the mix, black 0 to white 1", width=320,
              alt="The picture's channels mixed to one, in gray")
-    st.caption(f"The mix runs from {y.min():.3f} to {y.max():.3f}; what lies outside 0..1 is drawn black or white.")
+    st.caption(f"The mix runs from {number(y.min(), 3)} to {number(y.max(), 3)}; what lies outside 0..1 is drawn "
+               f"black or white.")
 
 
 def in_code() -> None:

@@ -283,12 +283,13 @@ def whole_picture(setting: Setting) -> None:
     left, right = st.columns(2)
     with left:
         st.markdown(f"{_coloured('x')} {setting.picture.name}, {height} × {width} pixels")
-        st.plotly_chart(matrix(np.rint(gray), frame=frame), config=style.CONFIG, key="whole_x")
+        st.plotly_chart(matrix(np.rint(gray), frame=frame), config=style.CONFIG, key="whole_x",
+                        alt="The whole picture in gray, the patch framed")
     with right:
         st.markdown(f"{_coloured('y')} {setting.kernel.name}, {y.shape[0]} × {y.shape[1]} sums")
         st.plotly_chart(
             matrix(y, symbol="y", scale="gray" if as_picture else "signed", limit=255 if as_picture else _robust(y)),
-            config=style.CONFIG, key="whole_y",
+            config=style.CONFIG, key="whole_y", alt="The kernel's response at every place",
         )
     st.caption(
         f"Outputs run from {_plain(float(y.min()))} to {_plain(float(y.max()))}."

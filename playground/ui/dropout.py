@@ -181,7 +181,8 @@ def expectation(setting: Setting) -> None:
                   key=f"averages-{scheme}", alt=f"Averages of {scheme} dropout")
             following = float(outputs.mean(axis=0) @ setting.weights)
             st.caption(f"Largest difference {np.abs(outputs.mean(axis=0) - target).max():.3f}. A unit that follows "
-                       f"gets {following:.2f} on average, and {float(target @ setting.weights):.2f} in eval mode.")
+                       f"gets {numbers.number(round(following, 2))} on average, and "
+                       f"{numbers.number(round(float(target @ setting.weights), 2))} in eval mode.")
     st.caption("Bars: eval mode. Diamonds: the average over the draws of the engine's dropout, with two standard "
                "errors; a hundred times the draws, a tenth of the error.")
 

@@ -93,7 +93,7 @@ def changed(pixels: np.ndarray) -> np.ndarray:
 def judge(asked: Asked) -> None:
     """The reader says what it is; top-1 and top-5 count it."""
     labels = [f"{k}: {name}" for k, name in enumerate(asked.said.labels)]
-    truth = st.selectbox("What is it really?", labels, index=None, key="truth", placeholder="one of the 1,000 classes",
+    truth = st.selectbox("What is it really?", labels, index=None, key="truth", placeholder="one of all classes",
                          disabled=links.locked())
     if truth is None:
         return
@@ -141,7 +141,7 @@ def classes(asked: Asked) -> None:
 def history() -> None:
     """The winners' errors."""
     st.header("The challenge", anchor=False)
-    st.markdown("1.28 million training photographs, 1,000 classes, five guesses: from 2012 on every winner was a "
+    st.markdown("1.28 million training photographs, 1\u202f000 classes, five guesses: from 2012 on every winner was a "
                 "convolutional network, and the error fell below that of a person.")
     st.plotly_chart(challenge.winners(WINNERS, HUMAN), config=CONFIG, key="winners",
                     alt="Top-5 error of the winners from 2010 to 2017")

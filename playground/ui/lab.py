@@ -39,7 +39,7 @@ def look() -> Collected | None:
     _title(0)
     st.markdown("Choose photographs in one folder a class: a folder `cats_vs_dogs` below the playground's `data` "
                 "folder, a zip of your own, or the faces that come along. "
-                "**Download** fetches 3,000 photos of cats and dogs where there are none yet.")
+                "**Download** fetches 3\u202f000 photos of cats and dogs where there are none yet.")
     found = transfer.collect()
     if found is None:
         _mark(0, False)

@@ -2,8 +2,10 @@
 
 import math
 import re
+from contextlib import suppress
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 _copy = st.components.v2.component(
     "copy_link",
@@ -81,9 +83,11 @@ def is_no_number(value: str) -> bool:
 
 def drop_impossible() -> None:
     """Take what is no number out of the address and begin again: Streamlit's number inputs fail on infinity."""
-    broken = [name for name in st.query_params if any(map(is_no_number, st.query_params.get_all(name)))]
-    if not broken:
-        return
-    for name in broken:
-        del st.query_params[name]
-    st.rerun()
+    dropped = False
+    for name in list(st.query_params):
+        if any(map(is_no_number, st.query_params.get_all(name))):
+            with suppress(StreamlitAPIException):  # of a control that is on the page and has a value
+                del st.query_params[name]
+                dropped = True
+    if dropped:
+        st.rerun()

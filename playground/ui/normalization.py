@@ -63,7 +63,8 @@ def own_numbers() -> np.ndarray:
         for name, value in (("mean $\\mu$", x.mean()), ("deviation $\\sigma$", x.std()), ("mean of $z$", z.mean()),
                             ("variance of $z$", z.var())):
             st.metric(name, _plain(value))
-    st.plotly_chart(_before_and_after(x, z), config=CONFIG, key="numbers_figure")
+    st.plotly_chart(_before_and_after(x, z), config=CONFIG, key="numbers_figure",
+                    alt="The numbers as given, and normalized, on two scales")
     return x
 
 

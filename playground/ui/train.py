@@ -55,7 +55,8 @@ def settings() -> Mapping[str, Any] | None:
             list(choices),
             key="data",
             bind="query-params",
-            help="`digits`: 1,797 handwritten digits of 8 × 8 pixels that come with scikit-learn. Folders with IDX "
+            help="`digits`: 1\u202f797 handwritten digits of 8 × 8 pixels that come with scikit-learn. Folders with "
+                 "IDX "
             "files (MNIST, Fashion-MNIST) or CIFAR-10's binary files appear here when they lie below `data/` in the "
             "playground's home.",
         )

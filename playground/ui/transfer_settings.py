@@ -23,8 +23,10 @@ from playground.training.runs import RunSpec
 from playground.ui import augmentation, links, models, network_blocks, runs_view
 
 MODES = {
-    FROZEN: "**{backbone}** has learnt from 1.3 million photos of 1,000 kinds of things. Its convolutions stay as they "
-            "are (*frozen*): they turn each photo into 1,280 numbers, once. Only a new last layer is *trained*, from "
+    FROZEN: "**{backbone}** has learnt from 1.3 million photos of 1\u202f000 kinds of things. Its convolutions stay "
+            "as they "
+            "are (*frozen*): they turn each photo into 1\u202f280 numbers, once. Only a new last layer is *trained*, "
+            "from "
             "those numbers to your classes, and that takes seconds.",
     FINE_TUNE: "A new last layer first, as in *frozen*. Then **{backbone}**'s last blocks learn too, the earlier the "
                "slower: what edges look like is known, what your things look like may be new. Every photo goes through "

@@ -29,10 +29,10 @@ def test_images_fewer_bits_are_fewer_levels(page: Page, goto) -> None:  # type: 
 
 def test_mlp_a_larger_picture_costs_a_dense_layer_more(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
     goto("mlp?side=8")
-    expect(metric(page, "Dense layer")).to_contain_text("12,352")
+    expect(metric(page, "Dense layer")).to_contain_text("12\u202f352")
     nudge(page, "Side of the picture")
-    expect(metric(page, "Dense layer")).to_contain_text("49,216")
-    expect(metric(page, "Convolution")).to_contain_text("1,792")
+    expect(metric(page, "Dense layer")).to_contain_text("49\u202f216")
+    expect(metric(page, "Convolution")).to_contain_text("1\u202f792")
 
 
 def test_channels_a_right_count_is_confirmed(page: Page, goto) -> None:  # type: ignore[no-untyped-def]

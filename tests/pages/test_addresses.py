@@ -34,9 +34,14 @@ def test_no_value_of_any_control_in_the_address_breaks_a_page(
         assert "room failed" not in caplog.text
 
 
-@pytest.mark.parametrize(("chapter", "given"), [("batch-norm", {"seed": "inf"}), ("autograd", {"formula": "a*b", "v-a": "nan"}),
-                                                ("convolution", {"across": "1e309"}), ("dropout", {"seed": "7"})])
-def test_what_is_no_number_is_dropped_and_the_rest_stays(chapter: str, given: dict[str, str], open_page: OpenPage) -> None:
+@pytest.mark.parametrize(("chapter", "given"), [
+    ("batch-norm", {"seed": "inf"}), ("autograd", {"formula": "a*b", "v-a": "nan"}),
+    ("convolution", {"across": "1e309"}),
+    ("dropout", {"seed": "7"}),
+])
+def test_what_is_no_number_is_dropped_and_the_rest_stays(
+    chapter: str, given: dict[str, str], open_page: OpenPage,
+) -> None:
     app = open_page(chapter, **given, hide="stride")
     assert errors(app) == []
     kept = {name: value for name, value in given.items() if not links.is_no_number(value)}

@@ -15,7 +15,7 @@ def test_the_page_opens_and_counts_what_the_slide_says(open_page: OpenPage) -> N
     assert not app.error
     found = {metric.label: metric.value for metric in app.metric}
     assert found["Dense layer"] == f"{224 * 224 * 3 * 64 + 64:,}"
-    assert found["Convolution 3 × 3"] == "1,792"
+    assert found["Convolution 3 × 3"] == "1\u202f792"
 
 
 @pytest.mark.parametrize(("side", "units"), [(8, 8), (1024, 128)])
