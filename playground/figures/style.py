@@ -116,11 +116,9 @@ def _first(trace: Any, axis: str) -> list[Any]:
 
 def _counts(traces: Sequence[Any], axis: str) -> bool:
     """Whether an axis holds a few whole numbers, between which there are no marks: epochs, pixels."""
-    values = [v for t in traces if getattr(t, axis, None) is not None for v in getattr(t, axis)]
-    if not values or not all(isinstance(v, (int, float, np.number)) and v == int(v) for v in values if v is not None):
-        return False
-    known = [v for v in values if v is not None]
-    return bool(known) and max(known) - min(known) <= FEW
+    known = [v for t in traces if getattr(t, axis, None) is not None for v in getattr(t, axis) if v is not None]
+    return (bool(known) and all(isinstance(v, (int, float, np.number)) and float(v).is_integer() for v in known)
+            and 0 < max(known) - min(known) <= FEW)
 
 
 def plain_layout(

@@ -102,8 +102,8 @@ def proofs(x: np.ndarray) -> None:
 def _plain(value: float) -> str:
     """A number for the eye: rounding errors of the last digits are zero.
 
-    >>> _plain(-1.1e-16), _plain(73.125), _plain(1234567.0)
-    ('0', '73.13', '1\u202f234\u202f567')
+    >>> _plain(-1.1e-16), _plain(73.128), _plain(-2.5)
+    ('0', '73.13', '−2.5')
     """
     return numbers.number(round(value, 2 if abs(value) >= 1 else 4))
 
