@@ -1,8 +1,9 @@
-"""Home: what this is, the three engines, where to start."""
+"""Home: a picture that answers at once, three ways in, every chapter, the three engines."""
 
 from playground.ui import home
 
-home.ways_in()
 home.glance()
+home.doors()
+home.chapters()
 home.engines()
 home.facts()

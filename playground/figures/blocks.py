@@ -6,6 +6,7 @@ from typing import Protocol
 
 import plotly.graph_objects as go
 
+from playground import numbers
 from playground.figures import style
 
 
@@ -22,11 +23,10 @@ def frozen_and_trained(frozen: int, trained: int) -> go.Figure:
             orientation="h",
             y=[""],
             x=[length],
-            name=f"{name}: {count:,}".replace(",", " "),
+            name=f"{name}: {numbers.count(count)}",
             marker={"color": colour},
-            hovertemplate=f"{name}: {count:,} parameters ({100 * count / total:.2g} %)<extra></extra>".replace(
-                ",", " "
-            ),
+            hovertemplate=f"{name}: {numbers.count(count)} parameters "
+                          f"({numbers.number(100 * count / total, 2)} %)<extra></extra>",
         )
     style.layout(figure, height=110)
     figure.update_layout(barmode="stack", legend={"x": 0, "xanchor": "left"})
@@ -96,4 +96,4 @@ def short(count: int) -> str:
 
 def spaced(count: int) -> str:
     """A whole number in groups of three."""
-    return f"{count:,}".replace(",", " ")
+    return numbers.count(count)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from playground import numbers
 from playground.figures import style
 
 
@@ -15,7 +16,7 @@ def reliability(sure: Sequence[float], right: Sequence[float], counts: Sequence[
     """
     figure = go.Figure(go.Bar(
         x=[100 * s for s in sure], y=[100 * r for r in right], width=90 * width, marker={"color": style.CATEGORICAL[0]},
-        text=[f"{count:,}" for count in counts], textposition="auto", name="pictures",
+        text=[f"{numbers.count(count)}" for count in counts], textposition="auto", name="pictures",
         customdata=list(counts),
         hovertemplate="says %{x:.0f} %, right %{y:.0f} % (%{customdata} pictures)<extra></extra>"))
     figure.add_scatter(x=[0, 100], y=[0, 100], mode="lines", name="as often right as it says",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from playground.figures import style
+from playground.numbers import number
 
 
 def winners(rows: Sequence[tuple[int, str, float]], human: float) -> go.Figure:
@@ -22,9 +23,9 @@ def winners(rows: Sequence[tuple[int, str, float]], human: float) -> go.Figure:
                 "pattern": {"shape": ["/" if year < 2012 else "" for year in years]}},
         hovertemplate="%{x}, %{customdata}: %{y:.1f} %<extra></extra>"))
     figure.add_hline(y=human, line={"color": style.CATEGORICAL[4], "dash": "dash"},
-                     annotation_text=f"a person: {human:g} %", annotation_position="top right")
+                     annotation_text=f"a person: {number(human)} %", annotation_position="top right")
     style.layout(figure, x="year and winner", y="top-5 error (%)", height=360, spelled="x")
-    figure.update_xaxes(tickvals=years, ticktext=[f"{year}: {error:g} %<br>{name}" for year, name, error in rows])
+    figure.update_xaxes(tickvals=years, ticktext=[f"{year}: {number(error)} %<br>{name}" for year, name, error in rows])
     figure.update_yaxes(range=[0, 32])
     figure.update_layout(margin={"t": 30})
     return figure

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from playground.figures import style
+from playground.numbers import number
 
 
 class Result(NamedTuple):
@@ -33,12 +34,13 @@ def comparison(results: Sequence[Result], published: Sequence[tuple[str, float]]
         marker={"color": style.CATEGORICAL[0], "size": 10}, showlegend=False,
         hovertemplate="%{x}: %{y:.1f} %<extra></extra>"))
     figure.add_scatter(  # the number stands above the whisker, which would cross it out
-        x=figure.data[0].x, y=[result.high for result in done], text=[f"{result.share:.3g} %" for result in done],
+        x=figure.data[0].x, y=[result.high for result in done],
+        text=[f"{number(result.share, 3)} %" for result in done],
         mode="text", textposition="top center", showlegend=False, hoverinfo="skip")
     # Named in the legend: beside the lines the names would lie on what was measured.
     for (name, value), dash in zip([*published, ("guessing", chance)], _dashes(len(published)), strict=True):
         figure.add_hline(y=value, line={"color": style.REFERENCE, "dash": dash, "width": 1.5}, showlegend=True,
-                         name=f"{escape(name)}: {value:.3g} %")
+                         name=f"{escape(name)}: {number(value, 3)} %")
     style.layout(figure, x="how it was trained", y="accuracy on photos never seen (%)", height=420, legend=True)
     figure.update_layout(legend={"x": 0, "xanchor": "left"})
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[escape(r.name) for r in results],

@@ -78,7 +78,7 @@ def growth(sides: Sequence[int], dense: Sequence[int], convolution: Sequence[int
                            hovertemplate="%{x} × %{x} pixels: %{y:,} parameters<extra>" + name + "</extra>")
     figure.add_shape(style.upright(now))
     figure.add_annotation(x=math.log10(now), y=1, yref="paper", text=f"{now} × {now}", showarrow=False, xanchor="right",
-                          xshift=-6, font={"color": style.REFERENCE})
+                          xshift=-6)
     style.layout(figure, x="side of the picture (pixels)", y="parameters", height=340)
     apart = [s for s, before in zip(sides, (0, *sides), strict=False) if s > 1.2 * before]  # labels that do not meet
     figure.update_xaxes(type="log", tickvals=apart, ticktext=[str(s) for s in apart])

@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from playground.figures import style
 from playground.figures.bars import shortened
+from playground.numbers import count
 
 
 def counts_per_class(classes: Sequence[str], train: Sequence[int], validation: Sequence[int]) -> go.Figure:
@@ -21,7 +22,7 @@ def counts_per_class(classes: Sequence[str], train: Sequence[int], validation: S
     for name, numbers, colour in (("to train on", train, style.TRAINING), ("kept aside", validation, style.VALIDATION)):
         figure.add_bar(
             orientation="h", y=rows, x=list(numbers), name=name, marker={"color": colour}, customdata=names,
-            text=[f"{number:,}" if number else "" for number in numbers], textposition="inside",
+            text=[f"{count(number)}" if number else "" for number in numbers], textposition="inside",
             insidetextanchor="middle", textangle=0, textfont={"color": style.ink_on(colour)},
             hovertemplate="%{customdata}: %{x:,} " + name + "<extra></extra>",
         )

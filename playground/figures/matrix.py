@@ -6,8 +6,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from playground.figures import style
+from playground.numbers import number
 
-LEFT, RIGHT, TOP, BOTTOM = 50, 56, 8, 40
+LEFT, RIGHT, TOP, BOTTOM = 50, 64, 8, 40
 """Room for the row numbers, the colour bar and the column numbers, in pixels."""
 
 
@@ -48,8 +49,9 @@ def matrix(
             "zmax": top,
             "colorscale": [list(stop) for stop in (style.SIGNED if signed else style.GRAY)],
             "hovertemplate": f"{symbol}[%{{y}},%{{x}}] = %{{z:.{0 if whole else 2}f}}<extra></extra>",
-            "colorbar": {"thickness": 10, "len": 1.0, "outlinewidth": 0, "x": 1.02, "xpad": 0, "tickformat": "~g",
-                         "tickvals": _ticks(top, signed)},
+            "colorbar": {"thickness": 10, "len": 1.0, "outlinewidth": 0, "x": 1.02, "xpad": 0,
+                         "tickvals": _ticks(top, signed),
+                         "ticktext": [number(tick, 3) for tick in _ticks(top, signed)]},
         },
         {
             "height": max(40, round((width - LEFT - RIGHT) * min(tall / wide, 1.3))) + TOP + BOTTOM,

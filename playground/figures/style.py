@@ -25,13 +25,18 @@ GRAY: tuple[tuple[float, str], ...] = ((0.0, "#000000"), (1.0, "#ffffff"))
 # Counts and probabilities: nothing is below zero, so one hue that darkens.
 SEQUENTIAL: tuple[tuple[float, str], ...] = ((0.0, "#f7f7f5"), (0.5, "#5aa5d6"), (1.0, "#0b4f8a"))
 
-# What a formula's letters and the matrices they stand for are coloured with; readable (4:1) on white and on near-black.
-SYMBOLS: dict[str, str] = {"x": "#128a63", "w": "#c2478a", "y": "#7a64d8", "b": "#a87400"}
+# What a formula's letters and the matrices they stand for are coloured with. No one colour has 4.5:1 on both themes'
+# backgrounds, so in the dark each becomes the lighter one of the same hue.
+SYMBOLS: dict[str, str] = {"x": "#0d7a56", "w": "#b8397e", "y": "#6c55cc", "b": "#8a5f00"}
+SYMBOLS_DARK: dict[str, str] = {"x": "#2fb98d", "w": "#e479b4", "y": "#a795f2", "b": "#d79d2c"}
 
 NEGATIVE, POSITIVE = "#0072B2", "#D55E00"
 CATEGORICAL: tuple[str, ...] = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A6D3B", "#7F7F7F")
 TRAINING, VALIDATION = CATEGORICAL[0], CATEGORICAL[1]
 REFERENCE = "#8A8F98"  # other people's published numbers, grid lines, "chance": never a series of ours
+
+FEW = 8
+"""A count's axis up to here has a mark at each whole number; on a longer one Plotly leaves out enough by itself."""
 
 CONFIG: dict[str, object] = {"displaylogo": False, "displayModeBar": False, "responsive": True}
 """Pass as `st.plotly_chart(figure, config=CONFIG)`: the toolbar covers small figures; pages have own controls."""
@@ -65,15 +70,33 @@ def colour_at(scale: Sequence[tuple[float, str]], position: float) -> str:
 
 
 def ink_on(colour: str) -> str:
-    """Black or white, whichever has the higher contrast on `colour` (WCAG relative luminance).
+    """Black or white, whichever has the higher contrast on `colour` (WCAG relative luminance): 4.58:1 at least.
 
     >>> ink_on("#000000"), ink_on("#f7f7f5")
-    ('#ffffff', '#111111')
+    ('#ffffff', '#000000')
     """
     channels = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "#ffffff" if luminance < 0.18 else "#111111"
+    return "#ffffff" if luminance < 0.1791 else "#000000"
+
+
+def rgb(colour: str) -> str:
+    """A colour as a browser writes it into an element.
+
+    >>> rgb("#0d7a56")
+    'rgb(13, 122, 86)'
+    """
+    return f"rgb({', '.join(str(int(colour[k : k + 2], 16)) for k in (1, 3, 5))})"
+
+
+def by_theme(light: str, dark: str) -> str:
+    """A colour as CSS writes it that is right in both themes.
+
+    >>> by_theme("#000000", "#ffffff")
+    'light-dark(#000000, #ffffff)'
+    """
+    return f"light-dark({light}, {dark})"
 
 
 def upright(x: float) -> go.layout.Shape:
@@ -89,6 +112,13 @@ def upright(x: float) -> go.layout.Shape:
 def _first(trace: Any, axis: str) -> list[Any]:
     values = getattr(trace, axis, None)
     return [] if values is None else list(values[:1])
+
+
+def _counts(traces: Sequence[Any], axis: str) -> bool:
+    """Whether an axis holds a few whole numbers, between which there are no marks: epochs, pixels."""
+    known = [v for t in traces if getattr(t, axis, None) is not None for v in getattr(t, axis) if v is not None]
+    return (bool(known) and all(isinstance(v, (int, float, np.number)) and float(v).is_integer() for v in known)
+            and 0 < max(known) - min(known) <= FEW)
 
 
 def plain_layout(
@@ -140,5 +170,7 @@ def layout(
             figure.layout[name] = value
     for kind, axes in (("xaxis", figure.select_xaxes()), ("yaxis", figure.select_yaxes())):
         for axis in axes:
-            figure.layout[axis.plotly_name] = {**axis.to_plotly_json(), **plain[kind]}
+            letter = kind[0]
+            whole = {"dtick": 1} if _counts([t for t in figure.data if not hasattr(t, "z")], letter) else {}
+            figure.layout[axis.plotly_name] = {**whole, **axis.to_plotly_json(), **plain[kind]}
     return figure

@@ -56,8 +56,8 @@ def formula() -> None:
     st.markdown("**Why more data?** Classification is hard: a cat is a cat from every side, near and far, by day and "
                 "by night, half hidden, and a network has to have met all that. But every label costs somebody's time: "
                 f"{labelling(1_281_167, 5)}. A changed picture costs nothing and keeps its label.")
-    st.latex(r"\min_\theta \; \frac1N \sum_{i=1}^N \, \mathbb{E}_{\textcolor{#128a63}{T}}\,"
-             r"L\big(f_\theta(\textcolor{#128a63}{T}(x_i)),\, y_i\big)")
+    st.latex(r"\min_\theta \; \frac1N \sum_{i=1}^N \, \mathbb{E}_{\textcolor{#0d7a56}{T}}\,"
+             r"L\big(f_\theta(\textcolor{#0d7a56}{T}(x_i)),\, y_i\big)")
     st.caption("$\\mathbb{E}_T$ is the mean over all that may be done to a picture. Training meets it one draw at a "
                "time: $T$ is drawn anew whenever a picture is seen. The label $y$ stays, the picture $x$ changes: the "
                "network is told what must not matter.",
@@ -153,7 +153,7 @@ class Controls:
 
 def heading() -> None:
     """What stands over the draws, whatever the controls say."""
-    st.subheader("One picture, many pictures", anchor=False)
+    st.header("One picture, many pictures", anchor=False)
 
 
 def gallery(setting: tuple[Picture, Augmentation, int]) -> None:
@@ -162,7 +162,8 @@ def gallery(setting: tuple[Picture, Augmentation, int]) -> None:
     rng = np.random.default_rng(seed)
     small = shrunk(picture.pixels)
     draws = [built.draw(small, rng) for _ in range(DRAWS)]
-    lesson.gallery([enlarged(p, SIDE) for p in (small, *draws)], ["as it is", *(f"draw {k + 1}" for k in range(DRAWS))])
+    lesson.gallery([enlarged(p, SIDE) for p in (small, *draws)], ["as it is", *(f"draw {k + 1}" for k in range(DRAWS))],
+                   picture.name)
     apart = np.mean([np.abs(d.astype(float) - small).mean() for d in draws])
     st.caption(f"On average a pixel of a draw is {number(round(float(apart), 1))} gray levels away from the picture's. "
                + (f"Steps: {', '.join(n for n in built.active if n in KNOBS)}, in this order."
@@ -180,7 +181,7 @@ def mixing(picture: Picture, built: Augmentation, seed: int) -> None:
     """Two pictures, their mixtures and the labels these get."""
     if not (built.mixup or built.cutmix):
         return
-    st.subheader("Two pictures, one label between them", anchor=False)
+    st.header("Two pictures, one label between them", anchor=False)
     st.latex(r"\tilde x = \lambda\,x_i + (1-\lambda)\,x_j, \quad \tilde y = \lambda\,y_i + (1-\lambda)\,y_j"
              if built.mixup else
              r"\tilde x = M \odot x_i + (1-M) \odot x_j, \quad \tilde y = \lambda\,y_i + (1-\lambda)\,y_j, \quad "
@@ -196,7 +197,7 @@ def mixing(picture: Picture, built: Augmentation, seed: int) -> None:
         if mixed.partner[0] == 1:
             found.append(mixed.x[0])
             labels.append(label(mixed.share, picture.name, other))
-    lesson.gallery([first, *found], [picture.name, *labels])
+    lesson.gallery([first, *found], [picture.name, *labels], "Picture and label")
     st.caption("Under each mixture stands its label ỹ: the loss asks for both names, each with its share"
                + ("." if built.mixup else " of the pixels."))
 
@@ -232,7 +233,7 @@ def predict() -> None:
 @frame.guarded("With and without")
 def ablation(built: Augmentation) -> None:
     """With and without, on few digits, live."""
-    st.subheader("Does it help?", anchor=False)
+    st.header("Does it help?", anchor=False)
     st.markdown("The same CNN learns from few handwritten digits twice: always the same pictures, and a fresh draw of "
                 "each every time. Mirror the digits, too, and see what a pipeline that lies about labels does.")
     locked = links.locked()

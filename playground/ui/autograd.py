@@ -122,7 +122,7 @@ def largest_gradient(walked: list[BackStep]) -> float:
 
 def check(setting: Setting) -> None:
     """One number nudged: finite difference beside the engine, and PyTorch when asked."""
-    st.subheader("Is it right? Nudge one number", anchor=False)
+    st.header("Is it right? Nudge one number", anchor=False)
     st.latex(r"\frac{\partial f}{\partial a} \approx \frac{f(a + h) - f(a - h)}{2h}")
     nudge(setting)
     st.caption("Large nudges miss because the function is curved; tiny ones because a computer keeps 16 digits. The "

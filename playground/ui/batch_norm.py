@@ -123,7 +123,7 @@ def _plain(value: float) -> str:
 
 def heading() -> None:
     """What stands over the histogram, whatever the controls say."""
-    st.subheader("One mini-batch, before and after", anchor=False)
+    st.header("One mini-batch, before and after", anchor=False)
 
 
 def before_and_after(setting: Setting) -> None:
@@ -154,7 +154,7 @@ def statistics(setting: Setting) -> None:
 @frame.guarded("Running statistics")
 def running(setting: Setting) -> None:
     """Running statistics over mini-batches, then the same digit in train and in eval mode."""
-    st.subheader("While training: this mini-batch. Afterwards: what was typical", anchor=False)
+    st.header("While training: this mini-batch. Afterwards: what was typical", anchor=False)
     st.latex(r"r \leftarrow (1 - m)\,r + m\,\mu_B")
     locked = links.locked()
     left, right = st.columns(2)

@@ -43,7 +43,7 @@ def silent(on: np.ndarray) -> Silent:
 
 def order(setting: Setting) -> None:
     """Before the activation, or after it."""
-    st.subheader("Before the activation, or after?", anchor=False)
+    st.header("Before the activation, or after?", anchor=False)
     z = Tensor(setting.z)
     with no_grad():
         normalized = layers.BatchNorm2d(CHANNELS)(z)
@@ -82,7 +82,7 @@ def told_silent(alone: Silent, first: Silent, size: int) -> str:
 @frame.guarded("The race")
 def race() -> None:
     """A deep CNN with and without, at several learning rates."""
-    st.subheader("Race", anchor=False)
+    st.header("Race", anchor=False)
     st.markdown("Eight convolutions deep, with batch norm and without, on the same digits and from the same first "
                 "weights. (Batch norm's β takes the place of the convolutions' biases.)")
     locked = links.locked()
@@ -129,7 +129,7 @@ def told(right: Mapping[str, tuple[int, int]], rates: Sequence[float], lost: Seq
 
 def slides_model(setting: Setting) -> None:
     """The model of the slides as our Sequential, run forward and backward."""
-    st.subheader("The model of the slides", anchor=False)
+    st.header("The model of the slides", anchor=False)
     chosen = st.segmented_control("Model", (SLIDES, PADDED), default=SLIDES, key="model", bind="query-params",
                                   required=True, disabled=links.locked(), label_visibility="collapsed") or SLIDES
     model = keras_like(np.random.default_rng(setting.seed), padded=chosen == PADDED)

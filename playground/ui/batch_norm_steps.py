@@ -15,7 +15,7 @@ STEPPED = 6
 
 def steps(setting: Setting) -> None:
     """One channel at one place of a few digits, stepped."""
-    st.subheader("Step by step", anchor=False)
+    st.header("Step by step", anchor=False)
     x = np.round(responses(digits(STEPPED, setting.seed))[:, setting.channel, 4, 4], 1)
     chosen = lesson.choose_pass()
     if chosen == "Backward":

@@ -23,7 +23,7 @@ def own_picture() -> np.ndarray:
     x = pixels[::every, ::every].transpose(2, 0, 1) / 255
     planes = [enlarged(np.rint(values * 255).astype(np.uint8)) for values in x]
     lesson.gallery([enlarged(pixels[::every, ::every]), *planes],
-                   ["the picture", *(f"{name} channel" for name in COLOURS)])
+                   ["the picture", *(f"{name} channel" for name in COLOURS)], "In small")
     return x
 
 
@@ -31,7 +31,7 @@ def own_picture() -> np.ndarray:
 @frame.guarded("One filter")
 def one_filter(x: np.ndarray) -> None:
     """Three maps, one a channel, and their sum plus bias, held against the engine's convolution."""
-    st.subheader("One filter: three kernels, one map", anchor=False)
+    st.header("One filter: three kernels, one map", anchor=False)
     locked = links.locked()
     left, right = st.columns(2)
     name = left.selectbox("Filter", list(FILTERS), key="filter", bind="query-params", disabled=locked)
@@ -79,7 +79,7 @@ def _matrix(values: np.ndarray) -> str:
 @frame.guarded("Many filters")
 def many_filters(x: np.ndarray) -> None:
     """F filters give F maps; what they cost beside a dense layer."""
-    st.subheader("Many filters: one map each", anchor=False)
+    st.header("Many filters: one map each", anchor=False)
     n = st.slider("Filters $F$", 1, 8, 4, key="filters", bind="query-params", disabled=links.locked())
     right = parameter_count(n, 3, 3, 3)
     guess = st.radio(f"**Predict first:** how many parameters have {n} filters of 3 × 3 on a colour picture?",
@@ -89,7 +89,7 @@ def many_filters(x: np.ndarray) -> None:
             f"{'Yes' if guess == right else 'No'}: {right}. Each filter has 3 kernels of 9 weights and one bias.")
     names = list(FILTERS)[:n]
     found = F.conv2d(x, np.stack([FILTERS[name] for name in names])).numpy()
-    lesson.gallery([enlarged(signed_map(values)) for values in found], names)
+    lesson.gallery([enlarged(signed_map(values)) for values in found], names, "Feature map of")
     if guess is not None:
         st.latex(rf"F\,(C \cdot K_H \cdot K_W + 1) = {n}\,(3 \cdot 3 \cdot 3 + 1) = {right}")
         dense = count(dense_count(x.size, found.size))
@@ -100,7 +100,7 @@ def many_filters(x: np.ndarray) -> None:
 @frame.guarded("1 × 1 convolution")
 def mix(x: np.ndarray) -> None:
     """A 1 × 1 convolution: the same weighted sum of the channels at every pixel."""
-    st.subheader("1 × 1 convolution: a mix of channels", anchor=False)
+    st.header("1 × 1 convolution: a mix of channels", anchor=False)
     weights = [
         column.slider(f"Weight of {name}", -1.0, 1.0, start, 0.001, key=f"w_{name}", bind="query-params",
                       disabled=links.locked(), format="%.3f")
@@ -109,7 +109,8 @@ def mix(x: np.ndarray) -> None:
     bias = st.slider("Bias of the mix", -1.0, 1.0, 0.0, 0.05, key="mix_bias", bind="query-params",
                      disabled=links.locked())
     y = F.conv2d(x, np.array(weights).reshape(1, 3, 1, 1), np.array([bias])).numpy()[0]
-    st.image(enlarged(np.rint(np.clip(y, 0, 1) * 255).astype(np.uint8)), "the mix, black 0 to white 1", width=320)
+    st.image(enlarged(np.rint(np.clip(y, 0, 1) * 255).astype(np.uint8)), "the mix, black 0 to white 1", width=320,
+             alt="The mix of the channels, in gray")
     st.caption(f"The mix runs from {number(y.min(), 3)} to {number(y.max(), 3)}; what lies outside 0..1 is drawn black "
                "or white.")
 

@@ -13,6 +13,10 @@ import streamlit as st
 ROOT = Path(__file__).resolve().parents[2]
 
 
+ALONE = "No outside service is asked."
+ON_REQUEST = "Only where you press Download does the server fetch something, from the address named beside the button."
+
+
 @dataclass(frozen=True)
 class Chapter:
     """One page: the group it is listed under, its file below `pages/`, its address, and what it claims."""
@@ -23,6 +27,8 @@ class Chapter:
     title: str
     icon: str
     claim: str
+    asks: str = ALONE
+    """What the page may ask of other servers; said at its end."""
 
     @property
     def path(self) -> Path:
@@ -160,6 +166,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         ":material/science:",
         "From a small CNN that guesses to transfer learning that knows: all steps on your photos, on one "
         "chart.",
+        ON_REQUEST,
     ),
     Chapter(
         "Build",
@@ -169,6 +176,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         ":material/model_training:",
         "A network that has never seen a digit reads handwriting after a minute of gradient descent, all of it in "
         "NumPy you can read.",
+        ON_REQUEST,
     ),
     Chapter(
         "Build",
@@ -177,6 +185,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         "Transfer learning",
         ":material/swap_horiz:",
         "A network that has seen a million photos needs only a few of yours: keep what it sees, retrain what it says.",
+        ON_REQUEST,
     ),
     Chapter(
         "Build",
@@ -197,6 +206,16 @@ def chapter(url: str) -> Chapter:
     'Train a CNN'
     """
     return {c.url: c for c in CHAPTERS}[url]
+
+
+def tab_title(current: Chapter) -> str:
+    """What the browser's tab and its history call a page.
+
+    >>> tab_title(chapter("convolution")), tab_title(chapter("home"))
+    ('Convolution - CNN Playground', 'CNN Playground')
+    """
+    app = CHAPTERS[0].title
+    return app if current is CHAPTERS[0] else f"{current.title} - {app}"
 
 
 def following(current: Chapter) -> Chapter:

@@ -209,7 +209,7 @@ def sizes(setting: Setting) -> None:
     """The output-size formula with this page's numbers in it."""
     n, k, s, p, d = (len(setting.patch.values), setting.kernel.size, setting.stride, setting.padding, setting.dilation)
     out = output_size(n, k, s, p, d)
-    st.subheader("How big is the output?", anchor=False)
+    st.header("How big is the output?", anchor=False)
     st.latex(
         rf"""\begin{{aligned}} O &= \Bigl\lfloor \frac{{H + 2P - d\,(K-1) - 1}}{{s}} \Bigr\rfloor + 1 \\[1ex]
         &= \Bigl\lfloor \frac{{{n} + 2\cdot{p} - {d}\cdot({k}-1) - 1}}{{{s}}} \Bigr\rfloor + 1 \\[1ex]
@@ -278,7 +278,7 @@ def whole_picture(setting: Setting) -> None:
     """The same kernel over all of the picture, computed by the engine."""
     if setting.picture.drawing:  # the steps already show all of it
         return
-    st.subheader("The same kernel on the whole picture", anchor=False)
+    st.header("The same kernel on the whole picture", anchor=False)
     gray, shrunk = _shrunk(setting.picture.gray)
     k = setting.kernel.size
     height, width = gray.shape
@@ -296,7 +296,8 @@ def whole_picture(setting: Setting) -> None:
     left, right = st.columns(2)
     with left:
         st.markdown(f"{_coloured('x')} {setting.picture.name}, {height} × {width} pixels")
-        st.plotly_chart(matrix(np.rint(gray), frame=frame), config=style.CONFIG, key="whole_x")
+        st.plotly_chart(matrix(np.rint(gray), frame=frame), config=style.CONFIG, key="whole_x",
+                        alt="The whole picture in gray, the patch framed")
     with right:
         st.markdown(f"{_coloured('y')} {setting.kernel.name}, {y.shape[0]} × {y.shape[1]} sums")
         st.plotly_chart(

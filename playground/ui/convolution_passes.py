@@ -141,10 +141,10 @@ def as_matrix(setting: Setting) -> None:
     st.plotly_chart(matrix(y[None], symbol="y", scale="signed", frame=(0, n, 1, 1), width=900, titles=("window", "")),
                     config=style.CONFIG, key="im2col_y", alt="The outputs as one row")
     number = max(digits_of(weights), digits_of(y))
-    products = " + ".join(f"({text})·{pixel:g}" if text.startswith("−") else f"{text}·{pixel:g}"
+    products = " + ".join((f"({text})" if text.startswith("−") else text) + f"·{numbers.number(pixel)}"
                           for text, pixel in zip(setting.kernel.texts, columns[:, n], strict=True))
     st.markdown(f"Column {n} is the window of output **y[{n // ow},{n % ow}]**: {products}"
-                f"{f' + {setting.bias:g}' if setting.bias else ''} = **{y[n]:.{number}f}**")
+                f"{f' + {numbers.number(setting.bias)}' if setting.bias else ''} = **{y[n]:.{number}f}**")
     apart = np.abs(y.reshape(oh, ow) - setting.respond(x)).max()
     st.caption(
         f"The picture's {x.size} numbers became {numbers.count(columns.size)}: memory is paid for speed, since one "

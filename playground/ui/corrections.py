@@ -16,6 +16,7 @@ from playground.datasets.collection import PhotoSet
 from playground.deploy.evaluation import Predictions
 from playground.errors import PlaygroundError
 from playground.home import data_dir
+from playground.numbers import count
 from playground.training.runs import RunSpec, RunView
 from playground.ui import frame, lesson, links, models, own_set, runs_view
 
@@ -40,13 +41,13 @@ def shown(view: RunView, found: Predictions, which: np.ndarray) -> None:
     keys = {k: key for k in pictures if chosen and (key := key_of(chosen, found, k)) is not None}
     if chosen is None or not keys:
         captions = [said_of(found, k) for k in pictures]
-        lesson.gallery(list(pictures.values()), captions, width=THUMBNAIL)
+        lesson.gallery(list(pictures.values()), captions, "A photo", width=THUMBNAIL)
     else:
         own_set.tell()
         with st.container(horizontal=True, gap="small"):
             for k, picture in pictures.items():
                 with st.container(width=THUMBNAIL, gap="xsmall"):
-                    st.image(picture, said_of(found, k), width=THUMBNAIL)
+                    st.image(picture, said_of(found, k), width=THUMBNAIL, alt=f"Photo {k + 1}")
                     if k in keys:
                         card(chosen, keys[k])
     if len(which) > MOST_SHOWN:
@@ -148,7 +149,7 @@ def again(view: RunView, chosen: PhotoSet) -> None:
     if not chosen.trainable:
         st.caption("Two classes with two photos each are the least there is to learn from.")
         return
-    st.caption(f"The same settings and seed on the {len(trained.kept):,} photos that are in "
+    st.caption(f"The same settings and seed on the {count(len(trained.kept))} photos that are in "
                f"“{frame.literal(chosen.name)}” now. Take out what is wrong, not what is hard: without the hard ones "
                "the accuracy grows, and the model is no better.")
     if pressed:

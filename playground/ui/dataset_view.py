@@ -21,6 +21,7 @@ from playground.datasets.folders import PhotoFolder
 from playground.datasets.halves import TRAIN, VALIDATION
 from playground.errors import PlaygroundError
 from playground.figures import counts, style
+from playground.numbers import count
 from playground.training.features import content_digest
 from playground.ui import deletion, frame, links, models, own_set
 
@@ -174,7 +175,8 @@ def imbalance(classes: Sequence[str], seen: Sequence[Seen]) -> str | None:
     if times < UNEVEN:
         return None
     share = numbers[most] / sum(numbers.values())
-    return (f"**{frame.literal(most)} has {numbers[most]:,} photos, {frame.literal(least)} {numbers[least]:,}: "
+    return (f"**{frame.literal(most)} has {count(numbers[most])} photos, {frame.literal(least)} "
+            f"{count(numbers[least])}: "
             f"{times:.0f} times as many.** Answering {frame.literal(most)} every time would be right for {share:.0%}; "
             "compare the accuracy with that, and look at each class in the confusion matrix.")
 
@@ -307,7 +309,7 @@ def divide_again(chosen: PhotoSet) -> None:
     seed = st.number_input("Seed", 0, 2**31 - 1, chosen.seed, key=f"photos-seed-{chosen.seed}")
     fixed = sum(photo.half is not None for photo in chosen.kept.values())
     if fixed:
-        st.caption(f"{fixed:,} photos are in the half they came in or were put into; this divides them as well.")
+        st.caption(f"{count(fixed)} photos are in the half they came in or were put into; this divides them as well.")
     st.button("Divide", key="photos-divide", type="primary", on_click=divide,
               args=(chosen.set_id, int(seed), share / 100))
 
@@ -343,7 +345,8 @@ def delete(chosen: PhotoSet) -> None:
     """What cannot be undone, said before it is done."""
     out = len(chosen.photos) - len(chosen.kept)
     st.markdown(
-        f"**{out:,} photos that were taken out**, and all steps of “Undo”, can be deleted for good: nothing of them "
+        f"**{count(out)} photos that were taken out**, and all steps of “Undo”, can be deleted for good: nothing of "
+        f"them "
         "stays on this server, in earlier training runs neither."
     )
     st.button("Delete what was taken out", key="photos-forget", on_click=forget, args=(chosen.set_id,))

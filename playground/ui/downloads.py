@@ -6,6 +6,7 @@ import streamlit as st
 
 from playground.datasets import downloads
 from playground.errors import PlaygroundError
+from playground.numbers import count, number
 from playground.training import runs
 from playground.training.runs import DOWNLOAD, RunSpec, RunView
 from playground.ui import frame, links, runs_view
@@ -32,14 +33,14 @@ def small_sets() -> None:
 def titled(name: str) -> str:
     """A set's title and size, for a list."""
     one = downloads.find(name)
-    return f"{one.title} · {one.size / 1e6:,.0f} MB"
+    return f"{one.title} · {count(round(one.size / 1e6))} MB"
 
 
 def offer(name: str) -> Path | None:
     """What a set is, and the button or the progress of its download; its folder once it is here."""
     one, folder = downloads.find(name), downloads.folder(name)
     st.markdown(one.about)
-    st.caption(f"{one.size / 1e6:,.1f} MB to fetch · from [{frame.literal(one.source)}]({one.page}) · licence: "
+    st.caption(f"{number(one.size / 1e6, 3)} MB to fetch · from [{frame.literal(one.source)}]({one.page}) · licence: "
                f"{frame.literal(one.licence)}")
     if folder is not None:
         return folder
@@ -55,7 +56,7 @@ def offer(name: str) -> Path | None:
     st.button("Go on downloading" if received else "Download", type="primary", icon=":material/download:",
               key=f"download-{name}", disabled=links.locked(), on_click=_start, args=(wish,))
     st.caption(f"This server asks {downloads.host(name)} for it, once for everybody" +
-               (f"; {received / 1e6:,.1f} MB have come already." if received else
+               (f"; {number(received / 1e6, 3)} MB have come already." if received else
                 ", and goes on while you do something else."))
     return None
 

@@ -160,7 +160,7 @@ def story(setting: Setting, values: np.ndarray, backward: bool) -> Story:
 @frame.guarded("Two schemes")
 def expectation(setting: Setting) -> None:
     """Both schemes over many draws, beside what eval mode gives."""
-    st.subheader("Two schemes, one expectation", anchor=False)
+    st.header("Two schemes, one expectation", anchor=False)
     draws = st.select_slider("Draws", (1, 2, 5, 10, 50, 100, 500, 1000, 5000), 100, key="draws", bind="query-params",
                              disabled=links.locked())
     h = setting.hidden[0]
@@ -187,7 +187,7 @@ def expectation(setting: Setting) -> None:
 @frame.guarded("Thinner networks")
 def thinner(setting: Setting) -> None:
     """The network that one picture of a mini-batch really meets."""
-    st.subheader("Every picture trains a thinner network", anchor=False)
+    st.header("Every picture trains a thinner network", anchor=False)
     sizes = (4, 8, 6, 1)
     draw = st.slider("Draw", 1, 50, 1, key="draw", bind="query-params", disabled=links.locked())
     rng = np.random.default_rng((setting.seed, draw))

@@ -23,7 +23,7 @@ Right = Mapping[str, tuple[int, int]]
 @frame.guarded("Against learning by heart")
 def few_digits(setting: Setting) -> None:
     """Few digits, some with a wrong label: with dropout, with L2, with neither; then networks of several widths."""
-    st.subheader("Against learning by heart", anchor=False)
+    st.header("Against learning by heart", anchor=False)
     st.markdown("A network with two hidden layers of 128 units learns from few digits, and some of them carry **a "
                 "wrong label**, one of the nine others. It can learn all of them by heart, or it can learn to read.")
     locked = links.locked()
@@ -129,7 +129,7 @@ def lengths(weights: Mapping[str, Mapping[str, Any]]) -> str:
 
 def width(learnt: Mapping[str, float], seed: int) -> None:
     """The same digits and labels, networks of several widths, without and with dropout."""
-    st.subheader("More units, more power, more overfitting?", anchor=False)
+    st.header("More units, more power, more overfitting?", anchor=False)
     st.markdown("The same digits and wrong labels, learnt by networks of "
                 f"{', '.join(map(str, experiments.WIDTHS[:-1]))} and {experiments.WIDTHS[-1]} units a hidden layer, "
                 "without and with dropout.")

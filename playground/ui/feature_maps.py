@@ -108,10 +108,11 @@ def gallery(setting: Setting) -> None:
     limit = style.signed_limit(np.percentile(np.abs(values), 99.5))
     live = setting.picture.live
     shown = np.arange(len(values))[:MOST_MAPS] if live else order[:MOST_MAPS]
-    st.subheader(setting.layer.title, anchor=False)
+    st.header(setting.layer.title, anchor=False)
     side = 96
     lesson.gallery([enlarged(setting.seen, side), *(enlarged(signed_map(values[f], limit), side) for f in shown)],
-                   ["the picture", *(str(f) for f in shown)], width=side)
+                   ["the picture", *(str(f) for f in shown)],
+                   ["The picture as the network sees it", *(f"Feature map {f}" for f in shown)], width=side)
     which = f"first {len(shown)}" if live else f"{len(shown)} strongest"
     st.caption(f"The {which} of {len(values)} maps{'' if live else ', by their mean magnitude'}; orange "
                f"above 0, blue below, full colour from ±{number(limit, 3)} on. The strongest filters: "
@@ -139,7 +140,7 @@ def predict(setting: Setting) -> None:
 @frame.guarded("From the map to one number")
 def one_number(setting: Setting) -> None:
     """From a map to one of its numbers, to what it saw, to its multiply-adds."""
-    st.subheader("From the map to one number", anchor=False)
+    st.header("From the map to one number", anchor=False)
     values = setting.layer.values
     count, height, width = values.shape
     locked, strongest = links.locked(), int(np.argmax(setting.strength))
@@ -194,7 +195,7 @@ def multiply_adds(layer: Layer, f: int, p: int, q: int) -> None:
 
 def gradient(setting: Setting) -> None:
     """Which pixels a class's score depends on."""
-    st.subheader("Which pixels matter", anchor=False)
+    st.header("Which pixels matter", anchor=False)
     st.latex(r"S[r,c] = \max_{\text{channel}} \left| \frac{\partial\, \text{score}}{\partial x[r,c]} \right|")
     labels = session.open_classifier(setting.entry.onnx).labels
     best = np.argsort(-setting.inside.logits, kind="stable")[:5]
@@ -219,7 +220,7 @@ def mattering(_inside: Inside, path: str, picture: int, label: int) -> np.ndarra
 
 def in_code() -> None:
     """Maps and a gradient in three libraries."""
-    lesson.in_code(CODE, "With a file of the shelf: onnx_to_engine(onnx.load(path)).steps(photo[None]) yields every "
+    lesson.in_code(CODE, "With a file of the shelf: `onnx_to_engine(onnx.load(path)).steps(photo[None])` yields every "
                          "layer.")
 
 

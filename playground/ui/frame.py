@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import ParamSpec
 
 import numpy as np
@@ -15,26 +16,17 @@ from PIL import Image
 
 from playground import home
 from playground.errors import PlaygroundError
-from playground.figures import maps
+from playground.figures import maps, style
 from playground.ui import contents, links
 
 P = ParamSpec("P")
 log = logging.getLogger(__name__)
 
-# Streamlit offers 736 px or the whole screen; between the two, lines stay readable and two pictures fit side by side.
-STYLE = """<style>
-[data-testid="stMainBlockContainer"] { max-width: 72rem; margin: 0 auto; }
-@media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
-.st-key-card-table td { overflow-wrap: anywhere; vertical-align: top; }
-.st-key-card-table td:first-child { min-width: 8rem; }
-.st-key-card-table thead { display: none; }
-[data-testid="stImage"] { column-gap: 1rem; }
-.katex-display > .katex { white-space: normal; }
-.katex-display > .katex > .katex-html > .base { margin-block: 0.15em; }
-.st-key-claim p { font-size: 1.125rem; opacity: 0.85; }
-[data-testid="stMainBlockContainer"] [data-testid="stElementContainer"] {
-    content-visibility: auto; contain-intrinsic-size: auto 168px auto 40px; overflow-clip-margin: 12px; }
-</style>"""
+_CSS = (Path(__file__).parent / "frame.css").read_text()
+_SYMBOLS = "\n".join(  # KaTeX writes a letter's colour into the element: in the dark it becomes the lighter one
+    f'.katex [style*="{style.rgb(light)}"] {{ color: {style.by_theme(light, style.SYMBOLS_DARK[symbol])} !important; }}'
+    for symbol, light in style.SYMBOLS.items())
+STYLE = f"<style>{_CSS}\n{_SYMBOLS}</style>"
 
 PAINT_SECONDS = 0.25
 """How long a visit's first page holds its content back, so that heading and claim are read while the rest comes."""
@@ -54,6 +46,15 @@ def literal(text: str) -> str:
     'a\\\\*b \\\\[x\\\\]\\\\(y\\\\)'
     """
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+
+
+def plain(markdown: str) -> str:
+    """A caption's words alone, for an alternative text: without the marks of Markdown and formulas.
+
+    >>> plain(literal("a*b")), plain("**Sobel x.** $g_x$: edges")
+    ('a*b', 'Sobel x. g_x: edges')
+    """
+    return re.sub(r"\\([!-/:-@\[-`{-~])|\*\*|\$", r"\1", markdown)
 
 
 def sent(key: str, trigger: str) -> object:
@@ -107,13 +108,14 @@ def link(url: str, label: str | None = None, **options: object) -> None:
 
 def run() -> None:
     """The whole app: navigation, then the chosen page inside its frame."""
-    # A picture of our own: Streamlit fetches a named icon for the browser's tab from an outside server.
-    st.set_page_config(page_title="CNN Playground", page_icon=Image.fromarray(EMBLEM), layout="wide")
+    links.drop_impossible()
     st.logo(EMBLEM, size="large")
     st.html(STYLE)
     # In the menu above a list is drawn when it is opened; in a sidebar, all its links at each pass over the page
     page = st.navigation(contents.navigation(), position="top", expanded=True)
     current = next((c for c in contents.CHAPTERS if c.url == page.url_path), contents.CHAPTERS[0])
+    # A picture of our own: Streamlit fetches a named icon for the browser's tab from an outside server.
+    st.set_page_config(page_title=contents.tab_title(current), page_icon=Image.fromarray(EMBLEM), layout="wide")
     st.title(current.title, anchor=False)
     links.hide_controls()
     with st.container(key="claim", horizontal=True, horizontal_alignment="distribute"):
@@ -128,5 +130,5 @@ def run() -> None:
     after = contents.following(current)
     st.divider()
     with st.container(horizontal=True, horizontal_alignment="distribute"):
-        st.caption("Everything here is computed on this server while you look; no outside service is asked.")
+        st.caption(f"Everything here is computed on this server. {current.asks}")
         link(after.url, f"Next: {after.title}" if after is not contents.CHAPTERS[0] else "Back to the start")

@@ -36,7 +36,7 @@ def show(entry: Entry, pixels: np.ndarray, key: str) -> None:
         captions.append(f"Grad-CAM, {through.shape[0]} × {through.shape[1]} places")
     pictures.append(overlaid(cropped, spread(covered, cropped.shape, PATCH / 2), max(0.05, signed_limit(covered))))
     captions.append(f"covered: up to {100 * covered.max():.0f} points lost")
-    lesson.gallery(pictures, captions, width=SIDE)
+    lesson.gallery(pictures, captions, f"What speaks for {name}", width=SIDE)
     st.caption(
         f"Orange speaks for {frame.literal(name)}, blue against it. "
         + ("Grad-CAM: our engine walks back from the score to the last feature maps that have places, so it is coarse. "

@@ -1,4 +1,4 @@
-"""The parts of the home page: ways in, a first picture computed by the engine, the three engines, what is here now."""
+"""The parts of the home page: a picture the engine computes at once, ways in, chapters, engines, what is here."""
 
 import time
 
@@ -10,35 +10,57 @@ from engine import functional as F
 from playground.datasets import samples
 from playground.deploy import shelf
 from playground.figures import maps
-from playground.ui import contents, frame
-from playground.ui.kernel_editor import MEANING, PRESETS
+from playground.numbers import count, number
+from playground.ui import chapter_pictures, contents, frame, kernel_editor, links
+from playground.ui.kernel_editor import PRESETS, Kernel
 
 KERNELS = ("Sobel x", "Sobel y", "Laplacian")
 
-WAYS = {
-    "convolution": "**Step through it.** One multiply-add at a time, on any photo, with a kernel you can edit.",
-    "train": "**Train from scratch.** Handwritten digits, our own NumPy engine, live curves; about a minute.",
-    "transfer": "**Use your own photos.** Two classes and twenty pictures each are enough to start.",
-    "models": "**Take it with you.** What was trained here: how good it is, try it, download it.",
-}
+OWN = "home_kernel"
+"""Where the session keeps a kernel that was typed in here."""
+
+DOORS = (
+    ("convolution", "See how it works", "One multiply-add at a time, forward and backward, on any photo."),
+    ("train", "Train one", "Handwritten digits and live curves, in our own NumPy engine."),
+    ("transfer", "Use my photos", "Two classes and twenty pictures each are enough to start."),
+)
 
 
 @frame.guarded("Where to start")
-def ways_in() -> None:
-    """One card a chapter, in reading order."""
-    rows = contents.CHAPTERS[1:]
-    for first in range(0, len(rows), 2):  # a pair a row: on a phone, where columns stack, reading order stays
-        for place, row in zip(st.columns(2), rows[first : first + 2], strict=False):
+def doors() -> None:
+    """The three ways in."""
+    with st.container(key="doors"):
+        for place, (url, label, text) in zip(st.columns(3), DOORS, strict=True):
             with place.container(border=True, height="stretch"):
-                frame.link(row.url, f"**{row.title}**")
-                st.markdown(WAYS.get(row.url, row.claim))
+                frame.link(url, f"**{label}**")
+                st.caption(text)
+
+
+@frame.guarded("All chapters")
+def chapters() -> None:
+    """One card a chapter with its picture, in reading order."""
+    st.header("Every chapter", anchor=False)
+    rows = contents.CHAPTERS[1:]
+    with st.container(key="chapters"):
+        for first in range(0, len(rows), 4):  # a row at a time: in pairs on a phone, in reading order
+            for place, row in zip(st.columns(4), rows[first : first + 4], strict=False):
+                with place.container(border=True, height="stretch"):
+                    pixels, alt = chapter_pictures.picture(row.url)
+                    st.image(pixels, width="stretch", alt=alt)
+                    frame.link(row.url, f"**{row.title}**")
+                    st.caption(row.claim)
+
+
+def kernel_of(asked: str) -> Kernel:
+    """A preset by its name, or weights as one line of text."""
+    return kernel_editor.parse(kernel_editor.text_of(PRESETS[asked][3]) if asked in PRESETS else asked)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def feature_map(kernel: str) -> tuple[np.ndarray, np.ndarray, float]:
-    """The cat in gray, its feature map under a kernel, and the seconds the engine took."""
+    """The cat in gray, its feature map under a kernel (a preset's name or weights), and the engine's seconds."""
     gray = samples.photo("cat").astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
-    weights = np.array(PRESETS[kernel][3], np.float32)
+    weights = kernel_of(kernel).weights.astype(np.float32)
     start = time.perf_counter()
     with engine.no_grad():
         found = F.conv2d(gray[None, None], weights[None, None]).data[0, 0]
@@ -48,46 +70,59 @@ def feature_map(kernel: str) -> tuple[np.ndarray, np.ndarray, float]:
 @st.fragment
 @frame.guarded("A first look")
 def glance() -> None:
-    """A photo and its feature map, computed by the engine for the chosen kernel."""
-    st.subheader("Nine numbers find the edges", anchor=False)
-    chosen = st.segmented_control(
-        "Kernel",
-        KERNELS,
-        default=KERNELS[0],
-        required=True,
-        key="look",
-        bind="query-params",
-        help="Nine numbers that are laid over every 3 × 3 patch of the photo; the map shows the sum of products there.",
-    )
-    gray, found, seconds = feature_map(chosen)
-    left, middle, right = st.columns([4, 2, 4], vertical_alignment="center")
-    left.image(gray, width="stretch", caption="the photo in gray", alt="A tabby cat, in gray")
-    with middle:
-        rows = (r" & ".join(str(weight) for weight in row) for row in PRESETS[chosen][3])
-        st.latex(r"\begin{bmatrix} " + r" \\ ".join(rows) + r" \end{bmatrix}")
-        st.caption(MEANING[chosen])
-    right.image(
-        maps.signed_map(found, limit=float(np.percentile(np.abs(found), 99.5))),
-        width="stretch",
-        caption="its feature map: blue below 0, orange above",
-        alt=f"The cat's feature map under {chosen}",
-    )
-    st.caption(
-        f"{found.size:,} patches, {9 * found.size:,} multiplications, computed by `engine.functional.conv2d` in "
-        f"{1000 * seconds:.0f} ms on this machine."
-    )
+    """A photo and its feature map, computed by the engine for the kernel chosen or typed in."""
+    with st.container(key="live"):
+        chosen = st.segmented_control(
+            "Kernel: choose one, or type into its nine numbers",
+            KERNELS,
+            default=KERNELS[0],
+            key="look",
+            bind="query-params",
+            on_change=_forget_own,
+            disabled=links.locked(),
+            help="Nine numbers are laid over every 3 × 3 patch of the photo; the map shows the sum of products there.",
+        )
+        asked = chosen or st.session_state.get(OWN) or KERNELS[0]
+        gray, found, seconds = feature_map(asked)
+        kernel = kernel_of(asked)
+        left, middle, right = st.columns([4, 3, 4], vertical_alignment="center")
+        left.image(gray, width="stretch", caption="the photo in gray", alt="A tabby cat, in gray")
+        with middle:
+            kernel_editor.grid(kernel, key="home_grid", on_edited=_take_edit)
+            st.caption(kernel_editor.MEANING[kernel.name])
+        right.image(
+            maps.signed_map(found, limit=max(float(np.percentile(np.abs(found), 99.5)), 1e-6)),
+            width="stretch",
+            caption="its feature map",
+            alt=f"The cat's feature map under {kernel.name}",
+        )
+        st.caption(
+            f"Blue is below 0, orange above. {count(9 * found.size)} multiplications by our engine in "
+            f"{number(1000 * seconds, 2)} ms."
+        )
+
+
+def _take_edit() -> None:
+    edited = frame.sent("home_grid", "edited")
+    if isinstance(edited, str):
+        st.session_state[OWN], st.session_state["look"] = edited[:400], None
+
+
+def _forget_own() -> None:
+    st.session_state.pop(OWN, None)
 
 
 @frame.guarded("The three engines")
 def engines() -> None:
     """Who computes what, and how they are kept honest."""
-    st.subheader("Three engines, one answer", anchor=False)
+    st.header("Three engines, one answer", anchor=False)
     texts = (
         (
             "Our own, in NumPy",
             ":material/functions:",
             f"{len(engine.OPS)} differentiable operations, each one function that returns its value and the way "
-            "back. Every number of the lessons comes from it, and it trains the small networks.",
+            "back. What the lessons step through comes from it, forward and backward, and it trains the small "
+            "networks.",
         ),
         (
             "PyTorch",
@@ -111,10 +146,10 @@ def engines() -> None:
 @frame.guarded("What is here now")
 def facts() -> None:
     """Counts, taken from what is really on this machine."""
-    st.subheader("On this machine now", anchor=False)
+    st.header("On this machine now", anchor=False)
     models = shelf.entries()
     with st.container(horizontal=True):
-        st.metric("operations in the engine", len(engine.OPS), help="With a gradient proved by finite differences.")
+        st.metric("operations in the engine", len(engine.OPS), help="With a gradient checked by finite differences.")
         st.metric("of them with an ONNX spelling", sum(exportable(o) for o in engine.OPS.values()))
         st.metric("models on the shelf", len(models))
     if models:

@@ -53,11 +53,11 @@ def network() -> Asked | None:
             picture = choose_picture(live=live, least=1)
             pixels = changed(picture.pixels)
             if not (picture.live and np.array_equal(pixels, picture.pixels)):
-                st.image(pixels, frame.literal(picture.name), width="stretch")
+                st.image(pixels, frame.literal(picture.name), width="stretch", alt=f"Photo: {picture.name}")
         classifier = session.open_classifier(entry.onnx)
         said = answer(str(entry.onnx), entry.onnx.stat().st_mtime_ns, classifier, pixels)
         with right:
-            st.markdown(f"### {said.top(1)[0][0]}, {percent(said.top(1)[0][1])}")
+            st.markdown(f"## {said.top(1)[0][0]}, {percent(said.top(1)[0][1])}")
             st.plotly_chart(bars.probability_bars(said.labels, said.probabilities.tolist()), config=CONFIG, key="top5",
                             alt="The five likeliest classes")
             five = sum(chance for _, chance in said.top(5))
@@ -98,7 +98,7 @@ def changed(pixels: np.ndarray) -> np.ndarray:
 def judge(asked: Asked) -> None:
     """The reader says what it is; top-1 and top-5 count it."""
     labels = [f"{k}: {name}" for k, name in enumerate(asked.said.labels)]
-    truth = st.selectbox("What is it really?", labels, index=None, key="truth", placeholder="one of the 1,000 classes",
+    truth = st.selectbox("What is it really?", labels, index=None, key="truth", placeholder="one of all classes",
                          disabled=links.locked())
     if truth is None:
         return
@@ -129,14 +129,14 @@ def predict(asked: Asked) -> None:
 @frame.guarded("Five guesses each")
 def examples(asked: Asked) -> None:
     """The photographs that come with the app, and the network's five guesses for each."""
-    st.subheader("Five guesses each", anchor=False)
+    st.header("Five guesses each", anchor=False)
     classifier = session.open_classifier(asked.entry.onnx)
     with st.container(horizontal=True, gap="small"):
         for name in samples.photo_names():
             photo = samples.photo(name)
             said = answer(str(asked.entry.onnx), asked.entry.onnx.stat().st_mtime_ns, classifier, photo)
             with st.container(width=WIDTH):
-                st.image(thumbnail(photo), name, width=WIDTH)
+                st.image(thumbnail(photo), name, width=WIDTH, alt=f"Photo: {name}")
                 st.markdown("  \n".join(f"{'**' * (k == 0)}{frame.literal(guess)}, {percent(chance)}{'**' * (k == 0)}"
                                         for k, (guess, chance) in enumerate(said.top(5))))
     st.caption("Right for top-5 is who names it in five guesses. Where the thousand classes have no word for what is "
@@ -154,7 +154,7 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
 
 def classes(asked: Asked) -> None:
     """What the thousand classes are, and where this picture's probability went."""
-    st.subheader("A thousand classes", anchor=False)
+    st.header("A thousand classes", anchor=False)
     st.markdown("Every answer shares 100 % among exactly these: 118 kinds of dogs, but no word for *dog*; an astronaut "
                 "has to be something else.")
     p = asked.said.probabilities
@@ -171,7 +171,7 @@ def classes(asked: Asked) -> None:
 
 def history() -> None:
     """The winners' errors."""
-    st.subheader("The challenge", anchor=False)
+    st.header("The challenge", anchor=False)
     st.markdown("1.28 million training photographs, a thousand classes, five guesses: from 2012 to 2017 every winner "
                 "was a convolutional network, and the error fell below that of a person.")
     st.plotly_chart(challenge.winners(WINNERS, HUMAN), config=CONFIG, key="winners",
@@ -182,7 +182,7 @@ def history() -> None:
 
 def published() -> None:
     """Open implementations and weights, and what they are good for."""
-    st.subheader("Nobody has to begin again", anchor=False)
+    st.header("Nobody has to begin again", anchor=False)
     known, new = (classes * (HEAD_CHANNELS + 1) for classes in (sum(len(members(name)) for name in GROUPS), 2))
     st.markdown("Such a network learns for weeks on many GPUs: the winner of 2012 five to six days on two, VGG in "
                 "2014 two to three weeks on four. But code and learnt weights are published, for PyTorch, for Keras, "

@@ -63,7 +63,7 @@ def formula() -> None:
              r" \text{colour: } & X \in \{0, \dots, 255\}^{H \times W \times 3} \end{aligned}")
     with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center", gap="medium"):
         st.markdown(f"$X = {_matrix(SMALLEST)}$", width="content")
-        st.image(np.pad(enlarged(SMALLEST, 96), 1, constant_values=128), width=98)
+        st.image(np.pad(enlarged(SMALLEST, 96), 1, constant_values=128), width=98, alt="A picture of 3 × 3 pixels, black and white")
         st.markdown("Nine numbers, and the picture they are: 0 is black, 255 is white.", width="content")
 
 
@@ -130,7 +130,7 @@ def gray_matrix(setting: Setting) -> None:
 
 def colour_cube(setting: Setting) -> None:
     """Three matrices stacked, and one pixel through all of them."""
-    st.subheader("Colour: three matrices stacked", anchor=False)
+    st.header("Colour: three matrices stacked", anchor=False)
     cube = setting.colour
     for k, (place, name) in enumerate(zip(st.columns(3), COLOURS, strict=True)):
         tinted = np.zeros_like(cube)
@@ -143,8 +143,9 @@ def colour_cube(setting: Setting) -> None:
     swatch = np.full((48, 48, 3), setting.pixel, np.uint8)
     gray = float(gray_of(np.array(setting.pixel)))
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.image(enlarged(cube, 160), "the patch in colour", width=160)
-        st.image(swatch, f"X[{setting.row},{setting.column}]", width=64)
+        st.image(enlarged(cube, 160), "the patch in colour", width=160, alt="The patch of the picture in colour")
+        st.image(swatch, f"X[{setting.row},{setting.column}]", width=64,
+                 alt=f"One square of red {red}, green {green}, blue {blue}")
         st.markdown(f"The pixel is three numbers: red **{red}**, green **{green}**, blue **{blue}**.")
     st.latex(rf"\begin{{aligned}} y &= 0.299\,R + 0.587\,G + 0.114\,B \\ &= 0.299 \cdot {red} + 0.587 \cdot {green} "
              rf"+ 0.114 \cdot {blue} \\ &= {gray:.1f} \approx {round(gray)} \end{{aligned}}")
@@ -156,7 +157,7 @@ def colour_cube(setting: Setting) -> None:
 
 def memory(setting: Setting) -> None:
     """The picture's shape, type and bytes in two layouts, and where the inspected number stands in each."""
-    st.subheader("In memory", anchor=False)
+    st.header("In memory", anchor=False)
     cube, (height, width, _) = setting.colour, setting.picture.pixels.shape
     last, first = (height, width, 3), (3, height, width)
     arrays: tuple[tuple[str, tuple[int, ...], type[np.generic]], ...] = (
@@ -194,7 +195,7 @@ def memory(setting: Setting) -> None:
 @frame.guarded("Fewer levels")
 def levels(setting: Setting) -> None:
     """Fewer bits a channel: what is seen and what is lost, and the code for it."""
-    st.subheader("Fewer levels", anchor=False)
+    st.header("Fewer levels", anchor=False)
     bits = st.slider("Bits a channel", 1, 8, 3, key="bits", bind="query-params", disabled=links.locked())
     count, red = 2**bits, setting.pixel[0]
     level, restored = red * count // 256, int(quantised(np.array([red], np.uint8), bits)[0])
@@ -207,10 +208,12 @@ def levels(setting: Setting) -> None:
     pixels = setting.picture.pixels
     small = shrunk(pixels)
     left, right = st.columns(2)
-    left.image(enlarged(small), f"8 bits: {numbers.count(counted(pixels, 8))} colours in it", width="stretch")
+    left.image(enlarged(small), f"8 bits: {numbers.count(counted(pixels, 8))} colours in it", width="stretch",
+               alt="The picture in 8 bits")
     right.image(enlarged(quantised(small, bits)),
                 f"{numbers.counted(bits, 'bit')}: {numbers.count(counted(pixels, bits))} colours in it, "
-                f"{numbers.count(2 ** (3 * bits))} possible", width="stretch")
+                f"{numbers.count(2 ** (3 * bits))} possible", width="stretch",
+                alt=f"The same picture in {numbers.counted(bits, 'bit')}")
     every = errors(pixels)
     error, noise = every[bits - 1], [peak_signal_to_noise(e) for e in every]
     with st.container(horizontal=True):
@@ -274,7 +277,7 @@ def shrunk(pixels: np.ndarray) -> np.ndarray:
 
 def zoom(setting: Setting) -> None:
     """From the photo to single pixels."""
-    st.subheader("Nearer", anchor=False)
+    st.header("Nearer", anchor=False)
     pixels = setting.picture.pixels
     height, width = pixels.shape[:2]
     top, left = setting.patch.top, setting.patch.left
@@ -291,7 +294,7 @@ def zoom(setting: Setting) -> None:
         captions.append(f"{part.height} × {part.width} pixels")
         if min(h, w) <= 8:
             break
-    lesson.gallery(shown, captions)
+    lesson.gallery(shown, captions, f"Part of {setting.picture.name}")
     st.caption(f"{frame.literal(setting.picture.name.capitalize())}, each picture a part of the one before. Nearer, "
                "there is no more detail: only squares, one number (or three) each.")
 

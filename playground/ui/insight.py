@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from playground import numbers
 from playground.datasets import collection, photos
 from playground.deploy import evaluation, interval, package
 from playground.deploy.evaluation import Predictions
@@ -151,10 +152,12 @@ def mistakes(view: RunView, found: Predictions) -> None:
     """What the model was surest of, and wrong."""
     wrong = found.mistakes()
     if not len(wrong):
-        st.success(f"It made no mistake on these {len(found.truth):,} photos. That is not the same as never: see the "
+        st.success(f"It made no mistake on these {numbers.count(len(found.truth))} photos. That is not the same as "
+                   f"never: see the "
                    "interval above.", icon=":material/check:")
         return
-    st.markdown(f"{len(wrong):,} of {len(found.truth):,} photos were taken for something else; the surest mistakes "
+    st.markdown(f"{numbers.count(len(wrong))} of {numbers.count(len(found.truth))} photos were taken for something "
+                f"else; the surest mistakes "
                 "first. Wrongly labelled, unusual, or showing both?")
     corrections.shown(view, found, wrong)
 

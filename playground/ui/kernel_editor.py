@@ -5,6 +5,7 @@ The line of text is the only state. The preset and the size are read off it and 
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -190,16 +191,21 @@ def choose_kernel() -> Kernel:
         kernel = parse(st.session_state.get("last_kernel", DEFAULT))
     with above:
         _presets(kernel)
-        _grid(
-            key="kernel_grid",
-            data={
-                "texts": kernel.texts, "size": kernel.size, "limit": style.signed_limit(kernel.weights),
-                "scale": list(style.SIGNED), "locked": links.locked(),
-            },
-            on_edited_change=_take_edit,
-        )
+        grid(kernel, key="kernel_grid", on_edited=_take_edit)
         st.caption(MEANING[kernel.name])
     return kernel
+
+
+def grid(kernel: Kernel, *, key: str, on_edited: Callable[[], None]) -> None:
+    """The weights as fields to type into; `frame.sent(key, "edited")` is the edited kernel as one line of text."""
+    _grid(
+        key=key,
+        data={
+            "texts": kernel.texts, "size": kernel.size, "limit": style.signed_limit(kernel.weights),
+            "scale": list(style.SIGNED), "locked": links.locked(),
+        },
+        on_edited_change=on_edited,
+    )
 
 
 def _presets(kernel: Kernel) -> None:

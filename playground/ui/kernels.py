@@ -96,7 +96,8 @@ def all_at_once() -> tuple[Picture, Kernel]:
                  for name, response in responses.items()]
         with right:
             lesson.gallery([enlarged(np.rint(gray).astype(np.uint8), SIDE), *shown],
-                           ["The picture", *(f"**{name}.** {MEANING[k.name]}" for name, k in kernels.items())])
+                           ["The picture", *(f"**{name}.** {MEANING[k.name]}" for name, k in kernels.items())],
+                           ["The picture in gray", *(f"Its response to {name}" for name in kernels)])
             st.caption("Top left the kernel. Where its weights add up to 1, the answer is again a picture: black at 0 "
                        "and below, white at 255 and above. The others give signed numbers, blue below 0 and orange "
                        f"above, full colour from ±{number(limit)} on, the same for all.")
@@ -128,7 +129,7 @@ def with_inset(picture: np.ndarray, kernel: Kernel) -> np.ndarray:
 
 def large(picture: Picture, kernel: Kernel) -> None:
     """The chosen kernel's response, every number under the pointer."""
-    st.subheader(f"{kernel.name}, large", anchor=False)
+    st.header(f"{kernel.name}, large", anchor=False)
     gray = shrunk(picture.gray, LARGE)
     if min(gray.shape) < kernel.size:
         st.info("The picture is smaller than the kernel: choose a larger one.")
@@ -163,8 +164,9 @@ def edges(gray: np.ndarray) -> None:
                 direction_map(edge_direction(across, down), np.sqrt(strength / white)))],
             [f"$g_x$: Sobel x, full colour at ±{number(limit)}", f"$g_y$: Sobel y, full colour at ±{number(limit)}",
              f"strength, white from {number(white)} on",
-             "direction $\\theta$, as bright as the root of the strength"], width=200)
-        lesson.gallery([direction_wheel(96)], ["the colours of $\\theta$"], width=96)
+             "direction $\\theta$, as bright as the root of the strength"], "Edges of the picture", width=200)
+        lesson.gallery([direction_wheel(96)], ["the colours of $\\theta$"], ["A wheel: each direction has a colour"],
+                       width=96)
         told = ", ".join(f"{name} {number(main_direction(*sobel(x)))}°"
                          for name, x in feature_pictures().items() if name.endswith("edge"))
         st.caption("$\\theta$ points to where it gets brighter: 0° to the right, 90° downwards. In the test pictures "
@@ -179,11 +181,12 @@ def sobel(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def detectors(own: Kernel) -> None:
     """Who answers to what: every kernel on pictures that hold one feature each."""
-    st.subheader("What does it answer to?", anchor=False)
+    st.header("What does it answer to?", anchor=False)
     pictures, kernels = feature_pictures(), all_kernels(own)
     mine = {name: strongest(respond(x, own.weights)) for name, x in pictures.items()}
     best = favourites(mine)
-    lesson.gallery([enlarged(np.rint(x).astype(np.uint8), 96) for x in pictures.values()], list(pictures), width=96)
+    lesson.gallery([enlarged(np.rint(x).astype(np.uint8), 96) for x in pictures.values()], list(pictures),
+                   "Test picture", width=96)
     lesson.predict(
         f"to which of these does **{own.name}** answer most strongly?", [*pictures, SEVERAL],
         best[0] if len(best) == 1 else SEVERAL,
@@ -200,7 +203,7 @@ def detectors(own: Kernel) -> None:
 @frame.guarded("Learnt kernels")
 def learned(picture: Picture) -> None:
     """The first kernels of a trained network, and what one of them makes of the picture."""
-    st.subheader("Kernels nobody chose", anchor=False)
+    st.header("Kernels nobody chose", anchor=False)
     st.markdown("A network begins with random kernels and learns which are useful. These are first layers as training "
                 "left them.")
     entries = {entry.name: entry for entry in shelf.entries()}
@@ -214,7 +217,7 @@ def learned(picture: Picture) -> None:
     weights = found.weights[:MOST_KERNELS]
     count, channels, height, width = found.weights.shape
     lesson.gallery([enlarged(drawn(w, style.signed_limit(w)), 72) for w in weights],
-                   [str(k) for k in range(len(weights))], width=72)
+                   [str(k) for k in range(len(weights))], "Weights of kernel", width=72)
     coloured = "Gray is 0; a colour says which channels count" if channels == 3 else "Blue is below 0, orange above"
     st.caption(f"{frame.literal(entry.name)}: {count} kernels of {channels} × {height} × {width} weights in its first "
                "convolution" + (f", the first {MOST_KERNELS} of them" if count > MOST_KERNELS else "")

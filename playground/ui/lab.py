@@ -6,6 +6,7 @@ from playground.deploy import interval
 from playground.figures import comparison, contest
 from playground.figures.comparison import Result
 from playground.figures.style import CONFIG
+from playground.numbers import number
 from playground.training import runs
 from playground.training.experiments import RECIPES
 from playground.training.runs import RunSpec, RunView
@@ -38,7 +39,7 @@ def look() -> Collected | None:
     _title(0)
     st.markdown("Choose photographs in one folder a class: a folder `cats_vs_dogs` below the playground's `data` "
                 "folder, a zip of your own, or the faces that come along. "
-                "**Download** fetches 3,000 photos of cats and dogs where there are none yet.")
+                "**Download** fetches 3\u202f000 photos of cats and dogs where there are none yet.")
     found = transfer.collect()
     if found is None:
         _mark(0, False)
@@ -178,7 +179,7 @@ def take_along(found: Collected | None, epochs: int) -> None:
     else:
         parity = entry.card["parity"]
         st.markdown(f"onnxruntime gives PyTorch's answers from this file on {parity['samples']} pictures: scores "
-                    f"differ by at most {parity['max_difference']:.0e}, the best class is the same on "
+                    f"differ by at most {number(parity['max_difference'], 2)}, the best class is the same on "
                     f"{parity['same_top']}.")
         models.download(entry, type="primary")
         _mark(6, parity["same_top"] == parity["samples"])

@@ -209,9 +209,17 @@ GALLERY_WIDTH = 168
 """Pixels a picture: two stand side by side on a phone, six on a desk."""
 
 
-def gallery(pictures: Sequence[np.ndarray], captions: Sequence[str], *, width: int = GALLERY_WIDTH) -> None:
-    """Small pictures, as many side by side as fit; uint8 (H, W) or (H, W, 3). One element: nine take longer."""
-    st.image(list(pictures), list(captions), width=width)
+def gallery(
+    pictures: Sequence[np.ndarray], captions: Sequence[str], alts: str | Sequence[str] = "", *,
+    width: int = GALLERY_WIDTH,
+) -> None:
+    """Small pictures, as many side by side as fit; uint8 (H, W) or (H, W, 3). One element: nine take longer.
+
+    `alts` say what is seen, picture by picture; one text says what all of them are, and each caption follows it.
+    """
+    if isinstance(alts, str):
+        alts = [f"{alts}: {frame.plain(caption)}" if alts else frame.plain(caption) for caption in captions]
+    st.image(list(pictures), list(captions), width=width, alt=list(alts))
 
 
 @st.fragment
@@ -222,7 +230,7 @@ def in_code(codes: Mapping[str, str], note: str = "") -> None:
     Not tabs: at every redraw of a page Streamlit's tabs walk through all that lies in them, and code is a thousand
     coloured words. Two thirds of a slider's wait was that.
     """
-    st.subheader("In code", anchor=False)
+    st.header("In code", anchor=False)
     library = st.segmented_control("Library", list(codes), default=next(iter(codes)), key="library", required=True,
                                    label_visibility="collapsed")
     st.code(codes[library or next(iter(codes))], language="python")

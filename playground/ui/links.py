@@ -1,8 +1,11 @@
 """A page's address: what a teacher can put into it (`hide=a,b`, `lock=1`), and how it is taken along."""
 
+import math
 import re
+from contextlib import suppress
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 _copy = st.components.v2.component(
     "copy_link",
@@ -64,3 +67,27 @@ def hide_controls() -> None:
 def locked() -> bool:
     """Whether the address fixes every control at what it says."""
     return st.query_params.get("lock") == "1"
+
+
+def is_no_number(value: str) -> bool:
+    """Whether a value of an address is spelled as a number and is none: not a number, or infinite, or larger than any.
+
+    >>> [is_no_number(value) for value in ("inf", "-Infinity", "nan", "1e309", "1e3", "12", "-1 0 1", "")]
+    [True, True, True, True, False, False, False, False]
+    """
+    try:
+        return not math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
+def drop_impossible() -> None:
+    """Take what is no number out of the address and begin again: Streamlit's number inputs fail on infinity."""
+    dropped = False
+    for name in list(st.query_params):
+        if any(map(is_no_number, st.query_params.get_all(name))):
+            with suppress(StreamlitAPIException):  # of a control that is on the page and has a value
+                del st.query_params[name]
+                dropped = True
+    if dropped:
+        st.rerun()

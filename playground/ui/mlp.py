@@ -134,7 +134,7 @@ dense layer so: what is near what, it has to find out from examples.'
 
 def predict() -> None:
     """The question whose answer the experiment computes."""
-    st.subheader("Predict first", anchor=False)
+    st.header("Predict first", anchor=False)
     st.radio("The pixels of every digit are put into another order, the same for all. Who still learns to read them?",
              GUESSES, index=None, key="guess")
     st.caption("Train both below: the answer is what comes out.")
@@ -150,14 +150,14 @@ def pictures(seed: int) -> None:
         strict=True,
     ):
         sheet = maps.contact_sheet(images.astype(np.uint8), columns=4, scale=10, gap=4)
-        column.image(sheet, caption=caption, width=340)
+        column.image(sheet, caption=caption, width=340, alt=caption)
 
 
 @st.fragment
 @frame.guarded("Shuffled pixels")
 def shuffled_pixels() -> None:
     """Shuffled pixels: four networks learn, live, in a process of their own."""
-    st.subheader("Shuffled pixels", anchor=False)
+    st.header("Shuffled pixels", anchor=False)
     mlp, cnn = (experiments.size(c.model) for c in experiments.shuffled_pixels({}, 0)[:2])
     st.markdown(f"An MLP and a CNN learn from the same {SAMPLES} digits, twice: as they are, and with one fixed "
                 "permutation of their pixels. Nothing is lost by it, only **who is whose neighbour**. The two are "

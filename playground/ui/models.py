@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from playground import numbers
 from playground.deploy import evaluation, interval, package, session, shelf
 from playground.deploy.shelf import Entry
 from playground.figures import bars, maps, style
@@ -150,7 +151,8 @@ def accuracy_metric(label: str, share: float | None, count: int) -> None:
         delta_color="off",
         delta_arrow="off",
         width="content",
-        help=f"{round(share * count):,} of {count:,} images that were never trained on. Below it, Wilson's 95 % "
+        help=f"{numbers.count(round(share * count))} of {numbers.count(count)} images that were never trained on. "
+             f"Below it, Wilson's 95 % "
         "interval: what the true share could be, given that only so many were counted.",
     )
 
@@ -251,7 +253,7 @@ def trial(entry: Entry) -> None:
             said = classifier.predict([pixels])[0]
             seconds = time.perf_counter() - start
             best, chance = said.top(1)[0]
-            st.markdown(f"### {frame.literal(best)}, {100 * chance:.1f} %")
+            st.markdown(f"## {frame.literal(best)}, {100 * chance:.1f} %")
             st.plotly_chart(
                 bars.probability_bars(
                     said.labels, said.probabilities.tolist(), most=10 if picture.live else 8, sort=not picture.live),
@@ -313,9 +315,9 @@ def flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if isinstance(value, Mapping):
             yield from ((f"{name} {part}", text) for part, text in flat(value))
         elif isinstance(value, float):
-            yield name, f"{value:,.4g}"
+            yield name, f"{numbers.number(value)}"
         else:
-            yield name, f"{value:,}" if isinstance(value, int) else str(value)
+            yield name, f"{numbers.count(value)}" if isinstance(value, int) else str(value)
 
 
 @st.fragment
@@ -327,7 +329,7 @@ def parity(entry: Entry) -> None:
         st.markdown(
             f"Before this model reached the shelf, **{said['samples']} real images** went through the engine that "
             f"trained it and through onnxruntime on this very file. The scores differed by at most "
-            f"**{said['max_difference']:.1e}** ({said['allowed']:.1e} is allowed), and "
+            f"**{numbers.number(said['max_difference'], 3)}** ({numbers.number(said['allowed'], 3)} is allowed), and "
             f"**{said['same_top']} of {said['samples']}** got the same first answer."
         )
     st.caption(

@@ -62,7 +62,8 @@ def own_numbers() -> np.ndarray:
         for name, value in (("mean $\\mu$", x.mean()), ("deviation $\\sigma$", x.std()), ("mean of $z$", z.mean()),
                             ("variance of $z$", z.var())):
             st.metric(name, _plain(value))
-    st.plotly_chart(_before_and_after(x, z), config=CONFIG, key="numbers_figure")
+    st.plotly_chart(_before_and_after(x, z), config=CONFIG, key="numbers_figure",
+                    alt="The numbers as given, and normalized, on two scales")
     return x
 
 
@@ -87,7 +88,7 @@ def _before_and_after(x: np.ndarray, z: np.ndarray) -> go.Figure:
 
 def proofs(x: np.ndarray) -> None:
     """Both proofs, each line beside what it comes to on the reader's numbers."""
-    st.subheader("Why the mean becomes 0 and the variance 1", anchor=False)
+    st.header("Why the mean becomes 0 and the variance 1", anchor=False)
     st.caption("Every line is computed, as it is written, from your numbers above. They agree up to rounding.")
     lines = list(proof_lines(x))
     for column, proof in zip(st.columns(2, gap="large"), ("mean", "variance"), strict=True):
@@ -109,7 +110,7 @@ def _plain(value: float) -> str:
 def bowls() -> dict[str, Bowl]:
     """A line fitted to the pixels of a photo (darkness of a pixel from that of its left neighbour), with the
     input in four versions: raw, centred, scaled, both."""
-    st.subheader("What it does to gradient descent", anchor=False)
+    st.header("What it does to gradient descent", anchor=False)
     st.markdown(
         "The smallest model there is: guess each pixel of a photo from the pixel to its left, "
         r"$\hat y = w\,x + b$. Two parameters, so the loss is a landscape one can look at. The four versions differ "

@@ -48,7 +48,7 @@ def pair(gray: np.ndarray, apart: int, seed: int = 0) -> Pair:
 @frame.guarded("Two inputs")
 def two_inputs() -> None:
     """A second input: how round the bowl is depends on how alike the two are."""
-    st.subheader("Two inputs: as round as they are unlike", anchor=False)
+    st.header("Two inputs: as round as they are unlike", anchor=False)
     st.markdown("Now two pixels guess the next one, "
                 r"$\hat y = w_1 x_1 + w_2 x_2$, both normalized. Their bowl is round only if they are **uncorrelated**:"
                 r" with the correlation $\rho$ its condition number is $\frac{1+|\rho|}{1-|\rho|}$.")
@@ -96,7 +96,7 @@ def roundness(correlation: float, condition: float) -> str:
 
 def training_statistics() -> None:
     """The numbers are the training set's, and are used again for every picture that comes later."""
-    st.subheader("Whose mean, whose deviation?", anchor=False)
+    st.header("Whose mean, whose deviation?", anchor=False)
     train, test = named.load("digits")
     mean, deviation = float(train.images.mean()), float(train.images.std())
     st.markdown(f"$\\mu$ and $\\sigma$ are computed **once, from the training set** (here {number(mean)} and "

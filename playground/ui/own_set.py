@@ -11,6 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from playground import numbers
 from playground.datasets import collection, photos, provenance, uploads, versions
 from playground.datasets.collection import PhotoSet, Refused
 from playground.datasets.folders import PhotoFolder
@@ -158,7 +159,7 @@ def _with_bar(work: Callable[[Callable[[int, int], None]], PhotoSet]) -> PhotoSe
     bar = st.progress(0.0, "Reading the photos …")
 
     def heard(done: int, total: int) -> None:
-        bar.progress(done / total, f"{done:,} of {total:,} photos")
+        bar.progress(done / total, f"{numbers.count(done)} of {numbers.count(total)} photos")
 
     try:
         return work(heard)
@@ -169,7 +170,7 @@ def _with_bar(work: Callable[[Callable[[int, int], None]], PhotoSet]) -> PhotoSe
 def head(chosen: PhotoSet) -> None:
     """The set's name, its classes to edit, and the way back."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{frame.literal(chosen.name)}** · {len(chosen.kept):,} photos", width="content")
+        st.markdown(f"**{frame.literal(chosen.name)}** · {numbers.count(len(chosen.kept))} photos", width="content")
         undo_button(chosen, "own-set-undo")
         with st.popover("Classes", icon=":material/edit:", disabled=links.locked()):
             classes(chosen)

@@ -17,7 +17,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   let last = null, group = null;
   grid.replaceChildren();
   for (const photo of data.photos) {
-    if (photo.group && photo.group !== group) grid.append(element("h4", photo.group));
+    if (photo.group && photo.group !== group) grid.append(element("h3", photo.group));
     group = photo.group;
     const box = element("label", "", { className: "photo", title: `${photo.name} · ${photo.label}` });
     box.classList.toggle("aside", photo.half === "validation");

@@ -199,7 +199,7 @@ def _touched(setting: Setting) -> np.ndarray:
 @frame.guarded("Small shifts")
 def shifts(setting: Setting) -> None:
     """How much the outputs change when the picture is shifted a little."""
-    st.subheader("Small shifts", anchor=False)
+    st.header("Small shifts", anchor=False)
     st.markdown("An edge detector and ReLU look at a part of the picture; then the part is moved by a few pixels. How "
                 "much do the numbers change that the next layer gets?")
     size = st.slider("Pooling window for this", 2, 8, 4, key="wide", bind="query-params", disabled=links.locked())
@@ -267,7 +267,7 @@ def unchanged(gray: np.ndarray, size: int) -> tuple[float, float] | None:
 
 def order(setting: Setting) -> None:
     """ReLU before or after pooling: the same for the maximum, not for the average."""
-    st.subheader("After the activation, or before?", anchor=False)
+    st.header("After the activation, or before?", anchor=False)
     z = Tensor(F.conv2d(setting.x[None, None], SOBEL[None, None], padding=1).numpy())
     rows = []
     for kind in (MAX, AVERAGE):

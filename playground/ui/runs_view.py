@@ -13,6 +13,7 @@ import streamlit as st
 from playground import home
 from playground.errors import PlaygroundError
 from playground.figures import curves, style
+from playground.numbers import count
 from playground.training import runs
 from playground.training.events import ordinal
 from playground.training.runs import DOWNLOAD, RunSpec, RunView
@@ -194,7 +195,7 @@ def telling(view: RunView) -> str:
         return "starting a process of its own"
     if view.stage is not None:
         text = (
-            f"{view.stage.text} {view.stage.done:,} of {view.stage.total:,}"
+            f"{view.stage.text} {count(view.stage.done)} of {count(view.stage.total)}"
             if view.stage.total > 1
             else view.stage.text
         )

@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from engine.layers import summary
+from playground import numbers
 from playground.datasets import named
 from playground.datasets.augmentation import Augmentation
 from playground.datasets.named import ImageSet
@@ -54,7 +55,8 @@ def settings() -> Mapping[str, Any] | None:
             list(choices),
             key="data",
             bind="query-params",
-            help="`digits`: 1,797 handwritten digits of 8 × 8 pixels that come with scikit-learn. Folders with IDX "
+            help="`digits`: 1\u202f797 handwritten digits of 8 × 8 pixels that come with scikit-learn. Folders with "
+                 "IDX "
             "files (MNIST, Fashion-MNIST) or CIFAR-10's binary files appear here when they lie below `data/` in the "
             "playground's home.",
         )
@@ -104,7 +106,8 @@ def settings() -> Mapping[str, Any] | None:
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start"):
             runs_view.begin(RunSpec(kind="digits", request=request, seed=seed, name=name), suggested)
         st.caption(
-            f"{len(training.images):,} images to learn from, a sixth of them for validation; {len(test.images):,} more "
+            f"{numbers.count(len(training.images))} images to learn from, a sixth of them for validation; "
+            f"{numbers.count(len(test.images))} more "
             "are looked at once, when training is over. "
             f"{frame.literal(training.source)} ({frame.literal(training.licence)})"
         )
@@ -137,7 +140,7 @@ def architecture(request: Mapping[str, Any] | None) -> None:
         row_height=29,
         column_config={"parameters": st.column_config.NumberColumn(format="localized")},
     )
-    st.caption(f"{table.parameters:,} numbers to learn; every one gets a gradient from every batch.")
+    st.caption(f"{numbers.count(table.parameters)} numbers to learn; every one gets a gradient from every batch.")
 
 
 @st.cache_data(max_entries=8, show_spinner="Asking the exported model …")
@@ -158,7 +161,7 @@ def outcome(view: RunView) -> None:
     """What came out of an ended run: accuracy, confusions, mistakes, a trial, the file."""
     if view.finished is None:
         return
-    st.subheader("What came out", anchor=False)
+    st.header("What came out", anchor=False)
     entry = models.of_run_or_why_not(view)
     with st.container(horizontal=True):
         models.accuracy_metric("test accuracy", view.finished.test_accuracy, view.finished.test_count)
@@ -166,7 +169,7 @@ def outcome(view: RunView) -> None:
         if view.exported is not None:
             st.metric(
                 "engine and file differ by",
-                f"{view.exported.max_difference:.0e}",
+                f"{numbers.number(view.exported.max_difference, 2)}",
                 width="content",
                 help=f"The largest difference of any score on {view.exported.samples} images between the NumPy engine "
                 "and onnxruntime on the exported file.",
@@ -250,11 +253,11 @@ def mistakes(test: ImageSet, probabilities: np.ndarray) -> None:
     guesses = probabilities.argmax(axis=1)
     wrong = np.nonzero(guesses != test.labels[: len(guesses)])[0]
     if not len(wrong):
-        st.success(f"All {len(guesses):,} test images are named correctly.", icon=":material/check:")
+        st.success(f"All {numbers.count(len(guesses))} test images are named correctly.", icon=":material/check:")
         return
     surest = wrong[np.argsort(-probabilities[wrong, guesses[wrong]])][:12]
     st.markdown(
-        f"**{len(wrong):,} of {len(guesses):,} test images are named wrongly**"
+        f"**{numbers.count(len(wrong))} of {numbers.count(len(guesses))} test images are named wrongly**"
         + (f"; the {len(surest)} it was surest of:" if len(wrong) > len(surest) else ", the surest first:")
     )
     with st.container(horizontal=True, key="mistakes"):

@@ -12,6 +12,7 @@ from playground.datasets.folders import PhotoFolder
 from playground.deploy.weights import count_weights
 from playground.figures import blocks, confusion, maps, style
 from playground.home import data_dir
+from playground.numbers import count, number
 from playground.training.recipe import FINE_TUNE, FROZEN, SCRATCH
 from playground.training.runs import RunView
 from playground.ui import (
@@ -200,12 +201,12 @@ def frozen_and_trained(mode: str, trained: int, held: int) -> None:
     file, where each batch norm is part of its convolution."""
     total = trained if mode == SCRATCH else max(trained, held)
     share = 100 * trained / total
-    st.markdown(f"**{trained:,} of {total:,} numbers were trained** ({share:.3g} %)")
+    st.markdown(f"**{count(trained)} of {count(total)} numbers were trained** ({number(share, 3)} %)")
     st.plotly_chart(
         blocks.frozen_and_trained(total - trained, trained),
         key="blocks",
         config=style.CONFIG,
-        alt=f"{share:.2g} % trained, the rest frozen",
+        alt=f"{number(share, 2)} % trained, the rest frozen",
     )
     st.caption(WHY_SO_MANY[mode])
 

@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from playground.datasets.augmentation import Augmentation
+from playground.numbers import number
 from playground.training.recipe import (
     ACTIVATIONS,
     ALL_BLOCKS,
@@ -21,8 +22,10 @@ from playground.training.runs import RunSpec
 from playground.ui import augmentation, links, model_name, network_blocks, runs_view
 
 MODES = {
-    FROZEN: "**{backbone}** has learnt from 1.3 million photos of 1,000 kinds of things. Its convolutions stay as they "
-            "are (*frozen*): they turn each photo into 1,280 numbers, once. Only a new last layer is *trained*, from "
+    FROZEN: "**{backbone}** has learnt from 1.3 million photos of 1\u202f000 kinds of things. Its convolutions stay "
+            "as they "
+            "are (*frozen*): they turn each photo into 1\u202f280 numbers, once. Only a new last layer is *trained*, "
+            "from "
             "those numbers to your classes, and that takes seconds.",
     FINE_TUNE: "A new last layer first, as in *frozen*. Then **{backbone}**'s last blocks learn too, the earlier the "
                "slower: what edges look like is known, what your things look like may be new. Every photo goes through "
@@ -100,7 +103,7 @@ def recipe(classes: int) -> tuple[str, dict[str, Any]]:
     rate = float(known["learning_rate"])
     rates = sorted({*RATES, rate})
     learning_rate = right.selectbox("Learning rate", rates, rates.index(rate), key=f"rate-{mode}", bind="query-params",
-                                    disabled=locked, format_func=lambda r: f"{r:g}",
+                                    disabled=locked, format_func=lambda r: f"{number(r)}",
                                     help="How far the head's weights move against the gradient; earlier blocks less.")
     if learning_rate != rate:
         request["learning_rate"] = learning_rate

@@ -86,3 +86,21 @@ def test_every_relative_link_of_the_readme_leads_somewhere() -> None:
     for document in ("README.md", "CONTRIBUTING.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text()):
             assert (ROOT / target).exists(), f"{document} links to {target}"
+
+
+def without_words(source: str) -> list[str]:
+    """Pictures of a source text that a screen reader would pass over in silence."""
+    return [f"line {call.lineno}: {name}" for name, call in calls(ast.parse(source))
+            if name.split(".")[-1] in ("image", "plotly_chart", "chart") and len(call.args) > 0
+            and (name.startswith(("st.", "chart")) or name.endswith((".image", ".plotly_chart")))
+            and "alt" not in {k.arg for k in call.keywords}]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "playground/ui").glob("*.py")), ids=lambda p: p.name)
+def test_every_picture_and_chart_has_an_alternative_text(path: Path) -> None:
+    assert without_words(path.read_text()) == []
+
+
+@pytest.mark.parametrize("planted", ["st.image(x, 'c')", "left.image(x)", "st.plotly_chart(f)", "chart(f, key='k')"])
+def test_the_guard_sees_a_picture_without_words(planted: str) -> None:
+    assert without_words(planted)

@@ -119,7 +119,7 @@ def test_four_tabs_that_show_the_same_name_train_four_models(open_page: OpenPage
         one.start()
     for one in pressed:
         one.join(240)
-    views = [wait_until_ended(run_id, 300) for run_id in ids.values()]
+    views = [ended(run_id) for run_id in ids.values()]
     assert [view.state for view in views] == ["completed"] * 4
     own = [entry.name for entry in shelf.entries() if not entry.shipped]
     assert sorted(own) == ["digits", "digits-2", "digits-3", "digits-4"]

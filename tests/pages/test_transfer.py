@@ -186,9 +186,9 @@ def test_the_block_diagram_follows_what_is_chosen(open_page: OpenPage) -> None:
     app.session_state["more"] = True
     app.run()
     assert errors(app) == []
-    assert "1,496,322 of 3,373,570 numbers are trained" in texts(app)
+    assert "1\u202f496\u202f322 of 3\u202f373\u202f570 numbers are trained" in texts(app)
     app.select_slider(key="blocks").set_value(1).run()
-    assert "414,722 of 3,373,570" in texts(app)
+    assert "414\u202f722 of 3\u202f373\u202f570" in texts(app)
     app.selectbox(key="head").set_value("sigmoid").run()
-    assert "413,441 of 3,372,289" in texts(app)
+    assert "413\u202f441 of 3\u202f372\u202f289" in texts(app)
     assert errors(app) == []

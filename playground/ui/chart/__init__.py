@@ -22,7 +22,7 @@ _chart = st.components.v2.component(
     "chart",
     html=(_HERE / "chart.html").read_text(),
     css=(_HERE / "chart.css").read_text(),
-    js=COLOURS_JS + (_HERE / "chart.js").read_text(),
+    js=COLOURS_JS + (_HERE / "marks.js").read_text() + (_HERE / "chart.js").read_text(),
 )
 
 _MARKER = frozenset({"color", "symbol", "size", "opacity", "line", "pattern"})

@@ -1,88 +1,6 @@
 // Draws lines, bars and loss bowls from a Plotly figure's own dictionaries, as chart/__init__.py lets them through.
+// Appended to marks.js by Python.
 const drawn = new WeakMap(); // the charts of each element
-const LETTER = 6.6; // pixels a digit of an axis is wide
-const REACH = 40; // pixels from the pointer within which a point is named
-const logarithmic = (axis) => axis.type === "log";
-const at = (axis, value) => (logarithmic(axis) ? Math.log10(value) : value);
-const grouped = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
-const barWidth = (trace) => trace.width ?? 0.8;
-const sign = (text) => text.replace("-", "−");
-
-// Plotly's format: the few of d3 that the figures use.
-function formatted(value, spec) {
-  if (value === null || value === undefined) return "";
-  if (typeof value === "string") return value;
-  if (spec === ",") return sign(grouped(Math.round(value)));
-  const [, digits, kind] = /^\.(\d+)~?([fg])$/.exec(spec) ?? [];
-  if (kind === "f") return sign(value.toFixed(digits));
-  return sign(String(Number(kind === "g" ? value.toPrecision(digits) : value)));
-}
-
-// What a template says of a point, as lines of [text, raised] parts.
-function told(template, point) {
-  const [said, extra] = template.replace("</extra>", "").split("<extra>");
-  const filled = said.replace(/%\{(\w+)(?::([^}]*))?\}/g, (_, name, spec) => formatted(point[name], spec));
-  return [...filled.split("<br>"), ...(extra ? [extra] : [])].map((line) =>
-    line.split(/<sup>|<\/sup>/).map((text, k) => [text, k % 2 === 1]));
-}
-
-const dashes = (dash, width) => {
-  const unit = Math.max(width, 3) * 0.8;
-  const parts = { dash: [3, 3], dot: [1, 1], longdash: [5, 5], dashdot: [3, 1, 1, 1] }[dash] ?? [];
-  return parts.map((part) => part * unit).join(" ");
-};
-
-// Plotly's symbols round (x, y), as a path; those of the default order by number.
-const ORDER = ["circle", "square", "diamond", "cross", "x"];
-function symbolAt(symbol, x, y, r) {
-  const name = ORDER[symbol] ?? symbol;
-  const polygon = (points) => `M${points.map(([a, b]) => `${x + a * r},${y + b * r}`).join("L")}Z`;
-  const plus = [[1, 0.3], [0.3, 0.3], [0.3, 1], [-0.3, 1], [-0.3, 0.3], [-1, 0.3], [-1, -0.3], [-0.3, -0.3], [-0.3, -1], [0.3, -1], [0.3, -0.3], [1, -0.3]];
-  if (name === "square") return polygon([[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]]);
-  if (name === "diamond") return polygon([[0, -1.25], [1.25, 0], [0, 1.25], [-1.25, 0]]);
-  if (name === "cross") return polygon(plus);
-  if (name === "x") return polygon(plus.map(([a, b]) => [(a - b) * 0.75, (a + b) * 0.75]));
-  if (name === "star") return polygon([...Array(10).keys()].map((k) => {
-    const [turn, far] = [(k * Math.PI) / 5, k % 2 ? 0.55 : 1.4];
-    return [far * Math.sin(turn), -far * Math.cos(turn)];
-  }));
-  const ring = `M${x - r},${y}a${r},${r} 0 1 0 ${2 * r},0a${r},${r} 0 1 0 ${-2 * r},0Z`;
-  if (name !== "circle-x-open") return ring;
-  const h = r * Math.SQRT1_2;
-  return `${ring}M${x - h},${y - h}L${x + h},${y + h}M${x + h},${y - h}L${x - h},${y + h}`;
-}
-
-const nice = (rough) => {
-  const power = 10 ** Math.floor(Math.log10(rough));
-  return ([1, 2, 5].find((step) => step * power >= rough * 0.999) ?? 10) * power;
-};
-const shortened = (value) => {
-  const [size, unit] = [[1e9, "B"], [1e6, "M"], [1e4, "k"]].find(([least]) => Math.abs(value) >= least) ?? [1, ""];
-  return sign(String(Number((value / (unit === "k" ? 1e3 : size)).toPrecision(6)))) + unit;
-};
-
-// [place, text, exponent] of the marks of an axis that is `length` pixels long.
-function ticks(axis, [low, high], length, apart) {
-  if (axis.tickvals) return axis.tickvals.map((value, k) => [at(axis, value), String(axis.ticktext?.[k] ?? value), ""]);
-  const most = Math.max(2, length / apart);
-  const found = [];
-  if (logarithmic(axis) && high - low >= 1.5) {
-    const step = Math.max(1, Math.ceil((high - low) / most));
-    for (let power = Math.ceil(low - 1e-9); power <= high + 1e-9; power++) {
-      if (power % step) continue;
-      found.push(axis.exponentformat === "power" ? [power, "10", sign(String(power))] : [power, shortened(Number(`1e${power}`)), ""]);
-    }
-    return found;
-  }
-  const [from, to] = logarithmic(axis) ? [10 ** low, 10 ** high] : [low, high];
-  const step = nice(Math.max(axis.dtick && !logarithmic(axis) ? axis.dtick : 0, (to - from) / most));
-  for (let k = Math.ceil(from / step - 1e-9); k * step <= to * (1 + 1e-12) + step * 1e-9; k++) {
-    const value = Number((k * step).toPrecision(12));
-    found.push([at(axis, value), shortened(value), ""]);
-  }
-  return found;
-}
-
 class Chart {
   constructor(host, number) {
     this.host = host;
@@ -178,6 +96,11 @@ class Chart {
     return { fill: `url(#${id})` };
   }
 
+  // Whether an axis counts: pixels, epochs.
+  whole(letter) {
+    return this.data.traces.every((trace) => trace.type !== "contour" && trace[letter].every((value) => value === null || Number.isInteger(value)));
+  }
+
   // What an axis spans: as asked, or all that is drawn with some air.
   range(axis, letter, length = 0) {
     if (axis.range) return axis.range;
@@ -213,8 +136,8 @@ class Chart {
     const shown = yaxis.visible !== false;
     const box = { top: 10, bottom: height - (xaxis.title?.text ? 44 : 24), right: width - 12, left: 8 };
     const ys = this.range(yaxis, "y");
-    const marksY = shown ? ticks(yaxis, ys, box.bottom - box.top, 42) : [];
-    const widest = Math.max(0, ...marksY.map(([, text, power]) => text.length + power.length * 0.7));
+    const marksY = shown ? ticks(yaxis, ys, box.bottom - box.top, 42, this.whole("y")) : [];
+    const widest = Math.max(0, ...marksY.map(([, text]) => text.length));
     if (shown) box.left = widest * LETTER + (yaxis.title?.text ? 30 : 10);
     if (yaxis.scaleanchor === "x") { // one scale for both: a square in the middle
       const side = Math.min(box.right - box.left, box.bottom - box.top);
@@ -247,25 +170,21 @@ class Chart {
 
   axes(xs, placeX, marksY, placeY, room) {
     const { box, data: { layout: { xaxis, yaxis } } } = this;
-    const written = (attributes, text, power) => {
-      const label = this.add("text", { class: "tick", ...attributes }, text);
-      if (power) this.add("tspan", { dy: -5, "font-size": 9 }, power, label);
-    };
-    for (const [place, text, power] of marksY) {
+    for (const [place, text] of marksY) {
       const y = placeY(place);
       if (y < box.top - 1 || y > box.bottom + 1) continue;
       if (yaxis.showgrid !== false) this.add("path", { class: "grid", d: `M${box.left},${y}H${box.right}` });
-      written({ x: box.left - 6, y: y + 4, "text-anchor": "end" }, text, power);
+      this.add("text", { class: "tick", x: box.left - 6, y: y + 4, "text-anchor": "end" }, text);
     }
     let free = -Infinity; // labels that would meet are left out
-    const apart = Math.max(...ticks(xaxis, xs, 800, 60).map(([, text]) => text.length), 3) * LETTER + 14;
-    for (const [place, text, power] of ticks(xaxis, xs, box.right - box.left, apart)) {
+    const apart = Math.max(...ticks(xaxis, xs, 800, 60, this.whole("x")).map(([, text]) => text.length), 3) * LETTER + 14;
+    for (const [place, text] of ticks(xaxis, xs, box.right - box.left, apart, this.whole("x"))) {
       const x = placeX(place);
       const half = (text.length * LETTER) / 2;
       if (x < box.left - 1 || x > box.right + 1 || x - half < free) continue;
       free = x + half + 4;
       const end = x + half > this.size.width ? { x: this.size.width, "text-anchor": "end" } : { x, "text-anchor": "middle" };
-      written({ ...end, y: box.bottom + 16 }, text, power);
+      this.add("text", { class: "tick", ...end, y: box.bottom + 16 }, text);
     }
     if (xaxis.title?.text) this.add("text", { class: "axis", x: (box.left + box.right) / 2, y: box.bottom + 37, "text-anchor": "middle" }, xaxis.title.text);
     if (yaxis.title?.text && yaxis.visible !== false) {

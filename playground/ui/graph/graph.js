@@ -1,11 +1,7 @@
 // The player of a formula's graph: positions 0..nodes go forward, the rest goes back.
 const graphs = new WeakMap();
 const WIDE = 104, TALL = 64, GAP_X = 34, GAP_Y = 16, SMALLEST = 0.8;
-const short = (value) => {
-  const size = Math.abs(value);
-  const text = size !== 0 && (size < 0.001 || size >= 1e5) ? value.toExponential(2) : String(Number(value.toFixed(4)));
-  return text.replace("-", "−");
-};
+const short = (value) => numberText(value);
 const factor = (value) => (value < 0 ? `(${short(value)})` : short(value)); // inside a product
 const shape = (name, attributes, parent) => {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -19,6 +15,7 @@ class GraphPlayer {
     this.root = host.querySelector(".graph");
     this.find = (selector) => this.root.querySelector(selector);
     this.position = null;
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) this.find(".speed").value = "0";
     this.resizes = new ResizeObserver(() => { if (this.data) this.fit(); });
     this.resizes.observe(this.root);
     for (const button of this.root.querySelectorAll("[data-do]")) button.onclick = () => this.act(button.dataset.do);
@@ -166,6 +163,7 @@ class GraphPlayer {
 
   play(on) {
     clearInterval(this.timer);
+    if (on && this.find(".speed").value === "0") return this.goTo(this.position === this.count ? 0 : this.position + 1);
     this.playing = on;
     this.find(".play").textContent = on ? "Pause" : "Play";
     if (!on) return;

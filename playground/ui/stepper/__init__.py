@@ -17,14 +17,14 @@ import streamlit as st
 from playground.figures import style
 
 _HERE = Path(__file__).parent
-COLOURS_JS = (_HERE / "colours.js").read_text()
-"""Put before the script of any component that colours numbers as the figures do."""
+COLOURS_JS = (_HERE.parent / "numbers.js").read_text() + (_HERE / "colours.js").read_text()
+"""Put before the script of any component that writes numbers and colours them as pages and figures do."""
 
 _player = st.components.v2.component(
     "stepper",
     html=(_HERE / "stepper.html").read_text(),
     css=(_HERE / "stepper.css").read_text(),
-    js=COLOURS_JS + (_HERE / "cells.js").read_text() + (_HERE / "stepper.js").read_text(),
+    js=COLOURS_JS + "".join((_HERE / name).read_text() for name in ("cells.js", "telling.js", "stepper.js")),
 )
 
 
@@ -151,6 +151,7 @@ def payload(story: Story) -> dict[str, object]:
 
 def stepper(story: Story, *, key: str) -> None:
     """Show the story's player."""
-    told = {**payload(story), "scales": {"signed": style.SIGNED, "gray": style.GRAY}, "colours": style.SYMBOLS}
+    told = {**payload(story), "scales": {"signed": style.SIGNED, "gray": style.GRAY}, "colours": {
+        symbol: style.by_theme(light, style.SYMBOLS_DARK[symbol]) for symbol, light in style.SYMBOLS.items()}}
     # As bytes: Streamlit would spell a dictionary twice, 1.5 ms each time for 1,300 steps
     _player(key=key, data=json.dumps(told, separators=(",", ":")).encode())

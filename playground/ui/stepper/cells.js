@@ -1,6 +1,11 @@
 // Drawing one matrix as SVG: cells, padding, numbers, outlines. Knows nothing of time; stepper.js tells it what to show.
 const SVG = "http://www.w3.org/2000/svg";
 const UNIT = 40; // a cell's side in the drawing's own units
+const SMALLEST_TEXT = 11, LARGEST_TEXT = 15; // pixels
+
+// How many digits wide a number is: a point and a thin space are narrow. And how large it may be in a cell `side` wide.
+const widthOf = (text) => [...text].reduce((sum, letter) => sum + (letter === "." || letter === THIN ? 0.5 : 1), 0);
+const fitting = (text, side) => Math.min(LARGEST_TEXT, side / 2, (side * 1.9) / Math.max(1, widthOf(text)));
 
 function svg(tag, attributes = {}, parent = null) {
   const element = document.createElementNS(SVG, tag);
@@ -30,6 +35,7 @@ class Matrix {
     this.ramp = html("div", "legend", this.figure);
     const hatch = svg("pattern", { id: "hatch", width: 10, height: 10, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, svg("defs", {}, this.svg));
     svg("line", { class: "hatch", x1: 0, y1: 0, x2: 0, y2: 10 }, hatch);
+    [this.side, this.places] = [UNIT, grid.digits];
     this.cells = this.drawCells(svg("g", {}, this.svg));
     this.outlines = svg("g", {}, this.svg);
     this.hits = svg("g", { class: "hits" }, this.outlines);
@@ -48,6 +54,7 @@ class Matrix {
 
   take(grid) {
     this.grid = grid;
+    this.places = this.readable(this.side)[0];
     this.scale = this.scales[grid.scale];
     this.shown = [];
     this.name();
@@ -85,8 +92,24 @@ class Matrix {
     return `${symbol}[${written(row - border, 0)},${written(column - border, 0)}]`;
   }
 
-  text(index, value) {
-    return this.grid.texts ? this.grid.texts[index] : written(value, this.grid.digits);
+  text(index, value, digits = this.grid.digits) {
+    return this.grid.texts ? this.grid.texts[index] : written(value, digits);
+  }
+
+  // Of a text in a cell, in the drawing's units.
+  sizeOf(words) {
+    return (Math.max(fitting(words, this.side), SMALLEST_TEXT) * UNIT) / this.side;
+  }
+
+  // The most decimals, and whether any, that leave a cell's numbers large enough to be read.
+  readable(side) {
+    const { limit, digits, texts, values, scale } = this.grid;
+    const known = values ?? [scale === "signed" ? -limit : limit];
+    for (let places = digits; places >= 0; places--) {
+      const words = texts ?? known.map((value) => written(value, places));
+      if (words.every((text) => fitting(text, side) >= SMALLEST_TEXT - 0.5)) return [places, true];
+    }
+    return [0, false];
   }
 
   // All cells at once as a text of markup, nothing but numbers in it: the first grids take half as long as one by one.
@@ -110,10 +133,10 @@ class Matrix {
     this.shown[index] = key;
     const { group, rect, text, border } = this.cells[index];
     group.setAttribute("class", `cell${value === null ? " empty" : ""}${border ? " border" : ""}${partial ? " partial" : ""}`);
-    const words = value === null ? "" : this.text(index, value);
+    const words = value === null ? "" : this.text(index, value, this.places);
     if (text.textContent !== words) { // the same text set again is laid out again
       text.textContent = words;
-      if (words) text.setAttribute("font-size", Math.min(15, (UNIT * 1.58) / words.length));
+      if (words) text.setAttribute("font-size", this.sizeOf(words));
     }
     if (value === null) rect.style.fill = "";
     if (value === null || border) return;
@@ -179,21 +202,28 @@ class Matrix {
     this.svg.style.width = `${side * this.grid.columns}px`;
     this.svg.style.height = `${side * this.grid.rows}px`;
     this.figure.style.width = `${Math.max(side * this.grid.columns, this.grid.side ? least : 140)}px`;
-    const { limit, digits, texts, values } = this.grid;
-    const longest = Math.max(...(texts ?? values?.map((v) => written(v, digits)) ?? [written(this.grid.scale === "signed" ? -limit : limit, digits)]).map((t) => t.length), 2);
-    const font = (side / UNIT) * Math.min(15, (UNIT * 1.58) / longest);
-    this.svg.classList.toggle("too-small", font < 6.2);
+    const before = `${this.side} ${this.places}`;
+    let shown;
+    [this.side, [this.places, shown]] = [side, this.readable(side)];
+    this.svg.classList.toggle("too-small", !shown);
+    if (before === `${this.side} ${this.places}`) return;
+    this.cells.forEach((cell, index) => {
+      const key = this.shown[index];
+      if (!key) return;
+      cell.text.textContent = this.text(index, Number(key.split("|")[0]), this.places);
+      cell.text.setAttribute("font-size", this.sizeOf(cell.text.textContent));
+    });
   }
 
   legend() {
     const { scale, limit, emptied } = this.grid;
     this.ramp.hidden = emptied;
-    const end = String(Number(limit.toFixed(Math.max(this.grid.digits, limit < 10 ? 2 : 0))));
+    const end = trimmed(written(limit, Math.max(this.grid.digits, limit < 10 ? 2 : 0)));
     const words = `${scale} ${end}`;
     if (emptied || this.ramp.dataset.scale === words) return;
     this.ramp.dataset.scale = words;
     this.ramp.replaceChildren();
-    html("span", "", this.ramp, scale === "signed" ? `−${end}` : "0");
+    html("span", "", this.ramp, scale === "signed" ? `${MINUS}${end}` : "0");
     const stops = this.scale.map(([at, colour]) => `${colour} ${at * 100}%`).join(", ");
     html("span", "ramp", this.ramp).style.background = `linear-gradient(90deg, ${stops})`;
     html("span", "", this.ramp, (scale === "signed" ? "+" : "") + end);

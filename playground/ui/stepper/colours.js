@@ -1,4 +1,4 @@
-// Numbers as colours and as text, for every client-side component.
+// Numbers as colours, for every client-side component.
 const channels = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
 
 // As figures/style.py: interpolated in sRGB, black or white ink by WCAG luminance.
@@ -13,12 +13,5 @@ function colourAt(scale, position) {
 
 function inkOn(rgb) {
   const [r, g, b] = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.18 ? "#ffffff" : "#111111";
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.1791 ? "#ffffff" : "#000000";
 }
-
-function written(value, digits) {
-  if (value === 0) return "0";
-  const text = Math.abs(value).toFixed(digits);
-  return (value < 0 && Number(text) !== 0 ? "−" : "") + text;
-}
-

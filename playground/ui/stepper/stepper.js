@@ -1,4 +1,4 @@
-// The player: a position 0..steps, and what the screen shows there. Appended to cells.js by Python.
+// The player: a position 0..steps, and what the screen shows there. Appended to cells.js and telling.js by Python.
 const players = new WeakMap();
 
 class Player {
@@ -9,6 +9,8 @@ class Player {
     this.playing = false;
     this.inspected = null; // { matrix, index, pinned }
     this.unit = "step";
+    this.telling = new Telling(this);
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) this.find(".speed").value = "0";
     this.listen();
     this.resizes = new ResizeObserver(() => { this.width = this.root.clientWidth; this.layout(); });
     this.resizes.observe(this.root);
@@ -100,7 +102,8 @@ class Player {
     const most = Math.max(...large.map((grid) => grid.columns));
     const sideWidth = Math.max(wide ? 96 : 84, Math.min(wide ? 150 : 100, (wide ? 38 : 44) * sideColumns));
     let room = wide ? (width - sideWidth - 22 * large.length) / all : (width + 6 - (side.length ? sideWidth + 12 : 0)) / most;
-    const beside = wide || room >= 20;
+    const legible = large.every((grid) => this.matrices[grid.name].readable(Math.floor(Math.min(36, room)))[1]);
+    const beside = wide || (room >= 20 && legible);
     if (!beside) room = (width + 6) / most;
     this.find(".grids").className = `grids ${beside ? "beside" : "stacked"}`;
     const cell = Math.max(8, Math.floor(Math.min(46, room, wide ? 560 / tallest : 36)));
@@ -130,13 +133,13 @@ class Player {
   goTo(position, speak = true) {
     this.position = Math.min(Math.max(position, 0), this.count);
     this.find(".scrub").value = this.position;
-    this.find(".scrub").setAttribute("aria-valuetext", `step ${this.position} of ${this.count}`);
     for (const name of ["first", "back", "group-back"]) this.find(`[data-do="${name}"]`).disabled = this.position === 0;
     for (const name of ["last", "forward", "group-forward"]) this.find(`[data-do="${name}"]`).disabled = this.position === this.count;
     this.root.dataset.position = this.position;
     window.playgroundStep = this.position; // what "Copy link" takes along
     this.render();
-    if (speak) this.find(".spoken").textContent = this.find(".what").textContent + ". " + (this.find(".terms .total")?.textContent ?? "");
+    if (speak) this.find(".spoken").textContent = this.telling.spoken();
+    if (!this.playing) this.find(".scrub").setAttribute("aria-valuetext", `step ${this.position} of ${this.count}. ${this.telling.spoken()}`);
   }
 
   goByGroup(direction) {
@@ -160,8 +163,8 @@ class Player {
         matrix.outline(cells, !seen && now >= 0 ? marks[now] ?? -1 : -1, new Set(cells).size > 1);
         if (matrix.grid.whole_group && seen) matrix.outline(cells.slice(0, 1), cells[0], false);
       }
-      if (this.story.equation) this.writeGroup(group, upTo, Boolean(seen));
-      else this.writeUpdates(group);
+      if (this.story.equation) this.telling.group(group, upTo, Boolean(seen));
+      else this.telling.updates(group);
     }
     for (const matrix of Object.values(this.matrices)) {
       const mine = this.inspected?.matrix === matrix;
@@ -185,102 +188,6 @@ class Player {
     }
   }
 
-  // "y[2,3]" in its grid's colour.
-  named(name, index, parent) {
-    const matrix = this.matrices[name];
-    const element = html("b", "", parent, matrix.label(index));
-    element.style.color = matrix.colour;
-    return element;
-  }
-
-  operandText(name, step) {
-    const matrix = this.matrices[name];
-    const index = this.story.marks[name][step];
-    const text = matrix.text(index, matrix.grid.values?.[index] ?? this.story.writes[name][step]);
-    return text.startsWith("−") ? `(${text})` : text;
-  }
-
-  product(step, formula = this.story.equation) {
-    return formula.operands.map((name) => this.operandText(name, step)).join("·");
-  }
-
-  // What each update does in the step just done: dx[2,3] = 4 + w[0,1]·dy[1,1] = 4 + 2·3 = 10.
-  writeUpdates(group) {
-    const { leader, marks, writes, updates, step_name: stepName, group_name: groupName } = this.story;
-    const [first, end] = [this.groupStart[group], this.groupStart[group + 1]];
-    const now = this.position - 1;
-    const what = this.find(".what");
-    what.replaceChildren();
-    if (marks[leader]?.[first] >= 0) {
-      this.named(leader, marks[leader][first], what);
-      what.append(" · ");
-    }
-    what.append(`${groupName} ${group + 1} of ${this.groupStart.length - 1}`);
-    if (end - first > 1) what.append(` · ${stepName} ${Math.max(0, Math.min(this.position, end) - first)} of ${end - first}`);
-    const terms = this.find(".terms");
-    terms.replaceChildren();
-    if (now < 0) return terms.append("Nothing is done yet.");
-    for (const update of updates) {
-      const { target } = update;
-      const cell = marks[target][now];
-      if ((cell < 0 && !update.nowhere) || update.operands.some((name) => marks[name][now] < 0)) continue;
-      const line = html("div", "", terms);
-      if (cell < 0) {
-        update.operands.forEach((name, k) => { if (k) line.append("·"); this.named(name, marks[name][now], line); });
-        line.append(` = ${this.product(now, update)}: ${update.nowhere}`);
-        continue;
-      }
-      this.named(target, cell, line);
-      const earlier = this.lastWrite(target, cell, now);
-      const before = written(earlier < 0 ? this.matrices[target].grid.values?.[cell] ?? 0 : writes[target][earlier], update.digits);
-      const [old, gap] = update.replaces ? ["", ""] : [before, " + "];
-      line.append(` = ${old}${gap}`);
-      update.operands.forEach((name, k) => { if (k) line.append("·"); this.named(name, marks[name][now], line); });
-      line.append(` = ${old}${gap}`);
-      html("span", "term now", line, this.product(now, update));
-      html("span", "total", line, ` = ${written(writes[target][now], update.digits)}`);
-    }
-  }
-
-  isPadding(step) {
-    return Object.entries(this.story.marks).some(([name, cells]) => cells[step] >= 0 && this.matrices[name].isBorder(cells[step]));
-  }
-
-  writeGroup(group, upTo, inspecting) {
-    const { equation, marks, writes, step_name: stepName, group_name: groupName } = this.story;
-    const [first, end] = [this.groupStart[group], this.groupStart[group + 1]];
-    const now = upTo - 1;
-    const what = this.find(".what");
-    what.replaceChildren();
-    this.named(equation.result, marks[equation.result][first], what);
-    const done = Math.max(0, Math.min(upTo, end) - first);
-    what.append(` · ${groupName} ${group + 1} of ${this.groupStart.length - 1}`);
-    what.append(inspecting ? " · complete" : ` · ${stepName} ${done} of ${end - first}`);
-    if (!inspecting && now >= first) {
-      what.append(" · now ");
-      equation.operands.forEach((name, k) => { if (k) what.append("·"); this.named(name, marks[name][now], what); });
-      if (this.isPadding(now)) what.append(" (padding)");
-    }
-    const terms = this.find(".terms");
-    terms.replaceChildren();
-    terms.append(equation.opening);
-    if (equation.start !== null) {
-      const digits = Number.isInteger(equation.start) ? 0 : Math.max(equation.digits, 2);
-      const start = html("span", "term start", terms, written(equation.start, digits));
-      start.title = equation.start_name;
-      start.style.color = this.story.colours[equation.start_symbol] ?? "";
-    }
-    for (let step = first; step < end; step++) {
-      if (step > first || equation.start !== null) terms.append(equation.joint);
-      const late = step > now ? " later" : step === now && !inspecting ? " now" : "";
-      html("span", `term${late}${this.isPadding(step) ? " border" : ""}`, terms, this.product(step));
-    }
-    terms.append(equation.closing);
-    const value = now < first ? equation.start ?? 0 : writes[equation.result][Math.min(now, end - 1)];
-    html("span", "total", terms, ` = ${written(value, equation.digits)}`);
-    if (done < end - first) html("span", "total-note", terms, "\u00a0so far");
-  }
-
   stepsOf({ matrix, index }) {
     const steps = this.stepsAt[matrix.grid.name]?.[index] ?? [];
     if (!matrix.grid.emptied) return steps;
@@ -290,49 +197,14 @@ class Player {
 
   // A pixel or a weight: where it goes, not one window.
   renderCell(steps) {
-    const { matrix, index } = this.inspected;
-    const { equation, updates, marks, writes, group_name: groupName, step_name: stepName } = this.story;
+    const { matrix } = this.inspected;
     this.fill(this.groupOf[Math.max(this.position - 1, 0)], this.position);
     for (const [name, other] of Object.entries(this.matrices)) {
-      const cells = other === matrix || other.grid.emptied || !marks[name] ? [] : steps.map((step) => marks[name][step]);
+      const marks = this.story.marks[name];
+      const cells = other === matrix || other.grid.emptied || !marks ? [] : steps.map((step) => marks[step]);
       other.outline(cells, -1, false);
     }
-    const what = this.find(".what");
-    what.replaceChildren();
-    this.named(matrix.grid.name, index, what);
-    const value = matrix.grid.values?.[index];
-    if (value !== undefined) what.append(` = ${matrix.text(index, value)}`);
-    if (matrix.isBorder(index)) what.append(" (padding)");
-    const terms = this.find(".terms");
-    terms.replaceChildren();
-    if (!steps.length) {
-      what.append(equation ? ` is in no ${groupName}` : " gets nothing");
-      return;
-    }
-    const shown = steps.slice(0, 12);
-    const own = updates.find((update) => update.target === matrix.grid.name);
-    if (own) { // where a cell's number comes from, all of it
-      what.append(` gathers ${steps.length} ${stepName}${steps.length > 1 ? "s" : ""}`);
-      shown.forEach((step, k) => {
-        if (k) terms.append(" + ");
-        html("span", `term${step < this.position ? "" : " later"}`, terms, this.product(step, own));
-      });
-      if (steps.length > shown.length) terms.append(` + ${steps.length - shown.length} more`);
-      html("span", "total", terms, ` = ${written(writes[own.target][steps.at(-1)], own.digits)}`);
-      return;
-    }
-    what.append(steps.length === 1 ? ` is in one ${equation ? groupName : stepName}` : ` is in ${steps.length} ${equation ? groupName : stepName}s`);
-    shown.forEach((step, k) => {
-      if (k) terms.append(", ");
-      for (const to of equation ? [equation] : updates.filter((update) => update.operands.includes(matrix.grid.name))) {
-        const target = equation ? equation.result : to.target;
-        const term = html("span", "term", terms);
-        if (marks[target][step] < 0) { term.append(to.nowhere || "0"); continue; }
-        this.named(target, marks[target][step], term);
-        term.append(`: ${this.product(step, to)}`);
-      }
-    });
-    if (steps.length > shown.length) terms.append(` and ${steps.length - shown.length} more`);
+    this.telling.cell(matrix, this.inspected.index, steps);
   }
 
   drawTies() {
@@ -380,16 +252,28 @@ class Player {
       const column = Math.min(Math.max(here[1] + columns, 0), matrix.grid.columns - 1);
       this.play(false);
       this.inspect(matrix, row * matrix.grid.columns + column, true);
-      this.find(".spoken").textContent = this.find(".what").textContent + ". " + this.find(".terms").textContent;
+      this.find(".spoken").textContent = `${this.find(".what").textContent}. ${this.find(".terms").textContent}`.replaceAll("·", " times ");
     };
+  }
+
+  // One step or one window onwards, as Play goes.
+  next(from) {
+    return this.unit === "step" ? from + 1 : this.groupStart.find((start) => start > from) ?? this.count;
   }
 
   play(on) {
     if (on === this.playing) return;
+    if (on && !this.speed) { // one at a time: nothing moves by itself
+      if (this.inspected) this.inspect(null, null);
+      return this.goTo(this.position === this.count ? 0 : this.next(this.position));
+    }
     this.playing = on;
     this.root.classList.toggle("playing", on);
     this.find(".play span").textContent = on ? "Pause" : "Play";
-    if (!on) return cancelAnimationFrame(this.frame);
+    if (!on) {
+      cancelAnimationFrame(this.frame);
+      return this.goTo(this.position); // and says where
+    }
     if (this.inspected) this.inspect(null, null);
     if (this.position === this.count) this.goTo(0, false);
     let [before, owed] = [performance.now(), 0.999]; // the first step comes at once
@@ -398,7 +282,7 @@ class Player {
       before = time;
       let target = this.position;
       for (; owed >= 1 && target < this.count; owed -= 1) {
-        target = this.unit === "step" ? target + 1 : this.groupStart.find((start) => start > target) ?? this.count;
+        target = this.next(target);
       }
       if (target !== this.position) this.goTo(target, false);
       if (this.position === this.count) this.play(false);
@@ -407,6 +291,7 @@ class Player {
     this.frame = requestAnimationFrame(tick);
   }
 
+  // How many a second; 0 is one at a time.
   get speed() {
     return Number(this.find(".speed").value);
   }
@@ -431,7 +316,10 @@ class Player {
       this.goTo(Number(event.target.value), false);
     };
     this.find(".unit").onchange = (event) => { this.unit = event.target.value; };
-    this.find(".speed").onchange = () => this.root.classList.toggle("fast", this.speed > 5);
+    this.find(".speed").onchange = () => {
+      this.root.classList.toggle("fast", this.speed > 5);
+      if (!this.speed) this.play(false);
+    };
     this.find(".play span").textContent = "Play";
     this.root.onkeydown = (event) => {
       const control = event.target.closest("button, select, input");
