@@ -1,7 +1,6 @@
 """Where a page's picture comes from: a sample photo, a handwritten digit, one's own photo or the camera.
 
-Everything that says which picture and which part of it is in the address, except one's own photo, which never leaves
-the session it was given to.
+Everything that says which picture and which part of it is in the address, except one's own photo: own_photo keeps it.
 """
 
 import base64
@@ -15,7 +14,7 @@ from PIL import Image
 
 from playground.datasets import named, photos, samples
 from playground.errors import PlaygroundError
-from playground.ui import camera, frame, lesson, links
+from playground.ui import camera, frame, lesson, links, own_photo
 from playground.ui.drawing import filled
 
 GRAY = np.array([0.299, 0.587, 0.114])
@@ -72,8 +71,8 @@ class Patch:
 def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None) -> Picture:
     """Draw the source's controls and return the picture; without an own photo yet, a sample photo.
 
-    `suggested` is the choice to begin with, as the list spells it. With `live` the camera's pictures may follow each
-    other, and what stands inside of it is drawn again for each.
+    `suggested` is the choice to begin with, as the list spells it; an own photo shown on the page before goes first.
+    With `live` the camera's pictures may follow each other, and what stands inside of it is drawn again for each.
     """
     # "Camera" in the list would promise one; the photograph is of a man with a camera.
     names = {name.replace("camera", "cameraman").capitalize(): name for name in samples.photo_names()}
@@ -81,25 +80,23 @@ def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None) -
     # The address holds what the list shows, so the list shows what a person would type.
     choices = [*names, DIGIT, UPLOAD, CAMERA, *([LIVE] if live is not None else [])]
     begin = choices.index(suggested if suggested in choices else first)
+    own_photo.before_the_list(UPLOAD, (UPLOAD, CAMERA), choices[begin])
     source = st.selectbox(
         "Picture", choices, index=begin, key="picture", bind="query-params", disabled=links.locked()
     )
+    own_photo.after_the_list(UPLOAD, (UPLOAD, CAMERA))
     if source == LIVE and live is not None:
         return _seen(live) or Picture(names[first], samples.photo(names[first]))
     camera.gone()
+    if (way := own_photo.way()) is not None:
+        own_photo.ask(way == CAMERA, shown=str(source))
+    given = own_photo.given()
+    if source == UPLOAD and given is not None and (own := _own(given)) is not None:
+        return own
     if source == DIGIT:
         return _digit()
-    if source in names:
-        return Picture(names[source], samples.photo(names[source]))
-    given = (
-        st.file_uploader("Your photo", ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"], key="upload")
-        if source == UPLOAD
-        else st.camera_input("Your camera", key="camera")
-    )
-    own = _own(given.getvalue()) if given is not None else None
-    if own is None:
-        st.caption(f"Until there is a photo of yours, this is the {names[first]}.")
-    return own or Picture(names[first], samples.photo(names[first]))
+    name = names.get(source, names[first])
+    return Picture(name, samples.photo(name))
 
 
 def _seen(live: camera.Live) -> Picture | None:

@@ -9,7 +9,7 @@ from playground.figures.style import CONFIG
 from playground.training import runs
 from playground.training.experiments import RECIPES
 from playground.training.runs import RunSpec, RunView
-from playground.ui import camera, experiment, frame, lesson, links, models, runs_view, transfer
+from playground.ui import camera, experiment, frame, lesson, links, models, own_photo, runs_view, transfer
 from playground.ui.transfer import Collected
 
 TRANSFER = "transfer learning"
@@ -187,7 +187,7 @@ def take_along(found: Collected | None, epochs: int) -> None:
         st.info("When step 5 is done, its model answers here.", icon=":material/photo_camera:")
     else:
         models.trial(entry)
-    _mark(7, entry is not None and any(st.session_state.get(key) for key in ("upload", "camera", camera.SEEN)))
+    _mark(7, entry is not None and any(st.session_state.get(key) for key in (own_photo.PHOTO, camera.SEEN)))
 
 
 def finish() -> None:

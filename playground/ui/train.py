@@ -13,6 +13,7 @@ from playground.datasets.named import ImageSet
 from playground.deploy import session, shelf
 from playground.figures import bars, confusion, maps, style
 from playground.home import data_dir
+from playground.numbers import number
 from playground.training import numpy_fit
 from playground.training.runs import RunSpec, RunView
 from playground.ui import augmentation, downloads, frame, models, runs_view
@@ -162,29 +163,35 @@ def raw(image: np.ndarray) -> np.ndarray:
 
 
 @frame.guarded("The result")
-def outcome(view: RunView) -> None:
-    """What came out of an ended run: accuracy, confusions, mistakes, a trial, the file."""
+def result(view: RunView) -> None:
+    """Of an ended run, in a few lines: accuracy, time, the file."""
     if view.finished is None:
         return
-    st.subheader("What came out", anchor=False)
-    entry = models.of_run_or_why_not(view)
     with st.container(horizontal=True):
         models.accuracy_metric("test accuracy", view.finished.test_accuracy, view.finished.test_count)
-        st.metric("trained for", runs_view.duration(view.finished.seconds), width="content")
+        runs_view.time_metric(view)
         if view.exported is not None:
             st.metric(
                 "engine and file differ by",
-                f"{view.exported.max_difference:.0e}",
+                number(view.exported.max_difference, 2),
                 width="content",
                 help=f"The largest difference of any score on {view.exported.samples} images between the NumPy engine "
                 "and onnxruntime on the exported file.",
             )
+    entry = models.of_run_or_why_not(view)
     if entry is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             models.download(entry, type="primary")
             frame.link("models", f"{entry.name} on the shelf", query_params={"model": entry.name})
-    if entry is None:
+
+
+@frame.guarded("What came out")
+def outcome(view: RunView) -> None:
+    """What came out of an ended run: confusions, mistakes, a trial."""
+    entry = models.of_run(view)
+    if view.finished is None or entry is None:
         return
+    st.subheader("What came out", anchor=False)
     _, test = loaded(view.spec.request["data"])
     found = entry.onnx.stat()
     probabilities = answers(str(entry.onnx), (found.st_mtime_ns, found.st_size), view.spec.request["data"])
