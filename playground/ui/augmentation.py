@@ -212,8 +212,7 @@ def ablation(built: Augmentation) -> None:
     st.caption("Augmented with " + (", ".join(f"{name} {value:g}" for name, value in pipeline.items()) or "nothing")
                + ".")
     request = {"experiment": "augmentation", "epochs": epochs, "samples": few, "batch_size": 10, "augment": pipeline}
-    experiment.show(RunSpec("experiment", request, 0, "augmentation"), button="Train both", about="About ten seconds.",
-                    draw=result)
+    experiment.show(RunSpec("experiment", request, 0, "augmentation"), button="Train both", draw=result)
 
 
 def result(view: RunView) -> None:

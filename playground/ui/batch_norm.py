@@ -340,7 +340,7 @@ def race() -> None:
         return
     request = {"experiment": "batch-norm-race", "epochs": epochs, "samples": 300, "rates": sorted(rates)}
     experiment.show(RunSpec("experiment", request, 0, "batch-norm-race"), button="Start the race",
-                    about="Ten to twenty seconds.", draw=result)
+                    draw=result)
 
 
 def result(view: RunView) -> None:

@@ -220,7 +220,7 @@ def overfitting(setting: Setting) -> None:
     request = {"experiment": "overfitting", "epochs": epochs, "samples": samples, "noise": noise / 100,
                "p": round(1 - setting.p, 2), "weight_decay": decay}
     experiment.show(RunSpec("experiment", request, setting.seed, "overfitting"), button="Train all three",
-                    about="About five seconds.", draw=result)
+                    draw=result)
 
 
 def result(view: RunView) -> None:

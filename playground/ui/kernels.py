@@ -215,8 +215,15 @@ def learned(picture: Picture) -> None:
     coloured = "Gray is 0; a colour says which channels count" if channels == 3 else "Blue is below 0, orange above"
     st.caption(f"{frame.literal(entry.name)}: {count} kernels of {channels} × {height} × {width} weights in its first "
                "convolution" + (f", the first {MOST_KERNELS} of them" if count > MOST_KERNELS else "")
-               + f". {coloured}; each is drawn with its own full colour.")
+               + f". {coloured}; each is drawn with its own full colour."
+               + (" In files of networks trained with PyTorch, batch norm is folded into the convolution: kernels "
+                  "whose batch norm has a negative scale have their sign turned." if folded(entry) else ""))
     applied(picture, entry, weights)
+
+
+def folded(entry: Entry) -> bool:
+    """Whether batch norm was folded into the convolutions of a file, as PyTorch's exporter does."""
+    return entry.card.get("task") in ("transfer", "pretrained")
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

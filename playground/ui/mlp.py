@@ -151,7 +151,7 @@ def shuffled_pixels() -> None:
                                    bind="query-params", disabled=links.locked()))
     pictures(seed)
     spec = RunSpec("experiment", {"experiment": "shuffled-pixels", "epochs": epochs}, seed, "shuffled-pixels")
-    experiment.show(spec, button="Train all four", about="About ten seconds.", draw=result)
+    experiment.show(spec, button="Train all four", draw=result)
 
 
 def result(view: RunView) -> None:

@@ -103,6 +103,15 @@ def chosen(kind: str) -> RunView | None:
     return None
 
 
+def followed(kind: str) -> RunView | None:
+    """The run named in the page's address, if there is one of this kind, for a page whose list of runs stands below."""
+    try:
+        view = look(st.query_params.get("run", ""))
+    except PlaygroundError:
+        return None
+    return view if view.spec.kind == kind else None
+
+
 def listed(wanted: str | None) -> Iterator[RunView]:
     """The newest runs and the wanted one; a damaged one is told of and passed over."""
     ids = runs.run_ids()
@@ -248,6 +257,12 @@ def time_metric(view: RunView) -> None:
         st.metric("trained for", duration(seconds), width="content",
                   help="From its turn until its model was on the shelf: start of the process, reading the pictures, "
                   "training, export and comparison.")
+
+
+def said_last_time(same: Callable[[RunSpec], bool]) -> str:
+    """How long a run took here the last time, as a sentence; nothing where there was none."""
+    seconds = last_time(same)
+    return f"The last run like it took {duration(seconds)} on this machine." if seconds is not None else ""
 
 
 def last_time(same: Callable[[RunSpec], bool]) -> float | None:

@@ -112,6 +112,8 @@ def settings() -> Mapping[str, Any] | None:
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start"):
             shelf.check_free(name)
             runs_view.begin(RunSpec(kind="digits", request=request, seed=seed, name=name))
+        if said := runs_view.said_last_time(lambda spec: spec.kind == "digits" and spec.request == request):
+            st.caption(said)
         st.caption(
             f"{len(training.images):,} images to learn from, a sixth of them for validation; {len(test.images):,} more "
             "are looked at once, when training is over. "

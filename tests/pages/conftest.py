@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from playground.training import runs
-from playground.ui import contents, frame
+from playground.ui import contents, frame, pretrained
 from tests.pages.on_a_page import OpenPage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def open_page(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenPage]:
     """open_page("train", run="...") is the app at that address, run once. Runs it started are ended after."""
     monkeypatch.setattr(frame, "PAINT_SECONDS", 0.0)
+    monkeypatch.setattr(pretrained, "BY_ITSELF", False)  # an export of 20 s that few tests want
 
     def opened(url: str, **query: str) -> AppTest:
         app = AppTest.from_file(str(ROOT / "playground" / "app.py"), default_timeout=60)

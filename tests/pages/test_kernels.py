@@ -18,7 +18,7 @@ from playground.ui.kernel_editor import MEANING, OWN, PRESETS, parse, text_of
 from tests.pages.on_a_page import OpenPage, errors, printed, put_model, texts
 
 
-def put_convolution(name: str, channels: int) -> np.ndarray:
+def put_convolution(name: str, channels: int, **facts: object) -> np.ndarray:
     """A real model with a convolution on the shelf; returns its kernels."""
     weights = np.random.default_rng(0).normal(size=(4, channels, 3, 3)).astype(np.float32)
     graph = helper.make_graph(
@@ -30,7 +30,7 @@ def put_convolution(name: str, channels: int) -> np.ndarray:
     core = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     preparation = Preprocessing((8, 8), gray=channels == 1, mean=(0.5,) * channels, std=(0.5,) * channels)
     model: onnx.ModelProto = contract.finish(core, preparation, ("a", "b", "c", "d"), "a test")
-    shelf.put(name, model, {"preprocessing": {**preparation.to_dict(), "sentence": preparation.sentence()}})
+    shelf.put(name, model, {"preprocessing": {**preparation.to_dict(), "sentence": preparation.sentence()}, **facts})
     return weights
 
 

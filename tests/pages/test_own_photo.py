@@ -10,7 +10,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from playground.ui import contents, image_input, own_photo
-from tests.pages.on_a_page import OpenPage, errors, put_model, texts
+from tests.pages.on_a_page import OpenPage, errors, texts
 from tests.pages.test_kernels import put_convolution
 
 WITH_A_LIST = ("images", "convolution", "kernels", "channels", "feature-maps", "pooling", "augmentation", "imagenet",
@@ -35,8 +35,7 @@ def go(app: AppTest, url: str) -> AppTest:
 
 @pytest.fixture
 def models_there(playground_home: object) -> None:
-    put_convolution("net", 3)
-    put_model("imagenet", tuple(f"class {k}" for k in range(1000)), task="pretrained")
+    put_convolution("imagenet", 3, task="pretrained")
 
 
 @pytest.mark.parametrize("url", WITH_A_LIST)
