@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -235,9 +236,13 @@ def finish(found: Collected | None, epochs: int) -> None:
 
 
 def _last_time(wishes: Iterable[RunSpec]) -> str:
-    known = [found for spec in wishes if (found := runs_view.last_time(
-        lambda other, spec=spec: (other.kind, other.request) == (spec.kind, spec.request)))]
-    return f"One of them took {runs_view.duration(max(known))} on this machine." if known else ""
+    known = (runs_view.last_time(partial(_alike, spec)) for spec in wishes)
+    longest = max((seconds for seconds in known if seconds is not None), default=None)
+    return f"The longest of them took {runs_view.duration(longest)} on this machine." if longest is not None else ""
+
+
+def _alike(one: RunSpec, other: RunSpec) -> bool:
+    return (one.kind, one.request) == (other.kind, other.request)
 
 
 def _train(wishes: list[RunSpec]) -> None:

@@ -14,7 +14,7 @@ import streamlit as st
 from playground import home
 from playground.errors import PlaygroundError
 from playground.figures import curves, style
-from playground.numbers import number
+from playground.numbers import counted, number
 from playground.training import log, runs
 from playground.training.events import Exported, Failed, Finished, Queued, Resumed, ordinal
 from playground.training.runs import DOWNLOAD, RunSpec, RunView
@@ -220,18 +220,20 @@ def all_curves(view: RunView, held_out: str) -> None:
 
 
 def why_below(view: RunView, held_out: str) -> str:
-    """Why the loss on images never trained on lies below the training loss, where it does at the last epoch."""
-    if not view.epochs or view.epochs[-1].validation_loss >= view.epochs[-1].train_loss:
+    """Why the loss on images never trained on lies below the training loss, where it does after any epoch."""
+    below = [one for one in view.epochs if one.validation_loss < one.train_loss]
+    if not below:
         return ""
-    last, reasons = view.epochs[-1], []
+    reasons = []
     if view.spec.kind == "digits":
         reasons.append("While it trains, dropout leaves half of the hidden units out; on the others all of them work.")
     if view.spec.request.get("augment"):
-        reasons.append("Training pictures are augmented, and harder for it.")
+        reasons.append("Training pictures are augmented, and harder to name.")
     reasons.append("The training loss is the average over an epoch in which the weights moved on; the other is "
                    "measured at its end.")
-    return (f"The {held_out} loss ({number(last.validation_loss, 3)}) lies below the training loss "
-            f"({number(last.train_loss, 3)}), and nothing is wrong. " + " ".join(reasons))
+    return (f"After {len(below)} of {counted(len(view.epochs), 'epoch')} the {held_out} loss lies below the training "
+            f"loss (epoch {below[0].epoch}: {number(below[0].validation_loss, 3)} and "
+            f"{number(below[0].train_loss, 3)}), and nothing is wrong. " + " ".join(reasons))
 
 
 def took(run_id: str) -> float | None:

@@ -8,9 +8,10 @@ from PIL import Image
 from playground.datasets import samples
 from playground.steps.imagenet import GROUPS, group_of, members, rank
 from playground.training import runs
-from playground.ui import imagenet
+from playground.training.runs import RunSpec
+from playground.ui import imagenet, pretrained
 from playground.ui.pretrained import on_the_shelf
-from tests.pages.on_a_page import OpenPage, printed, put_model, texts
+from tests.pages.on_a_page import OpenPage, errors, printed, put_model, texts
 
 LABELS = tuple((Path(imagenet.__file__).parents[1] / "training" / "imagenet_classes.txt").read_text().splitlines())
 
@@ -32,7 +33,7 @@ def test_without_a_network_the_page_offers_to_get_one_ready(open_page: OpenPage)
     assert not app.exception
     assert not app.error
     assert app.button(key="go-imagenet").label == "Get the network ready"
-    assert not runs.run_ids(), "opening the page starts nothing"
+    assert not runs.run_ids(), "nothing is started where it is not to be"
     assert "Published results, not measured here" in texts(app)
 
 
@@ -63,3 +64,28 @@ def test_onnxruntime_and_the_engine_print_the_same_five(
     assert printed(imagenet.CODE["onnxruntime"]) == printed(imagenet.CODE["Our engine"])
     assert printed(imagenet.CODE["PyTorch"]).strip() == "4652008 (1, 1000)"
     compile(imagenet.CODE["Keras"], "keras", "exec")
+
+
+@pytest.mark.parametrize("url", ["imagenet", "feature-maps", "transfer"])
+def test_the_network_gets_ready_by_itself_once_for_everybody(url: str, open_page: OpenPage,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "BY_ITSELF", True)
+    begun: list[RunSpec] = []
+
+    def begin(spec: RunSpec) -> str:
+        begun.append(spec)
+        folder = runs.new_folder()
+        runs.write_spec(folder, spec, "cpu")
+        return folder.name
+
+    monkeypatch.setattr(runs, "start_once", begin)
+    monkeypatch.setattr(runs, "is_alive", lambda folder: True)
+    for _ in range(3):
+        app = open_page(url)
+        assert errors(app) == []
+        assert app.get("progress")
+    assert [spec.kind for spec in begun] == ["pretrained"]
+    monkeypatch.setattr(runs, "is_alive", lambda folder: False)
+    app = open_page(url)
+    assert len(begun) == 1, "what failed is not begun again and again"
+    assert [button.label for button in app.button if "resume" in str(button.key)] == ["Go on"]
