@@ -17,7 +17,7 @@ KERNELS = ("Sobel x", "Sobel y", "Laplacian")
 
 WAYS = {
     "convolution": "**Step through it.** One multiply-add at a time, on any photo, with a kernel you can edit.",
-    "train": "**Train from scratch.** Handwritten digits, our own NumPy engine, live curves; about a minute.",
+    "train": "**Train from scratch.** Handwritten digits, our own NumPy engine, live curves.",
     "transfer": "**Use your own photos.** Two classes and twenty pictures each are enough to start.",
     "models": "**Take it with you.** What was trained here: how good it is, try it, download it.",
 }
