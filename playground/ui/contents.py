@@ -158,7 +158,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         "lab",
         "Lab: cats vs dogs",
         ":material/science:",
-        "A small CNN from scratch, then with more tricks, then a pretrained network: all steps on your photos, measured "
+        "A small CNN from scratch, then with more tricks, then a pretrained one: all steps on your photos, measured "
         "on one chart.",
     ),
     Chapter(
