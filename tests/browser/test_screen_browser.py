@@ -35,7 +35,7 @@ def run(app_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def on_the_screen(page: Page, selector: str, nth: int = 0) -> None:
     """Wait until an element lies within the screen as a whole, below the menu."""
-    page.locator(selector).nth(nth).wait_for(timeout=90_000)
+    page.locator(selector).nth(nth).wait_for(timeout=240_000)
     page.wait_for_function(
         """([selector, nth, height]) => {
           const box = document.querySelectorAll(selector)[nth]?.getBoundingClientRect();
@@ -49,7 +49,7 @@ def test_a_run_shows_its_curves_and_its_result_where_start_is_even_if_it_ends_at
     on_the_screen(page, ".st-key-run-panel [data-testid='stProgress'], .st-key-run-panel [data-testid='stMetric']")
     on_the_screen(page, ".st-key-run-panel .js-plotly-plot", 0)
     on_the_screen(page, ".st-key-run-panel .js-plotly-plot", 1)
-    page.get_by_text("What came out").wait_for(timeout=120_000)
+    page.get_by_text("What came out").wait_for(timeout=240_000)
     settled(page)
     for k in range(2):
         on_the_screen(page, ".st-key-run-panel [data-testid='stMetric']", k)
