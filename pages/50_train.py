@@ -4,13 +4,15 @@ import streamlit as st
 
 from playground.ui import runs_view, train
 
-setup, network = st.columns([2, 3], gap="large")
+setup, beside = st.columns([2, 3], gap="large")
 with setup:
     request = train.settings()
-with network:
-    train.architecture(request)
-
-run = runs_view.chosen("digits")
-if run is not None:
-    runs_view.watch(run, "validation")
+    run = runs_view.chosen("digits")
+if run is None:
+    with beside:
+        train.architecture(request)
+else:
+    with beside:
+        runs_view.watch(run, "validation", train.result)
     train.outcome(run)
+    train.architecture(request)

@@ -4,16 +4,18 @@ import streamlit as st
 
 from playground.ui import insight, runs_view, transfer
 
+run = runs_view.followed("transfer")
+if run is not None:
+    runs_view.watch(run, "validation", transfer.result)
+    transfer.outcome(run)
+    insight.understand(run)
+
 st.header("1 · Collect", anchor=False)
 photos = transfer.collect()
 
 st.header("2 · Train", anchor=False)
 transfer.settings(photos)
-run = runs_view.chosen("transfer")
-if run is not None:
-    runs_view.watch(run, "validation")
-    transfer.outcome(run)
-    insight.understand(run)
+runs_view.chosen("transfer")
 
 st.header("3 · Try", anchor=False)
 transfer.trial(run)

@@ -45,7 +45,7 @@ def comparison(results: Sequence[Result], published: Sequence[tuple[str, float]]
     figure.update_layout(legend={"x": 0, "xanchor": "left"})
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[escape(r.name) for r in results],
                         range=[-0.5, len(results) - 0.5])
-    return figure.update_yaxes(range=[min(40, chance - 5), 109])
+    return figure.update_yaxes(range=[0, 109])
 
 
 def _dashes(published: int) -> list[str]:

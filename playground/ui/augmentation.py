@@ -246,8 +246,7 @@ def ablation(built: Augmentation) -> None:
     steps = ", ".join(f"{name} {number(value)}" for name, value in pipeline.items())
     st.caption(f"Augmented with {steps or 'nothing'}.")
     request = {"experiment": "augmentation", "epochs": epochs, "samples": few, "batch_size": 10, "augment": pipeline}
-    experiment.show(RunSpec("experiment", request, 0, "augmentation"), button="Train both",
-                    about="Half a minute on two free cores.", draw=result)
+    experiment.show(RunSpec("experiment", request, 0, "augmentation"), button="Train both", draw=result)
 
 
 def result(view: RunView) -> None:

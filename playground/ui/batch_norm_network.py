@@ -94,8 +94,7 @@ def race() -> None:
         st.info("Choose at least one learning rate.")
         return
     request = {"experiment": "batch-norm-race", "epochs": epochs, "samples": 300, "rates": sorted(rates)}
-    experiment.show(RunSpec("experiment", request, 0, "batch-norm-race"), button="Start the race",
-                    about="Ten to twenty seconds on two free cores.", draw=result)
+    experiment.show(RunSpec("experiment", request, 0, "batch-norm-race"), button="Start the race", draw=result)
 
 
 def result(view: RunView) -> None:

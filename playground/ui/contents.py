@@ -164,8 +164,8 @@ CHAPTERS: tuple[Chapter, ...] = (
         "lab",
         "Lab: cats vs dogs",
         ":material/science:",
-        "From a small CNN that guesses to transfer learning that knows: all steps on your photos, on one "
-        "chart.",
+        "A small CNN from scratch, then with more tricks, then a pretrained one: all steps on your photos, measured "
+        "on one chart.",
         ON_REQUEST,
     ),
     Chapter(
@@ -174,8 +174,8 @@ CHAPTERS: tuple[Chapter, ...] = (
         "train",
         "Train a CNN",
         ":material/model_training:",
-        "A network that has never seen a digit reads handwriting after a minute of gradient descent, all of it in "
-        "NumPy you can read.",
+        "A network that has never seen a digit learns to read handwriting by gradient descent, all of it in NumPy you "
+        "can read.",
         ON_REQUEST,
     ),
     Chapter(

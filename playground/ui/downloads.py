@@ -20,6 +20,11 @@ def photo_set() -> tuple[Path, str] | None:
     return (folder, name.replace("_", "-")) if folder else None
 
 
+def is_here(name: str) -> bool:
+    """Whether a set has been downloaded."""
+    return downloads.folder(name) is not None
+
+
 @frame.guarded("More data")
 def small_sets() -> None:
     """Sets of pictures of one small size, to train on from scratch; once here, they are among the page's data."""

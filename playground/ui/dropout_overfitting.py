@@ -39,8 +39,7 @@ def few_digits(setting: Setting) -> None:
     st.caption(f"Dropout at p = {number(setting.p)} and the seed {setting.seed}, as chosen above.")
     learnt = {"epochs": epochs, "samples": samples, "noise": noise / 100, "p": round(1 - setting.p, 2)}
     request = {"experiment": "overfitting", **learnt, "weight_decay": decay}
-    experiment.show(RunSpec("experiment", request, setting.seed, "overfitting"), button="Train all three",
-                    about="Five to ten seconds on two free cores.", draw=result)
+    experiment.show(RunSpec("experiment", request, setting.seed, "overfitting"), button="Train all three", draw=result)
     width(learnt, setting.seed)
 
 
@@ -134,7 +133,7 @@ def width(learnt: Mapping[str, float], seed: int) -> None:
                 f"{', '.join(map(str, experiments.WIDTHS[:-1]))} and {experiments.WIDTHS[-1]} units a hidden layer, "
                 "without and with dropout.")
     experiment.show(RunSpec("experiment", {"experiment": "width", **learnt}, seed, "width"),
-                    button=f"Train all {2 * len(experiments.WIDTHS)}", about="Ten to twenty seconds on two free cores.",
+                    button=f"Train all {2 * len(experiments.WIDTHS)}",
                     draw=width_result)
 
 

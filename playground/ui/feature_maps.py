@@ -1,5 +1,6 @@
 """The parts of the page on feature maps: any model, any layer, one number, its window, and a class's gradient."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ from playground.ui.image_input import Picture, choose_picture
 
 MOST_MAPS = 23
 MOST_CHANNELS = 40
+_LEFT = "feature-maps-left"
+"""Set in the session when another layer was chosen, until a place in it is."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def controls(live: camera.Live) -> Setting | None:
         return None
     left, right = st.columns(2)
     with left:
-        name = st.selectbox("Model", list(entries), key="model", bind="query-params", disabled=links.locked())
+        name = st.selectbox("Model", list(entries), key="model", bind="query-params", disabled=links.locked(),
+                            on_change=_leave_place)
         entry = entries[name]
         picture = choose_picture(models.first_picture(entry), live=live)
     preparation = Preprocessing.from_dict(entry.card["preprocessing"])
@@ -84,7 +88,8 @@ def controls(live: camera.Live) -> Setting | None:
         inside = looked(str(entry.onnx), entry.onnx.stat().st_mtime_ns, preparation, picture.pixels)
     with right:
         titles = [layer.title for layer in inside.layers]
-        title = st.selectbox("Layer", titles, key="layer", bind="query-params", disabled=links.locked())
+        title = st.selectbox("Layer", titles, key="layer", bind="query-params", disabled=links.locked(),
+                             on_change=_leave_place)
         classifier = session.open_classifier(entry.onnx)
         said = classifier.predict([picture.pixels])[0]
         st.plotly_chart(bars.probability_bars(said.labels, said.probabilities.tolist(), most=3), config=style.CONFIG,
@@ -93,6 +98,11 @@ def controls(live: camera.Live) -> Setting | None:
         st.caption(f"{frame.literal(entry.name)} in onnxruntime. Below, our engine runs the same file, layer by layer; "
                    f"its scores differ by {number(apart, 3)}.")
     return Setting(entry, picture, preparation, inside, inside.layers[titles.index(title)])
+
+
+def _leave_place() -> None:
+    """Another layer has other maps: its strongest map and the strongest place of it come first."""
+    st.session_state[_LEFT] = True
 
 
 @st.cache_resource(max_entries=6, show_spinner="The engine runs the network …")
@@ -144,9 +154,12 @@ def one_number(setting: Setting) -> None:
     values = setting.layer.values
     count, height, width = values.shape
     locked, strongest = links.locked(), int(np.argmax(setting.strength))
+    anew = bool(st.session_state.pop(_LEFT, False))
+    _into({"map": (count, strongest)}, anew)
     first, second, third = st.columns(3)
     f = int(first.number_input("Map", 0, count - 1, strongest, key="map", bind="query-params", disabled=locked))
     peak = np.unravel_index(int(np.abs(values[f]).argmax()), (height, width))
+    _into({"p": (height, int(peak[0])), "q": (width, int(peak[1]))}, anew)
     p = min(second.slider("Row", 0, max(height - 1, 1), int(peak[0]), key="p", bind="query-params", disabled=locked),
             height - 1)
     q = min(third.slider("Column", 0, max(width - 1, 1), int(peak[1]), key="q", bind="query-params", disabled=locked),
@@ -164,6 +177,13 @@ def one_number(setting: Setting) -> None:
         multiply_adds(setting.layer, f, p, q)
     else:
         st.caption("A layer without weights: choose a convolution to see multiply-adds.")
+
+
+def _into(places: Mapping[str, tuple[int, int]], anew: bool) -> None:
+    """Take numbers in the session into a layer's range, by key (how many there are, the one to begin with)."""
+    for key, (count, first) in places.items():
+        if key in st.session_state:
+            st.session_state[key] = first if anew else min(max(int(st.session_state[key]), 0), count - 1)
 
 
 def multiply_adds(layer: Layer, f: int, p: int, q: int) -> None:

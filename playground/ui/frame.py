@@ -121,6 +121,7 @@ def run() -> None:
     with st.container(key="claim", horizontal=True, horizontal_alignment="distribute"):
         st.markdown(current.claim)
         links.copy_button()
+    links.tell_locked()
     if "heading_painted" not in st.session_state:  # the browser paints what it has once nothing more arrives
         st.session_state.heading_painted = True
         time.sleep(PAINT_SECONDS)

@@ -33,13 +33,15 @@ def show(entry: Entry, pixels: np.ndarray, key: str) -> None:
     pictures, captions = [cropped], ["what it sees"]
     if through is not None:
         pictures.append(overlaid(cropped, spread(through, cropped.shape)))
-        captions.append(f"Grad-CAM, {through.shape[0]} × {through.shape[1]} places")
+        captions.append(f"after Grad-CAM, {through.shape[0]} × {through.shape[1]} places")
     pictures.append(overlaid(cropped, spread(covered, cropped.shape, PATCH / 2), max(0.05, signed_limit(covered))))
     captions.append(f"covered: up to {100 * covered.max():.0f} points lost")
     lesson.gallery(pictures, captions, f"What speaks for {name}", width=SIDE)
     st.caption(
         f"Orange speaks for {frame.literal(name)}, blue against it. "
-        + ("Grad-CAM: our engine walks back from the score to the last feature maps that have places, so it is coarse. "
+        + ("A variant of Grad-CAM (Selvaraju et al., 2017): it walks back from the score less the mean score of the "
+           "other classes, where the original takes the score alone, and keeps both signs, where the original keeps "
+           "what speaks for the class. Our engine walks back to the last feature maps that have places: it is coarse. "
            if through is not None else "") +
         "Covered: a gray patch hides a quarter of each side, and onnxruntime says how many percentage points of the "
         "probability are lost (orange) or gained (blue).")

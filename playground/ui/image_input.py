@@ -1,7 +1,6 @@
 """Where a page's picture comes from: a sample photo, a handwritten digit, one's own photo or the camera.
 
-Everything that says which picture and which part of it is in the address, except one's own photo, which never leaves
-the session it was given to.
+Everything that says which picture and which part of it is in the address, except one's own photo: own_photo keeps it.
 """
 
 import base64
@@ -17,7 +16,7 @@ from playground.datasets import named, photos, samples
 from playground.datasets.picture import GRAY, are_digits, ink
 from playground.errors import PlaygroundError
 from playground.numbers import counted
-from playground.ui import camera, frame, lesson, links
+from playground.ui import camera, frame, lesson, links, own_photo
 
 DIGIT, UPLOAD, CAMERA, LIVE = "Handwritten digit", "Your photo", "Take a photo", "Live camera"
 CELLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
@@ -71,9 +70,10 @@ class Patch:
 def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None, least: int = LEAST) -> Picture:
     """Draw the source's controls and return the picture; without an own photo yet, a sample photo.
 
-    `suggested` is the choice to begin with, as the list spells it. With `live` the camera's pictures may follow each
-    other, and what stands inside of it is drawn again for each. A photo that is not `least` pixels high and wide is
-    made so by repeating its pixels: kernels and windows have to fit in; whoever asks a model wants 1.
+    `suggested` is the choice to begin with, as the list spells it; an own photo shown on the page before goes first.
+    With `live` the camera's pictures may follow each other, and what stands inside of it is drawn again for each. A
+    photo that is not `least` pixels high and wide is made so by repeating its pixels: kernels and windows have to fit
+    in; whoever asks a model wants 1.
     """
     # "Camera" in the list would promise one; the photograph is of a man with a camera.
     names = {name.replace("camera", "cameraman").capitalize(): name for name in samples.photo_names()}
@@ -81,25 +81,23 @@ def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None, l
     # The address holds what the list shows, so the list shows what a person would type.
     choices = [*names, DIGIT, UPLOAD, CAMERA, *([LIVE] if live is not None else [])]
     begin = choices.index(suggested if suggested in choices else first)
+    own_photo.before_the_list(UPLOAD, (UPLOAD, CAMERA), choices[begin])
     source = st.selectbox(
         "Picture", choices, index=begin, key="picture", bind="query-params", disabled=links.locked()
     )
+    own_photo.after_the_list(UPLOAD, (UPLOAD, CAMERA))
     if source == LIVE and live is not None:
         return _seen(live) or Picture(names[first], samples.photo(names[first]))
     camera.gone()
+    if (way := own_photo.way()) is not None:
+        own_photo.ask(way == CAMERA, shown=str(source))
+    given = own_photo.given()
+    if source == UPLOAD and given is not None and (own := _own(given, least=least)) is not None:
+        return own
     if source == DIGIT:
         return _digit()
-    if source in names:
-        return Picture(names[source], samples.photo(names[source]))
-    given = (
-        st.file_uploader("Your photo", [suffix.lstrip(".") for suffix in photos.SUFFIXES], key="upload")
-        if source == UPLOAD
-        else st.camera_input("Your camera", key="camera")
-    )
-    own = _own(given.getvalue(), least=least) if given is not None else None
-    if own is None:
-        st.caption(f"Until there is a photo of yours, this is the {names[first]}.")
-    return own or Picture(names[first], samples.photo(names[first]))
+    name = names.get(source, names[first])
+    return Picture(name, samples.photo(name))
 
 
 def _seen(live: camera.Live) -> Picture | None:

@@ -63,7 +63,8 @@ def formula() -> None:
              r" \text{colour: } & X \in \{0, \dots, 255\}^{H \times W \times 3} \end{aligned}")
     with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center", gap="medium"):
         st.markdown(f"$X = {_matrix(SMALLEST)}$", width="content")
-        st.image(np.pad(enlarged(SMALLEST, 96), 1, constant_values=128), width=98, alt="A picture of 3 × 3 pixels, black and white")
+        st.image(np.pad(enlarged(SMALLEST, 96), 1, constant_values=128), width=98,
+                 alt="A picture of 3 × 3 pixels, black and white")
         st.markdown("Nine numbers, and the picture they are: 0 is black, 255 is white.", width="content")
 
 

@@ -18,14 +18,16 @@ from playground.figures.calibration import reliability
 from playground.figures.comparison import Result
 from playground.figures.features import feature_map
 from playground.figures.photo_count import photo_count
+from playground.numbers import counted, percent
 from playground.training import runs
 from playground.training.experiments import PHOTO_COUNT
 from playground.training.runs import RunSpec, RunView
-from playground.ui import corrections, experiment, frame, heat, links, models
+from playground.ui import corrections, experiment, frame, heat, links, models, screen
 
 VIEWS = ("Classes", "Confusions", "Mistakes", "Where it looks", "Map of features", "Calibration",
          "Other runs", "How many photos?", "Model card")
 CLASSES, CONFUSIONS = VIEWS[:2]
+PHOTOS = "photos-of-a-cell"
 MOST_LISTED = 200
 MOST_PINNED = 60
 MOST_RUNS, MOST_BARS = 100, 8
@@ -60,7 +62,9 @@ def understand(view: RunView) -> None:
     if look == CLASSES:
         classes(found)
     elif look == CONFUSIONS:
-        confusions(view, found)
+        with st.container(key=PHOTOS):
+            confusions(view, found)
+        screen.bring(PHOTOS)
     elif look == "Mistakes":
         mistakes(view, found)
     elif look == "Where it looks":
@@ -75,7 +79,7 @@ def understand(view: RunView) -> None:
         spec = RunSpec(runs.EXPERIMENT, {"experiment": PHOTO_COUNT, "data": view.spec.request["data"]}, view.spec.seed,
                        PHOTO_COUNT)
         experiment.show(spec, button="How many photos are enough?", draw=photo_counts, about="A frozen backbone and "
-                        "new heads: features are computed once, then it takes seconds.")
+                        "new heads: features are computed once for all of them.")
     elif look == "Model card":
         text = package.model_card(entry, found)
         with st.container(border=True):
@@ -120,9 +124,9 @@ def confusions(view: RunView, found: Predictions) -> None:
         st.markdown(f"**{len(cell)}** of {int(counts[row].sum())} photos of {frame.literal(true)} were taken for "
                     f"{frame.literal(said)}.")
         st.caption("Click a cell to see its photos, or choose it in the two fields.")
+        corrections.shown(view, found, cell)
     with left:
         matrix(counts, found.labels, "cells", (row, column))
-    corrections.shown(view, found, cell)
 
 
 def matrix(counts: np.ndarray | Sequence[Sequence[int]], labels: Sequence[str], key: str,
@@ -141,6 +145,7 @@ def clicked(said: object, labels: Sequence[str]) -> None:
     except (KeyError, IndexError, TypeError, ValueError):
         return  # nothing is selected any more
     st.session_state["understand"] = CONFUSIONS
+    screen.wanted(PHOTOS)
     for key, value in (("true", true), ("said", model)):
         if key in st.session_state:
             st.session_state[key] = value
@@ -227,8 +232,22 @@ def calibration(found: Predictions) -> None:
     st.latex(r"\mathrm{ECE} = \sum_b \frac{n_b}{N}\, \left| \bar p_b - a_b \right| = " + f"{100 * error:.1f}\\,\\%")
     st.caption("Each bar: the photos for which the likeliest class got about that probability (their number is written "
                f"on it), and how many of them were right. On average it says {100 * mean:.1f} % and is right "
-               f"{100 * right:.1f} % of the time: {'too sure of itself' if mean > right else 'not sure enough'}. Bars "
-               "of few photos say little.")
+               f"{100 * right:.1f} % of the time: {sureness(bins)}. Bars of few photos say little.")
+
+
+def sureness(bins: Sequence[evaluation.Bin]) -> str:
+    """Whether the model is too sure or not sure enough, as far as so few photos can tell.
+
+    Wilson's 95 % interval of the share that was right, from the counts in the bins: as long as what the model says on
+    average lies inside, the difference may be chance.
+    """
+    count = sum(b.count for b in bins)
+    mean = sum(b.sure * b.count for b in bins) / count
+    low, high = interval.wilson(round(sum(b.right * b.count for b in bins)), count)
+    between = f"{percent(low)} to {percent(high)}"
+    if low <= mean <= high:
+        return f"about as often as it says, for with {counted(count, 'photo')} it could be anything from {between}"
+    return f"{'too sure of itself' if mean > high else 'not sure enough'}, beyond what may be chance ({between})"
 
 
 def beside(view: RunView) -> None:

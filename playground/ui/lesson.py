@@ -231,8 +231,9 @@ def in_code(codes: Mapping[str, str], note: str = "") -> None:
     coloured words. Two thirds of a slider's wait was that.
     """
     st.header("In code", anchor=False)
-    library = st.segmented_control("Library", list(codes), default=next(iter(codes)), key="library", required=True,
-                                   label_visibility="collapsed")
+    with links.stays_open():
+        library = st.segmented_control("Library", list(codes), default=next(iter(codes)), key="library", required=True,
+                                       label_visibility="collapsed")
     st.code(codes[library or next(iter(codes))], language="python")
     if note:
         st.caption(note)

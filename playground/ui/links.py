@@ -1,11 +1,20 @@
 """A page's address: what a teacher can put into it (`hide=a,b`, `lock=1`), and how it is taken along."""
 
+import functools
 import math
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
+
+NEVER_LOCKED = ("arrow_data_frame", "download_button", "link_button", "page_link")
+"""What Streamlit can disable, too, and what changes nothing: a table to read, a file to take along, ways to pages."""
+_open = ContextVar("open", default=False)
 
 _copy = st.components.v2.component(
     "copy_link",
@@ -91,3 +100,44 @@ def drop_impossible() -> None:
                 dropped = True
     if dropped:
         st.rerun()
+
+
+@contextmanager
+def stays_open() -> Iterator[None]:
+    """Controls drawn in here can be used on a locked page, too: they change nothing but what is read."""
+    before = _open.set(True)
+    try:
+        yield
+    finally:
+        _open.reset(before)
+
+
+def tell_locked() -> None:
+    """On a locked page, one line that says so."""
+    if locked():
+        st.caption(":material/lock: This page is locked: its controls stay as its address says. Questions can be "
+                   "answered.")
+
+
+def lock_widgets() -> None:
+    """From now on every control of Streamlit's is disabled on a locked page, whoever draws it and wherever.
+
+    All elements go to the browser through one method; what can be disabled has a field of that name. Choices of which
+    none is made at the beginning are a question, and stay open.
+    """
+    through = DeltaGenerator._enqueue
+    if hasattr(through, "__wrapped__"):
+        return
+
+    @functools.wraps(through)
+    def enqueue(self: DeltaGenerator, delta_type: str, element_proto: Any, *args: Any, **kwargs: Any) -> DeltaGenerator:
+        question = delta_type == "radio" and not element_proto.HasField("default")
+        if ("disabled" in element_proto.DESCRIPTOR.fields_by_name and delta_type not in NEVER_LOCKED and not question
+                and not _open.get() and locked()):
+            element_proto.disabled = True
+        return through(self, delta_type, element_proto, *args, **kwargs)
+
+    DeltaGenerator._enqueue = enqueue  # type: ignore[method-assign]
+
+
+lock_widgets()

@@ -36,9 +36,11 @@ def small_windows() -> None:
     st.markdown("Each output depends on a few neighbours only. That is enough: from a patch of one of two photographs, "
                 "an astronaut and a cat, you can tell which it is.")
     cut = patches()
-    lesson.gallery([enlarged(patch, 128) for patch in cut], [name for name, *_ in PATCHES], "A patch of a photo", width=128)
+    lesson.gallery([enlarged(patch, 128) for patch in cut], [name for name, *_ in PATCHES],
+                   "A patch of a photo", width=128)
     st.markdown("These are the same numbers, but in another order:")
-    lesson.gallery([enlarged(shuffled(patch), 128) for patch in cut], ["?"] * len(cut), "The same patch, its pixels in another order", width=128)
+    lesson.gallery([enlarged(shuffled(patch), 128) for patch in cut], ["?"] * len(cut),
+                   "The same patch, its pixels in another order", width=128)
     gray = gray_of(samples.photo(PATCHES[0][0]))
     near, far = (number(neighbour_correlation(gray, distance), 2) for distance in (1, FAR))
     st.markdown("What tells is **how pixels lie to each other**, and that is what the weights of a kernel let a "

@@ -170,7 +170,7 @@ def shuffled_pixels() -> None:
     pictures(seed)
     spec = RunSpec("experiment", {"experiment": "shuffled-pixels", "epochs": epochs, "samples": SAMPLES}, seed,
                    "shuffled-pixels")
-    experiment.show(spec, button="Train all four", about="Five to ten seconds on two free cores.", draw=result)
+    experiment.show(spec, button="Train all four", draw=result)
 
 
 def result(view: RunView) -> None:

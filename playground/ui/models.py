@@ -77,8 +77,8 @@ def empty() -> None:
         st.markdown(
             "**The shelf is empty.** Every training run that finishes puts its model here. Two ways to get one:"
         )
-        frame.link("train", "Train a CNN on handwritten digits: about a minute")
-        frame.link("transfer", "Retrain a pretrained network on photos: a minute or two with the sample photos")
+        frame.link("train", "Train a CNN on handwritten digits")
+        frame.link("transfer", "Retrain a pretrained network on photos")
 
 
 def chosen() -> Entry | None:

@@ -4,7 +4,8 @@ The worker writes a log, this reads it; nothing here trains. The run's id stands
 second window or a colleague with the link sees the same run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,14 +14,15 @@ import streamlit as st
 from playground import home
 from playground.errors import PlaygroundError
 from playground.figures import curves, style
-from playground.numbers import count
-from playground.training import runs
-from playground.training.events import ordinal
+from playground.numbers import count, counted, number
+from playground.training import log, runs
+from playground.training.events import Exported, Failed, Finished, Queued, Resumed, ordinal
 from playground.training.runs import DOWNLOAD, RunSpec, RunView
-from playground.ui import frame, soft_targets
+from playground.ui import frame, links, models, screen, soft_targets
 
 TICK_SECONDS = 0.5
-MOST_LISTED = 30
+MOST_LISTED, MOST_ASKED = 30, 200
+PANEL = "run-panel"
 
 STATES = {
     "queued": ("waiting", ":material/hourglass_top:", "violet"),
@@ -56,8 +58,11 @@ def follow(run_id: str) -> None:
 
 
 def begin(spec: RunSpec, suggested: bool = False) -> None:
-    """Start a run in its own process and follow it; where its name was only `suggested` the next free one will do."""
+    """Start a run in its own process, follow it, and have it on the screen; where its name was only `suggested` the
+    next free one will do.
+    """
     follow(runs.start(spec, suggested))
+    screen.wanted(PANEL)
     st.rerun()
 
 
@@ -100,6 +105,15 @@ def chosen(kind: str) -> RunView | None:
     return None
 
 
+def followed(kind: str) -> RunView | None:
+    """The run named in the page's address, if there is one of this kind, for a page whose list of runs stands below."""
+    try:
+        view = look(st.query_params.get("run", ""))
+    except PlaygroundError:
+        return None
+    return view if view.spec.kind == kind else None
+
+
 def listed(wanted: str | None) -> Iterator[RunView]:
     """The newest runs and the wanted one; a damaged one is told of and passed over."""
     ids = runs.run_ids()
@@ -118,15 +132,20 @@ def caption(view: RunView) -> str:
     return f"{view.spec.name} · {state}" + (f" · {100 * score:.1f} %" if score is not None else "")
 
 
-def watch(view: RunView, held_out: str) -> None:
-    """The run's progress: redrawn twice a second while it lives, once when it has ended."""
+def watch(view: RunView, held_out: str, result: Callable[[RunView], None] | None = None) -> None:
+    """The run's progress: redrawn twice a second while it lives, once when it has ended; with `result` between.
+
+    `result` is drawn of a run that has ended, where the progress was, above its curves.
+    """
     live = not view.ended
-    st.fragment(progress, run_every=TICK_SECONDS if live else None)(view.run_id, live, held_out)
+    with st.container(key=PANEL):
+        st.fragment(progress, run_every=TICK_SECONDS if live else None)(view.run_id, live, held_out, result)
+    screen.bring(PANEL)
 
 
 @frame.guarded("The progress of the run")
-def progress(run_id: str, was_live: bool, held_out: str) -> None:
-    """State, stage, time left, stop button and curves of one run."""
+def progress(run_id: str, was_live: bool, held_out: str, result: Callable[[RunView], None] | None = None) -> None:
+    """State, stage, time left, stop button, result and curves of one run."""
     view = look(run_id)
     if was_live and view.ended:
         st.rerun()  # the whole page: what follows a finished run is outside this fragment
@@ -139,43 +158,127 @@ def progress(run_id: str, was_live: bool, held_out: str) -> None:
                 "Cancel" if view.state == "queued" else "Stop",
                 icon=":material/stop:",
                 key=f"stop-{run_id}",
-                disabled=view.state == "stopping",
+                disabled=view.state == "stopping" or links.locked(),
                 on_click=runs.stop,
                 args=(run_id,),
                 help=stopping(view),
             )
+        elif view.epochs and view.started is not None:
+            st.caption(f"epoch {view.epochs[-1].epoch} of {view.started.total_epochs}", width="content")
     if was_live:
         st.progress(min(max(view.progress, 0.0), 1.0), text=frame.literal(telling(view)))
     ending(view)
-    if view.batches or view.epochs:
-        total = view.started.total_epochs if view.started else 1
-        left, right = st.columns(2)
-        left.plotly_chart(
-            curves.loss_curves(view.batches, view.epochs, total, held_out),
-            key=f"loss-{run_id}",
+    if result is not None and view.ended:
+        result(view)
+    drawn = view
+    if not view.batches and not view.epochs and (earlier := before_it_was_resumed(run_id)) is not None:
+        st.caption("Curves of the attempt before, until this one has its own.")
+        drawn = earlier
+    if drawn.batches or drawn.epochs:
+        all_curves(drawn, held_out)
+
+
+def before_it_was_resumed(run_id: str) -> RunView | None:
+    """What the last attempt of a run left that was begun anew; None for a run that never was."""
+    events, _ = log.read(runs.run_dir(run_id) / "events.jsonl")
+    anew = [k for k, event in enumerate(events) if isinstance(event, Resumed)]
+    for end in reversed(anew):
+        found = runs.fold(run_id, runs.read_spec(runs.run_dir(run_id)), events[:end], False, False)
+        if found.batches or found.epochs:
+            return found
+    return None
+
+
+def all_curves(view: RunView, held_out: str) -> None:
+    """Loss, accuracy and, where it changes much, the learning rate, side by side as far as there is room."""
+    total, run_id = view.started.total_epochs if view.started else 1, view.run_id
+    left, right = st.columns(2)
+    left.plotly_chart(
+        curves.loss_curves(view.batches, view.epochs, total, held_out),
+        key=f"loss-{run_id}",
+        config=style.CONFIG,
+        alt="Loss over epochs",
+    )
+    right.plotly_chart(
+        curves.accuracy_curves(view.batches, view.epochs, total, held_out),
+        key=f"accuracy-{run_id}",
+        config=style.CONFIG,
+        alt="Accuracy over epochs",
+    )
+    st.caption(
+        "Faint: single training batches. Lines: averages over an epoch. The "
+        f"{held_out} images are never trained on: when their loss rises while the training loss falls, the network "
+        "is learning its training images by heart."
+    )
+    if said := soft_targets.why_above(view) or why_below(view, held_out):
+        st.caption(said)
+    if len({batch.learning_rate for batch in view.batches}) > 1:
+        st.plotly_chart(
+            curves.learning_rate_curve(view.batches, total),
+            key=f"rate-{run_id}",
             config=style.CONFIG,
-            alt="Loss over epochs",
+            alt="Learning rate over epochs",
         )
-        right.plotly_chart(
-            curves.accuracy_curves(view.batches, view.epochs, total, held_out),
-            key=f"accuracy-{run_id}",
-            config=style.CONFIG,
-            alt="Accuracy over epochs",
-        )
-        if len({batch.learning_rate for batch in view.batches}) > 1:
-            st.plotly_chart(
-                curves.learning_rate_curve(view.batches, total),
-                key=f"rate-{run_id}",
-                config=style.CONFIG,
-                alt="Learning rate over epochs",
-            )
-        st.caption(
-            "Faint: single training batches. Lines: averages over an epoch. The "
-            f"{held_out} images are never trained on: when their loss rises while the training loss falls, the network "
-            "is learning its training images by heart."
-        )
-        if said := soft_targets.why_above(view):
-            st.caption(said)
+
+
+def why_below(view: RunView, held_out: str) -> str:
+    """Why the loss on images never trained on lies below the training loss, where it does after any epoch."""
+    below = [one for one in view.epochs if one.validation_loss < one.train_loss]
+    if not below:
+        return ""
+    reasons = []
+    if view.spec.kind == "digits":
+        reasons.append("While it trains, dropout leaves half of the hidden units out; on the others all of them work.")
+    if view.spec.request.get("augment"):
+        reasons.append("Training pictures are augmented, and harder to name.")
+    reasons.append("The training loss is the average over an epoch in which the weights moved on; the other is "
+                   "measured at its end.")
+    return (f"After {len(below)} of {counted(len(view.epochs), 'epoch')} the {held_out} loss lies below the training "
+            f"loss (epoch {below[0].epoch}: {number(below[0].validation_loss, 3)} and "
+            f"{number(below[0].train_loss, 3)}), and nothing is wrong. " + " ".join(reasons))
+
+
+def took(run_id: str) -> float | None:
+    """Seconds from a run's turn to its end, as the clock on the wall says: start, reading, training, export.
+
+    Waiting in the queue is not in it, nor what came before the run was resumed. None while it has not ended.
+    """
+    folder = runs.run_dir(run_id)
+    events, _ = log.read(folder / "events.jsonl")
+    if not events or not isinstance(events[-1], (Finished, Exported, Failed)):
+        return None
+    began = datetime.strptime(run_id[:22], "%Y%m%d-%H%M%S-%f").replace(tzinfo=UTC).timestamp()
+    for event in events:
+        if isinstance(event, Resumed) or (isinstance(event, Queued) and event.place == 0):
+            began = event.time
+    return max(0.0, events[-1].time - began)
+
+
+def time_metric(view: RunView) -> None:
+    """How long an ended run took, as the clock on the wall says."""
+    seconds = took(view.run_id)
+    if seconds is not None:
+        st.metric("trained for", duration(seconds), width="content",
+                  help="From its turn until its model was on the shelf: start of the process, reading the pictures, "
+                  "training, export and comparison.")
+
+
+def said_last_time(same: Callable[[RunSpec], bool]) -> str:
+    """How long a run took here the last time, as a sentence; nothing where there was none."""
+    seconds = last_time(same)
+    return f"The last run like it took {duration(seconds)} on this machine." if seconds is not None else ""
+
+
+def last_time(same: Callable[[RunSpec], bool]) -> float | None:
+    """Seconds that the newest completed run took of those whose spec says so; None when there is none yet."""
+    for run_id in runs.run_ids()[:MOST_ASKED]:
+        try:
+            spec = runs.read_spec(runs.run_dir(run_id))
+            if same(spec) and look(run_id).state == "completed":
+                return took(run_id)
+        except PlaygroundError:
+            continue  # a damaged run is nobody's measure
+    return None
 
 
 def stopping(view: RunView) -> str:
@@ -219,10 +322,34 @@ def go_on(run_id: str) -> None:
             st.toast(frame.literal(home.public(str(error))), icon=":material/error:")
 
 
+def finishing(view: RunView) -> bool:
+    """Where only the last step failed: a name and a button that keeps what was trained. Whether they are drawn."""
+    if not getattr(view, "can_be_finished", False):
+        return False
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input("Name", models.free_name(view.spec.name), max_chars=60, key=f"finish-name-{view.run_id}",
+                             width=240, disabled=links.locked())
+        st.button("Keep it under this name", type="primary", icon=":material/save:", key=f"finish-{view.run_id}",
+                  on_click=finish, args=(view.run_id, f"finish-name-{view.run_id}"), disabled=links.locked(),
+                  help="What was trained is still there: it is exported and put on the shelf, without training again.")
+    return True
+
+
+def finish(run_id: str, field: str) -> None:
+    """Finish a run whose export failed under the name in a field; what is wrong with the name is said."""
+    try:
+        getattr(runs, "finish")(run_id, st.session_state[field])  # noqa: B009
+        screen.wanted(PANEL)
+    except PlaygroundError as error:
+        st.toast(frame.literal(home.public(str(error))), icon=":material/error:")
+
+
 def ending(view: RunView) -> None:
     """The sentence a run ends with when it did not end well."""
     if view.state == "failed" and view.failed is not None:
         st.error(frame.literal(home.public(view.failed.message)), icon=":material/error:")
+        if finishing(view):
+            return
         if view.spec.kind != DOWNLOAD:
             st.button(
                 "Try again",

@@ -105,6 +105,8 @@ def settings() -> Mapping[str, Any] | None:
                    **({"augment": augment.to_dict()} if augment.active else {})}
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start"):
             runs_view.begin(RunSpec(kind="digits", request=request, seed=seed, name=name), suggested)
+        if said := runs_view.said_last_time(lambda spec: spec.kind == "digits" and spec.request == request):
+            st.caption(said)
         st.caption(
             f"{numbers.count(len(training.images))} images to learn from, a sixth of them for validation; "
             f"{numbers.count(len(test.images))} more "
@@ -157,29 +159,36 @@ def raw(image: np.ndarray) -> np.ndarray:
 
 
 @frame.guarded("The result")
-def outcome(view: RunView) -> None:
-    """What came out of an ended run: accuracy, confusions, mistakes, a trial, the file."""
+def result(view: RunView) -> None:
+    """Of an ended run, in a few lines: accuracy, time, the file."""
     if view.finished is None:
         return
-    st.header("What came out", anchor=False)
     entry = models.of_run_or_why_not(view)
     with st.container(horizontal=True):
         models.accuracy_metric("test accuracy", view.finished.test_accuracy, view.finished.test_count)
-        st.metric("trained for", runs_view.duration(view.seconds), width="content")
+        runs_view.time_metric(view)
         if view.exported is not None:
             st.metric(
                 "engine and file differ by",
-                f"{numbers.number(view.exported.max_difference, 2)}",
+                numbers.number(view.exported.max_difference, 2),
                 width="content",
                 help=f"The largest difference of any score on {view.exported.samples} images between the NumPy engine "
                 "and onnxruntime on the exported file.",
             )
+    entry = models.of_run_or_why_not(view)
     if entry is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             models.download(entry, type="primary")
             frame.link("models", f"{entry.name} on the shelf", query_params={"model": entry.name})
-    if entry is None:
+
+
+@frame.guarded("What came out")
+def outcome(view: RunView) -> None:
+    """What came out of an ended run: confusions, mistakes, a trial."""
+    entry = models.of_run(view)
+    if view.finished is None or entry is None:
         return
+    st.subheader("What came out", anchor=False)
     _, test = loaded(view.spec.request["data"])
     found = entry.onnx.stat()
     probabilities = answers(str(entry.onnx), (found.st_mtime_ns, found.st_size), view.spec.request["data"])

@@ -1,5 +1,6 @@
 """The parts of the page that retrains a pretrained network on photographs: collect, train, try."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,15 +21,19 @@ from playground.ui import (
     downloads,
     frame,
     insight,
+    links,
     models,
     network_blocks,
     own_set,
+    pretrained,
     runs_view,
     transfer_settings,
     uploaded_zip,
 )
 
-SAMPLE, ZIP, DOWNLOAD, FOLDER = "Sample photos", "Your zip", "Download", "Folder on the server"
+SAMPLE, ZIP, DOWNLOAD, FOLDER = "Sample faces", "Your zip", "Download", "Folder on the server"
+CATS = "cats_and_dogs_filtered"
+"""The set of cats and dogs that can be downloaded."""
 THUMBNAIL = 96
 SHOWN_PER_CLASS, MOST_STRIPS = 8, 6
 WHY_SO_MANY = {
@@ -51,15 +56,19 @@ class Collected:
     folder: PhotoFolder
 
 
-def collect() -> Collected | None:
-    """Choose the photographs and see what was found in them; None until there are some."""
+def collect(cats_first: bool = False) -> Collected | None:
+    """Choose the photographs and see what was found in them; None until there are some.
+
+    With `cats_first` the ways to cats and dogs stand first, and are taken where such photographs are here already.
+    """
     with frame.room("The photos"):
         on_server = allowed.folders_offered()
         arrived = own_set.arrive()
         source = st.segmented_control(
             "Photos",
+            [DOWNLOAD, ZIP, *([FOLDER] if on_server else []), own_set.OWN, SAMPLE] if cats_first else
             [SAMPLE, own_set.OWN, ZIP, DOWNLOAD, *([FOLDER] if on_server else [])],
-            default=None if arrived else SAMPLE,
+            default=None if arrived else where_cats_are(on_server) if cats_first else SAMPLE,
             required=True,
             key="photos",
             bind="query-params",
@@ -85,7 +94,9 @@ def collect() -> Collected | None:
                 return None
             found = Collected(str(downloaded[0]), downloaded[1], scanned(str(downloaded[0])))
         else:
-            label = st.selectbox("Folder", list(on_server), key="folder", bind="query-params")
+            labels = list(on_server)
+            begin = next((k for k, label in enumerate(labels) if cats_first and is_of_cats(label)), 0)
+            label = st.selectbox("Folder", labels, begin, key="folder", bind="query-params", disabled=links.locked())
             allowed.demand_inside(on_server[label])
             found = Collected(str(on_server[label]), models.tidy(label), scanned(str(on_server[label])))
         contents(found.folder)
@@ -96,6 +107,18 @@ def collect() -> Collected | None:
         dataset_view.behind(path, found.name, found.folder, own_set.current() if source == own_set.OWN else None)
         return found
     return None
+
+
+def is_of_cats(label: str) -> bool:
+    """Whether a folder is named for cats and dogs."""
+    return "cats" in label.lower() and "dogs" in label.lower()
+
+
+def where_cats_are(on_server: Mapping[str, Path]) -> str:
+    """The first choice of photographs of cats and dogs that are here; the sample faces where there are none."""
+    if downloads.is_here(CATS):
+        return DOWNLOAD
+    return FOLDER if any(map(is_of_cats, on_server)) else SAMPLE
 
 
 @st.cache_resource(max_entries=8, show_spinner="Looking at the photos …")
@@ -151,15 +174,15 @@ def settings(photos_found: Collected | None) -> None:
 
 
 @frame.guarded("The result")
-def outcome(view: RunView) -> None:
-    """What came out of an ended run: accuracy, what was taken for what, the file."""
+def result(view: RunView) -> None:
+    """Of an ended run, in a few lines: accuracy, time, the file."""
     if view.finished is None or view.started is None:
         return
-    entry = models.of_run_or_why_not(view)
     with st.container(horizontal=True):
         models.accuracy_metric("validation accuracy", view.finished.test_accuracy, view.finished.test_count)
-        st.metric("trained for", runs_view.duration(view.seconds), width="content")
+        runs_view.time_metric(view)
         st.metric("on", view.started.device, width="content")
+    entry = models.of_run_or_why_not(view)
     if entry is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             models.download(entry, type="primary")
@@ -168,6 +191,14 @@ def outcome(view: RunView) -> None:
     if view.finished.best_epoch:
         st.caption(f"Epoch {view.finished.best_epoch} of {view.finished.epochs} is kept, the one with the smallest "
                    "validation loss. The same photos chose it, so their accuracy is a little flattered.")
+
+
+@frame.guarded("What came out")
+def outcome(view: RunView) -> None:
+    """What was taken for what in an ended run, and how much of the network it changed."""
+    if view.finished is None or view.started is None:
+        return
+    entry = models.of_run(view)
     left, right = st.columns(2, gap="large")
     with left:
         if not view.finished.confusion:
@@ -219,9 +250,11 @@ def weights(path: Path, version: int) -> int:
 
 @frame.guarded("Try it")
 def trial(view: RunView | None) -> None:
-    """A photo of the reader's, and what the new model says of it."""
+    """A photo of the reader's, and what the new model says of it; until there is one, what the pretrained one says."""
     entry = models.of_run(view) if view is not None else None
     if entry is None:
-        st.info("When a run has finished, its model answers here.", icon=":material/photo_camera:")
-    else:
+        st.info("When a run has finished, its model answers here. Until then the pretrained network does, with its own "
+                "1,000 classes.", icon=":material/photo_camera:")
+        entry = pretrained.ready()
+    if entry is not None:
         models.trial(entry)

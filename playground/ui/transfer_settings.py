@@ -23,15 +23,13 @@ from playground.ui import augmentation, links, model_name, network_blocks, runs_
 
 MODES = {
     FROZEN: "**{backbone}** has learnt from 1.3 million photos of 1\u202f000 kinds of things. Its convolutions stay "
-            "as they "
-            "are (*frozen*): they turn each photo into 1\u202f280 numbers, once. Only a new last layer is *trained*, "
-            "from "
-            "those numbers to your classes, and that takes seconds.",
+            "as they are (*frozen*): they turn each photo into 1\u202f280 numbers, once. Only a new last layer is "
+            "*trained*, from those numbers to your classes.",
     FINE_TUNE: "A new last layer first, as in *frozen*. Then **{backbone}**'s last blocks learn too, the earlier the "
                "slower: what edges look like is known, what your things look like may be new. Every photo goes through "
-               "the network in every epoch, so it takes minutes on a processor.",
+               "the network in every epoch, which takes long on a processor.",
     SCRATCH: "A small network with random weights, four convolutions, learns from your photos **alone**. It shows what "
-             "the pretrained one is worth: with a few hundred photos it stays far behind.",
+             "the pretrained one is worth: train both on the same photos, then compare them under *Other runs*.",
 }
 _ABOUT_BLOCKS = ("Pictures go in at the top, scores for your classes come out below. A box is a block and says how "
                  "many numbers it holds. Hatched: *frozen*. Plain: *trained*.")
@@ -70,9 +68,14 @@ def settings(data: str, name: str, classes: int, photos: int) -> None:
                                "order.")
         chosen, suggested = model_name.choose(st, name, width=240)
         pressed = st.button("Start training", type="primary", icon=":material/play_arrow:", key="start")
+    told = [runs_view.said_last_time(lambda spec: spec.kind == "transfer" and spec.request == {
+        "data": data, "epochs": epochs, **request})]
     if mode != FROZEN:
-        st.caption(f"On two processor cores about {minutes(mode, request, photos, epochs)}; on a graphics card a "
-                   "fraction of it. It can be stopped at any time and keeps what it has learnt.")
+        told = told if told[0] else [f"On two processor cores about {minutes(mode, request, photos, epochs)}; on a "
+                                     "graphics card a fraction of it."]
+        told.append("It can be stopped at any time and keeps what it has learnt.")
+    if any(told):
+        st.caption(" ".join(filter(None, told)))
     if pressed:
         runs_view.begin(RunSpec(kind="transfer", request={"data": data, "epochs": epochs, **request}, seed=seed,
                                 name=chosen), suggested)

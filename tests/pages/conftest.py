@@ -9,7 +9,7 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from playground.training import runs
-from playground.ui import contents, frame
+from playground.ui import contents, frame, pretrained
 from tests.pages.on_a_page import OpenPage
 from tests.waiting import HOPE_SECONDS, until
 
@@ -35,6 +35,7 @@ def keras_on_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 def open_page(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenPage]:
     """open_page("train", run="...") is the app at that address, run once. Runs it started are ended after."""
     monkeypatch.setattr(frame, "PAINT_SECONDS", 0.0)
+    monkeypatch.setattr(pretrained, "BY_ITSELF", False)  # an export of 20 s that few tests want
 
     def opened(url: str, **query: str) -> AppTest:
         app = AppTest.from_file(str(ROOT / "playground" / "app.py"), default_timeout=HOPE_SECONDS)

@@ -3,8 +3,8 @@
 import pytest
 
 from playground.deploy import shelf
-from tests.pages.on_a_page import OpenPage, put_model, texts
-from tests.pages.test_kernels import put_convolution
+from tests.pages.on_a_page import OpenPage, errors, put_model, texts
+from tests.pages.test_kernels import put_convolution, put_deep
 
 
 def test_without_a_model_it_says_how_to_get_one(open_page: OpenPage) -> None:
@@ -54,3 +54,28 @@ def test_the_place_is_in_the_address_and_an_impossible_one_does_no_harm(
     app.selectbox(key="picture").set_value("Handwritten digit").run()
     assert not app.exception
     assert not app.error
+
+
+def test_another_layer_begins_at_its_own_strongest_place(open_page: OpenPage) -> None:
+    put_deep("deep")
+    app = open_page("feature-maps", map="3", p="5", q="5")
+    assert "Map 3, row 5, column 5" in texts(app)
+    box = app.selectbox(key="layer")
+    box.set_value(next(title for title in box.options if "3 maps of 1 × 1" in title)).run()
+    assert not app.exception
+    assert errors(app) == []
+    assert (app.number_input(key="map").max, app.number_input(key="map").value) != (2, 3)
+    said = texts(app)
+    strongest = said.split("The strongest filters: ")[1].split(" ")[0]
+    assert f"Map {strongest}, row 0, column 0" in said
+    box = app.selectbox(key="layer")
+    box.set_value(next(title for title in box.options if "4 maps of 6 × 6" in title)).run()
+    assert "Map 3, row 5, column 5" not in texts(app)
+    assert errors(app) == []
+
+
+def test_no_formula_has_an_activation_that_the_listed_layers_have_not(open_page: OpenPage) -> None:
+    put_convolution("net", 1)
+    app = open_page("feature-maps")
+    assert not any("ReLU" in latex.value for latex in app.latex)
+    assert "layers of their own" in texts(app)

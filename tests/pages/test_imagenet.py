@@ -10,9 +10,10 @@ from playground.deploy.session import Classifier
 from playground.numbers import count
 from playground.steps.imagenet import GROUPS, group_of, members, rank
 from playground.training import backbones, runs
-from playground.ui import imagenet
+from playground.training.runs import RunSpec
+from playground.ui import imagenet, pretrained
 from playground.ui.pretrained import on_the_shelf
-from tests.pages.on_a_page import OpenPage, put_model, texts
+from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 LABELS = tuple((Path(imagenet.__file__).parents[1] / "training" / "imagenet_classes.txt").read_text().splitlines())
 
@@ -34,7 +35,7 @@ def test_without_a_network_the_page_offers_to_get_one_ready(open_page: OpenPage)
     assert not app.exception
     assert not app.error
     assert app.button(key="go-imagenet").label == "Get the network ready"
-    assert not runs.run_ids(), "opening the page starts nothing"
+    assert not runs.run_ids(), "nothing is started where it is not to be"
     assert "Published results, not measured here" in texts(app)
 
 
@@ -74,3 +75,28 @@ def test_what_is_said_of_the_last_layer_is_so(open_page: OpenPage) -> None:
     assert f"the last layer has {known} parameters" in said
     assert f"for two classes {new} new ones" in said
     assert "transferring the knowledge" in said
+
+
+@pytest.mark.parametrize("url", ["imagenet", "feature-maps", "transfer"])
+def test_the_network_gets_ready_by_itself_once_for_everybody(url: str, open_page: OpenPage,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "BY_ITSELF", True)
+    begun: list[RunSpec] = []
+
+    def begin(spec: RunSpec) -> str:
+        begun.append(spec)
+        folder = runs.new_folder()
+        runs.write_spec(folder, spec, "cpu")
+        return folder.name
+
+    monkeypatch.setattr(runs, "start_once", begin)
+    monkeypatch.setattr(runs, "is_alive", lambda folder: True)
+    for _ in range(3):
+        app = open_page(url)
+        assert errors(app) == []
+        assert app.get("progress")
+    assert [spec.kind for spec in begun] == ["pretrained"]
+    monkeypatch.setattr(runs, "is_alive", lambda folder: False)
+    app = open_page(url)
+    assert len(begun) == 1, "what failed is not begun again and again"
+    assert [button.label for button in app.button if "resume" in str(button.key)] == ["Go on"]

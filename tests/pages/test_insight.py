@@ -83,3 +83,21 @@ def test_answers_that_cannot_be_read_are_passed_over(open_page: OpenPage, finish
     app = open_page("transfer", run=RUN, understand="Classes")
     assert errors(app) == []
     assert not [frame for frame in app.dataframe if "recall" in frame.value]
+
+
+def one_bin(count: int, sure: float, right: float) -> list[evaluation.Bin]:
+    return [evaluation.Bin(0.9, 1.0, count, sure, right)]
+
+
+@pytest.mark.parametrize(("count", "sure", "right", "said"), [
+    (400, 0.961, 0.96, "about as often as it says"), (400, 0.959, 0.96, "about as often as it says"),
+    (400, 0.99, 0.90, "too sure of itself"), (400, 0.80, 0.96, "not sure enough"),
+    (10, 0.97, 0.90, "about as often as it says"), (1, 0.6, 1.0, "about as often as it says"),
+])
+def test_too_sure_is_said_only_beyond_what_may_be_chance(count: int, sure: float, right: float, said: str) -> None:
+    assert said in insight.sureness(one_bin(count, sure, right))
+
+
+def test_a_tenth_of_a_point_is_not_too_sure_however_many_photos_lie_in_many_bins() -> None:
+    bins = [evaluation.Bin(0.5, 0.6, 50, 0.55, 0.56), evaluation.Bin(0.9, 1.0, 350, 0.98, 0.977)]
+    assert "about as often" in insight.sureness(bins)

@@ -37,6 +37,23 @@ def put_convolution(name: str, channels: int, **facts: object) -> np.ndarray:
     return weights
 
 
+def put_deep(name: str) -> None:
+    """A real model of two convolutions on the shelf: 4 maps of 6 x 6, then 3 maps of 1 x 1."""
+    rng = np.random.default_rng(1)
+    first, second = (rng.normal(size=shape).astype(np.float32) for shape in ((4, 1, 3, 3), (3, 4, 6, 6)))
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["maps"]), helper.make_node("Conv", ["maps", "v"], ["last"]),
+         helper.make_node("ReduceMean", ["last", "axes"], ["scores"], keepdims=0)],
+        "deep", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 8, 8])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 3])],
+        [numpy_helper.from_array(first, "w"), numpy_helper.from_array(second, "v"),
+         numpy_helper.from_array(np.array([2, 3]), "axes")])
+    core = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    preparation = Preprocessing((8, 8), gray=True, mean=(0.5,), std=(0.5,))
+    model: onnx.ModelProto = contract.finish(core, preparation, ("a", "b", "c"), "a test")
+    shelf.put(name, model, {"preprocessing": {**preparation.to_dict(), "sentence": preparation.sentence()}})
+
+
 @pytest.mark.parametrize("query", [
     {}, {"picture": "Handwritten digit"}, {"kernel": text_of(PRESETS["Box blur"][5])},
     {"kernel": "1 2 3; 4 5 6; 7 8 9"}, {"answers": "true"},

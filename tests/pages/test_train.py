@@ -3,6 +3,7 @@
 import struct
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,23 @@ from streamlit.testing.v1 import AppTest
 
 from playground.deploy import shelf
 from playground.deploy.session import Classifier
+from playground.errors import PlaygroundError
 from playground.home import runs_dir
 from playground.training import queue, runs
-from playground.training.events import Batch, Epoch, Failed, Started
+from playground.training.events import (
+    Batch,
+    Epoch,
+    Exported,
+    Failed,
+    Finished,
+    Queued,
+    Resumed,
+    Saved,
+    Stage,
+    Started,
+)
 from playground.training.log import EventLog
-from playground.training.runs import RunSpec
+from playground.training.runs import RunSpec, RunView
 from playground.ui import drawing, runs_view, train
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 from tests.waiting import ended, until
@@ -229,8 +242,6 @@ def test_damaged_data_is_a_sentence_and_other_data_can_still_be_chosen(
 def test_a_drawing_is_cut_to_its_ink_and_a_damaged_one_is_refused() -> None:
     import base64
 
-    from playground.errors import PlaygroundError
-
     ink = np.zeros((drawing.SIDE, drawing.SIDE), np.uint8)
     assert drawing.decoded(base64.b64encode(ink.tobytes()).decode()) is None
     ink[10:30, 40:45] = 200
@@ -269,3 +280,79 @@ def test_a_run_that_waits_says_its_place_and_can_be_cancelled(
         app.run()
     assert errors(app) == []
     assert "It was stopped before it began" in texts(app)
+
+
+def test_the_time_shown_is_the_clocks_from_the_runs_turn_to_its_file(playground_home: Path) -> None:
+    began = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
+    done = Finished("completed", 2, 0.9, 355, 8.0, (), began + 50)
+    shown = made_up("digits", Stage("reading", 0, 1, began + 12), started(), done,
+                    Exported("digits", "x", 1e-6, 3, began + 59))
+    assert runs_view.took(shown) == pytest.approx(59), "not the 8 s that the epochs took"
+    waited = made_up("waited", Queued(1, began + 1), Queued(0, began + 40), started(), done)
+    assert runs_view.took(waited) == pytest.approx(10), "waiting for its turn is not training"
+    resumed = made_up("resumed", started(), Resumed(began + 30), started(), done, Saved("x", 2, 0.0), done)
+    assert runs_view.took(resumed) == pytest.approx(20)
+    assert runs_view.took(made_up("lost", started())) is None
+
+
+def test_nothing_is_promised_until_it_was_measured_on_this_machine(open_page: OpenPage) -> None:
+    assert "on this machine" not in texts(open_page("batch-norm"))
+    began = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
+    run_id = made_up("race", started(), Finished("completed", 2, None, 0, 1.0, (), began + 95))
+    request = {"experiment": "batch-norm-race", "epochs": 1, "samples": 300, "rates": [0.1]}
+    runs.write_spec(runs.run_dir(run_id), RunSpec("experiment", request, 0, "race"), "cpu")
+    assert "The last run like it took 1 min 35 s on this machine." in texts(open_page("batch-norm"))
+
+
+def test_a_validation_loss_below_the_training_loss_is_explained(open_page: OpenPage) -> None:
+    epochs = [Epoch(1, 1.4, 0.6, 0.5, 0.9, 3.0, time.time()), Epoch(2, 0.3, 0.9, 0.4, 0.9, 3.0, time.time())]
+    said = texts(open_page("train", run=made_up("below", started(), *epochs)))
+    assert "After 1 of 2 epochs the validation loss lies below the training loss (epoch 1: 0.5 and 1.4)" in said
+    assert "dropout leaves half of the hidden units out" in said
+    assert "lies below" not in texts(open_page("train", run=made_up("above", started(), started(), epochs[1])))
+
+
+def test_trying_again_does_not_hide_the_curves(open_page: OpenPage) -> None:
+    epoch = Epoch(1, 1.2, 0.6, 0.8, 0.8, 3.0, time.time())
+    app = open_page("train", run=made_up("again", started(), epoch, Failed("It broke.", "", time.time()),
+                                         Resumed(time.time())))
+    assert "Curves of the attempt before" in texts(app)
+    assert len(app.get("plotly_chart")) == 2
+
+
+def test_a_trained_model_whose_name_was_taken_is_kept_under_another(open_page: OpenPage,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    put_model("digits")
+    epoch = Epoch(2, 0.1, 0.98, 0.1, 0.98, 3.0, time.time())
+    run_id = made_up("digits", started(), epoch, Finished("completed", 2, 0.963, 355, 8.0, (), time.time()),
+                     Failed("There is already a model called digits.", "", time.time()))
+    monkeypatch.setattr(RunView, "can_be_finished", property(lambda view: view.state == "failed"), raising=False)
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr(runs, "finish", lambda *given: asked.append(given), raising=False)
+    app = open_page("train", run=run_id)
+    assert "already a model called digits" in frame_text(app.error[0].value)
+    assert len(app.get("plotly_chart")) == 2
+    field = app.text_input(key=f"finish-name-{run_id}")
+    assert field.value not in ("", "digits")
+    field.set_value("kept").run()
+    app.button(key=f"finish-{run_id}").click().run()
+    assert asked == [(run_id, "kept")]
+    assert not app.exception
+
+    def refuse(*_: str) -> None:
+        raise PlaygroundError("No model can be called Up/.")
+
+    monkeypatch.setattr(runs, "finish", refuse, raising=False)
+    app.button(key=f"finish-{run_id}").click().run()
+    assert not app.exception
+    assert "cannot be called" in app.toast[0].value or "can be called" in app.toast[0].value
+
+
+def test_an_ended_run_says_how_far_it_came_and_shows_its_result_above_its_curves(open_page: OpenPage) -> None:
+    epoch = Epoch(2, 0.1, 0.98, 0.1, 0.98, 3.0, time.time())
+    app = open_page("train", run=made_up("short", started(), epoch,
+                                         Finished("stopped", 2, 0.963, 355, 8.0, (), time.time()),
+                                         Exported("short", "x", 1e-6, 3, time.time())))
+    assert "epoch 2 of 2" in texts(app)
+    assert [metric.value for metric in app.metric if metric.label == "test accuracy"] == ["96.3 %"]
+    assert len(app.get("plotly_chart")) == 2, "a single epoch and no batch told of is a curve, too"
