@@ -195,6 +195,9 @@ def features(found: Predictions, folder: Path) -> None:
         st.info("This model keeps no features of its photos: it does not end in a dense layer.")
         return
     kept = np.flatnonzero(np.isfinite(places).all(1))
+    if not len(kept):
+        st.info("The photos of this run were deleted, and what was computed from them with them.")
+        return
     paths = [found.paths[k] for k in kept]
     spread = np.linspace(0, len(kept) - 1, min(MOST_PINNED, len(kept)) if pictures else 0)
     some = np.unique(spread.astype(int))
