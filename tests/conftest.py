@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from playground import model_names
+
 # The same draws every time: a test that fails here fails on the next machine too, however slow that one is.
 settings.register_profile("house", deadline=None, derandomize=True, database=None)
 settings.load_profile("house")
@@ -27,3 +29,9 @@ def playground_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty PLAYGROUND_HOME: what a test trains or exports never lands in the project."""
     monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+def without_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model comes with the playground: for what is said where there is none at all."""
+    monkeypatch.setattr(model_names, "SHIPPED", ())
