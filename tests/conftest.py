@@ -43,6 +43,14 @@ def playground_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def without_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model comes with the playground: for what is said where there is none at all."""
+    from playground import model_names
+
+    monkeypatch.setattr(model_names, "SHIPPED", ())
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """How the tests are dealt out to several processes (pytest-xdist's loadgroup): file by file, long ones one by one.

@@ -25,7 +25,7 @@ from playground.deploy.card import Card, Entry, faults
 from playground.deploy.verification import Check, Verification, verify
 from playground.errors import PlaygroundError
 from playground.home import exports_dir, home, read_json
-from playground.model_names import NAME, SHIPPED, shipped, taken
+from playground.model_names import NAME, shipped, taken
 
 __all__ = ["Card", "Check", "Entry", "Verification", "check_free", "check_name", "damaged", "entries", "get", "put",
            "remove", "verify"]
@@ -150,7 +150,7 @@ def _look(name: str = "") -> dict[str, Entry | PlaygroundError]:
     found: dict[str, Entry | PlaygroundError] = {}
     with _reading(shelf):
         own = [shelf / name] if name else sorted(shelf.iterdir()) if shelf.is_dir() else []
-        others = [folder for one in ([name] if name else SHIPPED) if (folder := shipped(one))]
+        others = [folder for one in ([name] if name else model_names.SHIPPED) if (folder := shipped(one))]
         for folder in [*others, *own]:
             if folder.is_dir() and NAME.fullmatch(folder.name):
                 try:

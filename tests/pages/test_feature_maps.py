@@ -7,6 +7,7 @@ from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 from tests.pages.test_kernels import put_convolution, put_deep
 
 
+@pytest.mark.usefixtures("without_shipped")
 def test_without_a_model_it_says_how_to_get_one(open_page: OpenPage) -> None:
     app = open_page("feature-maps")
     assert not app.exception

@@ -58,6 +58,7 @@ def put_deep(name: str) -> None:
     {}, {"picture": "Handwritten digit"}, {"kernel": text_of(PRESETS["Box blur"][5])},
     {"kernel": "1 2 3; 4 5 6; 7 8 9"}, {"answers": "true"},
 ], ids=["default", "smallest picture", "a picture again", "own", "all answers"])
+@pytest.mark.usefixtures("without_shipped")
 def test_it_opens_and_shows_every_kernel(open_page: OpenPage, query: dict[str, str]) -> None:
     app = open_page("kernels", **query)
     assert not app.exception
@@ -104,6 +105,7 @@ def test_sobel_x_finds_vertical_edges_and_the_flat_wall_leaves_it_cold(open_page
 
 
 @pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.usefixtures("without_shipped")
 def test_learnt_kernels_are_the_files_and_answer_to_the_photo(open_page: OpenPage, channels: int) -> None:
     weights = put_convolution("net", channels)
     (entry,) = shelf.entries()

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from playground.datasets import picture as reader
@@ -14,6 +15,7 @@ from playground.ui import models
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 
+@pytest.mark.usefixtures("without_shipped")
 def test_an_empty_shelf_says_how_to_get_a_model(open_page: OpenPage) -> None:
     app = open_page("models")
     assert "The shelf is empty" in texts(app)
@@ -72,6 +74,17 @@ def test_a_link_chooses_the_model_and_a_stale_link_says_so(open_page: OpenPage) 
     assert "no model called gone" in texts(stale)
 
 
+def test_the_shipped_model_is_there_at_the_first_click_and_cannot_be_removed(open_page: OpenPage) -> None:
+    app = open_page("models")
+    assert not app.exception
+    assert app.selectbox[0].value == "digits-example"
+    if [button for button in app.button if button.key == "remove-digits-example"]:
+        app.button(key="remove-digits-example").click().run()
+        assert "comes with the playground and stays" in app.error[0].value
+    assert [entry.name for entry in shelf.entries()] == ["digits-example"]
+
+
+@pytest.mark.usefixtures("without_shipped")
 def test_removing_a_model_empties_the_shelf(open_page: OpenPage) -> None:
     put_model("brightness")
     app = open_page("models")

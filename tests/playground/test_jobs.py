@@ -123,6 +123,7 @@ def test_a_name_that_is_taken_is_refused_before_training_unless_it_may_be_replac
     assert (before.card["training"]["seed"], after.card["training"]["seed"]) == (1, 2)
 
 
+@pytest.mark.usefixtures("without_shipped")
 def test_a_run_that_was_killed_after_its_export_goes_on_to_its_end(asked: RunSpec, run_dir: Path) -> None:
     first = list(jobs.events(asked, run_dir, never))[-1]  # nobody wrote it down: the worker was killed
     again = list(jobs.events(asked, run_dir, never))[-1]
@@ -139,6 +140,7 @@ class Brighter(Preprocessing):
         return super().apply(image) + np.float32(0.5)
 
 
+@pytest.mark.usefixtures("without_shipped")
 def test_a_model_that_onnxruntime_disagrees_with_is_not_put_on_the_shelf_but_kept(
         asked: RunSpec, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = numpy_fit.load_trained

@@ -72,6 +72,7 @@ def left_behind() -> list[Path]:
     return [path for path in home.home().rglob("*") if "incoming" in path.name]
 
 
+@pytest.mark.usefixtures("without_shipped")
 def test_a_disk_that_is_full_when_the_exported_file_is_asked_is_said_and_the_run_goes_on(
         folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     colour = replace(tiny_models.COLOUR, size=(32, 32))

@@ -14,6 +14,7 @@ from playground.training.events import Exported
 from playground.training.runs import PRETRAINED, RunSpec
 
 
+@pytest.mark.usefixtures("without_shipped")
 def test_it_is_exported_compared_and_names_the_cat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path))
     spec = RunSpec(PRETRAINED, {"backbone": "efficientnet_lite0"}, 0, "imagenet")
