@@ -251,7 +251,7 @@ def _choices(setting: Setting, answer: str) -> list[str]:
     weights = setting.kernel.weights
     mistakes = (FLAT, 0.0, FLAT * np.abs(weights).sum() + setting.bias, FLAT * weights.max() + setting.bias, 255.0)
     others = [text for text in dict.fromkeys(_plain(float(m)) for m in mistakes) if text != answer][:3]
-    return sorted([answer, *others], key=lambda text: float(text.replace("−", "-")))
+    return sorted([answer, *others], key=lambda text: float(text.replace("−", "-").replace("\u202f", "")))
 
 
 def _lesson(total: Fraction) -> str:
