@@ -59,7 +59,8 @@ def look() -> Collected | None:
     _title(0)
     st.markdown("Cats and dogs: **Download** fetches 3\u202f000 photos of them, a zip or a folder `cats_vs_dogs` below "
                 "the playground's `data` folder does as well. Without any of these there are the *sample faces*, 200 "
-                "small gray pictures that come along: faces and no faces, no cats and dogs, and much easier to tell apart.")
+                "small gray pictures that come along: faces and no faces, no cats and dogs, and much easier to tell "
+                "apart.")
     found = transfer.collect(cats_first=True)
     if found is None:
         _mark(0, False)

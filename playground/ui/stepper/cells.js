@@ -5,7 +5,7 @@ const SMALLEST_TEXT = 11, LARGEST_TEXT = 15; // pixels
 
 // How many digits wide a number is: a point and a thin space are narrow. And how large it may be in a cell `side` wide.
 const widthOf = (text) => [...text].reduce((sum, letter) => sum + (letter === "." || letter === THIN ? 0.5 : 1), 0);
-const fitting = (text, side) => Math.min(LARGEST_TEXT, side / 2, (side * 1.9) / Math.max(1, widthOf(text)));
+const fitting = (text, side) => Math.min(LARGEST_TEXT, side / 2, (side * 1.7) / Math.max(1, widthOf(text)));
 
 function svg(tag, attributes = {}, parent = null) {
   const element = document.createElementNS(SVG, tag);
