@@ -35,7 +35,7 @@ def comparison(results: Sequence[Result], published: Sequence[tuple[str, float]]
         hovertemplate="%{x}: %{y:.1f} %<extra></extra>"))
     figure.add_scatter(  # the number stands above the whisker, which would cross it out
         x=figure.data[0].x, y=[result.high for result in done],
-        text=[f"{number(result.share, 3)} %" for result in done],
+        text=[f"{number(result.share or 0.0, 3)} %" for result in done],
         mode="text", textposition="top center", showlegend=False, hoverinfo="skip")
     # Named in the legend: beside the lines the names would lie on what was measured.
     for (name, value), dash in zip([*published, ("guessing", chance)], _dashes(len(published)), strict=True):

@@ -39,15 +39,17 @@ def _cat() -> np.ndarray:
 
 
 def _gray(side: int = 1) -> np.ndarray:
-    gray = _cat().astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    gray: np.ndarray = _cat().astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     h, w = (n - n % side for n in gray.shape)
-    return gray[:h, :w].reshape(h // side, side, w // side, side).mean(axis=(1, 3))
+    means: np.ndarray = gray[:h, :w].reshape(h // side, side, w // side, side).mean(axis=(1, 3))
+    return means
 
 
 def _response(gray: np.ndarray, *kernels: str) -> np.ndarray:
     """(F, H - 2, W - 2): what each kernel answers to pixels 0..1."""
     with engine.no_grad():
-        return F.conv2d(gray[None, None] / 255, np.stack([WEIGHTS[k] for k in kernels])[:, None]).data[0]
+        answers: np.ndarray = F.conv2d(gray[None, None] / 255, np.stack([WEIGHTS[k] for k in kernels])[:, None]).data[0]
+        return answers
 
 
 def _soft(values: np.ndarray) -> np.ndarray:
@@ -62,7 +64,8 @@ def _beside(*pictures: np.ndarray) -> np.ndarray:
 
 
 def _whole(values: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    levels: np.ndarray = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    return levels
 
 
 def _digits(number: int) -> np.ndarray:
