@@ -144,7 +144,7 @@ def slides_model(setting: Setting) -> None:
                 norms[place] = norms.get(place, 0.0) + float((p.grad.astype(np.float64) ** 2).sum())
     st.dataframe(
         [{"layer": row.layer, "output": " × ".join(map(str, row.output_shape)), "parameters": row.parameters,
-          "length of its gradient": round(norms[str(k)] ** 0.5, 4) if str(k) in norms else None}
+          "length of its gradient": number(norms[str(k)] ** 0.5, 3) if str(k) in norms else ""}
          for k, row in enumerate(table.rows)], hide_index=True, height="content", row_height=29)
     st.caption(difference() + " " + (
         f"Untrained, it gives {', '.join(f'{v:.2f}' for v in y.numpy().ravel()[:6])}{' …' if setting.size > 6 else ''} "
