@@ -51,7 +51,7 @@ def folder(colours: Path) -> Path:
 @pytest.fixture(autouse=True)
 def worked_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever resumes a run waits for it."""
-    monkeypatch.setattr(runs, "_launch", lambda folder, spec: worker.work(folder, jobs.events))
+    monkeypatch.setattr(runs, "_launch", lambda folder, spec, queued=True: worker.work(folder, jobs.events))
 
 
 def full(*_: object, **__: object) -> None:
