@@ -24,7 +24,8 @@ def answer_to(name: str) -> dict:
 
 @pytest.fixture
 def entry(playground_home: Path) -> Entry:
-    kept = {"tolerance": 1e-3, "references": [answer_to("pattern"), answer_to("cat")]}
+    kept = {"max_difference": 0.0, "allowed": 1e-3, "samples": 2, "same_top": 2, "tolerance": 1e-3,
+            "references": [answer_to("pattern"), answer_to("cat")]}
     shelf.put("m", linear_file(), {"parity": kept})
     found = shelf.get("m")
     assert isinstance(found, Entry)
