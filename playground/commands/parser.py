@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from playground.commands.design import network, shape
 from playground.commands.models import predict, verify
 from playground.commands.serve import LOOPBACK, app
 from playground.commands.sets import bench, download
@@ -48,9 +49,20 @@ def parser() -> argparse.ArgumentParser:
                      help="who can reach it: %(default)s is this computer only (the default), 0.0.0.0 everybody in the "
                           "network")
 
+    one = command(network, "look at a network: its parts, what it costs, what is wrong with it, its code")
+    one.add_argument("network", metavar="SPELLING|PRESET", help="such as c32k3n-b-r-p2-[c32n-b-r-c32n-b]-r-g-d10, or "
+                                                                "a preset's name, such as resnet8")
+    one.add_argument("--input", type=shape, default=(1, 28, 28), metavar="CxHxW",
+                     help="the shape of a picture (default: 1x28x28)")
+    one.add_argument("--classes", type=whole(1, 100_000), default=10, metavar="K",
+                     help="how many classes (default: %(default)s)")
+    one.add_argument("--code", choices=("engine", "torch", "keras"), help="print the lines that make it instead")
+
     one = command(train, "train a small CNN from scratch with the NumPy engine, and export it")
     one.add_argument("--data", default="digits", help="digits, or a folder of IDX files such as MNIST comes in "
                                                       "(default: %(default)s)")
+    one.add_argument("--network", metavar="SPELLING|PRESET",
+                     help="which network (default: one that suits the pictures' size); see the command network")
     training(one, 15)
     one.add_argument("--batch-size", type=whole(2), default=None, metavar="N", help="pictures a step")
     one.add_argument("--learning-rate", type=positive, default=None, metavar="R", help="how far a step goes")

@@ -16,13 +16,17 @@ POLL_SECONDS = 0.1
 def train(options: argparse.Namespace) -> int:
     """Train from scratch."""
     data = options.data
-    if data != "digits":
+    if data != "digits" or options.network:
         from playground.datasets import named
 
-        named.load(data)  # a folder that is no data set is refused before there is a run
-        data = str(Path(data).expanduser().resolve())
+        train, _ = named.load(data)  # a folder that is no data set is refused before there is a run
+        data = data if data == "digits" else str(Path(data).expanduser().resolve())
+        if options.network:  # so is a network that does not fit
+            from playground.training import numpy_fit
+
+            numpy_fit.designed({"network": options.network}, numpy_fit.shape_of(train), len(train.classes))
     request = {"data": data, "epochs": options.epochs}
-    chosen = {"batch_size": options.batch_size, "learning_rate": options.learning_rate}
+    chosen = {"batch_size": options.batch_size, "learning_rate": options.learning_rate, "network": options.network}
     return follow(options, "digits", request | {key: value for key, value in chosen.items() if value is not None})
 
 

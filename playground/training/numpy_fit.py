@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,20 +22,24 @@ from playground.datasets.named import ImageSet
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
 from playground.home import read_json, whole
+from playground.network import presets
+from playground.network.build import build
+from playground.network.faults import STOP, faults
+from playground.network.parts import Network
+from playground.network.shapes import walk
+from playground.network.spelling import spelled
 from playground.training.events import Batch, Epoch, Event, Finished, Saved, Started
 from playground.training.numpy_checkpoint import State, digest
 from playground.training.runs import RunSpec
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 32, 0.003
 VALIDATION_SHARE = 1 / 6
-SMALLEST = 4
-"""Pixels a side: two poolings have to leave something."""
-WIDTHS, HIDDEN, DROPOUT = (32, 64), 128, 0.5
 BETWEEN_BATCHES_SECONDS = 0.1
 AT_ONCE = 256
+LARGEST_SIDE = 4096
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-LAYERS = ("Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "Flatten", "Linear", "Dropout")
-WITH_RNG = ("Conv2d", "Linear", "Dropout")
+USUAL = "usual"
+"""The preset that is trained where a request names no network."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,12 @@ class TrainedNumpy:
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
     """Train on the data the request names, and yield what happens; the network is in `run_dir` afterwards.
 
-    request: data ("digits" or a folder of IDX files), epochs, batch_size, learning_rate, augment (an Augmentation as
-    plain data; all but the first may be left out). Adam, its learning rate falling to 0 along half a cosine. A sixth of
-    the training pictures is kept aside for validation; the test pictures are looked at once, when training is over.
-    The same spec gives the same weights, and so does a run that was killed and goes on from its last whole epoch
-    (numpy_checkpoint). Raises PlaygroundError when the data or the request make no training, or the loss is no longer a
-    number.
+    request: data ("digits" or a folder of IDX files), network (a preset or a spelling), epochs, batch_size,
+    learning_rate, augment (an Augmentation as plain data); all but the first may be left out. Adam, its learning rate
+    falling to 0 along half a cosine. A sixth of the training pictures is kept aside for validation; the test pictures
+    are looked at once, when training is over. The same spec gives the same weights, and so does a run that was killed
+    and goes on from its last whole epoch (numpy_checkpoint). Raises PlaygroundError when the data or the request make
+    no training, the network does not fit, or the loss is no longer a number.
     """
     began = time.time()
     epochs, batch_size, learning_rate = _settings(spec.request)
@@ -66,15 +71,15 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     x, y = preprocessing.apply_all(train.images[fitted]), train.labels[fitted]
     raw = train.images[fitted]
     x_held, y_held = preprocessing.apply_all(train.images[held_out]), train.labels[held_out]
-    description = architecture(x.shape[1:], len(train.classes))
-    model = build_model(description, weights_rng)
+    network = designed(spec.request, x.shape[1:], len(train.classes))
+    model = build(network, x.shape[1:], weights_rng)
     optimizer = Adam(model.parameters(), lr=learning_rate)
     batches = max(1, len(x) // batch_size)  # a little larger than asked for, rather than a last one of one picture
     schedule = CosineAnnealingLR(optimizer, T_max=epochs * batches)
     state = State(model, optimizer, schedule, {"order": order_rng, "augment": augment_rng}, digest(raw, y, x_held),
                   {"request": spec.request, "seed": spec.seed})
     resumed = state.restore(run_dir)
-    _describe(run_dir, description, preprocessing, train.classes)
+    _describe(run_dir, network, x.shape[1:], preprocessing, train.classes)
 
     yield Started("digits", epochs, batches, sum(p.size for p in model.parameters()), train.classes,
                   {"train": len(x), "validation": len(x_held), "test": len(test)}, "cpu", time.time())
@@ -141,57 +146,36 @@ def measured(spec: RunSpec, run_dir: Path, epochs: int, seconds: float) -> Finis
                     tuple(tuple(map(int, row)) for row in confusion), time.time())
 
 
-def architecture(shape: tuple[int, ...], classes: int) -> dict[str, Any]:
-    """The network for pictures (C, H, W), as plain data: LeNet's plan with batch norm, ReLU, max-pooling and dropout.
+def designed(request: Mapping[str, Any], shape: tuple[int, ...], classes: int) -> Network:
+    """The network that a request asks for, by a preset's name or a spelling, for pictures (C, H, W).
 
-    Two blocks of convolution and pooling (a third from 32 pixels a side on, a fourth from 64, ...), two linear layers.
-    Raises PlaygroundError when the pictures are smaller than 4 x 4.
+    Raises PlaygroundError where it cannot be trained on them, with the sentence that says why.
     """
-    channels, height, width = shape
-    if min(height, width) < SMALLEST:
-        raise PlaygroundError(f"The pictures are {height} x {width} pixels; the network needs {SMALLEST} x {SMALLEST}.")
-    found: list[dict[str, Any]] = []
-    for block in range(max(2, int(math.log2(min(height, width) / 4)))):
-        wider = WIDTHS[min(block, len(WIDTHS) - 1)]
-        found += [
-            {"layer": "Conv2d", "in_channels": channels, "out_channels": wider, "kernel_size": 3, "padding": 1,
-             "bias": False},  # batch norm takes any constant out again
-            {"layer": "BatchNorm2d", "num_features": wider},
-            {"layer": "ReLU"},
-            {"layer": "MaxPool2d", "kernel_size": 2},
-        ]
-        channels, height, width = wider, height // 2, width // 2
-    found += [
-        {"layer": "Flatten"},
-        {"layer": "Linear", "in_features": channels * height * width, "out_features": HIDDEN},
-        {"layer": "ReLU"},
-        {"layer": "Dropout", "p": DROPOUT},
-        {"layer": "Linear", "in_features": HIDDEN, "out_features": classes},
-    ]
-    return {"input": list(shape), "layers": found}
+    network = presets.network_named(str(request.get("network", USUAL)), shape, classes)
+    stopping = [fault.sentence for fault in faults(network, shape, classes, memory=_memory()) if fault.level == STOP]
+    if stopping:
+        raise PlaygroundError(stopping[0])
+    if walk(network, shape).gives != (classes,):
+        raise PlaygroundError(f"The network gives one score for {classes} classes; here each class needs a score of "
+                              f"its own: end it with a dense layer of {classes}.")
+    return network
 
 
-def build_model(description: Mapping[str, Any], rng: np.random.Generator) -> layers.Sequential:
-    """The network of a description, its first weights and its dropout drawn from `rng`.
-
-    Raises PlaygroundError when the description names a layer that trained networks here do not have.
-    """
-    built = []
-    for entry in description["layers"]:
-        arguments = dict(entry)
-        name = arguments.pop("layer")
-        if name not in LAYERS:
-            raise PlaygroundError(f"The network's description names a layer {name!r} that is not known here.")
-        if name in WITH_RNG:
-            arguments["rng"] = rng.spawn(1)[0]  # each its own: a layer more does not change the others' numbers
-        built.append(getattr(layers, name)(**arguments))
-    return layers.Sequential(*built)
+def _memory() -> int:
+    """Bytes that a training may take: half of what the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def sketch(images: ImageSet) -> tuple[layers.Sequential, tuple[int, ...]]:
     """The untrained network for a set, and the shape (C, H, W) of what it takes: to be looked at before training."""
-    shape = (1 if images.images.ndim == 3 else 3, *images.images.shape[1:3])
-    return build_model(architecture(shape, len(images.classes)), np.random.default_rng(0)), shape
+    shape = shape_of(images)
+    return build(designed({}, shape, len(images.classes)), shape, np.random.default_rng(0)), shape
+
+
+def shape_of(images: ImageSet) -> tuple[int, int, int]:
+    """The shape (C, H, W) in which a set's pictures go into a network."""
+    height, width = images.images.shape[1:3]
+    return (1 if images.images.ndim == 3 else 3, height, width)
 
 
 def load_trained(run_dir: Path) -> TrainedNumpy:
@@ -201,13 +185,15 @@ def load_trained(run_dir: Path) -> TrainedNumpy:
         weights = load_file(run_dir / WEIGHTS)
         # A damaged description may ask for a layer of any size: not of more numbers than there are weights.
         room = sum(array.size for array in weights.values())
-        if sum(map(_numbers, data["architecture"]["layers"])) > room:
-            raise ValueError("its description is of another network")
-        model = build_model(data["architecture"], np.random.default_rng(0))
-        model.load_state_dict(weights)
         classes = tuple(map(str, data["classes"]))
-        if len(classes) != data["architecture"]["layers"][-1]["out_features"]:
+        network, shape = _described(data, len(classes))
+        walked = walk(network, shape)
+        if walked.stopped or walked.parameters > room:
+            raise ValueError("its description is of another network")
+        if walked.gives != (len(classes),):
             raise ValueError("it gives another number of scores than it names classes")
+        model = build(network, shape, np.random.default_rng(0))
+        model.load_state_dict(weights)
         found = TrainedNumpy(model, Preprocessing.from_dict(data["preprocessing"]), classes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, SafetensorError,
             PlaygroundError) as error:
@@ -218,11 +204,14 @@ def load_trained(run_dir: Path) -> TrainedNumpy:
     return found
 
 
-def _numbers(layer: Mapping[str, Any]) -> int:
-    """At least so many weights a layer of a description has."""
-    if layer["layer"] == "Linear":
-        return int(layer["in_features"]) * int(layer["out_features"])
-    return int(layer["in_channels"]) * int(layer["out_channels"]) if layer["layer"] == "Conv2d" else 0
+def _described(data: Mapping[str, Any], classes: int) -> tuple[Network, tuple[int, ...]]:
+    """The network and the shape of its pictures in a description. Older ones name layers, always of one kind of
+    network."""
+    said = data if "network" in data else {"network": USUAL, "input": data["architecture"]["input"]}
+    shape = tuple(int(n) for n in said["input"])
+    if len(shape) != 3 or min(shape) < 1 or max(shape) > LARGEST_SIDE:
+        raise ValueError("its pictures have no shape")
+    return presets.network_named(str(said["network"]), shape, classes), shape
 
 
 def mixed_loss(logits: Tensor, y: np.ndarray, mixed: Mixed) -> Tensor:
@@ -287,9 +276,10 @@ def preprocessing_of(images: np.ndarray) -> Preprocessing:
 
 
 def _describe(
-    run_dir: Path, description: dict[str, Any], preprocessing: Preprocessing, classes: tuple[str, ...],
+    run_dir: Path, network: Network, shape: tuple[int, ...], preprocessing: Preprocessing, classes: tuple[str, ...],
 ) -> None:
-    data = {"architecture": description, "preprocessing": preprocessing.to_dict(), "classes": list(classes)}
+    data = {"network": spelled(network), "input": list(shape), "preprocessing": preprocessing.to_dict(),
+            "classes": list(classes)}
     with whole(run_dir / DESCRIPTION) as incoming:
         incoming.write_text(json.dumps(data, ensure_ascii=False, indent=2), encoding="utf-8")
 

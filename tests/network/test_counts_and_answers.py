@@ -18,14 +18,16 @@ from playground.network.spelling import network_of, spelled
 from tests.network.designs import SHAPES, random_design
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
+pytestmark = pytest.mark.slow
 CASES = [(name, shape) for name in presets.PRESETS for shape in ((1, 28, 28), (3, 32, 32), (1, 8, 8))]
 
 
 def counted(network, takes):
     """Parameters by torchinfo and multiply-adds by torch's counter of floating-point operations."""
-    model = build.build_torch(network, takes).eval()
-    with FlopCounterMode(display=False) as flops, torch.no_grad():
-        model(torch.zeros(1, *takes))
+    with torch.device("meta"):  # shapes alone
+        model = build.build_torch(network, takes).eval()
+        with FlopCounterMode(display=False) as flops, torch.no_grad():
+            model(torch.zeros(1, *takes))
     info = torchinfo.summary(model, verbose=0)
     return info.total_params, flops.get_total_flops() // 2
 

@@ -26,6 +26,7 @@ def test_a_preset_is_spelled_and_read_back(name):
     assert Network.from_dict(json.loads(json.dumps(network.as_dict()))) == network
 
 
+@pytest.mark.slow
 def test_random_designs_are_spelled_and_read_back():
     rng = np.random.default_rng(3)
     for _ in range(300):
@@ -77,6 +78,7 @@ def test_any_json_is_a_network_or_a_sentence(data):
             read(data)
 
 
+@pytest.mark.slow
 def test_ten_thousand_random_edits_give_a_network_or_a_sentence():
     rng = np.random.default_rng(4)
     network, made, refused = presets.preset("resnet8").network((1, 28, 28), 10), 0, 0
@@ -97,6 +99,7 @@ def test_ten_thousand_random_edits_give_a_network_or_a_sentence():
     assert refused > 500
 
 
+@pytest.mark.slow
 def test_five_hundred_edits_are_undone_and_redone_to_the_byte():
     rng = np.random.default_rng(5)
     history = History.of(presets.preset("resnet8").network((1, 28, 28), 10))

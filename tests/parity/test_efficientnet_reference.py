@@ -17,8 +17,6 @@ from playground.training.backbones import BACKBONES, fused, pretrained
 
 pytestmark = pytest.mark.slow
 
-pytestmark = pytest.mark.slow
-
 reference = pytest.importorskip("efficientnet_lite_pytorch", reason="pip install -r requirements-dev.txt")
 
 

@@ -21,7 +21,7 @@ CARD = {"task": "digits", "accuracy": {"value": 0.5, "count": 4, "split": "test"
 
 
 @pytest.fixture
-def exports(playground_home: Path) -> Path:
+def exports(playground_home: Path, without_shipped: None) -> Path:
     return playground_home / "exports"
 
 

@@ -24,7 +24,8 @@ def answer_to(name: str) -> dict:
 
 @pytest.fixture
 def entry(playground_home: Path) -> Entry:
-    kept = {"tolerance": 1e-3, "references": [answer_to("pattern"), answer_to("cat")]}
+    kept = {"max_difference": 0.0, "allowed": 1e-3, "samples": 2, "same_top": 2, "tolerance": 1e-3,
+            "references": [answer_to("pattern"), answer_to("cat")]}
     shelf.put("m", linear_file(), {"parity": kept})
     found = shelf.get("m")
     assert isinstance(found, Entry)
@@ -102,11 +103,13 @@ def test_a_card_without_usable_answers_fails_and_does_not_crash(entry: Entry, ke
 
 def test_answers_that_are_not_numbers_never_pass(entry: Entry) -> None:
     kept = {"references": [answer_to("pattern") | {"logits": [float("nan")] * 3}]}
-    assert failed(changed_card(entry, parity=kept)) == ["references"]
+    with pytest.raises(PlaygroundError, match="damaged"):  # NaN is no JSON
+        changed_card(entry, parity=kept)
 
 
 def test_a_photo_that_differs_on_this_machine_is_left_out_and_named(entry: Entry) -> None:
-    kept = {"references": [answer_to("pattern"), answer_to("cat") | {"pixels_sha256": "another"}]}
+    kept = entry.card["parity"] | {
+        "references": [answer_to("pattern"), answer_to("cat") | {"pixels_sha256": "another"}]}
     check = verify(changed_card(entry, parity=kept)).checks[-1]
     assert check.ok
     assert "cat left out" in check.sentence

@@ -137,7 +137,8 @@ def test_thirty_who_ask_for_the_same_train_once(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path))
     started: list[RunSpec] = []
 
-    def start(spec: RunSpec) -> str:  # a run without a worker: this test asks who starts, not what is learnt
+    # A run without a worker: this test asks who starts, not what is learnt.
+    def start(spec: RunSpec, suggested: bool = False) -> str:
         started.append(spec)
         run_id = f"20260101-000000-00000{len(started)}-abcd"
         folder = tmp_path / ".runs" / run_id

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import math
 import time
 from collections.abc import Callable
@@ -218,9 +219,40 @@ def test_a_folder_without_a_network_is_said_to_have_none(tmp_path: Path, on_blob
         numpy_fit.load_trained(tmp_path)
 
 
-def test_a_description_cannot_name_just_anything() -> None:
-    with pytest.raises(PlaygroundError, match="Module"):
-        numpy_fit.build_model({"layers": [{"layer": "Module"}]}, np.random.default_rng(0))
+def test_a_description_cannot_name_just_anything(tmp_path: Path, on_blobs: None) -> None:
+    fit(tmp_path, spec())
+    path = tmp_path / numpy_fit.DESCRIPTION
+    path.write_text(json.dumps({**json.loads(path.read_text()), "network": "Module"}))
+    with pytest.raises(PlaygroundError, match="damaged"):
+        numpy_fit.load_trained(tmp_path)
+
+
+def test_a_network_trained_before_networks_were_data_is_still_read(tmp_path: Path, on_blobs: None) -> None:
+    fit(tmp_path, spec())
+    path = tmp_path / numpy_fit.DESCRIPTION
+    said = json.loads(path.read_text())
+    shape = said.pop("input")
+    said.pop("network")
+    path.write_text(json.dumps({**said, "architecture": {"input": shape, "layers": [{"layer": "Conv2d"}]}}))
+    assert numpy_fit.load_trained(tmp_path).classes
+
+
+@pytest.mark.parametrize("network", ["resnet8", "mobilenet", "c4n-b-r-[c4n-b-r-c4n-b]-(c4,c4k5)-ge-g-d3", "linear"])
+def test_any_design_is_trained_and_comes_back(network: str, tmp_path: Path, on_blobs: None) -> None:
+    epochs = [event for event in fit(tmp_path, spec(12, network=network)) if isinstance(event, Epoch)]
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    trained = numpy_fit.load_trained(tmp_path)
+    assert trained.model(Tensor(trained.preprocessing.apply_all(blobs().images))).shape == (60, 3)
+
+
+@pytest.mark.parametrize(("network", "says"), [
+    ("c8-r-p64-g-d3", "nothing would be left"), ("c8-r-g-d7", "3 classes"), ("nonsense!", "cannot be read"),
+    ("f-d60000-r-d60000-r-d60000-d3", "MB may be used"),
+])
+def test_a_design_that_cannot_be_trained_is_refused_in_a_sentence(
+        network: str, says: str, tmp_path: Path, on_blobs: None) -> None:
+    with pytest.raises(PlaygroundError, match=says):
+        fit(tmp_path, spec(network=network))
 
 
 def test_the_network_can_be_looked_at_before_it_is_trained() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_DATA = RunSpec("digits", {"data": "/nowhere/at all", "epochs": 1}, 0, "mine")  # ends as soon as its turn has come
+OTHERS = tuple(replace(NO_DATA, name=f"mine-{k}") for k in range(3))
 STARTED = Started("digits", 4, 10, 99, ("0", "1"), {"train": 10}, "cpu", 100.0)
 
 
@@ -58,7 +60,7 @@ def pid(run_id: str) -> int:
 @pytest.mark.slow
 def test_who_comes_first_is_served_first_one_after_the_other() -> None:
     with taken():
-        ids = [runs.start(NO_DATA) for _ in range(3)]
+        ids = [runs.start(spec) for spec in OTHERS]
         until(lambda: [place(run_id) for run_id in ids] == [1, 2, 3])
         assert {state(run_id) for run_id in ids} == {"queued"}
         assert not runs.view(ids[0]).ended
@@ -84,7 +86,7 @@ def test_where_there_is_room_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("way", ["stop", "SIGTERM"])
 def test_a_run_that_waits_can_be_cancelled_and_who_waits_behind_moves_up(way: str) -> None:
     with taken():
-        first, second = runs.start(NO_DATA), runs.start(NO_DATA)
+        first, second = map(runs.start, OTHERS[:2])
         until(lambda: (place(first), place(second)) == (1, 2))
         runs.stop(first) if way == "stop" else os.kill(pid(first), signal.SIGTERM)
         until(lambda: state(first) == "stopped")
@@ -97,7 +99,7 @@ def test_a_run_that_waits_can_be_cancelled_and_who_waits_behind_moves_up(way: st
 @pytest.mark.slow
 def test_who_was_killed_while_waiting_holds_nobody_up() -> None:
     with taken():
-        first, second = runs.start(NO_DATA), runs.start(NO_DATA)
+        first, second = map(runs.start, OTHERS[:2])
         until(lambda: place(second) == 2)
         os.kill(pid(first), signal.SIGKILL)
         until(lambda: place(second) == 1)

@@ -68,6 +68,9 @@ def test_no_number_lies_beyond_its_colour_scale(case: Setting) -> None:
     told = story(case)
     for grid in told.grids:
         drawn = np.array(grid.values if grid.values is not None else told.writes[grid.name])
+        if grid.name == "y" and case.pictures and not case.averages:  # sharpened: cut off, and the page says so
+            assert (grid.scale, grid.limit) == ("gray", 255)
+            continue
         low = -grid.limit if grid.scale == "signed" else 0
         assert low - 1e-9 <= drawn.min()
         assert drawn.max() <= grid.limit + 1e-9
@@ -76,7 +79,7 @@ def test_no_number_lies_beyond_its_colour_scale(case: Setting) -> None:
 def test_an_average_is_drawn_as_the_picture_it_is_and_an_edge_is_not() -> None:
     scale = {name: next(g.scale for g in story(setting(text_of(PRESETS[name][3]))).grids if g.name == "y")
              for name in ("Box blur", "Identity", "Sharpen", "Sobel x")}
-    assert scale == {"Box blur": "gray", "Identity": "gray", "Sharpen": "signed", "Sobel x": "signed"}
+    assert scale == {"Box blur": "gray", "Identity": "gray", "Sharpen": "gray", "Sobel x": "signed"}
 
 
 def test_the_page_opens_at_a_window_without_padding_and_with_the_strongest_answer() -> None:
