@@ -89,7 +89,7 @@ def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]
         train, _ = named.load(spec.request["data"])
         source, licence, split = train.source, train.licence, "test"
     elif spec.kind == PRETRAINED:
-        source = "ImageNet (ILSVRC 2012): 1.28 million photographs of 1,000 kinds"
+        source = "ImageNet (ILSVRC 2012): 1.28 million photographs of a thousand kinds"
         licence = "weights of EfficientNet-Lite: Apache 2.0"
     else:
         said_source, said_licence = provenance.of(spec.request["data"])

@@ -66,7 +66,7 @@ def _digits() -> tuple[ImageSet, ImageSet]:
     for digit in range(10):
         held_out[np.flatnonzero(labels == digit)[4::5]] = True
     classes = tuple(str(digit) for digit in range(10))
-    source = "UCI ML hand-written digits (Alpaydin and Kaynak, 1998), the 1,797 pictures in scikit-learn"
+    source = "UCI ML hand-written digits (Alpaydin and Kaynak, 1998), as scikit-learn holds them"
     return (
         _frozen(ImageSet("digits", images[~held_out], labels[~held_out], classes, source, "CC BY 4.0")),
         _frozen(ImageSet("digits", images[held_out], labels[held_out], classes, source, "CC BY 4.0")),

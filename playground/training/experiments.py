@@ -234,10 +234,10 @@ def lab(request: Mapping[str, Any], seed: int) -> list[Contestant]:
 
 RECIPES: dict[str, tuple[Augmentation, bool]] = {
     "small CNN": (Augmentation(), False),
-    "with augmentation": (Augmentation(mirror=0.5, rotate=10, crop=0.2, brightness=0.2), False),
-    "and batch norm, dropout": (Augmentation(mirror=0.5, rotate=10, crop=0.2, brightness=0.2), True),
+    "small CNN with augmentation": (Augmentation(mirror=0.5, rotate=10, crop=0.2, brightness=0.2), False),
+    "small CNN with batch norm and dropout": (Augmentation(mirror=0.5, rotate=10, crop=0.2, brightness=0.2), True),
 }
-"""The lab's networks from scratch: their pipeline, and whether they have batch norm and dropout."""
+"""The lab's networks from scratch, by names to be read alone: their pipeline, and whether batch norm and dropout."""
 
 
 def _squares(pictures: Sequence[tuple[Path, int]]) -> tuple[np.ndarray, np.ndarray]:

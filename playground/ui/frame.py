@@ -111,11 +111,13 @@ def run() -> None:
     links.drop_impossible()
     st.logo(EMBLEM, size="large")
     st.html(STYLE)
+    # A picture of our own, and before the navigation: without it Streamlit has the browser fetch the page's icon for
+    # its tab from an outside server, even where another picture follows at once.
+    st.set_page_config(page_icon=Image.fromarray(EMBLEM), layout="wide")
     # In the menu above a list is drawn when it is opened; in a sidebar, all its links at each pass over the page
     page = st.navigation(contents.navigation(), position="top", expanded=True)
     current = next((c for c in contents.CHAPTERS if c.url == page.url_path), contents.CHAPTERS[0])
-    # A picture of our own: Streamlit fetches a named icon for the browser's tab from an outside server.
-    st.set_page_config(page_title=contents.tab_title(current), page_icon=Image.fromarray(EMBLEM), layout="wide")
+    st.set_page_config(page_title=contents.tab_title(current))
     st.title(current.title, anchor=False)
     links.hide_controls()
     with st.container(key="claim", horizontal=True, horizontal_alignment="distribute"):

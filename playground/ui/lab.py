@@ -106,7 +106,7 @@ def from_scratch(found: Collected | None) -> int:
             _mark(step, False)
             continue
         spec = spec_of(found, recipe, epochs)
-        experiment.show(spec, button=f"Train: {recipe}", draw=curves)
+        experiment.show(spec, button=f"Train the {recipe}", draw=curves)
         _mark(step, _completed(spec))
     return epochs
 

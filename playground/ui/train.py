@@ -134,13 +134,14 @@ def architecture(request: Mapping[str, Any] | None) -> None:
     table = summary(model, shape)
     st.dataframe(
         [
-            {"layer": row.layer, "output": " × ".join(map(str, row.output_shape)), "parameters": row.parameters}
+            {"layer": row.layer, "output": " × ".join(map(str, row.output_shape)),
+             "parameters": numbers.count(row.parameters)}
             for row in table.rows
         ],
         hide_index=True,
         height="content",
         row_height=29,
-        column_config={"parameters": st.column_config.NumberColumn(format="localized")},
+        column_config={"parameters": st.column_config.TextColumn(alignment="right")},
     )
     st.caption(f"{numbers.count(table.parameters)} numbers to learn; every one gets a gradient from every batch.")
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from playground.ui import contents
-from tests.browser.conftest import settled
+from tests.browser.conftest import HOPE, settled
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
@@ -33,7 +33,7 @@ def opened(page: Page, url: str) -> None:
     settled(page)
     page.wait_for_timeout(600)  # the part of a page that follows its main figure comes by a timer of its own
     settled(page)
-    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=60_000)
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=HOPE)
 
 
 def violations(page: Page) -> list[str]:
@@ -49,7 +49,7 @@ def violations(page: Page) -> list[str]:
 def tall(browser: Browser) -> Iterator[BrowserContext]:
     """Windows so tall that nothing of a page is off the screen: what is there is not looked at."""
     context = browser.new_context(viewport={"width": 1440, "height": 7000}, color_scheme="light")
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(HOPE)
     yield context
     context.close()
 

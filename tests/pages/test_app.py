@@ -4,8 +4,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from playground.errors import PlaygroundError
@@ -34,6 +36,26 @@ def test_the_pages_are_grouped_and_in_the_order_of_their_numbers() -> None:
     files = [c.file for c in contents.CHAPTERS]
     assert files == sorted(files)
     assert list(contents.navigation()) == ["Start", "Learn", "Build"]
+
+
+def test_the_tab_has_a_picture_of_ours_before_streamlit_would_fetch_one(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called: list[str] = []
+    configure, navigate = st.set_page_config, st.navigation
+
+    def configured(**options: Any) -> None:
+        called.extend(options)
+        configure(**options)
+
+    def navigated(*pages: Any, **options: Any) -> Any:
+        called.append("navigation")
+        return navigate(*pages, **options)
+
+    monkeypatch.setattr(st, "set_page_config", configured)
+    monkeypatch.setattr(st, "navigation", navigated)
+    assert errors(open_page("home")) == []
+    assert called == ["page_icon", "layout", "navigation", "page_title"]
 
 
 @pytest.mark.slow

@@ -68,7 +68,9 @@ def test_the_network_is_shown_before_it_is_trained(open_page: OpenPage) -> None:
     assert table["layer"].iloc[0] == "Conv2d"
     assert table["layer"].iloc[-1] == "Linear"
     assert table["output"].iloc[-1] == "10"
-    assert f"{table['parameters'].sum():,} numbers to learn" in texts(app)
+    assert "18\u202f432" in list(table["parameters"]), "written as everywhere else"
+    total = sum(int(written.replace("\u202f", "")) for written in table["parameters"])
+    assert f"{total:,} numbers to learn".replace(",", "\u202f") in texts(app)
 
 
 @pytest.mark.slow
