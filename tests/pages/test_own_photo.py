@@ -9,7 +9,8 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from playground.ui import contents, image_input, own_photo
+from playground.training.registry import BACKBONES
+from playground.ui import contents, image_input, own_photo, pretrained
 from tests.pages.on_a_page import OpenPage, errors, texts
 from tests.pages.test_kernels import put_convolution
 
@@ -35,7 +36,7 @@ def go(app: AppTest, url: str) -> AppTest:
 
 @pytest.fixture
 def models_there(playground_home: object) -> None:
-    put_convolution("imagenet", 3, task="pretrained")
+    put_convolution("imagenet", 3, BACKBONES[pretrained.BACKBONE].preprocessing(), task="pretrained")
 
 
 @pytest.mark.parametrize("url", WITH_A_LIST)

@@ -115,7 +115,7 @@ def test_the_page_gives_the_same_answer(
         ((label, chance),) = by_predict(entry, [path], capsys)
         app.file_uploader(key="upload").set_value((kind.name, kind.data, "image/png")).run()
         assert errors(app) == []
-        assert f"### {label}, {100 * chance:.1f} %" in texts(app), kind.name
+        assert f"## {label}, {100 * chance:.1f} %" in texts(app), kind.name
 
 
 def test_ink_on_paper_is_one_answer_too(
@@ -139,9 +139,9 @@ def test_ink_on_paper_is_one_answer_too(
     app = open_page("models", model="handwriting", picture=image_input.UPLOAD)
     app.file_uploader(key="upload").set_value(("seven.png", path.read_bytes(), "image/png")).run()
     assert errors(app) == []
-    assert f"### {label}, {100 * chance:.1f} %" in texts(app)
+    assert f"## {label}, {100 * chance:.1f} %" in texts(app)
     app.toggle(key="paper").set_value(False).run()
-    assert f"### {as_it_is[0]}, {100 * as_it_is[1]:.1f} %" in texts(app)
+    assert f"## {as_it_is[0]}, {100 * as_it_is[1]:.1f} %" in texts(app)
 
 
 def test_digits_that_are_light_on_black_stay_what_they_are() -> None:
