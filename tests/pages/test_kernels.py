@@ -21,18 +21,17 @@ from playground.ui.kernel_editor import MEANING, OWN, PRESETS, parse, text_of
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 
-def put_convolution(name: str, channels: int, preparation: Preprocessing | None = None, **facts: object) -> np.ndarray:
+def put_convolution(name: str, channels: int, **facts: object) -> np.ndarray:
     """A real model with a convolution on the shelf, and what its card says besides; returns its kernels."""
     weights = np.random.default_rng(0).normal(size=(4, channels, 3, 3)).astype(np.float32)
-    preparation = preparation or Preprocessing((8, 8), gray=channels == 1, mean=(0.5,) * channels,
-                                               std=(0.5,) * channels)
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "w"], ["maps"]), helper.make_node("ReduceMean", ["maps", "axes"], ["scores"],
                                                                          keepdims=0)],
-        "small", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", channels, *preparation.size])],
+        "small", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", channels, 8, 8])],
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 4])],
         [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.array([2, 3]), "axes")])
     core = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    preparation = Preprocessing((8, 8), gray=channels == 1, mean=(0.5,) * channels, std=(0.5,) * channels)
     model: onnx.ModelProto = contract.finish(core, preparation, ("a", "b", "c", "d"), "a test")
     shelf.put(name, model, {"preprocessing": {**preparation.to_dict(), "sentence": preparation.sentence()}, **facts})
     return weights

@@ -11,8 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from playground.training.registry import BACKBONES
 from playground.ui import contents, image_input, own_photo, pretrained
-from tests.pages.on_a_page import OpenPage, errors, texts
-from tests.pages.test_kernels import put_convolution
+from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 WITH_A_LIST = ("images", "convolution", "kernels", "channels", "feature-maps", "pooling", "augmentation", "imagenet",
                "models")
@@ -36,7 +35,8 @@ def go(app: AppTest, url: str) -> AppTest:
 
 @pytest.fixture
 def models_there(playground_home: object) -> None:
-    put_convolution("imagenet", 3, BACKBONES[pretrained.BACKBONE].preprocessing(), task="pretrained")
+    put_model("imagenet", tuple(f"class {k}" for k in range(1000)), BACKBONES[pretrained.BACKBONE].preprocessing(),
+              task="pretrained")
 
 
 @pytest.mark.parametrize("url", WITH_A_LIST)

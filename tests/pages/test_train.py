@@ -339,7 +339,7 @@ def test_a_trained_model_whose_export_was_refused_is_kept_under_another_name(
     app = open_page("train", run=run_id)
     assert not app.exception
     assert "does not give the model's own answers" in app.error[0].value.replace("\\", "")
-    assert len(app.get("plotly_chart")) == 2
+    assert len(app.get("plotly_chart")) == 3, "loss, accuracy and learning rate"
     field = app.text_input(key=f"finish-name-{run_id}")
     assert field.value == "mine-2", "the run holds its own name as long as it can be finished"
 
