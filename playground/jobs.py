@@ -118,7 +118,7 @@ def public_name(data: str) -> str:
 
 
 def own_pictures(spec: RunSpec, run_dir: Path) -> Sequence[np.ndarray]:
-    """Some held-out pictures of the run's own data, raw: uint8 (H, W, 3)."""
+    """Some held-out pictures of the run's own data, raw: uint8 (H, W, 3); the built-in photos where none is left."""
     if spec.kind == "digits":
         _, test = named.load(spec.request["data"])
         chosen = test.images[_spread(len(test))]
@@ -133,7 +133,7 @@ def own_pictures(spec: RunSpec, run_dir: Path) -> Sequence[np.ndarray]:
         opened = [image for i in _spread(len(half)) if (image := photos.opened(half[i][0])) is not None]
         if opened:
             return opened
-    raise PlaygroundError("None of the photographs can be opened any more, so the export cannot be checked on any.")
+    return [samples.photo(name) for name in samples.photo_names()]  # all were removed: what was learnt is not lost
 
 
 def _spread(count: int) -> np.ndarray:

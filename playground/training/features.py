@@ -13,7 +13,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from playground.errors import PlaygroundError
 from playground.home import clear_left, data_dir, whole
+from playground.numbers import counted
 
 MOST_BYTES = 2**29
 """What one backbone's features may take of the disk: those of 100,000 pictures. The oldest go first."""
@@ -44,7 +46,7 @@ class FeatureStore:
         clear_left(self.folder)
         room = MOST_BYTES
         for path in sorted(self.folder.glob("*.safetensors"), key=_age, reverse=True):
-            room -= path.stat().st_size
+            room -= _size(path)
             if room < 0:
                 path.unlink(missing_ok=True)
             else:
@@ -62,7 +64,23 @@ class FeatureStore:
         self._where.update((digest, (path, k)) for k, digest in enumerate(digests))
 
     def take(self, digests: Sequence[bytes]) -> np.ndarray:
-        """Features (N, D) of N known pictures, in their order. Raises KeyError for one that is not known."""
+        """Features (N, D) of N known pictures, in their order.
+
+        Raises KeyError for one that is not known, PlaygroundError for one that was known and was deleted meanwhile.
+        """
+        try:
+            return self._take(digests)
+        except OSError:  # who deletes a picture writes what else was in its file to another one
+            self._where.clear()
+            for path in self.folder.glob("*.safetensors"):
+                self._read_digests(path)
+        if gone := len({digest for digest in digests if digest not in self}):
+            raise PlaygroundError(f"{counted(gone, 'photo was', 'photos were')} deleted while the training read them, "
+                                  "and nothing had been learnt yet. What was read of the others is kept: begin again, "
+                                  "and it goes on with those.")
+        return self._take(digests)
+
+    def _take(self, digests: Sequence[bytes]) -> np.ndarray:
         rows: dict[Path, list[tuple[int, int]]] = {}
         for n, digest in enumerate(digests):
             path, k = self._where[digest]
@@ -106,4 +124,8 @@ def forget(beginnings: Collection[bytes]) -> None:
 
 
 def _age(path: Path) -> float:
-    return path.stat().st_mtime
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

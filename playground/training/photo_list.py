@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from playground.datasets.folders import PhotoFolder
+from playground.datasets.photos import open_photo
 from playground.errors import PlaygroundError
 from playground.home import whole
 from playground.numbers import counted
@@ -15,6 +18,19 @@ from playground.numbers import counted
 FILE = "photographs.json"
 HALVES = ("train", "validation")
 GONE = "a deleted photo"
+
+
+def still(path: Path) -> np.ndarray:
+    """The pixels of a photograph that could be read when the training began, uint8 (H, W, 3).
+
+    Raises PlaygroundError when it is gone or damaged by now: what was counted on cannot be left out silently.
+    """
+    try:
+        return open_photo(path)
+    except PlaygroundError as error:
+        raise PlaygroundError(f"{str(error).rstrip('.')}, though it could be when the training began: it was removed "
+                              "or changed meanwhile. What was read of the photos before is kept; begin again, and it "
+                              "goes on without this one.") from error
 
 
 def keep(run_dir: Path, found: PhotoFolder, digests: Mapping[Path, bytes]) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from playground.datasets.photos import open_photo
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
 from playground.home import clear_left, data_dir, whole
+from playground.training import photo_list
 
 MOST_BYTES = 16 * 2**30
 """What decoded photographs may take of the disk, of all sizes together; never more than half of what is free. Those
@@ -55,7 +55,7 @@ class PixelStore:
         with ThreadPoolExecutor(threads) as pool:
             for start in range(0, len(missing), BLOCK):
                 block = missing[start:start + BLOCK]
-                decoded = list(pool.map(lambda one: squared(open_photo(one[1]), self.size), block))
+                decoded = list(pool.map(lambda one: squared(photo_list.still(one[1]), self.size), block))
                 self._write([digest for digest, _ in block], decoded)
                 yield len(block)
                 if should_stop():
@@ -87,18 +87,21 @@ class PixelStore:
         self._where.update((digest.tobytes(), (pixels, k)) for k, digest in enumerate(block["digest"]))
 
     def _make_room(self, more: int, wanted: int) -> None:
-        files = sorted((self.folder.parent).glob("*/*.npy"), key=lambda path: path.stat().st_mtime)
-        mine = {path for path in files if path.parent == self.folder}  # this run may need them
-        used = sum(path.stat().st_size for path in files)
+        found: list[tuple[float, int, Path]] = []
+        for path in self.folder.parent.glob("*/*.npy"):
+            with suppress(FileNotFoundError):  # deleted by somebody this moment
+                stat = path.stat()
+                found.append((stat.st_mtime, stat.st_size, path))
+        used = sum(size for _, size, _ in found)
         most = min(MOST_BYTES, used + shutil.disk_usage(self.folder).free // 2)
         if wanted > most:
             raise PlaygroundError(f"The decoded photographs would take {wanted / 1e9:.1f} GB and {most / 1e9:.1f} GB "
                                   "may be used: a smaller image size or fewer photographs would help.")
-        for path in files:
+        for _, size, path in sorted(found):
             if used + more <= most:
                 break
-            if path not in mine:
-                used -= path.stat().st_size
+            if path.parent != self.folder:  # this run may need its own
+                used -= size
                 path.unlink(missing_ok=True)  # a run that has it mapped keeps what it sees
 
 

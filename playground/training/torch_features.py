@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from playground.datasets.photos import open_photo
-from playground.training import backbones, torch_frozen
+from playground.training import backbones, photo_list, torch_frozen
 from playground.training.features import FeatureStore
 
 AT_ONCE = {"cpu": 8, "cuda": 32}  # pictures through the network together
@@ -69,7 +68,7 @@ def compute(name: str, pictures: Sequence[tuple[bytes, Path]], store: FeatureSto
 
     @torch.inference_mode()
     def see(part: Sequence[tuple[bytes, Path]]) -> np.ndarray:
-        pixels = np.stack([preprocessing.apply(open_photo(path)) for _, path in part])  # (n, 3, S, S)
+        pixels = np.stack([preprocessing.apply(photo_list.still(path)) for _, path in part])  # (n, 3, S, S)
         seen: np.ndarray = answers(torch.from_numpy(pixels).to(device)).flatten(1).cpu().numpy()  # (n, D)
         return seen
 

@@ -139,8 +139,9 @@ def loop(trainer: Trainer, run_dir: Path, should_stop: Callable[[], bool], began
         yield Stage(f"epoch {progress.best_epoch} of {progress.epoch} is kept, the best on validation: its accuracy is "
                     "a little flattered by that choice", 0, 1, time.time())
     _, confusion = trainer.measure(data.exact())
-    yield Finished("stopped" if stopped else "completed", progress.epoch, accuracy(confusion),
-                   sum(map(sum, confusion)), time.perf_counter() - began, confusion, time.time(),
+    count = sum(map(sum, confusion))  # less than were kept aside, or none, where photographs were removed meanwhile
+    yield Finished("stopped" if stopped else "completed", progress.epoch, accuracy(confusion) if count else None,
+                   count, time.perf_counter() - began, confusion if count else (), time.time(),
                    progress.best_epoch if request.patience and progress.best_epoch else None)
 
 

@@ -56,6 +56,9 @@ def one_filter(x: np.ndarray) -> None:
 @frame.guarded("One place")
 def _inspect(x: np.ndarray, kernels: np.ndarray, maps: np.ndarray, bias: float) -> None:
     rows, across = maps.shape[1:]
+    for key, most in (("p", rows - 1), ("q", across - 1)):  # a picture that is smaller than the one before
+        if st.session_state.get(key, 0) > max(most, 1):
+            st.session_state[key] = most
     left, right = st.columns(2)
     p = left.slider("Row $p$", 0, max(rows - 1, 1), min(20, rows - 1), key="p", bind="query-params",
                     disabled=links.locked())

@@ -50,9 +50,9 @@ class Setting:
 
 def formula() -> None:
     """What a map is."""
-    st.latex(r"z_f = b_f + \sum_c w_{f,c} \star a_c, \qquad a_f = \mathrm{ReLU}(z_f)")
-    st.caption("Each filter $f$ of a convolution answers with a map $z_f$. An activation such as ReLU is a layer of "
-               "its own in the list below; its maps $a_f$ are the channels of the next convolution.",
+    st.latex(r"z_f = b_f + \sum_c w_{f,c} \star a_c, \qquad a_f = \varphi(z_f)")
+    st.caption("Each filter $f$ of a convolution answers with a map $z_f$. Activations $\\varphi$, such as ReLU, are "
+               "layers of their own in the list below; their maps $a_f$ are the channels of the next convolution.",
                text_alignment="center")
 
 

@@ -361,7 +361,10 @@ def elsewhere(entry: Entry) -> None:
 
 @frame.guarded("Remove")
 def removal(entry: Entry) -> None:
-    """Taking a model off the shelf, asked for twice."""
+    """Taking a model off the shelf, asked for twice; one that comes with the playground stays."""
+    if entry.shipped:
+        st.caption(f"{frame.literal(entry.name)} comes with the playground and stays on the shelf.")
+        return
     with st.popover("Remove from the shelf…", icon=":material/delete:"):
         st.markdown(
             f"**{entry.name}** and its card will be deleted on this server. This cannot be undone; a downloaded "

@@ -33,16 +33,16 @@ def current() -> str | None:
 
 def arrive() -> bool:
     """Called before the page's source is drawn: whether a set was just made, which is the source from now on."""
-    if (set_id := st.session_state.pop(_ARRIVED, None)) is None:
+    if st.session_state.pop(_ARRIVED, None) is None:
         return False
     st.session_state["photos"] = OWN
-    st.query_params["set"] = set_id
     return True
 
 
 def go_to(made: PhotoSet) -> None:
     """Show a set that was just made, wherever the page stands."""
     st.session_state[_ARRIVED] = made.set_id
+    st.query_params["set"] = made.set_id  # what stands above the page's source needs it already
     st.rerun()
 
 

@@ -170,23 +170,8 @@ def progress(run_id: str, was_live: bool, held_out: str, result: Callable[[RunVi
     ending(view)
     if result is not None and view.ended:
         result(view)
-    drawn = view
-    if not view.batches and not view.epochs and (earlier := before_it_was_resumed(run_id)) is not None:
-        st.caption("Curves of the attempt before, until this one has its own.")
-        drawn = earlier
-    if drawn.batches or drawn.epochs:
-        all_curves(drawn, held_out)
-
-
-def before_it_was_resumed(run_id: str) -> RunView | None:
-    """What the last attempt of a run left that was begun anew; None for a run that never was."""
-    events, _ = log.read(runs.run_dir(run_id) / "events.jsonl")
-    anew = [k for k, event in enumerate(events) if isinstance(event, Resumed)]
-    for end in reversed(anew):
-        found = runs.fold(run_id, runs.read_spec(runs.run_dir(run_id)), events[:end], False, False)
-        if found.batches or found.epochs:
-            return found
-    return None
+    if view.batches or view.epochs:
+        all_curves(view, held_out)
 
 
 def all_curves(view: RunView, held_out: str) -> None:
@@ -324,11 +309,11 @@ def go_on(run_id: str) -> None:
 
 def finishing(view: RunView) -> bool:
     """Where only the last step failed: a name and a button that keeps what was trained. Whether they are drawn."""
-    if not getattr(view, "can_be_finished", False):
+    if not view.can_be_finished:
         return False
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Name", models.free_name(view.spec.name), max_chars=60, key=f"finish-name-{view.run_id}",
-                             width=240, disabled=links.locked())
+                      width=240, disabled=links.locked())
         st.button("Keep it under this name", type="primary", icon=":material/save:", key=f"finish-{view.run_id}",
                   on_click=finish, args=(view.run_id, f"finish-name-{view.run_id}"), disabled=links.locked(),
                   help="What was trained is still there: it is exported and put on the shelf, without training again.")
@@ -338,7 +323,7 @@ def finishing(view: RunView) -> bool:
 def finish(run_id: str, field: str) -> None:
     """Finish a run whose export failed under the name in a field; what is wrong with the name is said."""
     try:
-        getattr(runs, "finish")(run_id, st.session_state[field])  # noqa: B009
+        runs.finish(run_id, st.session_state[field])
         screen.wanted(PANEL)
     except PlaygroundError as error:
         st.toast(frame.literal(home.public(str(error))), icon=":material/error:")

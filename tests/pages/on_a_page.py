@@ -42,19 +42,25 @@ def sent(app: AppTest, component: str) -> list[dict[str, Any]]:
     return [json.loads(proto.mixed.json if proto.HasField("mixed") else proto.json or proto.bytes) for proto in protos]
 
 
-def put_model(name: str, labels: tuple[str, ...] = ("dark", "bright"), **facts: object) -> Entry:
+GRAY = Preprocessing((8, 8), gray=True, mean=(0.5,), std=(0.5,))
+
+
+def put_model(name: str, labels: tuple[str, ...] = ("dark", "bright"), preprocessing: Preprocessing = GRAY,
+              **facts: object) -> Entry:
     """A real model on the shelf, made in milliseconds: its first score falls with brightness, its last one rises."""
-    k = len(labels)
-    weight = np.linspace(-1, 1, k, dtype=np.float32)[:, None] * np.ones((1, 64), np.float32)
+    k, channels, size = len(labels), 1 if preprocessing.gray else 3, preprocessing.size
+    small = preprocessing is GRAY  # the levels of a larger one are averaged first
+    weight = np.linspace(-1, 1, k, dtype=np.float32)[:, None] * np.ones((1, 64 if small else channels), np.float32)
     graph = helper.make_graph(
-        [helper.make_node("Flatten", ["x"], ["flat"]), helper.make_node("Gemm", ["flat", "w"], ["scores"], transB=1)],
+        [*([] if small else [helper.make_node("GlobalAveragePool", ["x"], ["mean"])]),
+         helper.make_node("Flatten", ["x" if small else "mean"], ["flat"]),
+         helper.make_node("Gemm", ["flat", "w"], ["scores"], transB=1)],
         "linear",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 8, 8])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", channels, *size])],
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", k])],
         [numpy_helper.from_array(weight, "w")],
     )
     core = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    preprocessing = Preprocessing((8, 8), gray=True, mean=(0.5,), std=(0.5,))
     model: onnx.ModelProto = contract.finish(core, preprocessing, labels, "a test")
     card = {"preprocessing": {**preprocessing.to_dict(), "sentence": preprocessing.sentence()}, **facts}
     shelf.put(name, model, card)

@@ -29,7 +29,7 @@ def server(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
             monkeypatch.setitem(downloads.CATALOGUE, name, offered(one, name, content))
         threads: list[threading.Thread] = []
 
-        def start(spec: RunSpec) -> str:
+        def start(spec: RunSpec, suggested: bool = False) -> str:
             run_id = f"20260101-000000-{len(threads):06d}-abcd"
             folder = playground_home / ".runs" / run_id
             folder.mkdir(parents=True)

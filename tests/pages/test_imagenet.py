@@ -10,6 +10,7 @@ from playground.deploy.session import Classifier
 from playground.numbers import count
 from playground.steps.imagenet import GROUPS, group_of, members, rank
 from playground.training import backbones, runs
+from playground.training.registry import BACKBONES
 from playground.training.runs import RunSpec
 from playground.ui import imagenet, pretrained
 from playground.ui.pretrained import on_the_shelf
@@ -42,7 +43,7 @@ def test_without_a_network_the_page_offers_to_get_one_ready(open_page: OpenPage)
 @pytest.mark.parametrize("query", [{}, {"turn": "180", "part": "10", "blur": "10.0", "gray": "true"},
                                    {"picture": "Handwritten digit"}], ids=["default", "hardest", "a digit"])
 def test_with_one_it_answers_and_the_reader_can_judge(open_page: OpenPage, query: dict[str, str]) -> None:
-    put_model("imagenet", LABELS, task="pretrained")
+    put_model("imagenet", LABELS, BACKBONES[pretrained.BACKBONE].preprocessing(), task="pretrained")
     app = open_page("imagenet", **query)
     assert not app.exception
     assert not app.error
@@ -57,7 +58,7 @@ def test_with_one_it_answers_and_the_reader_can_judge(open_page: OpenPage, query
 
 
 def test_every_photo_of_the_app_has_the_networks_five_guesses(open_page: OpenPage) -> None:
-    entry = put_model("imagenet", LABELS, task="pretrained")
+    entry = put_model("imagenet", LABELS, BACKBONES[pretrained.BACKBONE].preprocessing(), task="pretrained")
     app = open_page("imagenet")
     told = [str(element.value) for element in app.markdown if str(element.value).count("  \n") == 4]
     assert len(told) == len(samples.photo_names())

@@ -50,7 +50,7 @@ def test_the_page_answers_as_onnxruntime_does(open_page: OpenPage) -> None:
     entry = put_model("brightness")
     app = open_page("models")
     best, chance = Classifier(entry.onnx).predict([samples.photo("cat")])[0].top(1)[0]
-    assert f"### {best}, {100 * chance:.1f} \\%" in texts(app) or f"### {best}, {100 * chance:.1f} %" in texts(app)
+    assert f"## {best}, {100 * chance:.1f} \\%" in texts(app) or f"## {best}, {100 * chance:.1f} %" in texts(app)
 
 
 def test_verify_again_runs_every_check_and_a_changed_file_fails_it(open_page: OpenPage) -> None:
@@ -78,9 +78,16 @@ def test_the_shipped_model_is_there_at_the_first_click_and_cannot_be_removed(ope
     app = open_page("models")
     assert not app.exception
     assert app.selectbox[0].value == "digits-example"
-    if [button for button in app.button if button.key == "remove-digits-example"]:
-        app.button(key="remove-digits-example").click().run()
-        assert "comes with the playground and stays" in app.error[0].value
+    assert errors(app) == []
+    assert "remove-digits-example" not in [button.key for button in app.button]
+    assert "comes with the playground and stays on the shelf" in texts(app)
+    app.button(key="verify-digits-example").click().run()
+    assert errors(app) == []
+    for url in ("feature-maps", "kernels"):
+        app = open_page(url)
+        assert errors(app) == [], url
+        assert app.selectbox(key="model").value == "digits-example"
+        assert "The shelf is empty" not in texts(app)
     assert [entry.name for entry in shelf.entries()] == ["digits-example"]
 
 

@@ -9,9 +9,9 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from playground.ui import contents, image_input, own_photo
-from tests.pages.on_a_page import OpenPage, errors, texts
-from tests.pages.test_kernels import put_convolution
+from playground.training.registry import BACKBONES
+from playground.ui import contents, image_input, own_photo, pretrained
+from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 WITH_A_LIST = ("images", "convolution", "kernels", "channels", "feature-maps", "pooling", "augmentation", "imagenet",
                "models")
@@ -35,7 +35,8 @@ def go(app: AppTest, url: str) -> AppTest:
 
 @pytest.fixture
 def models_there(playground_home: object) -> None:
-    put_convolution("imagenet", 3, task="pretrained")
+    put_model("imagenet", tuple(f"class {k}" for k in range(1000)), BACKBONES[pretrained.BACKBONE].preprocessing(),
+              task="pretrained")
 
 
 @pytest.mark.parametrize("url", WITH_A_LIST)

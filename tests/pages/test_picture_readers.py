@@ -50,10 +50,10 @@ def unpacked(entry: Entry, into: Path) -> Path:
     return into / entry.name
 
 
-def by_predict(entry: Entry, files: list[Path], capsys: pytest.CaptureFixture[str]) -> list[tuple[str, float]]:
-    capsys.readouterr()
+def by_predict(entry: Entry, files: list[Path], capfd: pytest.CaptureFixture[str]) -> list[tuple[str, float]]:
+    capfd.readouterr()
     assert cli.main(["predict", entry.name, *map(str, files), "--json", "--top", "1"]) == 0
-    answers = [one["top"][0] for one in json.loads(capsys.readouterr().out)["predictions"]]
+    answers = [one["top"][0] for one in json.loads(capfd.readouterr().out)["predictions"]]
     return [(one["label"], one["probability"]) for one in answers]
 
 
@@ -81,7 +81,7 @@ def lines_of_the_readme() -> str:
 
 
 def test_program_predict_and_lines_give_one_answer_to_every_kind(
-    playground_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    playground_home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     entry = colours()
     folder = unpacked(entry, tmp_path / "home")
@@ -89,7 +89,7 @@ def test_program_predict_and_lines_give_one_answer_to_every_kind(
     for kind in KINDS:
         files.append(tmp_path / kind.name)
         files[-1].write_bytes(kind.data)
-    said = by_predict(entry, files, capsys)
+    said = by_predict(entry, files, capfd)
     assert len({label for label, _ in said}) > 1, "a model that always says the same tells no readers apart"
     exact = [k for k, kind in enumerate(KINDS) if kind.off == 0]
     asked = Classifier(entry.onnx).predict([KINDS[k].shown for k in exact])
@@ -105,28 +105,28 @@ def test_program_predict_and_lines_give_one_answer_to_every_kind(
 
 
 def test_the_page_gives_the_same_answer(
-    open_page: OpenPage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    open_page: OpenPage, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     entry = colours()
     app = open_page("models", model="colours", picture=image_input.UPLOAD)
     for kind in KINDS:
         path = tmp_path / kind.name
         path.write_bytes(kind.data)
-        ((label, chance),) = by_predict(entry, [path], capsys)
+        ((label, chance),) = by_predict(entry, [path], capfd)
         app.file_uploader(key="upload").set_value((kind.name, kind.data, "image/png")).run()
         assert errors(app) == []
-        assert f"### {label}, {100 * chance:.1f} %" in texts(app), kind.name
+        assert f"## {label}, {100 * chance:.1f} %" in texts(app), kind.name
 
 
 def test_ink_on_paper_is_one_answer_too(
-    open_page: OpenPage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    open_page: OpenPage, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     entry = put_model("handwriting", tuple("0123456789"), task="digits")
     path = tmp_path / "seven.png"
     path.write_bytes(handwriting())
     shown = ink(np.asarray(Image.open(path)))
     assert shown.shape[0] == shown.shape[1] == 46, "the ink alone, in a square"
-    ((label, chance),) = by_predict(entry, [path], capsys)
+    ((label, chance),) = by_predict(entry, [path], capfd)
     assert (label, chance) == pytest.approx(Classifier(entry.onnx).predict([shown])[0].top(1)[0])
     as_it_is = Classifier(entry.onnx).predict([np.asarray(Image.open(path))])[0].top(1)[0]
     assert as_it_is[0] != label, "or nobody could tell"
@@ -139,9 +139,9 @@ def test_ink_on_paper_is_one_answer_too(
     app = open_page("models", model="handwriting", picture=image_input.UPLOAD)
     app.file_uploader(key="upload").set_value(("seven.png", path.read_bytes(), "image/png")).run()
     assert errors(app) == []
-    assert f"### {label}, {100 * chance:.1f} %" in texts(app)
+    assert f"## {label}, {100 * chance:.1f} %" in texts(app)
     app.toggle(key="paper").set_value(False).run()
-    assert f"### {as_it_is[0]}, {100 * as_it_is[1]:.1f} %" in texts(app)
+    assert f"## {as_it_is[0]}, {100 * as_it_is[1]:.1f} %" in texts(app)
 
 
 def test_digits_that_are_light_on_black_stay_what_they_are() -> None:

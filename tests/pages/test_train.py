@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from playground.deploy import shelf
+from playground import jobs
+from playground.deploy import export, shelf
 from playground.deploy.session import Classifier
 from playground.errors import PlaygroundError
 from playground.home import runs_dir
-from playground.training import queue, runs
+from playground.training import numpy_fit, queue, runs, worker
 from playground.training.events import (
     Batch,
     Epoch,
@@ -28,7 +29,7 @@ from playground.training.events import (
     Started,
 )
 from playground.training.log import EventLog
-from playground.training.runs import RunSpec, RunView
+from playground.training.runs import RunSpec
 from playground.ui import drawing, runs_view, train
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 from tests.waiting import ended, until
@@ -108,7 +109,8 @@ def test_a_run_is_stopped_from_the_page_and_the_page_survives_a_reload(open_page
     assert view.state in ("stopped", "failed"), "stopped before the first step there is nothing to keep, which fails"
     after = open_page("train", run=run_id)
     assert not after.exception
-    assert ("Stopped after" in texts(after)) == (view.state == "stopped")
+    assert ("Stopped after" in texts(after)) == (view.state == "stopped" and view.started is not None)
+    assert ("stopped before it began" in texts(after)) == (view.state == "stopped" and view.started is None)
 
 
 def test_a_taken_name_is_refused_before_anything_starts(open_page: OpenPage) -> None:
@@ -212,11 +214,11 @@ def write_idx(folder: Path, images: np.ndarray, labels: np.ndarray, prefix: str)
 
 def test_a_folder_of_idx_files_below_data_can_be_chosen(open_page: OpenPage, playground_home: Path) -> None:
     rng = np.random.default_rng(0)
-    for prefix, count in (("train", 40), ("t10k", 10)):
+    for prefix, images in (("train", 40), ("t10k", 10)):
         write_idx(
             playground_home / "data" / "mini",
-            rng.integers(0, 256, (count, 12, 12), np.uint8),
-            (np.arange(count) % 2).astype(np.uint8),
+            rng.integers(0, 256, (images, 12, 12), np.uint8),
+            (np.arange(images) % 2).astype(np.uint8),
             prefix,
         )
     (playground_home / "data" / "linked").symlink_to(playground_home / "data" / "mini")
@@ -318,36 +320,46 @@ def test_trying_again_does_not_hide_the_curves(open_page: OpenPage) -> None:
     epoch = Epoch(1, 1.2, 0.6, 0.8, 0.8, 3.0, time.time())
     app = open_page("train", run=made_up("again", started(), epoch, Failed("It broke.", "", time.time()),
                                          Resumed(time.time())))
-    assert "Curves of the attempt before" in texts(app)
     assert len(app.get("plotly_chart")) == 2
 
 
-def test_a_trained_model_whose_name_was_taken_is_kept_under_another(open_page: OpenPage,
-                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
-    put_model("digits")
-    epoch = Epoch(2, 0.1, 0.98, 0.1, 0.98, 3.0, time.time())
-    run_id = made_up("digits", started(), epoch, Finished("completed", 2, 0.963, 355, 8.0, (), time.time()),
-                     Failed("There is already a model called digits.", "", time.time()))
-    monkeypatch.setattr(RunView, "can_be_finished", property(lambda view: view.state == "failed"), raising=False)
-    asked: list[tuple[str, str]] = []
-    monkeypatch.setattr(runs, "finish", lambda *given: asked.append(given), raising=False)
+def test_a_trained_model_whose_export_was_refused_is_kept_under_another_name(
+        open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def here(folder: Path, spec: RunSpec, queued: bool = True) -> None:
+        runs.write_spec(folder, spec, "cpu")
+        worker.work(folder, jobs.events, signals=False)
+
+    def refuse(*_: object) -> None:
+        raise PlaygroundError("The exported file does not give the model's own answers.")
+
+    monkeypatch.setattr(runs, "_launch", here)
+    put_model("taken")
+    with monkeypatch.context() as broken:
+        broken.setattr(export, "demand", refuse)
+        run_id = runs.start(RunSpec("digits", {"data": "digits", "epochs": 1}, 0, "mine"))
     app = open_page("train", run=run_id)
-    assert "already a model called digits" in frame_text(app.error[0].value)
-    assert len(app.get("plotly_chart")) == 2
+    assert not app.exception
+    assert "does not give the model's own answers" in app.error[0].value.replace("\\", "")
+    assert len(app.get("plotly_chart")) == 3, "loss, accuracy and learning rate"
     field = app.text_input(key=f"finish-name-{run_id}")
-    assert field.value not in ("", "digits")
-    field.set_value("kept").run()
-    app.button(key=f"finish-{run_id}").click().run()
-    assert asked == [(run_id, "kept")]
-    assert not app.exception
+    assert field.value == "mine-2", "the run holds its own name as long as it can be finished"
 
-    def refuse(*_: str) -> None:
-        raise PlaygroundError("No model can be called Up/.")
+    monkeypatch.setattr(numpy_fit, "fit", lambda *_: pytest.fail("trained again"))
+    for wish, said in (("Up/", "cannot be called"), ("taken", "already a model called taken"),
+                       ("digits-example", "comes with the playground")):
+        app.text_input(key=f"finish-name-{run_id}").set_value(wish).run()
+        app.button(key=f"finish-{run_id}").click().run()
+        assert not app.exception
+        assert said in app.toast[0].value.replace("\\", "")
+        assert runs.view(run_id).state == "failed"
 
-    monkeypatch.setattr(runs, "finish", refuse, raising=False)
+    app.text_input(key=f"finish-name-{run_id}").set_value("kept").run()
     app.button(key=f"finish-{run_id}").click().run()
-    assert not app.exception
-    assert "cannot be called" in app.toast[0].value or "can be called" in app.toast[0].value
+    assert errors(app) == []
+    assert (runs.view(run_id).state, runs.view(run_id).spec.name) == ("completed", "kept")
+    assert [entry.name for entry in shelf.entries() if not entry.shipped] == ["kept", "taken"]
+    assert f"finish-{run_id}" not in [button.key for button in app.button]
+    assert "kept on the shelf" in [link.proto.label.replace("\\", "") for link in app.get("page_link")]
 
 
 def test_an_ended_run_says_how_far_it_came_and_shows_its_result_above_its_curves(open_page: OpenPage) -> None:
