@@ -147,8 +147,8 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
 CATALOGUE: dict[str, Downloadable] = {
     "cats_and_dogs_filtered": Downloadable(
         "Cats and dogs (filtered)",
-        "3,000 photos of cats and dogs, 1,000 of them for validation: the set of TensorFlow's transfer-learning "
-        "tutorial.",
+        "3\u202f000 photos of cats and dogs, 1\u202f000 of them for validation: the set of TensorFlow's "
+        "transfer-learning tutorial.",
         (File("https://storage.googleapis.com/mledu-datasets/cats_and_dogs_filtered.zip", 68_606_236),),
         _zip_of_folders,
         "Google; a part of Asirra (Microsoft Research and Petfinder.com, 2007)",
@@ -171,7 +171,7 @@ CATALOGUE: dict[str, Downloadable] = {
     ),
     "cifar-10": Downloadable(
         "CIFAR-10",
-        "60,000 colour pictures of 32 × 32 pixels in ten classes from airplane to truck, 10,000 of them for "
+        "60\u202f000 colour pictures of 32 × 32 pixels in ten classes from airplane to truck, 10\u202f000 of them for "
         "validation. A network from scratch takes them as they are (Train a CNN); to retrain a pretrained one on "
         "all of them wants a GPU.",
         (File("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", 170_052_171,
@@ -184,7 +184,7 @@ CATALOGUE: dict[str, Downloadable] = {
     ),
     "fashion-mnist": Downloadable(
         "Fashion-MNIST",
-        "70,000 gray pictures of 28 × 28 pixels in ten classes of clothing, 10,000 of them for the test.",
+        "70\u202f000 gray pictures of 28 × 28 pixels in ten classes of clothing, 10\u202f000 of them for the test.",
         tuple(
             File(f"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/{name}-ubyte.gz", size, sha256)
             for name, size, sha256 in (

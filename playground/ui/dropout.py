@@ -45,7 +45,7 @@ def formula() -> None:
     st.markdown("$h$ are the activations of a layer, **after** its ReLU; each $m_i$ is 1 with probability $p$, else 0, "
                 "and drawn anew for **every picture** of every mini-batch. In eval mode $p\\,h$ is the same as the "
                 "next layer's weights times $p$. *Inverted* dropout, which every library uses, divides by $p$ while "
-                "training instead, so that eval mode has nothing to do. Google holds a patent on it (US 9,406,017, "
+                "training instead, so that eval mode has nothing to do. Google holds a patent on it (US 9406017, "
                 "granted in 2016).")
 
 

@@ -288,9 +288,9 @@ def card(entry: Entry) -> None:
         ("preprocessing, inside the file", said.get("preprocessing", {}).get("sentence", "")),
         ("versions", ", ".join(f"{name} {version}" for name, version in said.get("versions", {}).items())),
         ("labels", ", ".join(said["labels"])),
-        ("SHA-256", said["sha256"]),
     ]
     table = "\n".join(f"| {frame.literal(name)} | {frame.literal(text)} |" for name, text in rows if text)
+    table += f"\n| SHA\\-256 | `{''.join(c for c in str(said['sha256']) if c.isalnum())}` |"
     with st.container(key="card-table"):
         st.markdown(f"| | |\n|---|---|\n{table}")
     st.download_button(

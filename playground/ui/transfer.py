@@ -254,7 +254,7 @@ def trial(view: RunView | None) -> None:
     entry = models.of_run(view) if view is not None else None
     if entry is None:
         st.info("When a run has finished, its model answers here. Until then the pretrained network does, with its own "
-                "1,000 classes.", icon=":material/photo_camera:")
+                "1\u202f000 classes.", icon=":material/photo_camera:")
         entry = pretrained.ready()
     if entry is not None:
         models.trial(entry)
