@@ -15,7 +15,7 @@ from playground.deploy.shelf import Entry
 from playground.figures import bars, style
 from playground.figures.maps import enlarged, signed_map
 from playground.figures.matrix import matrix
-from playground.numbers import number
+from playground.numbers import counted, number
 from playground.ui import camera, frame, lesson, links, models, pretrained
 from playground.ui.image_input import Picture, choose_picture
 
@@ -193,7 +193,8 @@ def multiply_adds(layer: Layer, f: int, p: int, q: int) -> None:
     order = np.argsort(-np.abs(sums), kind="stable")
     c = int(order[0])
     channels, kh, kw = products.weights.shape
-    st.markdown(f"**Its multiply-adds:** {channels} channels × {kh} × {kw} = {channels * kh * kw} products and a bias.")
+    st.markdown(f"**Its multiply-adds:** {counted(channels, 'channel')} × {kh} × {kw} = "
+                f"{counted(channels * kh * kw, 'product')} and a bias.")
     st.latex(rf"\begin{{aligned}} a &= b + \sum_c \sum_{{i,j}} w_{{c,i,j}}\, x_{{c,i,j}} \\ &= {products.bias:.4f} + "
              rf"({sums.sum():.4f}) = {products.bias + sums.sum():.4f} \end{{aligned}}")
     if channels > 1:
@@ -240,7 +241,7 @@ def mattering(_inside: Inside, path: str, picture: int, label: int) -> np.ndarra
 
 def in_code() -> None:
     """Maps and a gradient in three libraries."""
-    lesson.in_code(CODE, "With a file of the shelf: `onnx_to_engine(onnx.load(path)).steps(photo[None])` yields every "
+    lesson.in_code(CODE, "With the file of a model: `onnx_to_engine(onnx.load(path)).steps(photo[None])` yields every "
                          "layer.")
 
 
