@@ -10,12 +10,20 @@ from engine import Tensor, layers, no_grad
 from engine import functional as F
 from playground.deploy import interval
 from playground.figures import contest, style
+from playground.network.build import build
+from playground.network.code import code
+from playground.network.edits import Edit, edited
+from playground.network.kinds import SAME
+from playground.network.parts import Network
+from playground.network.presets import preset
 from playground.numbers import count, counted, number, percent
 from playground.training.runs import RunSpec, RunView
 from playground.ui import experiment, frame, lesson, links
 from playground.ui.batch_norm import CHANNELS, Setting, digits
 
 SLIDES, PADDED = "as on the slides", "padded, with max pooling"
+TAKES = (1, 8, 8)
+"""What the slides' model takes here: a digit."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,7 @@ def slides_model(setting: Setting) -> None:
     model = keras_like(np.random.default_rng(setting.seed), padded=chosen == PADDED)
     x = Tensor(digits(setting.size, setting.seed).astype(np.float32))
     y = model(x) if setting.size > 1 else None
-    table = layers.summary(model, (1, 8, 8))
+    table = layers.summary(model, TAKES)
     norms: dict[str, float] = {}
     if y is not None:
         F.binary_cross_entropy(y, np.ones(y.shape, np.float32)).backward()
@@ -156,22 +164,35 @@ def slides_model(setting: Setting) -> None:
 def difference() -> str:
     """What padding and pooling change about the model of the slides, for digits of 8 × 8."""
     rng = np.random.default_rng(0)
-    slides, padded = (layers.summary(keras_like(rng, padded=padded), (1, 8, 8)).parameters for padded in (False, True))
+    slides, padded = (layers.summary(keras_like(rng, padded=padded), TAKES).parameters for padded in (False, True))
     return (f"The slides' convolution has Keras' own padding, “valid”: 8 × 8 pixels become 6 × 6, and with "
             f"{counted(slides, 'number')} to learn nearly all of them stand in the first dense layer. Padded, the size "
             f"stays 8 × 8; max pooling then halves it to 4 × 4, and {counted(padded, 'number')} are left.")
 
 
-def keras_like(rng: np.random.Generator, *, padded: bool = False) -> layers.Sequential:
-    """Conv2D(64, 3×3), BatchNorm, ReLU, Flatten, Dense(64), BatchNorm, ReLU, Dense(1, sigmoid), for pictures of 8 × 8.
+def slides_network(*, padded: bool = False) -> Network:
+    """The slides' Keras model for pictures of 8 × 8 and two classes.
 
     Padded: the convolution keeps the size, and max pooling halves it before Flatten.
+
+    >>> len(slides_network()), [one.kind for one in slides_network(padded=True).parts][:4]
+    (9, ['conv', 'batch_norm', 'relu', 'max_pool'])
     """
-    return layers.Sequential(
-        layers.Conv2d(1, 64, 3, padding=int(padded), rng=rng), layers.BatchNorm2d(64), layers.ReLU(),
-        *([layers.MaxPool2d(2)] if padded else []), layers.Flatten(),
-        layers.Linear(64 * (16 if padded else 36), 64, rng=rng), layers.BatchNorm1d(64), layers.ReLU(),
-        layers.Linear(64, 1, rng=rng), layers.Sigmoid())
+    network = preset("slides").network(TAKES, 2)
+    if padded:
+        network = edited(network, Edit("set", (0,), name="padding", value=SAME))
+        network = edited(network, Edit("insert", (3,), "p2"))
+    return network
+
+
+def keras_like(rng: np.random.Generator, *, padded: bool = False) -> layers.Sequential:
+    """The slides' model in our engine, with Keras' momentum and epsilon; see `slides_network`."""
+    return build(slides_network(padded=padded), TAKES, rng)
+
+
+def model_code(library: str) -> str:
+    """The lines that make the slides' model, without their imports: "engine", "torch" or "keras"."""
+    return code(slides_network(), TAKES, library).partition("\n\n")[2].rstrip()
 
 
 def in_code() -> None:
@@ -180,23 +201,23 @@ def in_code() -> None:
 
 
 NOTE = ("Keras counts momentum the other way: its 0.9 is the 0.1 of PyTorch and of our engine. Left to itself it takes "
-        "momentum 0.99 and epsilon 0.001 where the others take 0.1 (its 0.9) and 0.00001: other numbers. And it keeps "
-        "the variance divided by N where the others divide by N − 1: after training, eval mode differs a little.")
+        "momentum 0.99 and epsilon 0.001 where the others take 0.1 (its 0.9) and 0.00001: other numbers, so for the "
+        "slides' model the others are told momentum=0.01 and eps=0.001. And it keeps the variance divided by N where "
+        "the others divide by N − 1: after training, eval mode differs a little.")
 CODE = {
-    "Our engine": """import numpy as np
-from engine import Tensor, layers
+    "Our engine": f"""import numpy as np
+from engine import Tensor
+from engine import layers as nn
 
 z = Tensor(np.arange(24.0).reshape(2, 3, 2, 2))
-norm = layers.BatchNorm2d(3)
+norm = nn.BatchNorm2d(3)
 trained = norm(z).numpy()
 print(trained.mean().round(4) + 0.0, trained.std().round(4), [round(float(m), 4) for m in norm.running_mean])
 
-model = layers.Sequential(
-    layers.Conv2d(1, 64, 3), layers.BatchNorm2d(64), layers.ReLU(), layers.Flatten(),
-    layers.Linear(64 * 6 * 6, 64), layers.BatchNorm1d(64), layers.ReLU(), layers.Linear(64, 1), layers.Sigmoid())
+{model_code("engine")}
 print(sum(p.size for p in model.parameters()))
 """,
-    "PyTorch": """import torch
+    "PyTorch": f"""import torch
 from torch import nn
 
 z = torch.arange(24, dtype=torch.float64).reshape(2, 3, 2, 2)
@@ -204,28 +225,20 @@ norm = nn.BatchNorm2d(3, dtype=torch.float64)
 trained = norm(z).detach().numpy()
 print(trained.mean().round(4) + 0.0, trained.std().round(4), [round(float(m), 4) for m in norm.running_mean])
 
-model = nn.Sequential(
-    nn.Conv2d(1, 64, 3), nn.BatchNorm2d(64), nn.ReLU(), nn.Flatten(),
-    nn.Linear(64 * 6 * 6, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 1), nn.Sigmoid())
+{model_code("torch")}
 print(sum(p.numel() for p in model.parameters()))
 """,
-    "Keras": """import keras
+    "Keras": f"""import keras
 import numpy as np
-from keras.layers import Activation, BatchNormalization, Conv2D, Dense, Flatten
+from keras import layers
 
 z = np.arange(24.0).reshape(2, 3, 2, 2)
-norm = BatchNormalization(axis=1, momentum=0.9, epsilon=1e-5, dtype="float64")
+norm = layers.BatchNormalization(axis=1, momentum=0.9, epsilon=1e-5, dtype="float64")
 trained = keras.ops.convert_to_numpy(norm(z, training=True))
 running_mean = keras.ops.convert_to_numpy(norm.moving_mean)
 print(trained.mean().round(4) + 0.0, trained.std().round(4), [round(float(m), 4) for m in running_mean])
 
-model = keras.Sequential([
-    keras.Input((8, 8, 1)),
-    Conv2D(64, (3, 3)), BatchNormalization(), Activation("relu"),
-    Flatten(),
-    Dense(64), BatchNormalization(), Activation("relu"),
-    Dense(1, activation="sigmoid"),
-])
+{model_code("keras")}
 print(sum(int(np.prod(w.shape)) for w in model.trainable_weights))
 """,
 }

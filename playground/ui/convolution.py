@@ -302,7 +302,7 @@ def whole_picture(setting: Setting) -> None:
         st.markdown(f"{_coloured('y')} {setting.kernel.name}, {y.shape[0]} × {y.shape[1]} sums")
         st.plotly_chart(
             matrix(y, symbol="y", scale="gray" if as_picture else "signed", limit=limit),
-            config=style.CONFIG, key="whole_y",
+            config=style.CONFIG, key="whole_y", alt=f"What {setting.kernel.name} makes of the whole picture",
         )
     st.caption(
         f"Outputs run from {_plain(float(y.min()))} to {_plain(float(y.max()))}. "

@@ -150,7 +150,7 @@ def story(setting: Setting, values: np.ndarray, backward: bool) -> Story:
         writes={"m": [step.factor for step in records], out: [step.result for step in records]},
         groups=[step.batch for step in records],
         updates=(Update(target=out, operands=("m", into), digits=digits, replaces=True),),
-        leader=out, step_name="unit", group_name="mini-batch", start=PICTURES * UNITS + UNITS + 3,
+        step_name="unit", group_name="mini-batch", start=PICTURES * UNITS + UNITS + 3,
         footnotes=(f"Present in these {BATCHES} mini-batches: {percent(float(setting.masks.mean()), 0)} of the units, "
                    f"expected {percent(setting.p, 0)}.",),
     )

@@ -241,7 +241,7 @@ def mattering(_inside: Inside, path: str, picture: int, label: int) -> np.ndarra
 
 def in_code() -> None:
     """Maps and a gradient in three libraries."""
-    lesson.in_code(CODE, "With a file of the shelf: `onnx_to_engine(onnx.load(path)).steps(photo[None])` yields every "
+    lesson.in_code(CODE, "With the file of a model: `onnx_to_engine(onnx.load(path)).steps(photo[None])` yields every "
                          "layer.")
 
 

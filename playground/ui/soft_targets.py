@@ -3,7 +3,7 @@
 import math
 
 from playground.errors import PlaygroundError
-from playground.numbers import number
+from playground.numbers import number, percent
 from playground.training.recipe import RECIPES, Request
 from playground.training.runs import RunView
 
@@ -20,9 +20,8 @@ def why_above(view: RunView) -> str:
     smooth = request.label_smoothing if "label_smoothing" in RECIPES[request.mode] else 0.0
     if smooth > 0:
         sure, least = softened(smooth, len(view.started.classes))
-        reasons.append(f"Training asks for {number(100 * sure, 3)} % instead of 100 % (label smoothing "
-                       f"{number(smooth)}), so its "
-                       f"loss cannot fall below {least:.2f}.")
+        reasons.append(f"Training asks for {percent(sure)} instead of {percent(1)} (label smoothing "
+                       f"{number(smooth)}), so its loss cannot fall below {number(least, 3)}.")
     if how := next((name for name in ("mixup", "cutmix") if request.augment.get(name)), ""):
         reasons.append(f"Training pictures are mixed of two ({how}), which nobody can name for certain.")
     if not reasons:

@@ -50,7 +50,8 @@ ALLOWED: dict[str, set[str]] = {
     "playground/app.py": {"streamlit", "playground.ui", "playground.errors", "playground.numbers"},
     "playground/ui": {"here", "numpy", "PIL", "streamlit", "plotly", "engine", "playground.steps",
                       "playground.figures", "playground.datasets", "playground.training", "playground.deploy",
-                      "playground.jobs", "playground.home", "playground.errors", "playground.numbers"},
+                      "playground.jobs", "playground.home", "playground.network", "playground.errors",
+                      "playground.numbers"},
     "pages": {"streamlit", "playground.ui"},
 }
 

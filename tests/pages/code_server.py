@@ -11,10 +11,21 @@ import os
 import socket
 import sys
 import traceback
+from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any, NoReturn
 
 os.environ["KERAS_BACKEND"] = "torch"  # what a reader without TensorFlow writes into the shell
-sys.modules["tensorflow"] = None  # type: ignore[assignment]
+
+
+class _WithoutTensorFlow(PathFinder):
+    """Finds all but TensorFlow. (None in sys.modules would not do: to Keras the name there is the library.)"""
+
+    @classmethod
+    def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        return None if fullname.partition(".")[0] == "tensorflow" else super().find_spec(fullname, path, target)
+
+
+sys.meta_path[:] = [_WithoutTensorFlow if finder is PathFinder else finder for finder in sys.meta_path]
 
 
 def _no_network(*_: Any) -> NoReturn:

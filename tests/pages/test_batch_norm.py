@@ -108,6 +108,13 @@ def test_the_code_on_the_page_runs_in_all_three_and_agrees(keras_on_torch: None)
     assert said == "0.0 1.0 [0.75, 1.15, 1.55]\n148481\n"
 
 
+def test_the_keras_code_is_the_slides_own() -> None:
+    lines = [line.strip() for line in batch_norm_network.model_code("keras").splitlines()]
+    assert lines == ["model = keras.Sequential([", "layers.Input((8, 8, 1)),", "layers.Conv2D(64, 3),",
+                     *(block := ["layers.BatchNormalization(),", 'layers.Activation("relu"),']), "layers.Flatten(),",
+                     "layers.Dense(64),", *block, "layers.Dense(1),", 'layers.Activation("sigmoid"),', "])"]
+
+
 def test_keras_with_its_own_momentum_and_epsilon_gives_other_numbers(keras_on_torch: None) -> None:
     code = batch_norm_network.CODE["Keras"]
     left = printed(code.replace("momentum=0.9, epsilon=1e-5, ", "").replace("round(4)", "round(9)"))

@@ -25,7 +25,7 @@ def test_a_layer_is_shown_down_to_one_number(open_page: OpenPage, channels: int,
     assert not app.error
     said = texts(app)
     assert "1. Conv: 4 maps of 6 × 6" in said
-    assert f"{channels} channels × 3 × 3 = {channels * 9} products and a bias" in said
+    assert f"{channels} channel{'s' * (channels > 1)} × 3 × 3 = {channels * 9} products and a bias" in said
     guess = next(radio for radio in app.radio if radio.key.startswith("guess"))
     guess.set_value("3 × 3").run()
     assert app.success[0].value.startswith("Yes")
