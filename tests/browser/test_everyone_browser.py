@@ -150,7 +150,7 @@ def test_with_less_motion_asked_for_play_goes_one_step_a_press_and_nothing_slide
     page.get_by_role("button", name="Play").click()
     if motion == "reduce":
         expect(stepper).to_have_attribute("data-position", str(start + 1))
-        page.wait_for_timeout(1200)
+        page.wait_for_timeout(1200)  # nothing more happens: there is no condition to wait for
         expect(stepper).to_have_attribute("data-position", str(start + 1))
         page.get_by_label("Speed").select_option("10")
         page.get_by_role("button", name="Play").click()

@@ -195,7 +195,8 @@ def test_paths_too_long_or_too_deep_are_a_sentence(name: str, tmp_path: Path) ->
 def test_what_a_killed_server_left_is_swept_at_the_next_use(tmp_path: Path) -> None:
     code = ("import sys, time\nfrom pathlib import Path\nfrom playground.datasets.disk import unfinished\n"
             "with unfinished(Path(sys.argv[1])) as folder:\n"
-            "    (folder / 'half.jpg').write_text('x')\n    print(folder.name, flush=True)\n    time.sleep(60)\n")
+            "    (folder / 'half.jpg').write_text('x')\n    print(folder.name, flush=True)\n"
+            "    time.sleep(60)  # until it is killed\n")
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     left = tmp_path / child.stdout.readline().strip()
