@@ -197,7 +197,7 @@ def take_along(found: Collected | None, epochs: int) -> None:
         st.info("The model of step 5 will be here as an ONNX file.", icon=":material/download:")
         _mark(6, False)
     else:
-        parity = entry.card["parity"]
+        parity = entry.card.get("parity") or dict.fromkeys(("samples", "max_difference", "same_top"), 0)
         st.markdown(f"onnxruntime gives PyTorch's answers from this file on {parity['samples']} pictures: scores "
                     f"differ by at most {number(parity['max_difference'], 2)}, the best class is the same on "
                     f"{parity['same_top']}.")

@@ -91,10 +91,12 @@ def is_no_number(value: str) -> bool:
 
 
 def drop_impossible() -> None:
-    """Take what is no number out of the address and begin again: Streamlit's number inputs fail on infinity."""
+    """Take what says nothing out of the address and begin again: Streamlit's number inputs fail on infinity, and an
+    empty value takes the choice from lists that must have one.
+    """
     dropped = False
     for name in list(st.query_params):
-        if any(map(is_no_number, st.query_params.get_all(name))):
+        if any(is_no_number(value) or not value.strip() for value in st.query_params.get_all(name)):
             with suppress(StreamlitAPIException):  # of a control that is on the page and has a value
                 del st.query_params[name]
                 dropped = True
