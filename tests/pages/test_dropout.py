@@ -64,7 +64,7 @@ def test_networks_of_all_widths_are_trained_and_told_of(open_page: OpenPage) -> 
     assert not app.exception
     assert "Without dropout 4 units learn" in app.success[0].value
     app = open_page("dropout", epochs="20", samples="100", noise="30")
-    assert "The last one here took" in texts(app), "other settings: how long it takes is known by now"
+    assert "The last run like it took" in texts(app), "other settings: how long it takes is known by now"
 
 
 def names(*right: int) -> dict[str, tuple[int, int]]:
