@@ -245,6 +245,7 @@ def test_after_a_slider_has_redrawn_the_player_the_rest_of_the_page_follows(own:
 
 
 def test_controls_that_are_drawn_apart_move_one_player(own: Page) -> None:
+    own.set_viewport_size({"width": 1440, "height": 4000})  # what is far below the screen is not rendered
     own.locator(".stepper").evaluate("(player) => { player.marked = true; }")
     for name, key, said in (("Padding", "ArrowLeft", "6 × 6 sums"), ("Stride", "ArrowRight", "3 × 3 sums"),
                             ("Cells a side", "ArrowRight", "4 × 4 sums")):
