@@ -65,9 +65,8 @@ def test_no_page_waits_for_torch(playground_home: Path) -> None:
         "from streamlit.testing.v1 import AppTest\n"
         "from playground.ui import contents, pretrained\n"
         "pretrained.BY_ITSELF = False\n"
-        "app = AppTest.from_file('playground/app.py', default_timeout=900).run()\n"
         "for c in contents.CHAPTERS:\n"
-        "    app.switch_page(str(c.path)).run()\n"
+        "    app = AppTest.from_file('playground/app.py', default_timeout=900).switch_page(str(c.path)).run()\n"
         "    assert not app.exception and not app.error, c.url\n"
         "assert 'torch' not in sys.modules\n"
     )
