@@ -56,6 +56,7 @@ def words(app: AppTest) -> Iterator[str]:
 
 def without_code(text: str) -> str:
     text = re.sub(r"```.*?```|`[^`]*`", " ", text, flags=re.DOTALL)  # code
+    text = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)  # what keeps Markdown from reading signs is not read
     text = re.sub(r"\$\$.*?\$\$|\$[^$]*\$", " ", text, flags=re.DOTALL)  # formulas
     text = re.sub(r"\]\([^)]*\)", "]", text)  # addresses
     text = re.sub(r"\[[−\d]+,[−\d]+\]", " ", text)  # x[4,2]
