@@ -7,7 +7,7 @@ from playground.ui import contents
 
 ADDRESSES = [*(chapter.url for chapter in contents.CHAPTERS), "convolution?pass=Backward",
              "convolution?pass=As+a+matrix+product&size=16", "pooling?kind=average&window=4"]
-PLAIN = {"lab", "train", "transfer", "models"}
+PLAIN = {"home", "lab", "train", "transfer", "models"}
 """Pages without a formula."""
 CUT = """() => {
     document.querySelectorAll('details').forEach(details => { details.open = true; });
@@ -35,7 +35,7 @@ def test_every_formula_fits_a_phone(page: Page, goto, address: str) -> None:  # 
     page.set_viewport_size({"width": 390, "height": 844})
     goto(address)
     if address not in PLAIN:
-        page.locator(".katex-html").first.wait_for()
+        page.locator(".katex-html").first.wait_for(state="attached")
     page.add_style_tag(content="* { content-visibility: visible !important; }")
     assert page.evaluate(CUT) == []
 
@@ -43,6 +43,6 @@ def test_every_formula_fits_a_phone(page: Page, goto, address: str) -> None:  # 
 def test_a_formula_that_is_too_wide_is_seen(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
     page.set_viewport_size({"width": 390, "height": 844})
     goto("dropout")
-    page.locator(".katex-html").first.wait_for()
+    page.locator(".katex-html").first.wait_for(state="attached")
     page.add_style_tag(content=".katex { font-size: 60px !important; } .base { white-space: nowrap !important; }")
     assert page.evaluate(CUT)
