@@ -21,10 +21,11 @@ class FirstKernels:
     batch_norm: bool
 
 
-def first_kernels(path: Path) -> FirstKernels:
-    """The weights of the first convolution in an exported file, in the graph's order.
+def first_kernels(path: Path) -> FirstKernels | None:
+    """The weights of the first convolution in an exported file, in the graph's order; None when it holds no
+    two-dimensional convolution with stored weights.
 
-    Raises PlaygroundError when the file cannot be read or holds no two-dimensional convolution with stored weights.
+    Raises PlaygroundError when the file cannot be read.
     """
     try:
         graph = onnx.load(str(path)).graph
@@ -37,4 +38,4 @@ def first_kernels(path: Path) -> FirstKernels:
             if weights.ndim == 4:
                 normalized = any(other.op_type == "BatchNormalization" for other in graph.node)
                 return FirstKernels(np.asarray(weights, np.float32), node.name or node.output[0], normalized)
-    raise PlaygroundError("This model has no convolution, so there are no kernels to look at.")
+    return None

@@ -90,7 +90,7 @@ def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None, l
         return _seen(live) or Picture(names[first], samples.photo(names[first]))
     camera.gone()
     if (way := own_photo.way()) is not None:
-        own_photo.ask(way == CAMERA, shown=str(source))
+        own_photo.ask(way == CAMERA, shown=str(source) if source not in (UPLOAD, CAMERA) else first)
     given = own_photo.given()
     if source == UPLOAD and given is not None and (own := _own(given, least=least)) is not None:
         return own

@@ -214,6 +214,9 @@ def learned(picture: Picture) -> None:
     name = st.selectbox("Model", list(entries), key="model", bind="query-params", disabled=links.locked())
     entry = entries[name]
     found = opened(str(entry.onnx), entry.onnx.stat().st_mtime_ns)
+    if found is None:
+        st.info("This model has no convolution, so there are no kernels to look at.")
+        return
     weights = found.weights[:MOST_KERNELS]
     count, channels, height, width = found.weights.shape
     lesson.gallery([enlarged(drawn(w, style.signed_limit(w)), 72) for w in weights],
@@ -229,8 +232,8 @@ def learned(picture: Picture) -> None:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def opened(path: str, version: int) -> FirstKernels:
-    """The first layer of a file, read once a version."""
+def opened(path: str, version: int) -> FirstKernels | None:
+    """The first kernels of a file, read once a version."""
     return first_kernels(Path(path))
 
 

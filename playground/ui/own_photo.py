@@ -21,6 +21,7 @@ TYPES = [suffix.lstrip(".") for suffix in photos.SUFFIXES]
 PHOTO = "own-photo"
 """Where the session keeps the file that was given."""
 _SHOWN, _WAY, _LIST, _TROUBLE = "own-photo-shown", "own-photo-way", "own-photo-list", "own-photo-trouble"
+_BROUGHT = "own-photo-brought"
 _KEPT, _LOOKED = "own-photo-kept", "own-photo-looked"
 _KEEPER = "photo_keeper"
 
@@ -70,6 +71,7 @@ def before_the_list(own: str, ways: tuple[str, ...], begin: str) -> None:
         state["picture"] = own if given() is not None else before
     elif new_page and state.get(_SHOWN):
         state["picture"] = own
+        state[_BROUGHT] = True
         state[_WAY] = own
     elif asked == own:
         state[_WAY] = state.get(_WAY) or own
@@ -82,8 +84,14 @@ def after_the_list(own: str, ways: tuple[str, ...]) -> None:
     """When the list of pictures is drawn: remember what it says for the next page and the next choice."""
     state = st.session_state
     said = state.get("picture")
+    if links.locked():  # the address goes before all at each pass, so the list cannot turn, and nothing can be given
+        state[_LIST], state[_SHOWN] = said, said == own and given() is not None
+        return
     if said in ways and (said != own or given() is None):  # a new page's address goes before all: now the list can turn
         state[_LIST] = None
+        st.rerun()
+    if state.pop(_BROUGHT, False) and said != own and "picture" not in st.query_params:
+        state.pop("picture", None)  # the browser's way back begins with what the address says, and it says nothing
         st.rerun()
     if said == own:
         state[_WAY] = state.get(_WAY) or own

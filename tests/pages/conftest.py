@@ -1,5 +1,6 @@
 """Pages as a person meets them: inside the app, with an empty PLAYGROUND_HOME."""
 
+import gc
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,13 @@ def _packages_looked_through_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_is_there_stays() -> None:
+    """Streamlit looks through every object of the process after each pass over a page. With thousands of tests and
+    torch in memory that takes seconds, so what was there before a module's tests is not looked through any more."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ def test_other_heads_learn_on_frozen_features_too(head: dict[str, Any], colours:
 
 def test_the_frozen_part_is_asked_once(colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(spec_of(colours, TUNE), tmp_path / "one")
-    monkeypatch.setattr("playground.training.torch_features.open_photo", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr("playground.training.photo_list.still", lambda path: pytest.fail("decoded again"))
     run(spec_of(colours, TUNE), tmp_path / "two")
     assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from playground.errors import PlaygroundError
-from playground.training import pixels
+from playground.training import photo_list, pixels
 from playground.training.features import content_digest
 from playground.training.pixels import PixelStore, squared
 from playground.training.recipe import RECIPES, Request, rate
@@ -75,7 +75,7 @@ def never() -> bool:
 
 def test_photographs_are_decoded_once(pictures: list[tuple[bytes, Path]], monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(PixelStore(16).fill(pictures, 2, never)) == [5]
-    monkeypatch.setattr(pixels, "open_photo", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr(photo_list, "still", lambda path: pytest.fail("decoded again"))
     store = PixelStore(16)
     assert list(store.fill(pictures, 2, never)) == []
     taken = store.take([digest for digest, _ in reversed(pictures)])
