@@ -183,7 +183,9 @@ def _into(places: Mapping[str, tuple[int, int]], anew: bool) -> None:
     """Take numbers in the session into a layer's range, by key (how many there are, the one to begin with)."""
     for key, (count, first) in places.items():
         if key in st.session_state:
-            st.session_state[key] = first if anew else min(max(int(st.session_state[key]), 0), count - 1)
+            fits = first if anew else min(max(int(st.session_state[key]), 0), count - 1)
+            if fits != st.session_state[key]:  # else the page would write what it says into its address
+                st.session_state[key] = fits
 
 
 def multiply_adds(layer: Layer, f: int, p: int, q: int) -> None:

@@ -27,7 +27,16 @@ button:hover { color: var(--st-primary-color); border-color: var(--st-primary-co
 button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
 span { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 """,
-    js="""export default function ({ parentElement }) {
+    js="""// What a page writes into its own address is no step of the reader's: the way back leads to the page before.
+if (!history.pushState.ofOnePage) {
+  const push = history.pushState;
+  history.pushState = function (state, title, url) {
+    const samePage = url && new URL(url, location.href).pathname === location.pathname;
+    return (samePage ? history.replaceState : push).call(history, state, title, url);
+  };
+  history.pushState.ofOnePage = true;
+}
+export default function ({ parentElement }) {
   const button = parentElement.querySelector("button");
   button.onclick = async () => {
     const link = new URL(window.location.href);

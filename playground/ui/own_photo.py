@@ -21,7 +21,7 @@ TYPES = [suffix.lstrip(".") for suffix in photos.SUFFIXES]
 PHOTO = "own-photo"
 """Where the session keeps the file that was given."""
 _SHOWN, _WAY, _LIST, _TROUBLE = "own-photo-shown", "own-photo-way", "own-photo-list", "own-photo-trouble"
-_BROUGHT = "own-photo-brought"
+_TOLD, _AGAIN = "own-photo-told", "own-photo-again"
 _KEPT, _LOOKED = "own-photo-kept", "own-photo-looked"
 _KEEPER = "photo_keeper"
 
@@ -63,6 +63,8 @@ def before_the_list(own: str, ways: tuple[str, ...], begin: str) -> None:
     `ways` are the choices by which a photo is given, `begin` the one that the list begins with.
     """
     state = st.session_state
+    if state.pop(_AGAIN, False):
+        state["picture"] = own
     new_page = "picture" not in state
     asked = None if new_page else state["picture"]
     if asked in ways and (asked != own or given() is None):  # not a picture, but the wish to give one
@@ -71,13 +73,13 @@ def before_the_list(own: str, ways: tuple[str, ...], begin: str) -> None:
         state["picture"] = own if given() is not None else before
     elif new_page and state.get(_SHOWN):
         state["picture"] = own
-        state[_BROUGHT] = True
         state[_WAY] = own
     elif asked == own:
         state[_WAY] = state.get(_WAY) or own
     elif new_page or asked != state.get(_LIST):  # another picture was chosen
         state.pop(_WAY, None)
         state.pop(_TROUBLE, None)
+    state[_TOLD] = state.get("picture") == own
 
 
 def after_the_list(own: str, ways: tuple[str, ...]) -> None:
@@ -90,8 +92,8 @@ def after_the_list(own: str, ways: tuple[str, ...]) -> None:
     if said in ways and (said != own or given() is None):  # a new page's address goes before all: now the list can turn
         state[_LIST] = None
         st.rerun()
-    if state.pop(_BROUGHT, False) and said != own and "picture" not in st.query_params:
-        state.pop("picture", None)  # the browser's way back begins with what the address says, and it says nothing
+    if state.pop(_TOLD, False) and said != own and "picture" not in st.query_params:
+        state[_AGAIN] = True  # on the browser's way back an address that says nothing means the list's beginning
         st.rerun()
     if said == own:
         state[_WAY] = state.get(_WAY) or own
@@ -149,6 +151,8 @@ def _kept() -> None:
     said = frame.sent(_KEEPER, "kept")
     if isinstance(said, dict):
         st.session_state[_KEPT] = (said.get("digest"), said.get("kept") is True)
+        if st.session_state.get(_SHOWN):  # this may come before the browser's list has heard of the photo
+            st.session_state["picture"] = "Your photo"
 
 
 def _found() -> None:

@@ -46,10 +46,14 @@ def violations(page: Page) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def tall(browser: Browser) -> Iterator[BrowserContext]:
+def tall(browser: Browser, app_url: str) -> Iterator[BrowserContext]:
     """Windows so tall that nothing of a page is off the screen: what is there is not looked at."""
     context = browser.new_context(viewport={"width": 1440, "height": 7000}, color_scheme="light")
     context.set_default_timeout(HOPE)
+    page = context.new_page()
+    page.goto(f"{app_url}/imagenet")  # what is under way fades while it is drawn anew: let the network become ready first
+    page.get_by_role("heading", name="Five guesses each").wait_for()
+    page.close()
     yield context
     context.close()
 

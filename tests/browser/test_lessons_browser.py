@@ -101,9 +101,9 @@ def test_autograd_the_link_restores_the_step(page: Page, goto) -> None:  # type:
 
 
 @pytest.mark.parametrize(("url", "words"), [
-    ("feature-maps", "knows a thousand things"), ("imagenet", "Get the network ready"), ("lab", "8 Your own photo"),
+    ("feature-maps", "digits-example in onnxruntime"), ("imagenet", "Five guesses each"), ("lab", "8 Your own photo"),
 ])
-def test_a_page_without_a_model_says_what_comes_first(page: Page, goto, url: str, words: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_page_has_its_model_without_being_asked(page: Page, goto, url: str, words: str) -> None:  # type: ignore[no-untyped-def]
     goto(url)
     expect(page.get_by_text(words).first).to_be_visible()
     expect(page.locator('[data-testid="stAlertContentError"]')).to_have_count(0)

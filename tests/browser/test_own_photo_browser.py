@@ -6,7 +6,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from tests.browser.conftest import settled
+from tests.browser.conftest import HOPE, settled
 
 
 def png() -> bytes:
@@ -18,10 +18,10 @@ def png() -> bytes:
 def says(page, words: str) -> None:
     """Wait until the list of pictures says these words."""
     page.locator(".st-key-picture", has_text=re.compile(re.escape(words))).or_(
-        page.locator(f".st-key-picture input[value='{words}']")).first.wait_for(timeout=300_000)
+        page.locator(f".st-key-picture input[value='{words}']")).first.wait_for(timeout=HOPE)
 
 
-def test_it_stays_after_a_reload_and_is_nobody_elses(page, goto, app_url, shared_context) -> None:
+def test_it_stays_on_the_next_page_and_after_a_reload_and_is_nobody_elses(page, goto, app_url, shared_context) -> None:
     goto("channels?picture=Your+photo")
     says(page, "Cat")  # until there is one, the list says what is shown
     page.locator('input[type="file"]').set_input_files({"name": "own.png", "mimeType": "image/png", "buffer": png()})
@@ -29,6 +29,14 @@ def test_it_stays_after_a_reload_and_is_nobody_elses(page, goto, app_url, shared
     page.get_by_text("Your photo stays on all pages").wait_for()
     page.wait_for_function("() => (sessionStorage.getItem('playground-own-photo') || '').length > 100")
     settled(page)
+
+    page.get_by_role("link", name=re.compile("Next: ")).click()  # as a reader goes, within the session
+    page.wait_for_url("**/feature-maps**")
+    says(page, "Your photo")
+    page.go_back()
+    page.wait_for_url("**/channels**")
+    settled(page)
+    says(page, "Your photo")
 
     page.reload()
     settled(page)
@@ -39,7 +47,7 @@ def test_it_stays_after_a_reload_and_is_nobody_elses(page, goto, app_url, shared
     try:
         other.goto(f"{app_url}/channels?picture=Your+photo")
         settled(other)
-        other.get_by_text("Until there is a photo of yours").wait_for(timeout=300_000)
+        other.get_by_text("Until there is a photo of yours").wait_for(timeout=HOPE)
         says(other, "Cat")
     finally:
         other.close()
