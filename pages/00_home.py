@@ -1,6 +1,6 @@
 """Home: a picture that answers at once, three ways in, every chapter, the three engines."""
 
-from playground.ui import home
+from playground.ui.lessons import home
 
 home.glance()
 home.doors()

@@ -1,6 +1,7 @@
 """Images as arrays: a gray matrix, a colour cube, and what is lost with fewer levels."""
 
-from playground.ui import images, lesson
+from playground.ui.lessons import images
+from playground.ui.parts import lesson
 
 images.formula()
 setting = lesson.figure_first(images.Controls(), images.gray_matrix, question=images.predict, beside=2.2)

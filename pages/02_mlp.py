@@ -1,6 +1,7 @@
 """How an MLP sees an image: one long row of numbers without neighbours."""
 
-from playground.ui import lesson, mlp
+from playground.ui.lessons import mlp
+from playground.ui.parts import lesson
 
 mlp.formula()
 setting = lesson.figure_first(mlp.Controls(), mlp.parameters)

@@ -1,6 +1,7 @@
 """Convolution: one sum of products, stepped, on a picture of one's own."""
 
-from playground.ui import convolution, convolution_passes, lesson, locality
+from playground.ui.lessons import convolution, convolution_passes, locality
+from playground.ui.parts import lesson
 
 convolution.formula()
 controls = convolution.Controls()

@@ -1,6 +1,6 @@
 """Many channels: one kernel a channel, summed to one feature map; many filters; a mix of channels."""
 
-from playground.ui import channels
+from playground.ui.lessons import channels
 
 picture = channels.own_picture()
 channels.one_filter(picture)

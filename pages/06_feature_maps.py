@@ -1,6 +1,7 @@
 """Feature maps: what every layer of a network makes of a picture, down to one number and its multiply-adds."""
 
-from playground.ui import feature_maps, lesson
+from playground.ui.lessons import feature_maps
+from playground.ui.parts import lesson
 
 feature_maps.formula()
 setting = lesson.figure_first(feature_maps.network)

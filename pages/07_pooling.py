@@ -1,6 +1,7 @@
 """Max pooling: of each window the largest number, forward and backward."""
 
-from playground.ui import lesson, pooling
+from playground.ui.lessons import pooling
+from playground.ui.parts import lesson
 
 pooling.formula()
 controls = pooling.Controls()

@@ -1,6 +1,6 @@
 """Normalization: numbers with mean 0 and variance 1, why, and what it does to gradient descent."""
 
-from playground.ui import normalization, normalization_inputs
+from playground.ui.lessons import normalization, normalization_inputs
 
 numbers = normalization.own_numbers()
 normalization.proofs(numbers)

@@ -1,6 +1,7 @@
 """Batch norm: every channel of every mini-batch gets mean 0 and variance 1, then what the network likes."""
 
-from playground.ui import batch_norm, batch_norm_network, batch_norm_steps, lesson
+from playground.ui.lessons import batch_norm, batch_norm_network, batch_norm_steps
+from playground.ui.parts import lesson
 
 batch_norm.formula()
 setting = lesson.figure_first(batch_norm.Controls(), batch_norm.before_and_after, head=batch_norm.heading,

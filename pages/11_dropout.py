@@ -1,6 +1,7 @@
 """Dropout: units left out at random while training, and why that helps."""
 
-from playground.ui import dropout, dropout_overfitting, lesson
+from playground.ui.lessons import dropout, dropout_overfitting
+from playground.ui.parts import lesson
 
 dropout.formula()
 controls = dropout.Controls()

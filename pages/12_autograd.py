@@ -1,6 +1,6 @@
 """Autograd: a formula, its graph, and the chain rule walked back over it."""
 
-from playground.ui import autograd
+from playground.ui.lessons import autograd
 
 setting = autograd.controls()
 autograd.predict(setting)

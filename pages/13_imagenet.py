@@ -1,6 +1,7 @@
 """The ImageNet challenge: a network that knows a thousand classes, on a photo of one's own."""
 
-from playground.ui import imagenet, lesson
+from playground.ui.lessons import imagenet
+from playground.ui.parts import lesson
 
 imagenet.question()
 asked = lesson.figure_first(imagenet.network)

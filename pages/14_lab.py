@@ -1,6 +1,6 @@
 """Lab, cats vs dogs: from a pile of photos to a model in one's pocket, each step checked."""
 
-from playground.ui import lab
+from playground.ui.studio import lab
 
 lab.progress()
 photos = lab.look()

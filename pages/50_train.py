@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from playground.ui import runs_view, train
+from playground.ui.studio import runs_view, train
 
 setup, beside = st.columns([2, 3], gap="large")
 with setup:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from playground.ui import insight, runs_view, transfer
+from playground.ui.studio import insight, runs_view, transfer
 
 run = runs_view.followed("transfer")
 if run is not None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from playground.ui import models
+from playground.ui.studio import models
 
 models.warnings()
 entry = models.chosen()

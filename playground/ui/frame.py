@@ -127,7 +127,7 @@ def run() -> None:
     if "heading_painted" not in st.session_state:  # the browser paints what it has once nothing more arrives
         st.session_state.heading_painted = True
         time.sleep(PAINT_SECONDS)
-    importlib.import_module("playground.ui.rooms")  # not above: the rooms need this module
+    importlib.import_module("playground.ui.preload")  # not above: the rooms need this module
     with room(current.title):
         page.run()
     after = contents.following(current)

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from playground.ui.mlp import SIDES, dense_parameters
+from playground.ui.lessons.mlp import SIDES, dense_parameters
 
 
 def test_points_are_read_by_keyboard_and_follow_the_sliders(page: Page, goto) -> None:  # type: ignore[no-untyped-def]

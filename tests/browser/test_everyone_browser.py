@@ -51,7 +51,7 @@ def tall(browser: Browser, app_url: str) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1440, "height": 7000}, color_scheme="light")
     context.set_default_timeout(HOPE)
     page = context.new_page()
-    page.goto(f"{app_url}/imagenet")  # what is under way fades while it is drawn anew: let the network become ready first
+    page.goto(f"{app_url}/imagenet")  # what is under way fades while it is drawn anew: the network becomes ready first
     page.get_by_role("heading", name="Five guesses each").wait_for()
     page.close()
     yield context
@@ -185,7 +185,7 @@ def test_the_player_says_its_numbers(page: Page, app_url: str) -> None:
 
 def test_numbers_are_written_alike_in_python_and_in_the_browser(page: Page) -> None:
     from playground import numbers
-    from playground.ui.stepper import COLOURS_JS
+    from playground.ui.parts.stepper import COLOURS_JS
 
     values = [0.0, 1, -0.792, 1234567, 6.46e-05, -3.21e-9, 2.5, 98.76543, 12345.678, 0.00012345, 999.96, 1e13, 1e-4]
     said = page.evaluate(f"(values) => {{ {COLOURS_JS}; return values.map((value) => numberText(value)); }}", values)

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from playground.ui import image_input
+from playground.ui.parts import image_input
 from tests.pages.on_a_page import put_model
 
 

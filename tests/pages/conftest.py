@@ -10,7 +10,8 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from playground.training import runs
-from playground.ui import contents, frame, pretrained
+from playground.ui import contents, frame
+from playground.ui.studio import pretrained
 from tests.pages.on_a_page import OpenPage
 from tests.waiting import HOPE_SECONDS, until
 

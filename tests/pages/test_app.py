@@ -11,7 +11,8 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from playground.errors import PlaygroundError
-from playground.ui import contents, frame, lesson
+from playground.ui import contents, frame
+from playground.ui.parts import lesson
 from tests.pages.on_a_page import OpenPage, errors, texts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +64,8 @@ def test_no_page_waits_for_torch(playground_home: Path) -> None:
     program = (
         "import sys\n"
         "from streamlit.testing.v1 import AppTest\n"
-        "from playground.ui import contents, pretrained\n"
+        "from playground.ui import contents\n"
+        "from playground.ui.studio import pretrained\n"
         "pretrained.BY_ITSELF = False\n"
         "for c in contents.CHAPTERS:\n"
         "    app = AppTest.from_file('playground/app.py', default_timeout=900).switch_page(str(c.path)).run()\n"
@@ -102,7 +104,8 @@ def redraws() -> None:
     import streamlit as st
 
     from playground.errors import PlaygroundError
-    from playground.ui import frame, lesson
+    from playground.ui import frame
+    from playground.ui.parts import lesson
 
     again: list[object] = []  # the fragments as they were called: Streamlit runs them so again
 

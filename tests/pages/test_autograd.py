@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from playground.ui import autograd
+from playground.ui.lessons import autograd
 from tests.pages.on_a_page import OpenPage, printed, sent, texts
 
 

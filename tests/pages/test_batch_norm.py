@@ -5,7 +5,7 @@ import pytest
 
 from engine import Tensor
 from playground.training import runs
-from playground.ui import batch_norm, batch_norm_network
+from playground.ui.lessons import batch_norm, batch_norm_network
 from tests.pages.on_a_page import OpenPage, printed, texts
 from tests.waiting import ended
 

@@ -8,8 +8,9 @@ import pytest
 import streamlit as st
 from PIL import Image
 
-from playground.ui import camera, frame
-from playground.ui.image_input import LIVE
+from playground.ui import frame
+from playground.ui.parts import camera
+from playground.ui.parts.image_input import LIVE
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 from tests.pages.test_kernels import put_convolution
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from playground.ui import contents, lesson
-from playground.ui.autograd import PRESETS
+from playground.ui import contents
+from playground.ui.lessons.autograd import PRESETS
+from playground.ui.parts import lesson
 from tests.pages.on_a_page import OpenPage
 
 ROOT = Path(__file__).resolve().parents[2]

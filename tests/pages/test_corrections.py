@@ -39,7 +39,7 @@ def wrong(chosen: PhotoSet) -> str:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[RunSpec]:
     """What was started, and is not."""
     found: list[RunSpec] = []
-    monkeypatch.setattr("playground.ui.runs_view.begin", lambda spec, suggested=False: found.append(spec))
+    monkeypatch.setattr("playground.ui.studio.runs_view.begin", lambda spec, suggested=False: found.append(spec))
     return found
 
 

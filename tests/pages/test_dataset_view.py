@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from playground.datasets import collection, folders, versions
 from playground.datasets.collection import PhotoSet
-from playground.ui import dataset_view, own_set, transfer
+from playground.ui.studio import dataset_view, own_set, transfer
 from tests.pages.on_a_page import OpenPage, errors, texts
 
 

@@ -13,7 +13,7 @@ from playground.deploy import evaluation
 from playground.training import photo_list, runs
 from playground.training.features import FeatureStore, content_digest
 from playground.training.pixels import PixelStore
-from playground.ui import corrections, dataset_view, deletion, insight
+from playground.ui.studio import corrections, dataset_view, deletion, insight
 from tests.pages.on_a_page import GRAYS, RUN, OpenPage, errors, gray_photos, put_run, texts
 
 SECRET = "220"

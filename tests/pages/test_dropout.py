@@ -5,7 +5,7 @@ import pytest
 
 from playground.numbers import number
 from playground.training import experiments, runs
-from playground.ui import dropout, dropout_overfitting
+from playground.ui.lessons import dropout, dropout_overfitting
 from tests.pages.on_a_page import OpenPage, printed, sent, texts
 from tests.waiting import ended
 

@@ -7,8 +7,9 @@ import pytest
 
 import engine
 from playground.datasets import samples
-from playground.ui import contents, home
-from playground.ui.kernel_editor import PRESETS
+from playground.ui import contents
+from playground.ui.lessons import home
+from playground.ui.parts.kernel_editor import PRESETS
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 

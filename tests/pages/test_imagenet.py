@@ -12,8 +12,9 @@ from playground.steps.imagenet import GROUPS, group_of, members, rank
 from playground.training import backbones, runs
 from playground.training.registry import BACKBONES
 from playground.training.runs import RunSpec
-from playground.ui import imagenet, pretrained
-from playground.ui.pretrained import on_the_shelf
+from playground.ui.lessons import imagenet
+from playground.ui.studio import pretrained
+from playground.ui.studio.pretrained import on_the_shelf
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 LABELS = tuple((Path(imagenet.__file__).parents[1] / "training" / "imagenet_classes.txt").read_text().splitlines())

@@ -8,7 +8,7 @@ from playground.datasets import samples
 from playground.errors import PlaygroundError
 from playground.numbers import count, number
 from playground.steps.images import colours, mean_squared_error, peak_signal_to_noise, quantised
-from playground.ui import images
+from playground.ui.lessons import images
 from tests.pages.on_a_page import OpenPage, codes, printed, put_model, sent, texts
 
 

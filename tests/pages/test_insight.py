@@ -9,7 +9,7 @@ import streamlit as st
 
 from playground import home
 from playground.deploy import evaluation
-from playground.ui import insight
+from playground.ui.studio import insight
 from tests.pages.on_a_page import RUN, OpenPage, errors, put_run, texts
 
 

@@ -15,9 +15,9 @@ from playground.deploy.first_layer import first_kernels
 from playground.deploy.torch_export import torch_to_onnx
 from playground.errors import PlaygroundError
 from playground.steps.detectors import feature_pictures, strongest
-from playground.ui import kernels
-from playground.ui.image_input import Picture
-from playground.ui.kernel_editor import MEANING, OWN, PRESETS, parse, text_of
+from playground.ui.lessons import kernels
+from playground.ui.parts.image_input import Picture
+from playground.ui.parts.kernel_editor import MEANING, OWN, PRESETS, parse, text_of
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 

@@ -5,7 +5,7 @@ from streamlit.testing.v1 import AppTest
 
 from playground.training import runs
 from playground.training.experiments import RECIPES
-from playground.ui import lab
+from playground.ui.studio import lab
 from tests.pages.on_a_page import OpenPage, texts
 from tests.waiting import ended
 

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from playground.ui import contents, image_input, insight, links
+from playground.ui import contents, links
+from playground.ui.parts import image_input
+from playground.ui.studio import insight
 from tests.pages.on_a_page import RUN, OpenPage, errors, put_run, texts
 from tests.pages.test_kernels import put_convolution
 

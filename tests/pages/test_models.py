@@ -11,7 +11,7 @@ from PIL import Image
 from playground.datasets import picture as reader
 from playground.deploy import interval, shelf
 from playground.deploy.session import Classifier
-from playground.ui import models
+from playground.ui.studio import models
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 

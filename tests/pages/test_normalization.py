@@ -8,7 +8,7 @@ from playground.datasets import samples
 from playground.errors import PlaygroundError
 from playground.numbers import counted
 from playground.steps.descent import descent_steps
-from playground.ui import normalization, normalization_inputs
+from playground.ui.lessons import normalization, normalization_inputs
 from tests.pages.on_a_page import OpenPage, codes, printed, texts
 
 

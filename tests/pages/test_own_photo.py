@@ -10,7 +10,9 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from playground.training.registry import BACKBONES
-from playground.ui import contents, image_input, own_photo, pretrained
+from playground.ui import contents
+from playground.ui.parts import image_input, own_photo
+from playground.ui.studio import pretrained
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 WITH_A_LIST = ("images", "convolution", "kernels", "channels", "feature-maps", "pooling", "augmentation", "imagenet",

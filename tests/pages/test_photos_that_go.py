@@ -17,7 +17,7 @@ from playground.training.events import Epoch, Event, Started
 from playground.training.features import FeatureStore, forget
 from playground.training.recipe import Request
 from playground.training.runs import RunSpec
-from playground.ui import insight
+from playground.ui.studio import insight
 from tests.pages.on_a_page import OpenPage, errors
 from tests.playground import tiny_models
 

@@ -19,7 +19,9 @@ from playground.datasets.picture import are_digits, ink
 from playground.deploy import package, shelf
 from playground.deploy.session import Classifier
 from playground.deploy.shelf import Entry
-from playground.ui import contents, image_input, models
+from playground.ui import contents
+from playground.ui.parts import image_input
+from playground.ui.studio import models
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 from tests.pages.picture_kinds import Kind, handwriting, kinds, saved
 from tests.playground.tiny_models import COLOUR, linear_file

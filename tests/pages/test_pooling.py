@@ -8,7 +8,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from playground.datasets import samples
-from playground.ui import pooling
+from playground.ui.lessons import pooling
 from tests.pages.on_a_page import OpenPage, sent, texts
 
 

@@ -29,7 +29,8 @@ from playground.training.events import (
 )
 from playground.training.log import EventLog
 from playground.training.runs import RunSpec
-from playground.ui import drawing, runs_view, train
+from playground.ui.parts import drawing
+from playground.ui.studio import runs_view, train
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 from tests.waiting import ended, until
 

@@ -15,7 +15,7 @@ from playground.numbers import count
 from playground.training import runs
 from playground.training.recipe import Request
 from playground.training.runs import RunSpec
-from playground.ui import models, transfer
+from playground.ui.studio import models, transfer
 from tests.pages.on_a_page import OpenPage, errors, texts
 from tests.waiting import ended
 
@@ -166,7 +166,7 @@ def test_a_files_name_becomes_a_models() -> None:
 def test_the_page_asks_for_what_the_address_says(query: dict[str, str], said: dict[str, object], open_page: OpenPage,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[RunSpec] = []
-    monkeypatch.setattr("playground.ui.runs_view.begin", lambda spec, suggested=False: asked.append(spec))
+    monkeypatch.setattr("playground.ui.studio.runs_view.begin", lambda spec, suggested=False: asked.append(spec))
     app = open_page("transfer", **query)
     assert errors(app) == []
     app.button(key="start").click().run()

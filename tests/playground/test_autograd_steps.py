@@ -14,7 +14,7 @@ from playground.errors import PlaygroundError
 from playground.steps.autograd import WAY_HEIGHT, build, gradients, local_factor, nudged, walk_back
 from playground.steps.expression import FUNCTIONS, parse, variables
 from playground.torch_gradient import torch_gradients
-from playground.ui.autograd import PRESETS
+from playground.ui.lessons.autograd import PRESETS
 
 FORMULAS = st.recursive(
     st.sampled_from(["x", "y", "z", "2", "0.5"]),

@@ -9,7 +9,7 @@ import pytest
 from playground.figures import contest, descent, dropout
 from playground.figures.bars import histograms
 from playground.figures.lines import lines
-from playground.ui.chart import payload
+from playground.ui.parts.chart import payload
 
 
 def test_the_numbers_travel_as_they_are_and_what_is_not_finite_is_left_out() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from playground.figures import matrix, style
 from playground.steps import conv
-from playground.ui import image_input, kernel_editor, links
-from playground.ui.image_input import Picture, cut
+from playground.ui import links
+from playground.ui.parts import image_input, kernel_editor
+from playground.ui.parts.image_input import Picture, cut
 
 RNG = np.random.default_rng(0)
 

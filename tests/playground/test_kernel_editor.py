@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from playground.errors import PlaygroundError
-from playground.ui.kernel_editor import MEANING, OWN, PRESETS, parse, resized, text_of
 from playground.ui.links import hidden_names
+from playground.ui.parts.kernel_editor import MEANING, OWN, PRESETS, parse, resized, text_of
 
 ALL = [(name, size) for name, sizes in PRESETS.items() for size in sizes]
 

@@ -17,7 +17,7 @@ from playground.steps.detectors import (
     feature_pictures,
     main_direction,
 )
-from playground.ui.kernels import presets, respond, shrunk, sobel
+from playground.ui.lessons.kernels import presets, respond, shrunk, sobel
 
 STEP = BRIGHT - DARK
 

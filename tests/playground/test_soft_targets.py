@@ -7,7 +7,7 @@ import torch
 
 from playground.training.events import Started
 from playground.training.runs import RunSpec, RunView
-from playground.ui import soft_targets
+from playground.ui.studio import soft_targets
 
 
 @pytest.mark.parametrize(("smooth", "classes"), [(0.1, 2), (0.1, 10), (0.5, 3)])

@@ -7,10 +7,10 @@ import pytest
 
 from engine import functional as F
 from playground.figures import style
-from playground.ui.convolution import Setting, story
-from playground.ui.image_input import Picture, cut
-from playground.ui.kernel_editor import PRESETS, parse, text_of
-from playground.ui.stepper import Equation, Grid, Story, payload
+from playground.ui.lessons.convolution import Setting, story
+from playground.ui.parts.image_input import Picture, cut
+from playground.ui.parts.kernel_editor import PRESETS, parse, text_of
+from playground.ui.parts.stepper import Equation, Grid, Story, payload
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (40, 60, 3)).astype(np.uint8)
 PICTURE = Picture("noise", PIXELS)

@@ -1,0 +1,1 @@
+"""The pages that teach, one module a lesson."""
