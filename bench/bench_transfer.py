@@ -30,10 +30,11 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from bench.report import save
-from playground.training import backbones, torch_fit
-from playground.training.events import Epoch, Finished
-from playground.training.registry import MEAN, STD
-from playground.training.runs import RunSpec
+from playground.training.runs.events import Epoch, Finished
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer import backbones
+from playground.training.transfer import fit as torch_fit
+from playground.training.transfer.backbone_facts import MEAN, STD
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH, RATE = 32, {"frozen": 1e-3, "fine-tune": 2e-4}

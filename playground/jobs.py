@@ -12,10 +12,10 @@ import numpy as np
 from playground import home, model_names
 from playground.datasets import named, provenance, samples
 from playground.errors import PlaygroundError
-from playground.training import runs, worker
-from playground.training.events import Event, Exported, Finished, Stage, Started
-from playground.training.log import read
-from playground.training.runs import DOWNLOAD, EXPERIMENT, PRETRAINED, WITHOUT_MODEL, RunSpec
+from playground.training.runs import runs, worker
+from playground.training.runs.events import Event, Exported, Finished, Stage, Started
+from playground.training.runs.log import read
+from playground.training.runs.runs import DOWNLOAD, EXPERIMENT, PRETRAINED, WITHOUT_MODEL, RunSpec
 
 COMPARED = 32
 """How many of the data's own pictures the exported file is compared on, beside the built-in photos."""
@@ -75,7 +75,7 @@ def is_of(name: str, run_dir: Path) -> bool:
 def asked(spec: RunSpec, run_dir: Path, onnx: Path) -> Iterator[Event]:
     """Ask the exported file about every photograph kept aside, and keep its answers beside the run."""
     from playground.deploy import evaluation
-    from playground.training import torch_fit
+    from playground.training.transfer import fit as torch_fit
 
     held_out = torch_fit.photos_of(spec, run_dir).validation
     for done in evaluation.evaluate(onnx, held_out, run_dir / evaluation.FILE):
@@ -126,7 +126,7 @@ def own_pictures(spec: RunSpec, run_dir: Path) -> Sequence[np.ndarray]:
     if spec.kind == PRETRAINED:
         return [samples.photo(name) for name in samples.photo_names()]
     from playground.datasets import photos
-    from playground.training import torch_fit
+    from playground.training.transfer import fit as torch_fit
 
     found = torch_fit.photos_of(spec, run_dir)
     for half in (found.validation, found.train):
@@ -144,19 +144,19 @@ def _spread(count: int) -> np.ndarray:
 def _trainer(kind: str) -> Any:
     """The trainer's module, imported only by the worker that needs it: a page never waits for torch."""
     if kind == "digits":
-        from playground.training import numpy_fit
+        from playground.training.scratch import numpy_fit
         return numpy_fit
     if kind == "transfer":
-        from playground.training import torch_fit
+        from playground.training.transfer import fit as torch_fit
         return torch_fit
     if kind == PRETRAINED:
-        from playground.training import torch_pretrained
+        from playground.training.transfer import pretrained as torch_pretrained
         return torch_pretrained
     if kind == EXPERIMENT:
-        from playground.training import experiments
+        from playground.training.scratch import experiments
         return experiments
     if kind == DOWNLOAD:
-        from playground.training import downloading
+        from playground.training.runs import downloading
         return downloading
     raise PlaygroundError(f"There is no training of the kind {kind!r}.")
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from playground.training import runs
+from playground.training.runs import runs
 
 HOPE_SECONDS = 900
 

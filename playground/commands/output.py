@@ -48,7 +48,7 @@ class Telling:
         """Tell of one event, whatever it is (`training.events`; its class's name decides)."""
         match type(event).__name__:
             case "Queued" if event.place:
-                from playground.training.events import ordinal
+                from playground.training.runs.events import ordinal
 
                 self.line(f"{ordinal(event.place)} in the queue (PLAYGROUND_RUNS says how many train at once)")
             case "Started":

@@ -22,7 +22,7 @@ def train(options: argparse.Namespace) -> int:
         train, _ = named.load(data)  # a folder that is no data set is refused before there is a run
         data = data if data == "digits" else str(Path(data).expanduser().resolve())
         if options.network:  # so is a network that does not fit
-            from playground.training import numpy_fit
+            from playground.training.scratch import numpy_fit
 
             numpy_fit.designed({"network": options.network}, numpy_fit.shape_of(train), len(train.classes))
     request = {"data": data, "epochs": options.epochs}
@@ -38,7 +38,7 @@ def transfer(options: argparse.Namespace) -> int:
         if not folder.is_dir():
             raise PlaygroundError(f"There is no folder {data}: name one with a folder of photographs for each class.")
         data = str(folder)
-    from playground.training.recipe import RECIPES, SCRATCH, Request
+    from playground.training.transfer.recipe import RECIPES, SCRATCH, Request
 
     request = {"data": data, "mode": options.mode,
                "epochs": RECIPES[options.mode]["epochs"] if options.epochs is None else options.epochs}
@@ -54,7 +54,7 @@ def transfer(options: argparse.Namespace) -> int:
 
 def resume(options: argparse.Namespace) -> int:
     """Let a run that died or failed go on, and follow it."""
-    from playground.training import runs
+    from playground.training.runs import runs
 
     log = runs.run_dir(options.run) / "events.jsonl"
     told = log.stat().st_size if log.exists() else 0
@@ -65,7 +65,7 @@ def resume(options: argparse.Namespace) -> int:
 def follow(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> int:
     """Start a run, tell of its progress until it has ended, and give its result."""
     from playground.deploy import shelf
-    from playground.training import runs
+    from playground.training.runs import runs
 
     shelf.check_name(options.name)
     if not options.replace:
@@ -80,8 +80,9 @@ def follow(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> i
 
 def follow_run(options: argparse.Namespace, run_id: str, offset: int = 0) -> int:
     """Tell of a run's progress, from that place of its log on, until it has ended, and give its result."""
-    from playground.training import photo_list, runs
-    from playground.training.log import read
+    from playground.training.runs import runs
+    from playground.training.runs.log import read
+    from playground.training.transfer import photo_list
 
     folder = runs.run_dir(run_id)
     told = Telling()

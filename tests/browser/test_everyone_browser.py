@@ -147,6 +147,7 @@ def test_with_less_motion_asked_for_play_goes_one_step_a_press_and_nothing_slide
     page = context.new_page()
     opened(page, f"{app_url}/convolution?step=9")
     stepper = page.locator(".stepper")
+    page.locator('.stepper [data-grid="x"] .window').first.wait_for(state="attached")
     places = page.evaluate(SAMPLED)
     between = [x for x in places if x % 40]
     assert bool(between) == (motion == "no-preference"), "the window slides, or jumps"

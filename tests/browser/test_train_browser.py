@@ -9,8 +9,8 @@ import onnxruntime
 import pytest
 
 from playground.datasets import named
-from playground.training import runs
-from playground.training.runs import RunSpec
+from playground.training.runs import runs
+from playground.training.runs.runs import RunSpec
 from tests.browser.conftest import settled
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 ENDLESS_EPOCHS = 1000
 LATE_SECONDS, REST_SECONDS = 1.0, 0.02
-PROCESSES = ("playground.jobs", "playground.training.queue")
+PROCESSES = ("playground.jobs", "playground.training.runs.queue")
 
 
 def hurried(launch: Callable[..., None], runs: Any) -> Callable[..., None]:
@@ -53,7 +53,7 @@ def slowed(work: Callable[..., int]) -> Callable[..., int]:
 def change(pace: str) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     try:
-        from playground.training import runs, worker  # the standard library alone
+        from playground.training.runs import runs, worker  # the standard library alone
     finally:
         del sys.path[0]
     if pace == "hurried":

@@ -9,7 +9,7 @@ import pytest
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
-from playground.training import runs
+from playground.training.runs import runs
 from playground.ui import contents, frame
 from playground.ui.studio import pretrained
 from tests.pages.on_a_page import OpenPage

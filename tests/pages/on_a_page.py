@@ -19,10 +19,10 @@ from playground.datasets.preprocessing import Preprocessing
 from playground.deploy import contract, evaluation, shelf
 from playground.deploy.session import Classifier
 from playground.deploy.shelf import Entry
-from playground.training import runs
-from playground.training.events import Epoch, Exported, Finished, Started
-from playground.training.log import EventLog
-from playground.training.runs import RunSpec
+from playground.training.runs import runs
+from playground.training.runs.events import Epoch, Exported, Finished, Started
+from playground.training.runs.log import EventLog
+from playground.training.runs.runs import RunSpec
 
 RUN = "20260101-000000-000000-abcd"
 GRAYS = {"dark": (10, 20, 30, 40, 220), "br*ght": (250, 240, 230, 200, 60)}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from playground.training import runs
+from playground.training.runs import runs
 from playground.ui.lessons import augmentation
 from tests.pages.on_a_page import OpenPage, printed, texts
 from tests.waiting import ended

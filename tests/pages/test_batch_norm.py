@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine import Tensor
-from playground.training import runs
+from playground.training.runs import runs
 from playground.ui.lessons import batch_norm, batch_norm_network
 from tests.pages.on_a_page import OpenPage, printed, texts
 from tests.waiting import ended

@@ -50,7 +50,7 @@ IMAGENET_FILE = """
 import onnx
 from playground.deploy.contract import finish
 from playground.deploy.torch_export import torch_to_onnx
-from playground.training import backbones
+from playground.training.transfer import backbones
 
 name = "efficientnet_lite0"
 core = torch_to_onnx(backbones.fused(backbones.pretrained(name)), (2, 3, 224, 224))
@@ -132,9 +132,9 @@ def test_a_difference_that_is_not_rounding_is_seen() -> None:
 def test_every_page_that_shows_code_is_run() -> None:
     showing = set()
     for chapter in contents.CHAPTERS:
-        imported = re.search(r"from playground.ui import (.+)", chapter.path.read_text())
-        for module in imported[1].split(", ") if imported else ():
-            source = (ROOT / "playground" / "ui" / f"{module}.py")
+        imported = re.findall(r"from playground\.ui\.(\w+) import (.+)", chapter.path.read_text())
+        for folder, module in ((folder, module) for folder, modules in imported for module in modules.split(", ")):
+            source = ROOT / "playground" / "ui" / folder / f"{module}.py"
             if source.exists() and "lesson.in_code(" in source.read_text():
                 showing.add(chapter.url)
     assert showing == set(SETTINGS)

@@ -11,9 +11,9 @@ from streamlit.testing.v1 import AppTest
 from playground import home
 from playground.datasets import collection, versions
 from playground.datasets.collection import PhotoSet
-from playground.training import runs
-from playground.training.recipe import Request
-from playground.training.runs import RunSpec
+from playground.training.runs import runs
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer.recipe import Request
 from tests.pages.on_a_page import GRAYS, RUN, OpenPage, errors, gray_photos, put_run, texts
 
 

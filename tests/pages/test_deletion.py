@@ -10,9 +10,10 @@ from playground import home
 from playground.datasets import collection, uploads, versions
 from playground.datasets.collection import PhotoSet
 from playground.deploy import evaluation
-from playground.training import photo_list, runs
-from playground.training.features import FeatureStore, content_digest
-from playground.training.pixels import PixelStore
+from playground.training.runs import runs
+from playground.training.transfer import photo_list
+from playground.training.transfer.feature_store import FeatureStore, content_digest
+from playground.training.transfer.pixels import PixelStore
 from playground.ui.studio import corrections, dataset_view, deletion, insight
 from tests.pages.on_a_page import GRAYS, RUN, OpenPage, errors, gray_photos, put_run, texts
 

@@ -9,8 +9,8 @@ import pytest
 
 from playground import jobs
 from playground.datasets import downloads
-from playground.training import runs, worker
-from playground.training.runs import DOWNLOAD, RunSpec
+from playground.training.runs import runs, worker
+from playground.training.runs.runs import DOWNLOAD, RunSpec
 from playground.ui.studio import transfer
 from tests.pages.on_a_page import OpenPage, errors, texts
 from tests.playground.a_server import Server, idx, offered, pets_zip, serving

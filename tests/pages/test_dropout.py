@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from playground.numbers import number
-from playground.training import experiments, runs
+from playground.training.runs import runs
+from playground.training.scratch import experiments
 from playground.ui.lessons import dropout, dropout_overfitting
 from tests.pages.on_a_page import OpenPage, printed, sent, texts
 from tests.waiting import ended

@@ -1,6 +1,5 @@
 """The ImageNet page: without a network it offers one, with one it answers and judges."""
 
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,15 +8,15 @@ from playground.datasets import samples
 from playground.deploy.session import Classifier
 from playground.numbers import count
 from playground.steps.imagenet import GROUPS, group_of, members, rank
-from playground.training import backbones, runs
-from playground.training.registry import BACKBONES
-from playground.training.runs import RunSpec
-from playground.ui.lessons import imagenet
+from playground.training.runs import runs
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer import backbones
+from playground.training.transfer.backbone_facts import BACKBONES
 from playground.ui.studio import pretrained
 from playground.ui.studio.pretrained import on_the_shelf
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
-LABELS = tuple((Path(imagenet.__file__).parents[1] / "training" / "imagenet_classes.txt").read_text().splitlines())
+LABELS = backbones.imagenet_labels()
 
 
 def test_the_groups_are_all_thousand_classes_once() -> None:

@@ -3,8 +3,8 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from playground.training import runs
-from playground.training.experiments import RECIPES
+from playground.training.runs import runs
+from playground.training.scratch.experiments import RECIPES
 from playground.ui.studio import lab
 from tests.pages.on_a_page import OpenPage, texts
 from tests.waiting import ended

@@ -3,7 +3,7 @@
 import pytest
 
 from playground.numbers import count
-from playground.training import runs
+from playground.training.runs import runs
 from playground.ui.lessons import mlp
 from tests.pages.on_a_page import OpenPage, printed, texts
 from tests.waiting import ended

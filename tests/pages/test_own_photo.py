@@ -9,7 +9,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from playground.training.registry import BACKBONES
+from playground.training.transfer.backbone_facts import BACKBONES
 from playground.ui import contents
 from playground.ui.parts import image_input, own_photo
 from playground.ui.studio import pretrained

@@ -12,11 +12,12 @@ from PIL import Image
 from playground import home, jobs
 from playground.deploy import export, shelf
 from playground.errors import PlaygroundError
-from playground.training import runs, torch_networks, worker
-from playground.training.events import Epoch, Event, Started
-from playground.training.features import FeatureStore, forget
-from playground.training.recipe import Request
-from playground.training.runs import RunSpec
+from playground.training.runs import runs, worker
+from playground.training.runs.events import Epoch, Event, Started
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer import networks as torch_networks
+from playground.training.transfer.feature_store import FeatureStore, forget
+from playground.training.transfer.recipe import Request
 from playground.ui.studio import insight
 from tests.pages.on_a_page import OpenPage, errors
 from tests.playground import tiny_models

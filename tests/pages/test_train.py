@@ -14,8 +14,8 @@ from playground.deploy import export, shelf
 from playground.deploy.session import Classifier
 from playground.errors import PlaygroundError
 from playground.home import runs_dir
-from playground.training import numpy_fit, queue, runs, worker
-from playground.training.events import (
+from playground.training.runs import queue, runs, worker
+from playground.training.runs.events import (
     Batch,
     Epoch,
     Exported,
@@ -27,8 +27,9 @@ from playground.training.events import (
     Stage,
     Started,
 )
-from playground.training.log import EventLog
-from playground.training.runs import RunSpec
+from playground.training.runs.log import EventLog
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch import numpy_fit
 from playground.ui.parts import drawing
 from playground.ui.studio import runs_view, train
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts

@@ -12,9 +12,9 @@ from playground.datasets import photos
 from playground.deploy import shelf
 from playground.deploy.session import Classifier
 from playground.numbers import count
-from playground.training import runs
-from playground.training.recipe import Request
-from playground.training.runs import RunSpec
+from playground.training.runs import runs
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer.recipe import Request
 from playground.ui.studio import models, transfer
 from tests.pages.on_a_page import OpenPage, errors, texts
 from tests.waiting import ended

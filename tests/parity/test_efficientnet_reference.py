@@ -13,7 +13,7 @@ from playground.datasets.photos import open_photo
 from playground.datasets.preprocessing import Preprocessing
 from playground.datasets.samples import photo
 from playground.errors import PlaygroundError
-from playground.training.backbones import BACKBONES, fused, pretrained
+from playground.training.transfer.backbones import BACKBONES, fused, pretrained
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from playground.datasets.preprocessing import Preprocessing
 from playground.deploy import contract
 from playground.deploy.engine_backend import EngineModel, onnx_to_engine
 from playground.deploy.torch_export import torch_to_onnx
-from playground.training.backbones import imagenet_labels, pretrained
+from playground.training.transfer.backbones import imagenet_labels, pretrained
 
 PHOTOGRAPHS = {"chelsea": data.chelsea, "coffee": data.coffee, "astronaut": data.astronaut}
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from playground.datasets import samples
 from playground.datasets.augmentation import LIMITS, Augmentation, _moved
 from playground.errors import PlaygroundError
-from playground.training import numpy_fit
-from playground.training.events import Epoch
-from playground.training.runs import RunSpec
+from playground.training.runs.events import Epoch
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch import numpy_fit
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from playground.errors import PlaygroundError
 from playground.steps.autograd import WAY_HEIGHT, build, gradients, local_factor, nudged, walk_back
 from playground.steps.expression import FUNCTIONS, parse, variables
-from playground.torch_gradient import torch_gradients
+from playground.steps.torch_gradient import torch_gradients
 from playground.ui.lessons.autograd import PRESETS
 
 FORMULAS = st.recursive(
@@ -143,7 +143,7 @@ def test_every_local_factor_is_the_derivative() -> None:
 @pytest.mark.slow
 def test_the_process_beside_the_page_answers_in_json_and_refuses_what_is_no_formula() -> None:
     def ask(formula: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "playground.torch_gradient"], text=True, capture_output=True,
+        return subprocess.run([sys.executable, "-m", "playground.steps.torch_gradient"], text=True, capture_output=True,
                               input=json.dumps({"formula": formula, "values": {"x": 3.0}}), check=False)
 
     assert json.loads(ask("x*x").stdout) == {"x": 6.0}

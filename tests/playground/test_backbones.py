@@ -7,8 +7,8 @@ import torch
 
 from playground.datasets.samples import photo
 from playground.errors import PlaygroundError
-from playground.training import backbones
-from playground.training.backbones import BACKBONES, EfficientNetLite, fused, imagenet_labels, pretrained
+from playground.training.transfer import backbones
+from playground.training.transfer.backbones import BACKBONES, EfficientNetLite, fused, imagenet_labels, pretrained
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from playground import __main__ as cli
 from playground.commands import serve
-from playground.training import runs
+from playground.training.runs import runs
 from tests.waiting import HOPE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]

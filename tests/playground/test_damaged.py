@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from playground import home
 from playground.deploy import card, package, shelf
 from playground.errors import PlaygroundError
-from playground.training import events, numpy_fit, runs
-from playground.training.log import read
-from playground.training.runs import RunSpec
+from playground.training.runs import events, runs
+from playground.training.runs.log import read
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch import numpy_fit
 from tests.playground.test_numpy_fit import blobs
 from tests.playground.tiny_models import linear_file
 

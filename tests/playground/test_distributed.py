@@ -15,11 +15,14 @@ from safetensors.torch import load_file
 
 from playground.errors import PlaygroundError
 from playground.home import REPOSITORY
-from playground.training import backbones, runs, torch_features, torch_fit
-from playground.training.distributed import going_on, main
-from playground.training.events import Exported, Finished, Saved, Stage, Started, to_json
-from playground.training.log import read
-from playground.training.runs import RunSpec
+from playground.training.runs import runs
+from playground.training.runs.events import Exported, Finished, Saved, Stage, Started, to_json
+from playground.training.runs.log import read
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer import backbones
+from playground.training.transfer import features as torch_features
+from playground.training.transfer import fit as torch_fit
+from playground.training.transfer.distributed import going_on, main
 
 pytestmark = pytest.mark.slow
 REQUEST = {"mode": "fine-tune", "image_size": 32, "blocks": 1, "epochs": 2, "batch_size": 7, "head_epochs": 1,
@@ -29,8 +32,8 @@ REQUEST = {"mode": "fine-tune", "image_size": 32, "blocks": 1, "epochs": 2, "bat
 WITHOUT_EXPORT = """
 import os, sys, torch
 from playground import jobs
-from playground.training import distributed, torch_fit
-from playground.training.torch_networks import Tail
+from playground.training.transfer import distributed, fit as torch_fit
+from playground.training.transfer.networks import Tail
 
 forward = Tail.forward
 

@@ -13,8 +13,8 @@ from playground import jobs
 from playground.datasets import catalogue, downloads, folders, named
 from playground.datasets.downloads import Downloadable, File, Progress, download
 from playground.errors import PlaygroundError
-from playground.training import runs, worker
-from playground.training.runs import DOWNLOAD, RunSpec
+from playground.training.runs import runs, worker
+from playground.training.runs.runs import DOWNLOAD, RunSpec
 from tests.playground.a_server import Server, here, idx, offered, pets_zip, photo, serving, tar_gz
 from tests.waiting import HOPE_SECONDS, ended, until
 

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from playground.training import events
-from playground.training.events import (
+from playground.training.runs import events
+from playground.training.runs.events import (
     Batch,
     Cancelled,
     Epoch,

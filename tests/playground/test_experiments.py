@@ -10,9 +10,10 @@ from engine import layers
 from playground import jobs
 from playground.deploy import interval
 from playground.errors import PlaygroundError
-from playground.training import experiment_networks, experiment_reports, experiments, runs
-from playground.training.events import Finished, Measured, Started
-from playground.training.runs import RunSpec
+from playground.training.runs import runs
+from playground.training.runs.events import Finished, Measured, Started
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch import experiment_networks, experiment_reports, experiments
 
 
 def spec_of(epochs: int = 2, name: str = "shuffled-pixels") -> RunSpec:

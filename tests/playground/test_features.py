@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from playground.training import features
-from playground.training.features import FeatureStore, content_digest
+from playground.training.transfer import feature_store as features
+from playground.training.transfer.feature_store import FeatureStore, content_digest
 
 RECIPE = {"backbone": "tiny", "weights": "a.pth"}
 

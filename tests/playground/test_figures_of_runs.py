@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 import pytest
 
 from playground.figures import bars, blocks, challenge, comparison, confusion, counts, curves, maps
-from playground.training import parameters
-from playground.training.recipe import Request
+from playground.training.transfer import parameters
+from playground.training.transfer.recipe import Request
 
 
 def batch(epoch: int, number: int, of: int, loss: float = 1.0, accuracy: float = 0.5) -> SimpleNamespace:

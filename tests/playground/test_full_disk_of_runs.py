@@ -14,8 +14,9 @@ from playground import home, jobs
 from playground.datasets import named
 from playground.deploy import shelf
 from playground.errors import PlaygroundError
-from playground.training import log, numpy_checkpoint, numpy_fit, runs, worker
-from playground.training.runs import RunSpec
+from playground.training.runs import log, runs, worker
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch import numpy_checkpoint, numpy_fit
 from tests.playground.test_numpy_fit import blobs
 
 SPEC = RunSpec("digits", {"data": "digits", "epochs": 2, "batch_size": 16}, 0, "mine")

@@ -14,10 +14,11 @@ from playground import jobs
 from playground.datasets.preprocessing import Preprocessing
 from playground.deploy import session, shelf
 from playground.errors import PlaygroundError
-from playground.training import numpy_fit, runs, worker
-from playground.training.events import Epoch, Event, Exported, Failed, Finished, Saved, Stage, Started
-from playground.training.log import read
-from playground.training.runs import RunSpec
+from playground.training.runs import runs, worker
+from playground.training.runs.events import Epoch, Event, Exported, Failed, Finished, Saved, Stage, Started
+from playground.training.runs.log import read
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch import numpy_fit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -190,7 +191,7 @@ def test_the_worker_called_by_hand_says_what_it_is(arguments: list[str]) -> None
 
 
 def test_naming_the_worker_does_not_import_torch() -> None:
-    code = ("import sys, playground.jobs, playground.training.runs, playground.training.numpy_fit\n"
+    code = ("import sys, playground.jobs, playground.training.runs.runs, playground.training.scratch.numpy_fit\n"
             "print([name for name in ('torch', 'onnx', 'onnxruntime', 'sklearn', 'streamlit') if name in sys.modules])")
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert said.stdout.strip() == "[]"

@@ -17,10 +17,13 @@ from playground import home, jobs
 from playground.datasets.photos import open_photo
 from playground.deploy import evaluation, export, shelf
 from playground.errors import PlaygroundError
-from playground.training import photo_list, runs, torch_fit, torch_tune, worker
-from playground.training.events import Epoch, Event, Finished, Saved
-from playground.training.log import EventLog, read
-from playground.training.runs import RunSpec
+from playground.training.runs import runs, worker
+from playground.training.runs.events import Epoch, Event, Finished, Saved
+from playground.training.runs.log import EventLog, read
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer import fit as torch_fit
+from playground.training.transfer import photo_list
+from playground.training.transfer import tune as torch_tune
 from tests.playground import tiny_models
 
 pytestmark = pytest.mark.slow

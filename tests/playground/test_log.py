@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from playground.training.events import Saved, to_json
-from playground.training.log import EventLog, read
+from playground.training.runs.events import Saved, to_json
+from playground.training.runs.log import EventLog, read
 
 
 @pytest.fixture

@@ -18,10 +18,11 @@ from playground.commands.run import main
 from playground.datasets import named
 from playground.deploy import export, shelf
 from playground.errors import PlaygroundError
-from playground.training import names, numpy_fit, runs, worker
-from playground.training.events import Epoch, Event, Failed, Finished, Resumed, Saved, Started
-from playground.training.log import EventLog, read
-from playground.training.runs import RunSpec
+from playground.training.runs import names, runs, worker
+from playground.training.runs.events import Epoch, Event, Failed, Finished, Resumed, Saved, Started
+from playground.training.runs.log import EventLog, read
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch import numpy_fit
 from tests.playground.test_numpy_fit import blobs
 from tests.waiting import until
 
@@ -31,7 +32,7 @@ SPEC = RunSpec("digits", {"data": "digits", "epochs": 3, "batch_size": 8}, 0, "m
 STARTER = """
 import sys, time
 from playground.errors import PlaygroundError
-from playground.training import runs
+from playground.training.runs import runs
 time.sleep(max(0.0, float(sys.argv[1]) - time.time()))  # all four begin in the same moment
 try:
     print(runs.start(runs.RunSpec("digits", {"data": "digits", "epochs": 1}, int(sys.argv[2]), "digits"), %s))
@@ -257,7 +258,7 @@ def test_a_resumed_run_shows_the_curves_that_its_weights_have_until_it_has_learn
 def test_a_run_says_how_long_it_worked_and_neither_how_long_it_waited_nor_lay_dead() -> None:
     from datetime import UTC, datetime
 
-    from playground.training.events import Queued
+    from playground.training.runs.events import Queued
 
     began = datetime(2026, 11, 29, 12, tzinfo=UTC).timestamp()
     run_id = "20261129-120000-000000-abcd"

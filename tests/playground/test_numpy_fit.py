@@ -16,9 +16,9 @@ from engine import Tensor
 from playground.datasets import named
 from playground.datasets.named import ImageSet
 from playground.errors import PlaygroundError
-from playground.training import numpy_fit
-from playground.training.events import Batch, Epoch, Event, Finished, Saved, Started
-from playground.training.runs import RunSpec
+from playground.training.runs.events import Batch, Epoch, Event, Finished, Saved, Started
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch import numpy_fit
 
 
 def never() -> bool:

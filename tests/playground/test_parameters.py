@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 import torch
 
-from playground.training import backbones, parameters, torch_networks
-from playground.training.recipe import ALL_BLOCKS, Request
-from playground.training.registry import BACKBONES
+from playground.training.transfer import backbones, parameters
+from playground.training.transfer import networks as torch_networks
+from playground.training.transfer.backbone_facts import BACKBONES
+from playground.training.transfer.recipe import ALL_BLOCKS, Request
 
 
 def network(request: Request, classes: int, monkeypatch: pytest.MonkeyPatch) -> torch_networks.Parts:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from playground.training import experiments, torch_photo_count
-from playground.training.events import Event, Finished, Measured, Started
-from playground.training.runs import EXPERIMENT, RunSpec
+from playground.training.runs.events import Event, Finished, Measured, Started
+from playground.training.runs.runs import EXPERIMENT, RunSpec
+from playground.training.scratch import experiments
+from playground.training.transfer import photo_count as torch_photo_count
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from playground.datasets import samples
 from playground.deploy import shelf
 from playground.deploy.session import Classifier
 from playground.errors import PlaygroundError
-from playground.training import runs
-from playground.training.events import Exported
-from playground.training.runs import PRETRAINED, RunSpec
+from playground.training.runs import runs
+from playground.training.runs.events import Exported
+from playground.training.runs.runs import PRETRAINED, RunSpec
 
 
 @pytest.mark.usefixtures("without_shipped")

@@ -8,8 +8,8 @@ import pytest
 from playground import home, jobs
 from playground.datasets import collection, downloads, provenance, versions
 from playground.deploy import package, shelf
-from playground.training.events import Finished, Started
-from playground.training.runs import RunSpec
+from playground.training.runs.events import Finished, Started
+from playground.training.runs.runs import RunSpec
 from tests.pages.on_a_page import gray_photos, put_model
 
 SOURCE, LICENCE = "Anna's [garden](x), spring", "CC BY 4.0"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from playground.training import queue, runs
-from playground.training.events import Cancelled, Event, Queued, Started
-from playground.training.log import read
-from playground.training.runs import DOWNLOAD, RunSpec
+from playground.training.runs import queue, runs
+from playground.training.runs.events import Cancelled, Event, Queued, Started
+from playground.training.runs.log import read
+from playground.training.runs.runs import DOWNLOAD, RunSpec
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,7 +122,7 @@ def test_a_training_that_is_killed_makes_room() -> None:
 
 @pytest.mark.slow
 def test_a_run_waits_on_when_the_app_that_started_it_is_gone() -> None:
-    code = ("from playground.training import runs; print(runs.start(runs.RunSpec('digits', "
+    code = ("from playground.training.runs import runs; print(runs.start(runs.RunSpec('digits', "
             "{'data': '/nowhere', 'epochs': 1}, 0, 'mine')))")
     with taken():
         app = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=900,
@@ -188,7 +188,7 @@ def test_on_a_machine_with_gpus_every_transfer_run_has_one_for_itself(
 
 
 def test_waiting_costs_no_memory_worth_naming() -> None:
-    code = ("import sys, playground.training.queue\n"
+    code = ("import sys, playground.training.runs.queue\n"
             "print([name for name in ('numpy', 'torch', 'PIL', 'streamlit') if name in sys.modules])")
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert said.stdout.strip() == "[]"

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from playground.training.events import Batch, Epoch, Event, Finished, Measured, Resumed, Stage, Started
-from playground.training.remaining import left, progress, remaining_seconds
+from playground.training.runs.events import Batch, Epoch, Event, Finished, Measured, Resumed, Stage, Started
+from playground.training.runs.remaining import left, progress, remaining_seconds
 
 FROZEN, TUNED = {"mode": "frozen"}, {"mode": "fine-tune"}
 

@@ -7,11 +7,12 @@ from PIL import Image
 
 from playground import __main__ as cli
 from playground.datasets import folders
-from playground.training import photo_list, runs
-from playground.training.events import Failed, Started
-from playground.training.features import content_digest
-from playground.training.log import EventLog
-from playground.training.runs import RunSpec
+from playground.training.runs import runs
+from playground.training.runs.events import Failed, Started
+from playground.training.runs.log import EventLog
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer import photo_list
+from playground.training.transfer.feature_store import content_digest
 
 
 def kept(run: Path, folder: Path) -> Path:

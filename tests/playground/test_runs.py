@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from playground.errors import PlaygroundError
-from playground.training import runs
-from playground.training.events import (
+from playground.training.runs import runs
+from playground.training.runs.events import (
     Batch,
     Cancelled,
     Epoch,
@@ -30,8 +30,8 @@ from playground.training.events import (
     Stage,
     Started,
 )
-from playground.training.log import EventLog
-from playground.training.runs import RunSpec
+from playground.training.runs.log import EventLog
+from playground.training.runs.runs import RunSpec
 from tests.waiting import until
 
 SPEC = RunSpec("digits", {"data": "digits", "epochs": 4}, 0, "mine")
@@ -229,7 +229,7 @@ def test_a_worker_that_died_is_dead_even_as_a_zombie(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_worker_outlives_the_process_that_started_it_and_its_interrupt(playground_home: Path) -> None:
-    code = ("import sys; from playground.training import runs; print(runs.start(runs.RunSpec('digits', "
+    code = ("import sys; from playground.training.runs import runs; print(runs.start(runs.RunSpec('digits', "
             "{'data': '/nowhere', 'epochs': 1}, 0, 'mine')))")
     starter = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=900,
                              cwd=Path(__file__).resolve().parents[2], start_new_session=True)

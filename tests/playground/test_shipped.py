@@ -10,8 +10,9 @@ from playground import model_names
 from playground.datasets import named
 from playground.deploy import contract, session, shelf
 from playground.errors import PlaygroundError
-from playground.training import numpy_fit, runs
-from playground.training.runs import RunSpec
+from playground.training.runs import runs
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch import numpy_fit
 from tests.playground.tiny_models import linear_file
 
 ROOT = Path(__file__).resolve().parents[2]

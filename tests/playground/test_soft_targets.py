@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from playground.training.events import Started
-from playground.training.runs import RunSpec, RunView
+from playground.training.runs.events import Started
+from playground.training.runs.runs import RunSpec, RunView
 from playground.ui.studio import soft_targets
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from playground.datasets import samples
 from playground.datasets.augmentation import Augmentation
-from playground.training import torch_augment
+from playground.training.transfer import augment as torch_augment
 
 STEPS = {"mirror": 0.5, "rotate": 15, "scale": 0.2, "translate": 0.1, "crop": 0.3, "brightness": 0.3, "contrast": 0.3,
          "hue": 0.1, "noise": 20, "erase": 0.4}

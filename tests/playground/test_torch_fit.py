@@ -14,11 +14,13 @@ from safetensors.torch import load_file
 
 from playground.datasets.photos import open_photo
 from playground.errors import PlaygroundError
-from playground.training import backbones, torch_features, torch_fit
-from playground.training.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
-from playground.training.runs import RunSpec
-from playground.training.torch_fit import fit, load_trained, photo_folder
-from playground.training.torch_head import Head, Split, measure
+from playground.training.runs.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer import backbones
+from playground.training.transfer import features as torch_features
+from playground.training.transfer import fit as torch_fit
+from playground.training.transfer.fit import fit, load_trained, photo_folder
+from playground.training.transfer.head import Head, Split, measure
 
 pytestmark = pytest.mark.slow
 

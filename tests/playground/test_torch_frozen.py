@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from playground.training import backbones, torch_frozen
-from playground.training.backbones import ConvNorm, InvertedResidual
+from playground.training.transfer import backbones
+from playground.training.transfer import frozen as torch_frozen
+from playground.training.transfer.backbones import ConvNorm, InvertedResidual
 
 pytestmark = pytest.mark.slow
 

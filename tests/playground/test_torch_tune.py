@@ -21,8 +21,8 @@ from torch import nn
 from playground.datasets.photos import open_photo
 from playground.errors import PlaygroundError
 from playground.home import REPOSITORY
-from playground.training import backbones, runs, torch_features, torch_networks, torch_tune
-from playground.training.events import (
+from playground.training.runs import runs
+from playground.training.runs.events import (
     Batch,
     Epoch,
     Event,
@@ -35,11 +35,15 @@ from playground.training.events import (
     Started,
     to_json,
 )
-from playground.training.recipe import ALL_BLOCKS, Request
-from playground.training.runs import RunSpec
-from playground.training.torch_adamw import AdamW
-from playground.training.torch_fit import fit, load_trained, photo_folder
-from playground.training.torch_networks import Tail, head_description, head_of, take_apart
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer import backbones
+from playground.training.transfer import features as torch_features
+from playground.training.transfer import networks as torch_networks
+from playground.training.transfer import tune as torch_tune
+from playground.training.transfer.adamw import AdamW
+from playground.training.transfer.fit import fit, load_trained, photo_folder
+from playground.training.transfer.networks import Tail, head_description, head_of, take_apart
+from playground.training.transfer.recipe import ALL_BLOCKS, Request
 
 TUNE = {"mode": "fine-tune", "image_size": 32, "blocks": 1, "epochs": 2, "batch_size": 4, "head_epochs": 2}
 SCRATCH = {"mode": "scratch", "image_size": 32, "epochs": 2, "batch_size": 4}
@@ -176,7 +180,7 @@ def test_other_heads_learn_on_frozen_features_too(head: dict[str, Any], colours:
 
 def test_the_frozen_part_is_asked_once(colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(spec_of(colours, TUNE), tmp_path / "one")
-    monkeypatch.setattr("playground.training.photo_list.still", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr("playground.training.transfer.photo_list.still", lambda path: pytest.fail("decoded again"))
     run(spec_of(colours, TUNE), tmp_path / "two")
     assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
@@ -186,8 +190,9 @@ pytestmark = pytest.mark.slow
 KILLED = """
 import sys
 from pathlib import Path
-from playground.training import torch_fit, runs
-from playground.training.log import EventLog
+from playground.training.transfer import fit as torch_fit
+from playground.training.runs import runs
+from playground.training.runs.log import EventLog
 
 folder = Path(sys.argv[1])
 log = EventLog(folder / "events.jsonl")

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from playground.errors import PlaygroundError
-from playground.training import photo_list, pixels
-from playground.training.features import content_digest
-from playground.training.pixels import PixelStore, squared
-from playground.training.recipe import RECIPES, Request, rate
-from playground.training.registry import BACKBONES
+from playground.training.transfer import photo_list, pixels
+from playground.training.transfer.backbone_facts import BACKBONES
+from playground.training.transfer.feature_store import content_digest
+from playground.training.transfer.pixels import PixelStore, squared
+from playground.training.transfer.recipe import RECIPES, Request, rate
 
 
 @pytest.mark.parametrize("mode", RECIPES)

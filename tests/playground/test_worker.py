@@ -12,10 +12,10 @@ import pytest
 from safetensors import SafetensorError
 
 from playground.errors import PlaygroundError
-from playground.training import runs, worker
-from playground.training.events import Event, Failed, Saved, Started
-from playground.training.log import read
-from playground.training.runs import RunSpec
+from playground.training.runs import runs, worker
+from playground.training.runs.events import Event, Failed, Saved, Started
+from playground.training.runs.log import read
+from playground.training.runs.runs import RunSpec
 
 SPEC = RunSpec("digits", {"data": "digits", "epochs": 3}, 7, "mine")
 

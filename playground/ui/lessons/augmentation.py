@@ -15,7 +15,7 @@ from playground.figures import contest
 from playground.figures.maps import enlarged
 from playground.figures.style import CONFIG
 from playground.numbers import count, counted, number, percent
-from playground.training.runs import RunSpec, RunView
+from playground.training.runs.runs import RunSpec, RunView
 from playground.ui import frame, links
 from playground.ui.parts import lesson
 from playground.ui.parts.image_input import Picture, choose_picture

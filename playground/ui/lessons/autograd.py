@@ -194,10 +194,10 @@ def differences(setting: Setting, name: str) -> list[tuple[float, float]]:
 
 @st.cache_data(max_entries=64, show_spinner="PyTorch starts in a process of its own …")
 def asked_torch(formula: str, values: str) -> dict[str, float]:
-    """torch's derivatives, computed by playground.torch_gradient in another process."""
+    """torch's derivatives, computed by playground.steps.torch_gradient in another process."""
     question = json.dumps({"formula": formula, "values": json.loads(values)})
     try:
-        done = subprocess.run([sys.executable, "-m", "playground.torch_gradient"], input=question, text=True,
+        done = subprocess.run([sys.executable, "-m", "playground.steps.torch_gradient"], input=question, text=True,
                               capture_output=True, timeout=PATIENCE_SECONDS, cwd=home.REPOSITORY, check=False)
     except (OSError, subprocess.TimeoutExpired):
         raise PlaygroundError("PyTorch did not answer in a minute: try again when the server is less busy.") from None

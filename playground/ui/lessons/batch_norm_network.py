@@ -17,7 +17,7 @@ from playground.network.kinds import SAME
 from playground.network.parts import Network
 from playground.network.presets import preset
 from playground.numbers import count, counted, number, percent
-from playground.training.runs import RunSpec, RunView
+from playground.training.runs.runs import RunSpec, RunView
 from playground.ui import frame, links
 from playground.ui.lessons.batch_norm import CHANNELS, Setting, digits
 from playground.ui.parts import lesson

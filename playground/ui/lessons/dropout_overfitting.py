@@ -10,8 +10,9 @@ from playground.deploy import interval
 from playground.figures import contest, style
 from playground.figures import dropout as pictures
 from playground.numbers import number, percent
-from playground.training import experiments, runs
-from playground.training.runs import RunSpec, RunView
+from playground.training.runs import runs
+from playground.training.runs.runs import RunSpec, RunView
+from playground.training.scratch import experiments
 from playground.ui import frame, links
 from playground.ui.lessons.dropout import Setting
 from playground.ui.studio import experiment

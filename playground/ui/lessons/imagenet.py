@@ -14,7 +14,7 @@ from playground.figures import bars, challenge
 from playground.figures.style import CONFIG
 from playground.numbers import count, percent
 from playground.steps.imagenet import GROUPS, HUMAN, WINNERS, group_of, members, rank
-from playground.training.registry import HEAD_CHANNELS
+from playground.training.transfer.backbone_facts import HEAD_CHANNELS
 from playground.ui import frame, links
 from playground.ui.parts import camera, lesson
 from playground.ui.parts.image_input import Picture, choose_picture
@@ -231,7 +231,7 @@ for k in chances[0].argsort()[::-1][:5]:
 """,
     "PyTorch": """import torch
 from skimage import data
-from playground.training import backbones
+from playground.training.transfer import backbones
 
 network = backbones.pretrained("efficientnet_lite0")  # a torch.nn.Module, in eval mode
 labels = backbones.imagenet_labels()
@@ -246,7 +246,7 @@ for k in chances.argsort(descending=True)[:5]:
 os.environ["KERAS_BACKEND"] = "torch"  # the weights are PyTorch's
 import keras
 from skimage import data
-from playground.training import backbones
+from playground.training.transfer import backbones
 
 # Keras' own networks are in keras.applications; they download their weights, EfficientNetB0() for one
 network = keras.Sequential([

@@ -23,7 +23,7 @@ from playground.steps.detectors import (
     main_direction,
     strongest,
 )
-from playground.training.runs import PRETRAINED
+from playground.training.runs.runs import PRETRAINED
 from playground.ui import frame, links
 from playground.ui.parts import camera, lesson
 from playground.ui.parts.image_input import GRAY, Picture, choose_picture

@@ -10,8 +10,8 @@ from playground.deploy import interval
 from playground.figures import contest, maps
 from playground.figures.style import CONFIG
 from playground.numbers import count, counted, number, percent
-from playground.training import experiments
-from playground.training.runs import RunSpec, RunView
+from playground.training.runs.runs import RunSpec, RunView
+from playground.training.scratch import experiments
 from playground.ui import frame, links
 from playground.ui.parts import lesson
 from playground.ui.parts.chart import chart

@@ -17,7 +17,7 @@ from playground.deploy.evaluation import Predictions
 from playground.errors import PlaygroundError
 from playground.home import data_dir
 from playground.numbers import count
-from playground.training.runs import RunSpec, RunView
+from playground.training.runs.runs import RunSpec, RunView
 from playground.ui import frame, links
 from playground.ui.parts import lesson
 from playground.ui.studio import models, own_set, runs_view

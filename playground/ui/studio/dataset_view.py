@@ -22,7 +22,7 @@ from playground.datasets.halves import TRAIN, VALIDATION
 from playground.errors import PlaygroundError
 from playground.figures import counts, style
 from playground.numbers import count
-from playground.training.features import content_digest
+from playground.training.transfer.feature_store import content_digest
 from playground.ui import frame, links
 from playground.ui.studio import deletion, models, own_set
 

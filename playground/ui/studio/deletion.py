@@ -12,7 +12,9 @@ from playground.datasets import collection, photo_set, uploads
 from playground.datasets.disk import plainly
 from playground.deploy import evaluation
 from playground.errors import PlaygroundError
-from playground.training import features, photo_list, pixels, runs
+from playground.training.runs import runs
+from playground.training.transfer import feature_store as features
+from playground.training.transfer import photo_list, pixels
 
 
 def forget(set_id: str) -> None:

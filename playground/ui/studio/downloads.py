@@ -7,8 +7,8 @@ import streamlit as st
 from playground.datasets import downloads
 from playground.errors import PlaygroundError
 from playground.numbers import count, number
-from playground.training import runs
-from playground.training.runs import DOWNLOAD, RunSpec, RunView
+from playground.training.runs import runs
+from playground.training.runs.runs import DOWNLOAD, RunSpec, RunView
 from playground.ui import frame, links
 from playground.ui.studio import runs_view
 

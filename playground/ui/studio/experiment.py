@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from playground.training import runs
-from playground.training.runs import RunSpec, RunView
+from playground.training.runs import runs
+from playground.training.runs.runs import RunSpec, RunView
 from playground.ui import frame, links
 from playground.ui.parts import screen
 from playground.ui.studio import runs_view

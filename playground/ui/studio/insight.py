@@ -19,9 +19,9 @@ from playground.figures.comparison import Result
 from playground.figures.features import feature_map
 from playground.figures.photo_count import photo_count
 from playground.numbers import counted, percent
-from playground.training import runs
-from playground.training.experiments import PHOTO_COUNT
-from playground.training.runs import RunSpec, RunView
+from playground.training.runs import runs
+from playground.training.runs.runs import RunSpec, RunView
+from playground.training.scratch.experiments import PHOTO_COUNT
 from playground.ui import frame, links
 from playground.ui.parts import screen
 from playground.ui.studio import corrections, experiment, heat, models

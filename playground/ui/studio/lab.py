@@ -12,10 +12,10 @@ from playground.figures import comparison, contest
 from playground.figures.comparison import Result
 from playground.figures.style import CONFIG
 from playground.numbers import counted, number, percent
-from playground.training import runs
-from playground.training.events import Measured
-from playground.training.experiments import RECIPES
-from playground.training.runs import RunSpec, RunView
+from playground.training.runs import runs
+from playground.training.runs.events import Measured
+from playground.training.runs.runs import RunSpec, RunView
+from playground.training.scratch.experiments import RECIPES
 from playground.ui import frame, links
 from playground.ui.parts import camera, lesson, own_photo, screen
 from playground.ui.studio import experiment, models, runs_view, transfer

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from playground.training import runs
+from playground.training.runs import runs
 
 KEY = "model-name"
 

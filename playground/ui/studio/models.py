@@ -14,8 +14,8 @@ from playground import numbers
 from playground.deploy import evaluation, interval, package, session, shelf
 from playground.deploy.shelf import Entry
 from playground.figures import bars, maps, style
-from playground.training import runs
-from playground.training.runs import RunView
+from playground.training.runs import runs
+from playground.training.runs.runs import RunView
 from playground.ui import frame, links
 from playground.ui.parts import camera, image_input
 from playground.ui.studio import heat

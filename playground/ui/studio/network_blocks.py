@@ -9,9 +9,9 @@ from playground.errors import PlaygroundError
 from playground.figures import blocks as figures_blocks
 from playground.figures import style
 from playground.numbers import count, number
-from playground.training import parameters
-from playground.training.parameters import Block
-from playground.training.recipe import Request
+from playground.training.transfer import parameters
+from playground.training.transfer.parameters import Block
+from playground.training.transfer.recipe import Request
 
 
 def of(request: Mapping[str, Any], classes: int) -> tuple[Block, ...] | None:

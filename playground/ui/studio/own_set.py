@@ -16,7 +16,7 @@ from playground.datasets import collection, photos, provenance, uploads, version
 from playground.datasets.collection import PhotoSet, Refused
 from playground.datasets.folders import PhotoFolder
 from playground.errors import PlaygroundError
-from playground.training import runs
+from playground.training.runs import runs
 from playground.ui import frame, links
 from playground.ui.parts import camera
 from playground.ui.studio import models

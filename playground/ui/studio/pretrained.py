@@ -5,9 +5,9 @@ import streamlit as st
 from playground.deploy import shelf
 from playground.deploy.shelf import Entry
 from playground.errors import PlaygroundError
-from playground.training import runs
-from playground.training.registry import BACKBONES
-from playground.training.runs import PRETRAINED, RunSpec, RunView
+from playground.training.runs import runs
+from playground.training.runs.runs import PRETRAINED, RunSpec, RunView
+from playground.training.transfer.backbone_facts import BACKBONES
 from playground.ui.studio import experiment, models, runs_view
 
 BACKBONE = "efficientnet_lite0"

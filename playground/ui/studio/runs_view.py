@@ -15,9 +15,9 @@ from playground import home
 from playground.errors import PlaygroundError
 from playground.figures import curves, style
 from playground.numbers import count, counted, number
-from playground.training import log, runs
-from playground.training.events import Exported, Failed, Finished, Queued, Resumed, ordinal
-from playground.training.runs import DOWNLOAD, RunSpec, RunView
+from playground.training.runs import log, runs
+from playground.training.runs.events import Exported, Failed, Finished, Queued, Resumed, ordinal
+from playground.training.runs.runs import DOWNLOAD, RunSpec, RunView
 from playground.ui import frame, links
 from playground.ui.parts import screen
 from playground.ui.studio import models, soft_targets

@@ -4,8 +4,8 @@ import math
 
 from playground.errors import PlaygroundError
 from playground.numbers import number, percent
-from playground.training.recipe import RECIPES, Request
-from playground.training.runs import RunView
+from playground.training.runs.runs import RunView
+from playground.training.transfer.recipe import RECIPES, Request
 
 
 def why_above(view: RunView) -> str:

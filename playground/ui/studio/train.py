@@ -14,8 +14,8 @@ from playground.datasets.named import ImageSet
 from playground.deploy import session
 from playground.figures import bars, confusion, maps, style
 from playground.home import data_dir
-from playground.training import numpy_fit
-from playground.training.runs import RunSpec, RunView
+from playground.training.runs.runs import RunSpec, RunView
+from playground.training.scratch import numpy_fit
 from playground.ui import frame
 from playground.ui.lessons import augmentation
 from playground.ui.parts.drawing import drawing, filled

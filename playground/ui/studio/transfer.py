@@ -14,8 +14,8 @@ from playground.deploy.weights import count_weights
 from playground.figures import blocks, confusion, maps, style
 from playground.home import data_dir
 from playground.numbers import count, number
-from playground.training.recipe import FINE_TUNE, FROZEN, SCRATCH
-from playground.training.runs import RunView
+from playground.training.runs.runs import RunView
+from playground.training.transfer.recipe import FINE_TUNE, FROZEN, SCRATCH
 from playground.ui import frame, links
 from playground.ui.studio import (
     dataset_view,

@@ -6,7 +6,9 @@ import streamlit as st
 
 from playground.datasets.augmentation import Augmentation
 from playground.numbers import number
-from playground.training.recipe import (
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer.backbone_facts import BACKBONES
+from playground.training.transfer.recipe import (
     ACTIVATIONS,
     ALL_BLOCKS,
     FINE_TUNE,
@@ -17,8 +19,6 @@ from playground.training.recipe import (
     SCRATCH,
     SIGMOID,
 )
-from playground.training.registry import BACKBONES
-from playground.training.runs import RunSpec
 from playground.ui import links
 from playground.ui.lessons import augmentation
 from playground.ui.studio import model_name, network_blocks, runs_view

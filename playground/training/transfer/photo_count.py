@@ -7,11 +7,12 @@ from pathlib import Path
 import torch
 
 from playground.errors import PlaygroundError
-from playground.training import torch_features, torch_fit
-from playground.training.events import Event, Finished, Measured, Stage, Started
-from playground.training.recipe import Request
-from playground.training.runs import RunSpec
-from playground.training.torch_head import Head, Split, accuracy, measure
+from playground.training.runs.events import Event, Finished, Measured, Stage, Started
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer import features as torch_features
+from playground.training.transfer import fit as torch_fit
+from playground.training.transfer.head import Head, Split, accuracy, measure
+from playground.training.transfer.recipe import Request
 
 COUNTS = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 DRAWS = 5

@@ -14,7 +14,7 @@ from PIL import Image
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
 from playground.home import clear_left, data_dir, whole
-from playground.training import photo_list
+from playground.training.transfer import photo_list
 
 MOST_BYTES = 16 * 2**30
 """What decoded photographs may take of the disk, of all sizes together; never more than half of what is free. Those

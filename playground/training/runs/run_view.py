@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from playground.training.events import (
+from playground.training.runs.events import (
     Batch,
     Cancelled,
     Epoch,
@@ -19,7 +19,7 @@ from playground.training.events import (
     Stage,
     Started,
 )
-from playground.training.remaining import progress, remaining_seconds
+from playground.training.runs.remaining import progress, remaining_seconds
 
 KINDS = ("digits", "transfer", "experiment", "pretrained", "download")
 EXPERIMENT = "experiment"  # trains to be watched: nothing of it is exported

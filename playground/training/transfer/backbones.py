@@ -16,7 +16,7 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
-from playground.training.registry import (
+from playground.training.transfer.backbone_facts import (
     BACKBONES,
     HEAD_CHANNELS,
     MEAN,

@@ -17,15 +17,16 @@ from torch import Tensor, nn
 
 from playground.errors import PlaygroundError
 from playground.home import whole
-from playground.training import torch_augment, torch_networks
-from playground.training.events import Epoch, Stage
-from playground.training.recipe import BATCH, SCRATCH, Request, rate
-from playground.training.run_view import RunSpec
-from playground.training.torch_adamw import AdamW
-from playground.training.torch_data import Data
-from playground.training.torch_head import accuracy
-from playground.training.torch_networks import Parts
-from playground.training.torch_world import World
+from playground.training.runs.events import Epoch, Stage
+from playground.training.runs.run_view import RunSpec
+from playground.training.transfer import augment as torch_augment
+from playground.training.transfer import networks as torch_networks
+from playground.training.transfer.adamw import AdamW
+from playground.training.transfer.data import Data
+from playground.training.transfer.head import accuracy
+from playground.training.transfer.networks import Parts
+from playground.training.transfer.recipe import BATCH, SCRATCH, Request, rate
+from playground.training.transfer.world import World
 
 WEIGHTS, CHECKPOINT = "trained.safetensors", "checkpoint.safetensors"
 INSTEAD = "What it has kept of its weights can still be made a model; or start the training anew."

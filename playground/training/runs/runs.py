@@ -28,10 +28,10 @@ from typing import Any
 
 from playground import home
 from playground.errors import PlaygroundError
-from playground.training import names
-from playground.training.events import Event, Failed, Resumed
-from playground.training.log import EventLog, read
-from playground.training.run_view import (
+from playground.training.runs import names
+from playground.training.runs.events import Event, Failed, Resumed
+from playground.training.runs.log import EventLog, read
+from playground.training.runs.run_view import (
     DOWNLOAD,
     ENDED,
     EXPERIMENT,
@@ -189,7 +189,7 @@ def _launch(folder: Path, spec: RunSpec, queued: bool = True) -> None:
         write_spec(folder, spec, device="auto" if spec.kind == "transfer" else "cpu")
         module = "playground.jobs"
         if queued and spec.kind not in WITHOUT_QUEUE:
-            module = "playground.training.queue"
+            module = "playground.training.runs.queue"
             (home.runs_dir() / QUEUE).mkdir(exist_ok=True)
             (home.runs_dir() / QUEUE / folder.name).write_text(spec.kind, encoding="utf-8")  # first come, first served
         try:

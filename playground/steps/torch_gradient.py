@@ -1,7 +1,7 @@
 """PyTorch's derivatives of a formula, in a process of its own so that no page waits for torch.
 
-`python -m playground.torch_gradient` reads {"formula": ..., "values": {...}} from its standard input and prints the
-derivatives as JSON. The formula goes through the same whitelist as on the page; nothing of it is run as code.
+`python -m playground.steps.torch_gradient` reads {"formula": ..., "values": {...}} from its standard input and prints
+the derivatives as JSON. The formula goes through the same whitelist as on the page; nothing of it is run as code.
 """
 
 import json

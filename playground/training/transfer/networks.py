@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from playground.datasets.preprocessing import Preprocessing
-from playground.training import backbones
-from playground.training.backbones import TimmNetwork
-from playground.training.recipe import HIDDEN, KEPT, RECIPES, SCRATCH, SIGMOID, Request
-from playground.training.registry import IMAGENET_MEAN, IMAGENET_STD, SMALL_WIDTHS
+from playground.training.transfer import backbones
+from playground.training.transfer.backbone_facts import IMAGENET_MEAN, IMAGENET_STD, SMALL_WIDTHS
+from playground.training.transfer.backbones import TimmNetwork
+from playground.training.transfer.recipe import HIDDEN, KEPT, RECIPES, SCRATCH, SIGMOID, Request
 
 _ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 

@@ -5,7 +5,7 @@ import errno
 import os
 from pathlib import Path
 
-from playground.training.events import Event, from_json, to_json
+from playground.training.runs.events import Event, from_json, to_json
 
 
 class EventLog:

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from playground.training import backbones, runs
-from playground.training.events import Event, Finished, Started
-from playground.training.runs import RunSpec
-from playground.training.torch_fit import TrainedTorch
+from playground.training.runs import runs
+from playground.training.runs.events import Event, Finished, Started
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer import backbones
+from playground.training.transfer.fit import TrainedTorch
 
 
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:

@@ -28,9 +28,9 @@ from playground.network.faults import STOP, faults
 from playground.network.parts import Network
 from playground.network.shapes import walk
 from playground.network.spelling import spelled
-from playground.training.events import Batch, Epoch, Event, Finished, Saved, Started
-from playground.training.numpy_checkpoint import State, digest
-from playground.training.runs import RunSpec
+from playground.training.runs.events import Batch, Epoch, Event, Finished, Saved, Started
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch.numpy_checkpoint import State, digest
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 32, 0.003
 VALIDATION_SHARE = 1 / 6

@@ -15,12 +15,14 @@ from torch import Tensor
 from playground.datasets.augmentation import Augmentation
 from playground.datasets.folders import PhotoFolder
 from playground.datasets.photos import opened
-from playground.training import torch_features, torch_frozen, torch_networks
-from playground.training.events import Event, Stage
-from playground.training.pixels import Pictures, PixelStore
-from playground.training.recipe import Request
-from playground.training.torch_networks import Parts, preprocessing_of
-from playground.training.torch_world import World
+from playground.training.runs.events import Event, Stage
+from playground.training.transfer import features as torch_features
+from playground.training.transfer import frozen as torch_frozen
+from playground.training.transfer import networks as torch_networks
+from playground.training.transfer.networks import Parts, preprocessing_of
+from playground.training.transfer.pixels import Pictures, PixelStore
+from playground.training.transfer.recipe import Request
+from playground.training.transfer.world import World
 
 SEEN_BYTES = 2**28
 """What the frozen part's answers to all photographs may take to be kept; else they are computed anew each epoch."""

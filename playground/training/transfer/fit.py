@@ -19,14 +19,17 @@ from playground.datasets.photos import opened, why_unreadable
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
 from playground.home import data_dir, read_json, whole
-from playground.training import backbones, photo_list, torch_features, torch_networks, torch_tune
-from playground.training.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
-from playground.training.features import FeatureStore, content_digest
-from playground.training.pixels import PixelStore
-from playground.training.recipe import FROZEN, SCRATCH, Request
-from playground.training.runs import RunSpec
-from playground.training.torch_head import DeepHead, Head, Split, accuracy, head_for, measure
-from playground.training.torch_networks import two_logits
+from playground.training.runs.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer import backbones, photo_list
+from playground.training.transfer import features as torch_features
+from playground.training.transfer import networks as torch_networks
+from playground.training.transfer import tune as torch_tune
+from playground.training.transfer.feature_store import FeatureStore, content_digest
+from playground.training.transfer.head import DeepHead, Head, Split, accuracy, head_for, measure
+from playground.training.transfer.networks import two_logits
+from playground.training.transfer.pixels import PixelStore
+from playground.training.transfer.recipe import FROZEN, SCRATCH, Request
 
 BATCH_PAUSE_SECONDS = 0.1  # between two Batch events but an epoch's last: a log to watch, not a line every millisecond
 

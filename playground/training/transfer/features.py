@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from playground.training import backbones, photo_list, torch_frozen
-from playground.training.features import FeatureStore
+from playground.training.transfer import backbones, photo_list
+from playground.training.transfer import frozen as torch_frozen
+from playground.training.transfer.feature_store import FeatureStore
 
 AT_ONCE = {"cpu": 8, "cuda": 32}  # pictures through the network together
 KEPT_AT_ONCE = 64  # pictures in a file of the store

@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from playground.training.backbones import ConvNorm, InvertedResidual
+from playground.training.transfer.backbones import ConvNorm, InvertedResidual
 
 OPSET, IR_VERSION = 20, 9  # as in deploy/: what onnxruntime reads from 1.17 on
 

@@ -3,7 +3,7 @@
 Nobody keeps a list that could be wrong. A run that waits is a file `.runs/queue/<id>` and a living process; a place is
 a file whose lock its holder keeps until it dies, however it dies. So nothing is stuck after a kill -9, and a restart of
 the app changes nothing. The waiting process knows Python's standard library only, and becomes the worker in its turn:
-`python -m playground.training.queue RUN_DIR`.
+`python -m playground.training.runs.queue RUN_DIR`.
 """
 
 import fcntl
@@ -16,9 +16,9 @@ from typing import IO
 
 from playground import home
 from playground.errors import PlaygroundError
-from playground.training import runs
-from playground.training.events import Cancelled, Queued
-from playground.training.log import EventLog
+from playground.training.runs import runs
+from playground.training.runs.events import Cancelled, Queued
+from playground.training.runs.log import EventLog
 
 POLL_SECONDS = 0.25
 AT_ONCE = 2

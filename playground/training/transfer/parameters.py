@@ -7,8 +7,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from playground.training.recipe import FROZEN, HIDDEN, SCRATCH, SIGMOID, Request
-from playground.training.registry import BACKBONES, HEAD_CHANNELS, SMALL_WIDTHS, STAGES, STEM_CHANNELS, scaled
+from playground.training.transfer.backbone_facts import (
+    BACKBONES,
+    HEAD_CHANNELS,
+    SMALL_WIDTHS,
+    STAGES,
+    STEM_CHANNELS,
+    scaled,
+)
+from playground.training.transfer.recipe import FROZEN, HIDDEN, SCRATCH, SIGMOID, Request
 
 
 @dataclass(frozen=True)

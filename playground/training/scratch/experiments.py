@@ -24,12 +24,12 @@ from playground.datasets.augmentation import Augmentation
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
 from playground.home import data_dir
-from playground.training import numpy_fit
-from playground.training.events import Event, Finished, Measured, Started
-from playground.training.experiment_networks import SIDE, deep_cnn, lenet, mlp, photo_cnn, small_cnn, wide_mlp
-from playground.training.experiment_reports import spread
-from playground.training.numpy_fit import evaluate, mixed_loss
-from playground.training.runs import RunSpec
+from playground.training.runs.events import Event, Finished, Measured, Started
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch import numpy_fit
+from playground.training.scratch.experiment_networks import SIDE, deep_cnn, lenet, mlp, photo_cnn, small_cnn, wide_mlp
+from playground.training.scratch.experiment_reports import spread
+from playground.training.scratch.numpy_fit import evaluate, mixed_loss
 
 BATCH_SIZE = 32
 MOST_EPOCHS = 60
@@ -65,7 +65,9 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     began, name = time.time(), str(spec.request.get("experiment"))
     epochs = int(spec.request.get("epochs", 0))
     if name == PHOTO_COUNT:
-        from playground.training import torch_photo_count  # torch, that only this experiment needs
+        from playground.training.transfer import (
+            photo_count as torch_photo_count,  # torch, that only this experiment needs
+        )
 
         yield from torch_photo_count.fit(spec, run_dir, should_stop)
         return

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from playground.training.events import Batch, Epoch, Event, Finished, Measured, Stage, Started
+from playground.training.runs.events import Batch, Epoch, Event, Finished, Measured, Stage, Started
 
 STAGES_SHARE = 0.8
 """How much of the progress bar the counted stages take where there are any: computing features once takes far longer

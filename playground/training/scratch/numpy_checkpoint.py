@@ -15,7 +15,7 @@ from engine.lr_scheduler import LRScheduler
 from engine.optim import Optimizer
 from playground.errors import PlaygroundError
 from playground.home import whole
-from playground.training.events import Epoch, from_json, to_json
+from playground.training.runs.events import Epoch, from_json, to_json
 
 CHECKPOINT = "checkpoint.safetensors"
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from playground.datasets import downloads
-from playground.training.events import Event, Finished, Stage, Started
-from playground.training.runs import RunSpec
+from playground.training.runs.events import Event, Finished, Stage, Started
+from playground.training.runs.runs import RunSpec
 
 BETWEEN_STAGES_SECONDS = 0.25
 MEGABYTE = 1_000_000

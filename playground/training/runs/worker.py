@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from playground.errors import PlaygroundError
-from playground.training import runs
-from playground.training.events import Event, Failed, Saved, Started
-from playground.training.log import EventLog, read
+from playground.training.runs import runs
+from playground.training.runs.events import Event, Failed, Saved, Started
+from playground.training.runs.log import EventLog, read
 
 Fit = Callable[[runs.RunSpec, Path, Callable[[], bool]], Iterator[Event]]
 

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from playground.training.recipe import HIDDEN, LINEAR
-from playground.training.torch_adamw import AdamW
-from playground.training.torch_networks import head_of, two_logits
+from playground.training.transfer.adamw import AdamW
+from playground.training.transfer.networks import head_of, two_logits
+from playground.training.transfer.recipe import HIDDEN, LINEAR
 
 
 @dataclass(frozen=True)

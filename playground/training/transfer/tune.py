@@ -15,15 +15,18 @@ from torch import Tensor, nn
 from playground.datasets.folders import PhotoFolder
 from playground.errors import PlaygroundError
 from playground.home import read_json, whole
-from playground.training import photo_list, torch_features, torch_head, torch_networks
-from playground.training.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
-from playground.training.recipe import FROZEN, RECIPES, SCRATCH, Request
-from playground.training.run_view import RunSpec
-from playground.training.torch_data import Data, Photographs
-from playground.training.torch_head import Split, accuracy
-from playground.training.torch_networks import Parts, channels_of, preprocessing_of
-from playground.training.torch_trainer import CHECKPOINT, WEIGHTS, Trainer
-from playground.training.torch_world import World
+from playground.training.runs.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
+from playground.training.runs.run_view import RunSpec
+from playground.training.transfer import features as torch_features
+from playground.training.transfer import head as torch_head
+from playground.training.transfer import networks as torch_networks
+from playground.training.transfer import photo_list
+from playground.training.transfer.data import Data, Photographs
+from playground.training.transfer.head import Split, accuracy
+from playground.training.transfer.networks import Parts, channels_of, preprocessing_of
+from playground.training.transfer.recipe import FROZEN, RECIPES, SCRATCH, Request
+from playground.training.transfer.trainer import CHECKPOINT, WEIGHTS, Trainer
+from playground.training.transfer.world import World
 
 __all__ = ["CHECKPOINT", "DESCRIPTION", "WEIGHTS", "Trainer", "fit", "rebuilt"]
 

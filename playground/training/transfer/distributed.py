@@ -1,6 +1,6 @@
 """The same training on several processes or machines:
 
-    torchrun --standalone --nproc-per-node 2 -m playground.training.distributed SPEC.json
+    torchrun --standalone --nproc-per-node 2 -m playground.training.transfer.distributed SPEC.json
 
 SPEC.json is what a run's spec.json is (kind "transfer", request, seed, name), its mode fine-tune or scratch; that of a
 run that was killed or failed lets this very run go on. Each process takes its share of every mini-batch
@@ -26,10 +26,11 @@ import torch.distributed as dist
 
 from playground import home
 from playground.errors import PlaygroundError
-from playground.training import runs, torch_fit, worker
-from playground.training.events import Event
-from playground.training.recipe import FROZEN, Request
-from playground.training.runs import RunSpec
+from playground.training.runs import runs, worker
+from playground.training.runs.events import Event
+from playground.training.runs.runs import RunSpec
+from playground.training.transfer import fit as torch_fit
+from playground.training.transfer.recipe import FROZEN, Request
 
 
 def main(arguments: list[str]) -> int:
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> int:
 def spec_of(arguments: list[str]) -> RunSpec:
     """The run to do. Raises PlaygroundError when it is none of a kind that several processes can share."""
     if len(arguments) != 1:
-        raise PlaygroundError("Name one file: torchrun … -m playground.training.distributed SPEC.json")
+        raise PlaygroundError("Name one file: torchrun … -m playground.training.transfer.distributed SPEC.json")
     try:
         spec = runs.spec_of(home.read_json(Path(arguments[0])))
     except (OSError, ValueError) as error:
