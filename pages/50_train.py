@@ -8,13 +8,13 @@ from playground.ui.studio import runs_view, train
 setup, beside = st.columns([2, 5], gap="large")
 with setup:
     chosen = building.chosen_data()
-    request = building.settings(chosen)
+    building.settings(chosen)
     run = runs_view.chosen("digits")
 with beside:
     if run is not None:
         runs_view.watch(run, "validation", train.result)
-    if chosen is not None and request is not None:
-        building.design(chosen, request["batch_size"])
+    if chosen is not None:
+        building.design(chosen)
         building.look(chosen)
 if run is not None:
     train.outcome(run)

@@ -215,7 +215,7 @@ def test_a_folder_of_idx_files_below_data_can_be_chosen(open_page: OpenPage, pla
     assert errors(app) == []
     assert app.selectbox(key="data").value == "mini"
     assert "Linear(128, 2)" in app.code[0].value
-    assert "40 images to learn from" in texts(app)
+    assert "40 pictures to learn from" in texts(app)
 
 
 def test_damaged_data_is_a_sentence_and_other_data_can_still_be_chosen(

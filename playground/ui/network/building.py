@@ -85,10 +85,10 @@ def titled(name: str) -> str:
     return f"{one.title} (sick on purpose)" if one.sick else one.title
 
 
-def settings(chosen: Chosen | None) -> Mapping[str, Any] | None:
-    """The controls of a training and its start button; the request they describe."""
+def settings(chosen: Chosen | None) -> None:
+    """The controls of a training and its start button."""
     if chosen is None:
-        return None
+        return
     with frame.room("Settings"):
         start_from(chosen)
         sick = dict(presets.preset(name).settings) if (name := designer.unchanged()) else {}
@@ -117,8 +117,6 @@ def settings(chosen: Chosen | None) -> Mapping[str, Any] | None:
         st.caption(f"{numbers.count(len(chosen.training.images))} pictures to learn from, a sixth of them for "
                    f"validation; {numbers.count(len(chosen.test.images))} more are looked at once, when training is "
                    f"over. {frame.literal(chosen.training.source)} ({frame.literal(chosen.training.licence)})")
-        return request
-    return None
 
 
 def begin(chosen: Chosen, request: Mapping[str, Any], seed: int, name: str, suggested: bool) -> None:
@@ -131,8 +129,9 @@ def begin(chosen: Chosen, request: Mapping[str, Any], seed: int, name: str, sugg
 
 @st.fragment
 @frame.guarded("The design")
-def design(chosen: Chosen, batch: int) -> None:
+def design(chosen: Chosen) -> None:
     """The designer, and the same network as text and as code: drawn anew by themselves after each edit."""
+    batch = st.session_state.get("batch", numpy_fit.BATCH_SIZE)
     history = designer.history()
     text = history.texts[history.at]
     resting = designer.rested() == text
