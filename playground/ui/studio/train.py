@@ -182,7 +182,7 @@ def result(view: RunView) -> None:
     if entry is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             models.download(entry, type="primary")
-            frame.link("models", f"{entry.name} on the shelf", query_params={"model": entry.name})
+            frame.link("models", f"{entry.name} under Models", query_params={"model": entry.name})
 
 
 @frame.guarded("What came out")
