@@ -39,8 +39,8 @@ def export_run(
     images: uint8 (H, W, 3) or gray (H, W), some of the data's own. Built-in photos of other sizes and shapes are
     compared too, and the source's answers to those are kept on the card, so that `registry.verify` can ask again
     without the trainer. facts go on the card as they are (task, data, training, accuracy). Raises PlaygroundError,
-    leaving nothing in the registry, when the name is taken, an op cannot be exported, or the answers differ by more than
-    `tolerance` of the largest.
+    leaving nothing in the registry, when the name is taken, an op cannot be exported, or the answers differ by more
+    than `tolerance` of the largest.
     """
     (registry.check_name if replace else registry.check_free)(name)
     if not len(images):
@@ -109,7 +109,7 @@ def _second_runtime(trained: Trained, core: onnx.ModelProto, images: Sequence[Ar
     return {"name": f"onnx.reference {onnx.__version__}", "samples": len(images), "max_difference": difference}
 
 
-# torch is not waited for unless the model is torch's; the engine's room is imported beside it for symmetry.
+# torch is not waited for unless the model is torch's; the engine's module is imported beside it for symmetry.
 def _core(trained: Any) -> onnx.ModelProto:
     shape = (2, 1 if trained.preprocessing.gray else 3, *trained.preprocessing.size)
     if hasattr(trained, "module"):

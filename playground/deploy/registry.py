@@ -1,9 +1,9 @@
 """The registry of exported models: exports/NAME/ with model.onnx and card.json, whole or not at all.
 
 Who changes the registry holds its lock, works in a hidden folder beside and renames; readers share the lock. So
-whatever hidden folder is met while holding the lock was left by a crash: `_sweep` clears it, and puts a model back whose
-replacement died between the two renames. Models that come with the playground (`model_names.SHIPPED`) are listed after
-the others wherever PLAYGROUND_HOME points; they cannot be replaced or removed.
+whatever hidden folder is met while holding the lock was left by a crash: `_sweep` clears it, and puts a model back
+whose replacement died between the two renames. Models that come with the playground (`model_names.SHIPPED`) are listed
+after the others wherever PLAYGROUND_HOME points; they cannot be replaced or removed.
 """
 
 import errno

@@ -135,8 +135,8 @@ def engines() -> None:
         (
             "onnxruntime",
             ":material/verified:",
-            "Gives every answer after training, here and in the file you download. A model is kept under Models only if "
-            "it agrees with the engine it was trained by, from raw pixels to scores.",
+            "Gives every answer after training, here and in the file you download. A model is kept under Models only "
+            "if it agrees with the engine it was trained by, from raw pixels to scores.",
         ),
     )
     for place, (name, icon, text) in zip(st.columns(3), texts, strict=True):

@@ -85,7 +85,7 @@ def empty() -> None:
 
 def chosen() -> Entry | None:
     """The model picked on the page (or named in its address), the newest when none is."""
-    with frame.room("The list of models"):
+    with frame.guard("The list of models"):
         found = {entry.name: entry for entry in registry.entries()}
         if found:
             # Not bind="query-params": it leaves the default out of the address, and the newest is another tomorrow.

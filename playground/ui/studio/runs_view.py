@@ -84,7 +84,7 @@ def _read(folder: Path, *_state: object) -> RunView:
 
 def chosen(kind: str) -> RunView | None:
     """The run named in the page's address, if it exists and is of this page's kind."""
-    with frame.room("The list of runs"):
+    with frame.guard("The list of runs"):
         wanted = st.query_params.get("run")
         found = {view.run_id: view for view in listed(wanted) if view.spec.kind == kind}
         if found:

@@ -50,7 +50,7 @@ def loaded(data: str) -> tuple[ImageSet, ImageSet]:
 
 def settings() -> Mapping[str, Any] | None:
     """The controls of a run and its start button; the request they describe, or None when the data cannot be read."""
-    with frame.room("Settings"):
+    with frame.guard("Settings"):
         choices = data_choices()
         label = st.selectbox(
             "Data",

@@ -60,7 +60,7 @@ def collect(cats_first: bool = False) -> Collected | None:
 
     With `cats_first` the ways to cats and dogs stand first, and are taken where such photographs are here already.
     """
-    with frame.room("The photos"):
+    with frame.guard("The photos"):
         on_server = allowed.folders_offered()
         arrived = own_set.arrive()
         source = st.segmented_control(
