@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from engine import state
 from engine.core import Array, ShapeError, Tensor, TensorLike, no_grad
 
 
@@ -106,12 +105,29 @@ class Module:
                     yield f"{path}.{name}" if path else name, value.data if isinstance(value, Tensor) else value
 
     def state_dict(self) -> dict[str, Array]:
-        """Every parameter and buffer by its path: the arrays themselves, not copies."""
-        return state.state_dict(self)
+        """Every parameter and buffer by its path ("0.weight", "1.running_mean"): the arrays themselves, not copies."""
+        return dict(self.named_arrays())
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> tuple[list[str], list[str]]:
-        """Copy numbers in by name; see `engine.state.load_state_dict`."""
-        return state.load_state_dict(self, state_dict, strict)
+        """Copy numbers in by name, keeping the model's own dtype; returns (missing, unexpected) names.
+
+        Values are arrays or torch tensors. Nothing is changed unless everything fits: raises KeyError when names are
+        missing or unexpected (not with strict=False), ShapeError when an array has another shape.
+        """
+        own = self.state_dict()
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        if strict and (missing or unexpected):
+            said = [f"{kind} {', '.join(names)}" for kind, names in (("missing", missing), ("unexpected", unexpected))
+                    if names]
+            raise KeyError(f"the state does not fit this {type(self).__name__}: {'; '.join(said)}")
+        values = {name: np.asarray(state_dict[name]) for name in own if name in state_dict}
+        for name, value in values.items():
+            if value.shape != own[name].shape:
+                raise ShapeError(f"{name} has shape {own[name].shape} in the model and {value.shape} in the state")
+        for name, value in values.items():
+            own[name][...] = value
+        return missing, unexpected
 
     # --- modes ---
     def train(self, mode: bool = True) -> "Module":

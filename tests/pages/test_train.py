@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from playground import jobs
-from playground.deploy import export, shelf
+from playground.deploy import export, registry
 from playground.deploy.session import Classifier
 from playground.errors import PlaygroundError
 from playground.home import runs_dir
@@ -86,7 +86,7 @@ def test_digits_are_trained_for_one_epoch_and_everything_the_run_left_is_shown(o
     assert accuracy.value == f"{100 * view.finished.test_accuracy:.1f} %"
     assert f"{view.finished.test_count:,} images" in accuracy.help
 
-    entry = shelf.get(view.spec.name)
+    entry = registry.get(view.spec.name)
     _, test = train.loaded("digits")
     said = Classifier(entry.onnx).predict([train.raw(image) for image in test.images])
     wrong = sum(int(one.probabilities.argmax()) != label for one, label in zip(said, test.labels, strict=True))
@@ -126,7 +126,7 @@ def test_four_tabs_that_show_the_same_name_train_four_models(open_page: OpenPage
     ids = [click_start(tab) for tab in tabs]  # processes do it in the same moment: test_model_names
     views = [ended(run_id) for run_id in ids]
     assert [view.state for view in views] == ["completed"] * 4
-    own = [entry.name for entry in shelf.entries() if not entry.shipped]
+    own = [entry.name for entry in registry.entries() if not entry.shipped]
     assert sorted(own) == ["digits", "digits-2", "digits-3", "digits-4"]
     assert sorted(view.spec.name for view in views) == sorted(own)
 
@@ -345,9 +345,9 @@ def test_a_trained_model_whose_export_was_refused_is_kept_under_another_name(
     app.button(key=f"finish-{run_id}").click().run()
     assert errors(app) == []
     assert (runs.view(run_id).state, runs.view(run_id).spec.name) == ("completed", "kept")
-    assert [entry.name for entry in shelf.entries() if not entry.shipped] == ["kept", "taken"]
+    assert [entry.name for entry in registry.entries() if not entry.shipped] == ["kept", "taken"]
     assert f"finish-{run_id}" not in [button.key for button in app.button]
-    assert "kept on the shelf" in [link.proto.label.replace("\\", "") for link in app.get("page_link")]
+    assert "kept under Models" in [link.proto.label.replace("\\", "") for link in app.get("page_link")]
 
 
 def test_an_ended_run_says_how_far_it_came_and_shows_its_result_above_its_curves(open_page: OpenPage) -> None:

@@ -130,7 +130,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Exported:
-    """The model is on the shelf: onnxruntime answered as the trainer did on `samples` pictures, to `max_difference`."""
+    """The model is in the registry: on `samples` pictures onnxruntime answered as the trainer, to `max_difference`."""
 
     name: str
     path: str
