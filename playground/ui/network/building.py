@@ -48,7 +48,7 @@ class Chosen:
 
 def chosen_data() -> Chosen | None:
     """The control of the data, and a design for them; None when they cannot be read."""
-    with frame.room("Data"):
+    with frame.guard("Data"):
         choices = train.data_choices()
         label = st.selectbox(
             "Data", list(choices), key="data", bind="query-params",
@@ -89,7 +89,7 @@ def settings(chosen: Chosen | None) -> None:
     """The controls of a training and its start button."""
     if chosen is None:
         return
-    with frame.room("Settings"):
+    with frame.guard("Settings"):
         start_from(chosen)
         sick = dict(presets.preset(name).settings) if (name := designer.unchanged()) else {}
         left, right = st.columns(2)
