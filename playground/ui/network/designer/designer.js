@@ -170,8 +170,8 @@ class Screen {
   }
 
   fault(fault) {
-    const mark = { stop: "⛔", warn: "⚠", note: "ℹ" }[fault.level];
-    return make("p", { class: `fault ${fault.level}` }, make("span", { "aria-hidden": "true" }, `${mark} `), fault.sentence, " ",
+    const mark = { stop: "Does not fit", warn: "Doubtful", note: "Note" }[fault.level];
+    return make("p", { class: `fault ${fault.level}` }, make("b", {}, `${mark}: `), fault.sentence, " ",
       ...fault.cures.map((cure) => this.button(cure.label, cure.label, () => this.say(cure.edit), { class: "cure" })));
   }
 
