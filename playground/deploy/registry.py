@@ -114,8 +114,9 @@ def get(name_or_path: str | Path) -> Entry | Path:
         return _entry(path.resolve().parent) if registered else path
     if path.is_dir():
         return _entry(path.resolve())
-    names = ", ".join(entry.name for entry in entries()) or "none yet"
-    raise PlaygroundError(f"There is no model {text}: no such file, and the models are {names}.")
+    names = ", ".join(entry.name for entry in entries())
+    there = f"the models are {names}" if names else "there are no models yet"
+    raise PlaygroundError(f"There is no model {text}: no such file, and {there}.")
 
 
 def check_name(name: str) -> None:

@@ -121,10 +121,10 @@ def test_a_model_is_removed(exports: Path) -> None:
 
 
 def test_what_is_not_there_is_named_with_what_is(exports: Path) -> None:
-    with pytest.raises(PlaygroundError, match="holds nothing yet"):
+    with pytest.raises(PlaygroundError, match="there are no models yet"):
         registry.get("m")
     registry.put("cats", linear_file(), CARD)
-    with pytest.raises(PlaygroundError, match="holds cats"):
+    with pytest.raises(PlaygroundError, match="the models are cats"):
         registry.get("dogs")
 
 
