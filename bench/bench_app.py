@@ -5,8 +5,8 @@
 Starts the app with an empty PLAYGROUND_HOME, opens every page once so that the server is warm, then measures. A page's
 first paint is the time from the navigation to the frame with its heading and claim; "all of it" is the time until its
 script has ended. For sliders, every press of an arrow key on a page's sliders is timed from the key to the frame in
-which the first figure has changed, and to the frame after the last script that it starts. In the designer it is the key on a
-step of a card (one filter more or less of a residual network) to the cards redrawn. Frames and keys are timed by
+which the first figure has changed, and to the frame after the last script that it starts. In the designer it is a key
+on a step of a card (one filter more or less of a residual network), and the cards redrawn. Frames and keys are timed by
 the page's own clock: asked from outside, a page that draws its figures answers late (`asked_ms` in the JSON is when the
 driver of the browser had seen the heading). The browser keeps its cache, as a reader's does. Milliseconds are of this
 machine, so they stand beside its name. Results are written to bench/results/.
