@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from engine import Tensor, functional, layers, no_grad
-from engine.lr_scheduler import CosineAnnealingLR
-from engine.optim import Adam
+from engine.lr_scheduler import CosineAnnealingLR, LRScheduler
+from engine.optim import Adam, Optimizer
 from playground.datasets import named
 from playground.datasets.augmentation import Augmentation, Mixed
 from playground.datasets.named import ImageSet
@@ -30,6 +30,8 @@ from playground.network.shapes import walk
 from playground.network.spelling import spelled
 from playground.training.runs.events import Batch, Epoch, Event, Finished, Saved, Started
 from playground.training.runs.runs import RunSpec
+from playground.training.scratch import history_files
+from playground.training.scratch.measures import Look, Meter, Parts
 from playground.training.scratch.numpy_checkpoint import State, digest
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 32, 0.003
@@ -51,6 +53,73 @@ class TrainedNumpy:
     classes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Step:
+    """One step of the optimizer: the batch's loss and right answers before it, and the rate it was taken with. `look`
+    is what was measured, where it was, or where the loss is not a number."""
+
+    loss: float
+    right: int
+    rate: float
+    look: Look | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training between two steps: `fit` takes its steps, and so does who replays it (`history`)."""
+
+    train: ImageSet
+    test: ImageSet
+    network: Network
+    preprocessing: Preprocessing
+    pipeline: Augmentation
+    x: np.ndarray
+    y: np.ndarray
+    raw: np.ndarray
+    x_held: np.ndarray
+    y_held: np.ndarray
+    model: layers.Sequential
+    optimizer: Optimizer
+    schedule: LRScheduler
+    order_rng: np.random.Generator
+    augment_rng: np.random.Generator
+    epochs: int
+    batches: int
+    learning_rate: float
+    state: State
+    parts: Parts
+
+    def order(self) -> list[np.ndarray]:
+        """Which pictures the batches of the next epoch have. Drawn: to be asked once an epoch, at its beginning."""
+        return np.array_split(self.order_rng.permutation(len(self.x)), self.batches)
+
+    def step(self, chosen: np.ndarray, measure: bool = False) -> Step:
+        """Learn from one batch, the model being in training mode; `measure` changes nothing of what is learnt."""
+        raw, y, preprocessing, pipeline, augment_rng = (
+            self.raw, self.y, self.preprocessing, self.pipeline, self.augment_rng)
+        model, optimizer, schedule = self.model, self.optimizer, self.schedule
+        prepared = self.x[chosen]
+        if pipeline.active:
+            prepared = preprocessing.apply_all(pipeline.draw_all(raw[chosen], augment_rng))
+        mixed = pipeline.mix(prepared, augment_rng)
+        with layers.watched() as calls:
+            logits = model(Tensor(mixed.x))
+        loss = mixed_loss(logits, y[chosen], mixed)
+        value, correct = loss.item(), int((logits.data.argmax(1) == y[chosen]).sum())
+        look = Look(self.parts, calls, mixed.x, loss) if measure or not math.isfinite(value) else None
+        model.zero_grad()
+        if look is None:
+            loss.backward()
+        else:
+            look.backward()
+        rate = optimizer.lr
+        optimizer.step()
+        if look is not None:
+            look.stepped()
+        schedule.step()
+        return Step(value, correct, rate, look)
+
+
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
     """Train on the data the request names, and yield what happens; the network is in `run_dir` afterwards.
 
@@ -62,6 +131,70 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     no training, the network does not fit, or the loss is no longer a number.
     """
     began = time.time()
+    training = begun(spec)
+    state, schedule, epochs, batches = training.state, training.schedule, training.epochs, training.batches
+    model, train, test = training.model, training.train, training.test
+    x, x_held, y_held = training.x, training.x_held, training.y_held
+    preprocessing, network = training.preprocessing, training.network
+    resumed = state.restore(run_dir)
+    _describe(run_dir, network, x.shape[1:], preprocessing, train.classes)
+    if not resumed:
+        history_files.clear(run_dir)
+    history_files.keep(run_dir, state, batches)
+
+    yield Started("digits", epochs, batches, sum(p.size for p in model.parameters()), train.classes,
+                  {"train": len(x), "validation": len(x_held), "test": len(test)}, "cpu", time.time())
+    steps, written, stopped, done = schedule.last_epoch, 0.0, False, state.epoch
+    meter = Meter(epochs * batches)
+    began -= state.seconds
+    yield from state.history
+    if resumed:
+        yield _save(run_dir, model, done)
+    for epoch in range(done + 1, epochs + 1):
+        epoch_began, losses, right = time.time(), 0.0, 0
+        model.train()
+        for number, chosen in enumerate(training.order(), 1):
+            stopped = should_stop()
+            if stopped:
+                break
+            taken = training.step(chosen, meter.due(steps + 1))
+            value, correct, rate = taken.loss, taken.right, taken.rate
+            steps += 1
+            if taken.look is not None:
+                meter.took(steps, taken.look.seconds)
+                yield taken.look.measures(epoch, steps, time.time())
+            if not math.isfinite(value):
+                history_files.index(run_dir, state, batches, steps)
+                raise PlaygroundError(f"The loss is no longer a number after {steps} steps: the learning rate of "
+                                      f"{training.learning_rate:g} is too large for these data.")
+            losses, right = losses + value * len(chosen), right + correct
+            if time.time() - written >= BETWEEN_BATCHES_SECONDS:
+                written = time.time()
+                yield Batch(epoch, number, batches, value, correct / len(chosen), rate, written)
+        if stopped:
+            break
+        held_loss, confusion = evaluate(model, x_held, y_held, len(train.classes))
+        done = epoch
+        told = Epoch(epoch, losses / len(x), right / len(x), held_loss, float(np.trace(confusion) / len(x_held)),
+                     time.time() - epoch_began, time.time())
+        yield told
+        saved = _save(run_dir, model, epoch)
+        state.save(run_dir, told, time.time() - began)
+        yield saved
+        history_files.keep(run_dir, state, batches)
+    if steps == 0:
+        raise PlaygroundError("Stopped before anything was learnt, so there is nothing to keep.")
+
+    if stopped:
+        yield _save(run_dir, model, done)
+        history_files.index(run_dir, state, batches, steps)
+    _, confusion = evaluate(model, preprocessing.apply_all(test.images), test.labels, len(train.classes))
+    yield Finished("stopped" if stopped else "completed", done, float(np.trace(confusion) / len(test)), len(test),
+                   time.time() - began, tuple(tuple(map(int, row)) for row in confusion), time.time())
+
+
+def begun(spec: RunSpec) -> Training:
+    """The training that a spec asks for, before its first step. Raises PlaygroundError as `fit` does."""
     epochs, batch_size, learning_rate = _settings(spec.request)
     train, test = named.load(spec.request["data"])
     split_rng, weights_rng, order_rng, augment_rng = np.random.default_rng(spec.seed).spawn(4)
@@ -78,62 +211,8 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     schedule = CosineAnnealingLR(optimizer, T_max=epochs * batches)
     state = State(model, optimizer, schedule, {"order": order_rng, "augment": augment_rng}, digest(raw, y, x_held),
                   {"request": spec.request, "seed": spec.seed})
-    resumed = state.restore(run_dir)
-    _describe(run_dir, network, x.shape[1:], preprocessing, train.classes)
-
-    yield Started("digits", epochs, batches, sum(p.size for p in model.parameters()), train.classes,
-                  {"train": len(x), "validation": len(x_held), "test": len(test)}, "cpu", time.time())
-    steps, written, stopped, done = schedule.last_epoch, 0.0, False, state.epoch
-    began -= state.seconds
-    yield from state.history
-    if resumed:
-        yield _save(run_dir, model, done)
-    for epoch in range(done + 1, epochs + 1):
-        epoch_began, losses, right = time.time(), 0.0, 0
-        model.train()
-        for number, chosen in enumerate(np.array_split(order_rng.permutation(len(x)), batches), 1):
-            stopped = should_stop()
-            if stopped:
-                break
-            prepared = x[chosen]
-            if pipeline.active:
-                prepared = preprocessing.apply_all(pipeline.draw_all(raw[chosen], augment_rng))
-            mixed = pipeline.mix(prepared, augment_rng)
-            logits = model(Tensor(mixed.x))
-            loss = mixed_loss(logits, y[chosen], mixed)
-            model.zero_grad()
-            loss.backward()
-            rate = optimizer.lr
-            optimizer.step()
-            schedule.step()
-            steps += 1
-
-            value, correct = loss.item(), int((logits.data.argmax(1) == y[chosen]).sum())
-            if not math.isfinite(value):
-                raise PlaygroundError(f"The loss is no longer a number after {steps} steps: the learning rate of "
-                                      f"{learning_rate:g} is too large for these data.")
-            losses, right = losses + value * len(chosen), right + correct
-            if time.time() - written >= BETWEEN_BATCHES_SECONDS:
-                written = time.time()
-                yield Batch(epoch, number, batches, value, correct / len(chosen), rate, written)
-        if stopped:
-            break
-        held_loss, confusion = evaluate(model, x_held, y_held, len(train.classes))
-        done = epoch
-        told = Epoch(epoch, losses / len(x), right / len(x), held_loss, float(np.trace(confusion) / len(x_held)),
-                     time.time() - epoch_began, time.time())
-        yield told
-        saved = _save(run_dir, model, epoch)
-        state.save(run_dir, told, time.time() - began)
-        yield saved
-    if steps == 0:
-        raise PlaygroundError("Stopped before anything was learnt, so there is nothing to keep.")
-
-    if stopped:
-        yield _save(run_dir, model, done)
-    _, confusion = evaluate(model, preprocessing.apply_all(test.images), test.labels, len(train.classes))
-    yield Finished("stopped" if stopped else "completed", done, float(np.trace(confusion) / len(test)), len(test),
-                   time.time() - began, tuple(tuple(map(int, row)) for row in confusion), time.time())
+    return Training(train, test, network, preprocessing, pipeline, x, y, raw, x_held, y_held, model, optimizer, schedule,
+                    order_rng, augment_rng, epochs, batches, learning_rate, state, Parts(network, model))
 
 
 def measured(spec: RunSpec, run_dir: Path, epochs: int, seconds: float) -> Finished:
@@ -178,11 +257,12 @@ def shape_of(images: ImageSet) -> tuple[int, int, int]:
     return (1 if images.images.ndim == 3 else 3, height, width)
 
 
-def load_trained(run_dir: Path) -> TrainedNumpy:
-    """The network that a run left in its folder. Raises PlaygroundError when there is none."""
+def load_trained(run_dir: Path, weights_path: Path | None = None) -> TrainedNumpy:
+    """The network that a run left in its folder, with its last weights or those of another file. Raises PlaygroundError
+    when there is none."""
     try:
         data = read_json(run_dir / DESCRIPTION)
-        weights = load_file(run_dir / WEIGHTS)
+        weights = load_file(weights_path or run_dir / WEIGHTS)
         # A damaged description may ask for a layer of any size: not of more numbers than there are weights.
         room = sum(array.size for array in weights.values())
         classes = tuple(map(str, data["classes"]))
