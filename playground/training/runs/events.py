@@ -208,8 +208,8 @@ Event = (Queued | Cancelled | Resumed | Started | Stage | Batch | Epoch | Measur
          | Failed)
 KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (Queued, Cancelled, Resumed, Started, Stage, Batch, Epoch, Measured, Measures, Saved, Finished, Exported,
-                 Failed)
+    for kind in (Queued, Cancelled, Resumed, Started, Stage, Batch, Epoch, Measured, Measures, Saved, Finished,
+                 Exported, Failed)
 }
 
 
@@ -260,7 +260,7 @@ def _is_a(value: Any, wanted: Any) -> bool:
         return isinstance(value, dict) and all(_is_a(one, inner[1]) for one in value.values())
     if is_dataclass(wanted):
         return isinstance(value, wanted) and all(  # type: ignore[arg-type]
-            _is_a(getattr(value, name), one) for name, one in _types(wanted).items())
+            _is_a(getattr(value, name), one) for name, one in _types(wanted).items())  # type: ignore[arg-type]
     if wanted in (int, float):
         if isinstance(value, float):  # a loss that diverged may be any
             return wanted is float
@@ -284,6 +284,6 @@ def _frozen(value: Any, wanted: Any) -> Any:
         return tuple(_frozen(one, inner) for one in value)
     records = [one for one in (wanted, *get_args(wanted)) if is_dataclass(one)]
     if isinstance(value, dict) and records:
-        types = _types(records[0])
+        types = _types(records[0])  # type: ignore[arg-type]
         return records[0](**{key: _frozen(one, types.get(key)) for key, one in value.items()})  # type: ignore[operator]
     return value

@@ -19,7 +19,7 @@ from playground.training.runs.events import MOST
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import history_files
 from playground.training.scratch.history_files import STATE, WEIGHTS
-from playground.training.scratch.numpy_fit import Training, TrainedNumpy, begun, load_trained
+from playground.training.scratch.numpy_fit import TrainedNumpy, Training, begun, load_trained
 
 
 def epochs(run_dir: Path) -> list[int]:

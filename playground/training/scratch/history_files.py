@@ -6,8 +6,8 @@
 
 Weights are kept of every epoch, exact states of the epochs 0, 1, 2, 4, 8 ... and of the last three. All of it takes at
 most `MOST_BYTES`. Where it would be more, there go first the exact states, that of epoch 0 before all (the seed gives
-it again), then the older ones, the latest last; then the weights of every second epoch, and again of every second of
-those left, never the first and the last; and where even these are too much, those, too. What is kept in the run's
+it again), then the older ones, the latest last; then the weights of odd epochs, then of those that 4 does not divide,
+then 8 and so on, the older ones first; the first weights and the last go at the very end. What is kept in the run's
 folder besides (its network, its checkpoint) does not count.
 """
 
@@ -107,11 +107,9 @@ def too_many(sizes: Mapping[tuple[str, int], int], last: int) -> list[tuple[str,
 def _order(sizes: Mapping[tuple[str, int], int], gone: list[tuple[str, int]]) -> Iterator[tuple[str, int]]:
     """What else goes, one after the other."""
     yield from ((kind, epoch) for kind, epoch in sorted(sizes) if kind == STATE and (kind, epoch) not in gone)
-    left = sorted(epoch for kind, epoch in sizes if kind == WEIGHTS)
-    while len(left) > 2:
-        yield from ((WEIGHTS, epoch) for epoch in left[1:-1:2])
-        left = [left[0], *left[2:-1:2], left[-1]]
-    yield from ((WEIGHTS, epoch) for epoch in left)
+    there = sorted(epoch for kind, epoch in sizes if kind == WEIGHTS)
+    between = sorted(there[1:-1], key=lambda epoch: (epoch & -epoch, epoch))  # by the largest power of 2 in it
+    yield from ((WEIGHTS, epoch) for epoch in [*between, *there[:1], *there[1:][-1:]])
 
 
 def digest_of(weights: Mapping[str, np.ndarray]) -> str:

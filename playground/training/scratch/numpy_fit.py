@@ -211,8 +211,8 @@ def begun(spec: RunSpec) -> Training:
     schedule = CosineAnnealingLR(optimizer, T_max=epochs * batches)
     state = State(model, optimizer, schedule, {"order": order_rng, "augment": augment_rng}, digest(raw, y, x_held),
                   {"request": spec.request, "seed": spec.seed})
-    return Training(train, test, network, preprocessing, pipeline, x, y, raw, x_held, y_held, model, optimizer, schedule,
-                    order_rng, augment_rng, epochs, batches, learning_rate, state, Parts(network, model))
+    return Training(train, test, network, preprocessing, pipeline, x, y, raw, x_held, y_held, model, optimizer,
+                    schedule, order_rng, augment_rng, epochs, batches, learning_rate, state, Parts(network, model))
 
 
 def measured(spec: RunSpec, run_dir: Path, epochs: int, seconds: float) -> Finished:
