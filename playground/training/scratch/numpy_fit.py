@@ -50,11 +50,13 @@ USUAL = "usual"
 
 @dataclass(frozen=True)
 class TrainedNumpy:
-    """A trained network and what goes around it. `model` is in evaluation mode."""
+    """A trained network and what goes around it. `model` is in evaluation mode, and gives the scores that the loss took
+    the softmax of (or, of one score, the sigmoid), even where its last layer is a softmax already."""
 
     model: layers.Sequential
     preprocessing: Preprocessing
     classes: tuple[str, ...]
+    scores_are_logits: bool = True
 
 
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
