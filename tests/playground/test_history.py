@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from playground.training.runs.runs import RunSpec
 from playground.training.scratch import history, history_files, numpy_fit
 from playground.training.scratch.history_files import STATE, WEIGHTS, digest_of
 from playground.training.scratch.numpy_fit import Training
+from playground.training.scratch.settings import ask_rate
 from tests.playground.test_numpy_fit import after, blobs, never
 
 BATCHES = 6  # of the 51 pictures that are learnt from, 8 at a time
@@ -26,6 +28,9 @@ RUNS: dict[str, dict[str, Any]] = {
     "drawn": {"network": "c4n-b-r-oc0.2-g-d8-th-o0.3-d3", "epochs": 5, "augment": {"mirror": 0.5, "translate": 0.2}},
     "mixed": {"network": "[c4-gn2-r-c1]-f-d3", "epochs": 9, "augment": {"mixup": 0.4, "noise": 9}},
     "resumed": {"network": "c4n-b-r-f-o0.5-d3", "epochs": 7, "augment": {"rotate": 10}},
+    "one score": {"network": "c3-r-f-d1-sg", "epochs": 4, "optimizer": "nesterov", "learning_rate": 0.02,
+                  "clip_norm": 0.5, "label_smoothing": 0.1, "schedule": "warmup"},
+    "rate": {"network": "c3-b-r-f-d3", "epochs": 7, "optimizer": "rmsprop", "weight_decay": 0.01},
     "stopped": {"network": "c4n-b-r-f-o0.5-d3", "epochs": 7},
 }
 
@@ -55,10 +60,12 @@ class Instrumented:
 
         monkeypatch.setattr(Training, "step", step)
 
-    def fit(self, folder: Path, asked: RunSpec, should_stop: Callable[[], bool] = never) -> None:
+    def fit(self, folder: Path, asked: RunSpec, should_stop: Callable[[], bool] = never,
+            changes: Mapping[int, float] = MappingProxyType({})) -> None:
         folder.mkdir(exist_ok=True)
-        for _ in numpy_fit.fit(asked, folder, should_stop):
-            pass
+        for event in numpy_fit.fit(asked, folder, should_stop):
+            if isinstance(event, Saved) and event.epoch in changes:
+                ask_rate(folder, changes[event.epoch])
 
 
 def killed_after(folder: Path, asked: RunSpec, epochs: int) -> None:
@@ -77,18 +84,25 @@ def test_any_step_of_any_run_comes_back_to_the_same_bits(
         with monkeypatch.context() as patch:
             instrumented = Instrumented(patch)
             folder = tmp_path / name
+            if name == "one score":  # two classes
+                patch.setattr(named, "load", lambda data: (blobs(classes=2), blobs(21, classes=2)))
             if name == "resumed":
                 killed_after(folder, spec(**request), 3)
-            instrumented.fit(folder, spec(**request), after(31) if name == "stopped" else never)
+            instrumented.fit(folder, spec(**request), after(31) if name == "stopped" else never,
+                             {2: 0.5, 5: 3.0} if name == "rate" else {})
         taken[name] = instrumented.digests
         wanted = 31 if name == "stopped" else request["epochs"] * BATCHES
         assert sorted(taken[name]) == list(range(wanted + 1)), name
         assert history.steps(folder) == wanted
+        changed = json.loads((folder / "history" / "history.json").read_text())["factors"]
+        assert changed == ({"3": [0.5], "6": [0.5, 3.0]} if name == "rate" else {})
     rng = np.random.default_rng(0)
     pairs = [(name, int(rng.integers(0, len(digests)))) for name, digests in taken.items() for _ in range(15)]
     pairs += [(name, step) for name, digests in taken.items() for step in (0, len(digests) - 1)]
     assert len(pairs) >= 100
     for name, step in pairs:
+        classes = 2 if name == "one score" else 3
+        monkeypatch.setattr(named, "load", lambda data, n=classes: (blobs(classes=n), blobs(21, classes=n)))
         found = history.replayed(tmp_path / name, step)
         assert digest_of(found.model.state_dict()) == taken[name][step], (name, step)
         assert not found.model.training
@@ -252,7 +266,7 @@ def test_a_loss_that_is_no_number_can_be_replayed_up_to_it(tmp_path: Path, on_bl
 def test_the_index_is_strict_json_and_holds_no_secret(tmp_path: Path, on_blobs: None) -> None:
     killed_after(tmp_path / "a", spec(epochs=1, network="linear"), 1)
     said = json.loads((tmp_path / "a" / "history" / "history.json").read_text())
-    assert set(said) == {"version", "asked", "data", "batches", "steps"}
+    assert set(said) == {"version", "asked", "data", "batches", "steps", "factors"}
 
 
 def test_weights_of_an_epoch_are_there_in_a_moment(tmp_path: Path, on_blobs: None) -> None:

@@ -88,6 +88,17 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class RateChanged:
+    """Somebody changed the learning rate in flight: from this epoch on, before which `step` steps were taken, the
+    schedule's rates are others, the first of them `rate`."""
+
+    epoch: int
+    step: int
+    rate: float
+    time: float
+
+
+@dataclass(frozen=True)
 class Measured:
     """One contestant of an experiment has seen every training picture once more; both measured after the epoch."""
 
@@ -204,11 +215,11 @@ def ordinal(place: int) -> str:
     return f"{place}{ending}"
 
 
-Event = (Queued | Cancelled | Resumed | Started | Stage | Batch | Epoch | Measured | Measures | Saved | Finished | Exported
-         | Failed)
+Event = (Queued | Cancelled | Resumed | Started | Stage | Batch | Epoch | RateChanged | Measured | Measures | Saved
+         | Finished | Exported | Failed)
 KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (Queued, Cancelled, Resumed, Started, Stage, Batch, Epoch, Measured, Measures, Saved, Finished,
+    for kind in (Queued, Cancelled, Resumed, Started, Stage, Batch, Epoch, RateChanged, Measured, Measures, Saved, Finished,
                  Exported, Failed)
 }
 

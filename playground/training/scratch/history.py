@@ -6,6 +6,7 @@ is said in `history_files`.
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def training_at(run_dir: Path, step: int) -> tuple[Training, np.ndarray | None]:
     batches = training.batches
     following: np.ndarray | None = None
     for epoch in range(training.state.epoch, -(-step // batches)):
+        training.state.change_rate(index["factors"].get(str(epoch + 1), ()))
         training.model.train()
         order = training.order()
         here = min(batches, step - epoch * batches)
@@ -116,9 +118,10 @@ def _index(run_dir: Path) -> dict[str, Any]:
         numbers = (index["version"], index["steps"], index["batches"])
         sound = all(isinstance(n, int) and 0 <= n < MOST for n in numbers) and index["batches"] > 0
         sound = sound and isinstance(index["asked"]["seed"], int) and isinstance(index["data"], str)
+        sound = sound and all(0 < float(f) < math.inf for factors in index["factors"].values() for f in factors)
         if not sound or index["version"] != history_files.VERSION or not isinstance(index["asked"]["request"], dict):
             raise ValueError("it says something else")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged() from error
     return dict(index)
 

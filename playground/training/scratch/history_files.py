@@ -1,6 +1,7 @@
 """What a run of the NumPy engine keeps of its weights while it trains, on disk: written here, read by `history`.
 
-    RUN/history/history.json            what was asked, the digest of the pictures, batches an epoch, steps taken
+    RUN/history/history.json            what was asked, the digest of the pictures, batches an epoch, steps taken,
+                                            and what the learning rate was changed by in flight
                 weights-00003.safetensors   after epoch 3, as float16; epoch 0 are the first weights
                 state-00002.safetensors     after epoch 2, exact: weights, optimizer, schedule, generators, buffers
 
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from playground.home import whole
+from playground.home import read_json, whole
 from playground.training.scratch.numpy_checkpoint import State
 
 FOLDER, INDEX = "history", "history.json"
@@ -80,8 +81,15 @@ def keep(run_dir: Path, state: State, batches: int) -> None:
 
 
 def index(run_dir: Path, state: State, batches: int, steps: int) -> None:
-    """Say what the history is of, and how many steps were taken."""
-    said = {"version": VERSION, "asked": state.asked, "data": state.data, "batches": batches, "steps": steps}
+    """Say what the history is of, how many steps were taken, and from which epoch on the rates were times which
+    factors."""
+    changes: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        changes = dict(read_json(run_dir / FOLDER / INDEX)["factors"])
+    if state.factors and state.factors not in changes.values():
+        changes[str(max(1, -(-steps // batches)))] = state.factors
+    said = {"version": VERSION, "asked": state.asked, "data": state.data, "batches": batches, "steps": steps,
+            "factors": changes}
     with whole(run_dir / FOLDER / INDEX) as incoming:
         incoming.write_text(json.dumps(said, ensure_ascii=False), encoding="utf-8")
 
