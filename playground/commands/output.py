@@ -5,7 +5,7 @@ import math
 import sys
 from typing import Any
 
-from playground.numbers import count, percent
+from playground.numbers import count, number, percent
 
 
 def print_json(answer: Any) -> None:
@@ -65,6 +65,8 @@ class Telling:
             case "Batch":
                 self.passing(f"epoch {event.epoch}/{self.total}  batch {event.batch}/{event.batches}  "
                              f"loss {event.loss:.3f}")
+            case "RateChanged":
+                self.line(f"from epoch {event.epoch} on the learning rate is another: {number(event.rate, 3)}")
             case "Epoch":
                 self.line(f"epoch {event.epoch}/{self.total}  loss {event.train_loss:.3f}  accuracy "
                           f"{percent(event.train_accuracy)}  held out: loss {event.validation_loss:.3f}  accuracy "

@@ -64,8 +64,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--network", metavar="SPELLING|PRESET",
                      help="which network (default: one that suits the pictures' size); see the command network")
     training(one, 15)
-    one.add_argument("--batch-size", type=whole(2), default=None, metavar="N", help="pictures a step")
-    one.add_argument("--learning-rate", type=positive, default=None, metavar="R", help="how far a step goes")
+    settings(one)
 
     one = command(transfer, "retrain a pretrained network on photographs with PyTorch, and export it")
     one.add_argument("--data", default="faces", metavar="DIR",
@@ -108,6 +107,32 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def settings(one: argparse.ArgumentParser) -> None:
+    """The options of a training from scratch, as `training.scratch.settings` knows them: what is not said is None, and
+    a sick preset's own settings count."""
+    def option(name: str, metavar: str, help: str, type: Callable[[str], Any] = str) -> None:
+        one.add_argument(name, type=type, metavar=metavar, help=help)
+
+    option("--batch-size", "N", "pictures a step (default: 32)", whole(2))
+    option("--learning-rate", "R", "how far a step goes (default: 0.003)", positive)
+    option("--optimizer", "NAME", "sgd, momentum, nesterov, adam, adamw or rmsprop (default: adam)")
+    option("--schedule", "NAME", "how the learning rate falls: cosine, constant, step, linear or warmup (default: "
+                                 "cosine)")
+    option("--weight-decay", "W", "how much of every weight each step takes away, 0 to 1 (default: 0)", real)
+    option("--label-smoothing", "S", "the share of a label that is spread over all classes, below 1 (default: 0)", real)
+    option("--clip-norm", "G", "the largest joint norm of all gradients; 0: any (default: 0)", real)
+    option("--init", "NAME", "the first weights: default, kaiming, xavier, normal or zeros")
+    option("--weights-gain", "F", "the first weights times this (default: 1)", real)
+    option("--first-bias", "B", "what the biases of all layers but the last begin with", real)
+    one.add_argument("--normalize", action=argparse.BooleanOptionalAction, default=None,
+                     help="bring the pixels to mean 0 and deviation 1, or let the network see 0 to 255 (default: yes)")
+    option("--train-pictures", "N", "at most so many pictures learn; 0: all (default: 0)", whole(0))
+    option("--early-stopping", "N", "stop after so many epochs without a better validation loss; 0: never (default: 0)",
+           whole(0))
+    one.add_argument("--augment", type=step, nargs="+", metavar="STEP=NUMBER",
+                     help="what is done to pictures at random: mirror=0.5 rotate=10 ...")
+
+
 def whole(least: int, most: int = 2**32 - 1) -> Callable[[str], int]:
     """An argparse type: a whole number of a range."""
 
@@ -133,6 +158,14 @@ def positive(text: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
     return number
+
+
+def real(text: str) -> float:
+    """An argparse type: a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
 
 
 def step(text: str) -> tuple[str, float]:

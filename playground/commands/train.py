@@ -13,21 +13,29 @@ from playground.numbers import counted, number, percent
 POLL_SECONDS = 0.1
 
 
+SETTINGS = ("batch_size", "learning_rate", "optimizer", "schedule", "weight_decay", "label_smoothing", "clip_norm",
+            "init", "weights_gain", "first_bias", "normalize", "train_pictures", "early_stopping")
+
+
 def train(options: argparse.Namespace) -> int:
     """Train from scratch."""
+    from playground.training.scratch.settings import Settings, with_preset
+
+    said = {name: getattr(options, name) for name in ("network", *SETTINGS)}
+    request = with_preset({"epochs": options.epochs} | {name: one for name, one in said.items() if one is not None}
+                          | ({"augment": dict(options.augment)} if options.augment else {}))
+    Settings.from_request(request)  # a wrong value is refused before there is a run
     data = options.data
     if data != "digits" or options.network:
         from playground.datasets import named
 
-        train, _ = named.load(data)  # a folder that is no data set is refused before there is a run
+        train, _ = named.load(data)  # so is a folder that is no data set
         data = data if data == "digits" else str(Path(data).expanduser().resolve())
-        if options.network:  # so is a network that does not fit
+        if options.network:  # and a network that does not fit
             from playground.training.scratch import numpy_fit
 
-            numpy_fit.designed({"network": options.network}, numpy_fit.shape_of(train), len(train.classes))
-    request = {"data": data, "epochs": options.epochs}
-    chosen = {"batch_size": options.batch_size, "learning_rate": options.learning_rate, "network": options.network}
-    return follow(options, "digits", request | {key: value for key, value in chosen.items() if value is not None})
+            numpy_fit.designed(request, numpy_fit.shape_of(train), len(train.classes))
+    return follow(options, "digits", {"data": data, **request})
 
 
 def transfer(options: argparse.Namespace) -> int:

@@ -36,12 +36,13 @@ class Promise:
 
 def finish(
     core: onnx.ModelProto, preprocessing: Preprocessing, labels: Sequence[str], source: str,
-    created: datetime | None = None,
+    created: datetime | None = None, *, scores_are_logits: bool = False,
 ) -> onnx.ModelProto:
     """A model of prepared pixels (N, C, *size) -> scores (N, K), made into a file that keeps the contract.
 
     A core with a single score for two labels is a sigmoid head: its logits become [0, z], whose softmax is exactly
-    [1 - sigmoid(z), sigmoid(z)]. A core that ends in Softmax or Sigmoid is refused, because its scores are no logits.
+    [1 - sigmoid(z), sigmoid(z)]. A core that ends in Softmax or Sigmoid is refused, because its scores are no logits,
+    unless `scores_are_logits`: its training took their softmax, whatever gave them.
     Raises PlaygroundError when labels and scores differ in number.
     """
     if len(core.graph.input) != 1 or len(core.graph.output) != 1:
@@ -49,7 +50,7 @@ def finish(
                               f"{len(core.graph.input)} and {len(core.graph.output)}.")
     scores = core.graph.output[0].name
     maker = next((node for node in core.graph.node if scores in node.output), None)
-    if maker is not None and maker.op_type in ("Softmax", "LogSoftmax", "Sigmoid"):
+    if not scores_are_logits and maker is not None and maker.op_type in ("Softmax", "LogSoftmax", "Sigmoid"):
         raise PlaygroundError(f"The model ends in {maker.op_type}; export it without that last layer, because the "
                               f"file itself turns logits into probabilities.")
 

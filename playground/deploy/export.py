@@ -49,7 +49,8 @@ def export_run(
     preprocessing, labels = trained.preprocessing, list(trained.classes)
     source, packages = _source(trained)
     core = _core(trained)
-    data = contract.finish(core, preprocessing, labels, source).SerializeToString(deterministic=True)
+    data = contract.finish(core, preprocessing, labels, source, scores_are_logits=getattr(
+        trained, "scores_are_logits", False)).SerializeToString(deterministic=True)
 
     known = (*samples.photo_names(), PATTERN)
     pictures = [reference_picture(one) for one in known]

@@ -16,7 +16,7 @@ from playground.deploy import registry
 from playground.errors import PlaygroundError
 from playground.training.runs import log, runs, worker
 from playground.training.runs.runs import RunSpec
-from playground.training.scratch import numpy_checkpoint, numpy_fit
+from playground.training.scratch import history, history_files, numpy_checkpoint, numpy_fit
 from tests.playground.test_numpy_fit import blobs
 
 SPEC = RunSpec("digits", {"data": "digits", "epochs": 2, "batch_size": 16}, 0, "mine")
@@ -60,6 +60,7 @@ def disk(room: int, stays_full: bool = True) -> Iterator[Disk]:
     patch.setattr(log.EventLog, "append", asking(log.EventLog.append))
     patch.setattr(numpy_fit, "save_file", asking(numpy_fit.save_file))
     patch.setattr(numpy_checkpoint, "save_file", asking(numpy_checkpoint.save_file))
+    patch.setattr(history_files, "save_file", asking(history_files.save_file))
     try:
         yield found
     finally:
@@ -90,6 +91,8 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing_that_was_said_to_be_kept
     with disk(10**6) as whole:
         first = runs.start(SPEC)
     wanted = (runs.run_dir(first) / numpy_fit.WEIGHTS).read_bytes()
+    steps = history.steps(runs.run_dir(first))
+    exact = history_files.digest_of(numpy_fit.load_trained(runs.run_dir(first)).model.state_dict())
     registry.remove("mine")
     assert whole.written > 30
     states = set()
@@ -130,6 +133,10 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing_that_was_said_to_be_kept
         assert after.state == "completed", (room, after.failed)
         assert [one.epoch for one in after.epochs] == [1, 2]
         assert weights.read_bytes() == wanted
+        folder = runs.run_dir(run_id)
+        assert history.epochs(folder) == [0, 1, 2]
+        assert sorted(history_files.kept(folder)) == sorted(history_files.kept(runs.run_dir(first)))
+        assert history_files.digest_of(history.replayed(folder, steps).model.state_dict()) == exact
         assert not trained or before == wanted
         registry.remove("mine")
         (runs.run_dir(run_id) / "spec.json").unlink()

@@ -32,13 +32,14 @@ def remaining_seconds(events: Sequence[Event], request: Mapping[str, Any]) -> fl
 
     Known is only how long the counting under way will take, at the pace it has. In the epochs that is the training. In
     a counted stage it is told where nothing long comes after it, which is so for computing features and for a download,
-    and not where the epochs are what takes long. What may end early (`patience`) has no known end. Once there are a few
-    whole epochs they are the pace: at an epoch's end something is measured, which batches do not tell.
+    and not where the epochs are what takes long. What may end early (`patience`, `early_stopping`) has no known end.
+    Once there are a few whole epochs they are the pace: at an epoch's end something is measured, which batches do not
+    tell.
     """
     kind, points, whole = _counting(events)
     if kind == "stage" and _stages_share(request) < STAGES_SHARE:
         return None
-    if kind == "epochs" and request.get("patience"):
+    if kind == "epochs" and (request.get("patience") or request.get("early_stopping")):
         return None
     if kind == "epochs" and (told := left(whole)) is not None:
         return max(0.0, told - (points[-1][0] - whole[-1][0]))

@@ -14,6 +14,7 @@ from playground.training.runs.events import (
     Finished,
     Measured,
     Queued,
+    RateChanged,
     Resumed,
     Saved,
     Stage,
@@ -60,6 +61,7 @@ class RunView:
     batches: list[Batch] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
+    rate_changes: list[RateChanged] = field(default_factory=list)
     saved: Saved | None = None
     finished: Finished | None = None
     exported: Exported | None = None
@@ -119,6 +121,7 @@ def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_aske
         batches=[event for event in shown if isinstance(event, Batch)],
         epochs=[event for event in shown if isinstance(event, Epoch)],
         measured=[event for event in shown if isinstance(event, Measured)],
+        rate_changes=[event for event in shown if isinstance(event, RateChanged)],
         saved=told.get(Saved),  # type: ignore[arg-type]
         finished=told.get(Finished) if state in ENDED else finished,  # type: ignore[arg-type]
         exported=last.get(Exported),  # type: ignore[arg-type]

@@ -226,12 +226,15 @@ def start_once(spec: RunSpec) -> str:
 
 
 def same(spec: RunSpec) -> str | None:
-    """The newest run of this kind, request and seed that is under way or was completed, whatever it is called."""
+    """The newest run of this kind, request and seed that is under way or was completed, whatever it is called.
+
+    One whose learning rate was changed in flight is no longer the same.
+    """
     for run_id in run_ids():
         try:
             found = read_spec(run_dir(run_id))
             if (found.kind, found.request, found.seed) == (spec.kind, spec.request, spec.seed) \
-                    and view(run_id).state in WANTED:
+                    and (seen := view(run_id)).state in WANTED and not seen.rate_changes:
                 return run_id
         except PlaygroundError:
             continue  # a damaged run is nobody's result

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from engine.lr_scheduler import LRScheduler
 from engine.optim import Optimizer
 from playground.errors import PlaygroundError
 from playground.home import whole
-from playground.training.runs.events import Epoch, from_json, to_json
+from playground.training.runs.events import Epoch, RateChanged, from_json, to_json
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -39,12 +40,35 @@ class State:
         self.asked = json.loads(json.dumps(asked))  # as it comes back from the file
         dropouts = [layer for _, layer in model.named_modules() if isinstance(layer, layers.Dropout)]
         self.generators = {**generators, **{f"dropout-{k}": layer.rng for k, layer in enumerate(dropouts)}}
-        self.epoch, self.seconds, self.history = 0, 0.0, list[Epoch]()
+        self.epoch, self.seconds, self.history = 0, 0.0, list[Epoch | RateChanged]()
+        self.factors, self.first_rates = list[float](), list(schedule.base_lrs)
+
+    def validation_losses(self) -> list[float]:
+        """After every epoch."""
+        return [event.validation_loss for event in self.history if isinstance(event, Epoch)]
+
+    def change_rate(self, factors: Sequence[float]) -> bool:
+        """Go on with the schedule's rates times all these factors; whether some are new."""
+        if len(factors) <= len(self.factors):
+            return False
+        self.factors = list(factors)
+        self._schedule_at(self.schedule.last_epoch)
+        return True
+
+    def _schedule_at(self, steps: int) -> None:
+        """Put the schedule where it is after so many steps."""
+        self.schedule.base_lrs = [rate * math.prod(self.factors) for rate in self.first_rates]
+        self.schedule.last_epoch = steps - 1
+        self.schedule.step()
 
     def save(self, run_dir: Path, epoch: Epoch, seconds: float) -> None:
         """Write it whole or not at all, after an epoch and so many seconds of training."""
         self.history.append(epoch)
         self.epoch, self.seconds = epoch.epoch, seconds
+        self.write(run_dir / CHECKPOINT)
+
+    def write(self, path: Path) -> None:
+        """Write it whole or not at all, as it is now."""
         kept = self.optimizer.state_dict()
         tensors = {f"model.{name}": np.asarray(array, order="C") for name, array in self.model.state_dict().items()}
         plain: dict[str, dict[str, Any]] = {}
@@ -55,11 +79,12 @@ class State:
                 else:
                     plain.setdefault(str(place), {})[name] = value
         said = {
-            "epoch": self.epoch, "seconds": seconds, "history": [to_json(one) for one in self.history],
-            "steps": self.schedule.last_epoch, "memory": plain, "data": self.data, "asked": self.asked,
+            "epoch": self.epoch, "seconds": self.seconds, "history": [to_json(one) for one in self.history],
+            "steps": self.schedule.last_epoch, "factors": self.factors,
+            "memory": plain, "data": self.data, "asked": self.asked,
             "generators": {name: rng.bit_generator.state for name, rng in self.generators.items()},
         }
-        with whole(run_dir / CHECKPOINT) as incoming:
+        with whole(path) as incoming:
             save_file(tensors, incoming, {"state": json.dumps(said)})
 
     def restore(self, run_dir: Path) -> bool:
@@ -67,10 +92,12 @@ class State:
 
         Raises PlaygroundError when it is damaged, or of other pictures.
         """
-        if not (run_dir / CHECKPOINT).is_file():
-            return False
+        return (run_dir / CHECKPOINT).is_file() and self.read(run_dir / CHECKPOINT)
+
+    def read(self, path: Path) -> bool:
+        """Go back to what was written to a file, where it is of what is asked; whether it was. Raises as `restore`."""
         try:
-            with safe_open(run_dir / CHECKPOINT, framework="numpy") as file:
+            with safe_open(path, framework="numpy") as file:
                 said = json.loads(file.metadata()["state"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
             if said["asked"] != self.asked:
@@ -97,14 +124,16 @@ class State:
                 _, place, what = name.split(".", 2)
                 memory.setdefault(int(place), {})[what] = array
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": memory})
-        history = [event for line in said["history"] if isinstance(event := from_json(line), Epoch)]
-        self.epoch, self.seconds, self.history = int(said["epoch"]), float(said["seconds"]), history
-        if [event.epoch for event in history] != list(range(1, self.epoch + 1)):
+        self.history = [event for line in said["history"] if isinstance(event := from_json(line), Epoch | RateChanged)]
+        self.epoch, self.seconds = int(said["epoch"]), float(said["seconds"])
+        if [event.epoch for event in self.history if isinstance(event, Epoch)] != list(range(1, self.epoch + 1)):
             raise ValueError("its epochs are not all there")
         for name, rng in self.generators.items():
             rng.bit_generator.state = said["generators"][name]
-        self.schedule.last_epoch = int(said["steps"]) - 1
-        self.schedule.step()
+        self.factors = [float(factor) for factor in said.get("factors", ())]  # older ones know of none
+        if not all(0 < factor < math.inf for factor in self.factors):
+            raise ValueError("a change of its learning rate is no factor")
+        self._schedule_at(int(said["steps"]))
 
 
 def damaged() -> PlaygroundError:

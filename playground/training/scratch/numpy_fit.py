@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from engine import Tensor, functional, layers, no_grad
-from engine.lr_scheduler import CosineAnnealingLR
-from engine.optim import Adam
+from engine.lr_scheduler import LRScheduler
+from engine.optim import Optimizer, clip_grad_norm_
 from playground.datasets import named
-from playground.datasets.augmentation import Augmentation, Mixed
+from playground.datasets.augmentation import Mixed
 from playground.datasets.named import ImageSet
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
@@ -25,14 +25,23 @@ from playground.home import read_json, whole
 from playground.network import presets
 from playground.network.build import build
 from playground.network.faults import STOP, faults
-from playground.network.parts import Network
+from playground.network.parts import Network, Part
 from playground.network.shapes import walk
 from playground.network.spelling import spelled
-from playground.training.runs.events import Batch, Epoch, Event, Finished, Saved, Started
+from playground.training.runs.events import Batch, Epoch, Event, Finished, RateChanged, Saved, Started
 from playground.training.runs.runs import RunSpec
+from playground.training.scratch import history_files
+from playground.training.scratch.measures import Look, Meter, Parts
 from playground.training.scratch.numpy_checkpoint import State, digest
+from playground.training.scratch.settings import (
+    Settings,
+    asked_factors,
+    first_weights,
+    optimizer_of,
+    schedule_of,
+    stalled,
+)
 
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 32, 0.003
 VALIDATION_SHARE = 1 / 6
 BETWEEN_BATCHES_SECONDS = 0.1
 AT_ONCE = 256
@@ -44,74 +53,134 @@ USUAL = "usual"
 
 @dataclass(frozen=True)
 class TrainedNumpy:
-    """A trained network and what goes around it. `model` is in evaluation mode."""
+    """A trained network and what goes around it. `model` is in evaluation mode, and gives the scores that the loss took
+    the softmax of (or, of one score, the sigmoid), even where its last layer is a softmax already."""
 
     model: layers.Sequential
     preprocessing: Preprocessing
     classes: tuple[str, ...]
+    scores_are_logits: bool = True
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the optimizer: the batch's loss and right answers before it, and the rate it was taken with. `look`
+    is what was measured, where it was, or where the loss is not a number."""
+
+    loss: float
+    right: int
+    rate: float
+    look: Look | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training between two steps: `fit` takes its steps, and so does who replays it (`history`)."""
+
+    train: ImageSet
+    test: ImageSet
+    network: Network
+    preprocessing: Preprocessing
+    x: np.ndarray
+    y: np.ndarray
+    raw: np.ndarray
+    x_held: np.ndarray
+    y_held: np.ndarray
+    model: layers.Sequential
+    optimizer: Optimizer
+    schedule: LRScheduler
+    order_rng: np.random.Generator
+    augment_rng: np.random.Generator
+    settings: Settings
+    batches: int
+    state: State
+    parts: Parts
+
+    def order(self) -> list[np.ndarray]:
+        """Which pictures the batches of the next epoch have. Drawn: to be asked once an epoch, at its beginning."""
+        return np.array_split(self.order_rng.permutation(len(self.x)), self.batches)
+
+    def step(self, chosen: np.ndarray, measure: bool = False) -> Step:
+        """Learn from one batch, the model being in training mode; `measure` changes nothing of what is learnt."""
+        raw, y, preprocessing, augment_rng = self.raw, self.y, self.preprocessing, self.augment_rng
+        model, optimizer, schedule = self.model, self.optimizer, self.schedule
+        settings, pipeline = self.settings, self.settings.augment
+        prepared = self.x[chosen]
+        if pipeline.active:
+            prepared = preprocessing.apply_all(pipeline.draw_all(raw[chosen], augment_rng))
+        mixed = pipeline.mix(prepared, augment_rng)
+        with layers.watched() as calls:
+            logits = model(Tensor(mixed.x))
+        loss = mixed_loss(logits, y[chosen], mixed, settings.label_smoothing)
+        value, correct = loss.item(), int((said(logits) == y[chosen]).sum())
+        look = Look(self.parts, calls, mixed.x, loss) if measure or not math.isfinite(value) else None
+        model.zero_grad()
+        if look is None:
+            loss.backward()
+        else:
+            look.backward()
+        if settings.clip_norm:
+            clip_grad_norm_(model.parameters(), settings.clip_norm)
+        rate = optimizer.lr
+        optimizer.step()
+        if look is not None:
+            look.stepped()
+        schedule.step()
+        return Step(value, correct, rate, look)
 
 
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
     """Train on the data the request names, and yield what happens; the network is in `run_dir` afterwards.
 
-    request: data ("digits" or a folder of IDX files), network (a preset or a spelling), epochs, batch_size,
-    learning_rate, augment (an Augmentation as plain data); all but the first may be left out. Adam, its learning rate
-    falling to 0 along half a cosine. A sixth of the training pictures is kept aside for validation; the test pictures
-    are looked at once, when training is over. The same spec gives the same weights, and so does a run that was killed
-    and goes on from its last whole epoch (numpy_checkpoint). Raises PlaygroundError when the data or the request make
-    no training, the network does not fit, or the loss is no longer a number.
+    request: data ("digits" or a folder of IDX files), network (a preset or a spelling), and what `Settings` names; all
+    but the first may be left out. Cross-entropy, or binary cross-entropy where the network gives one score for two
+    classes. A sixth of the training pictures is kept aside for validation; the test pictures are looked at once, when
+    training is over. The same spec gives the same weights, and so does a run that was killed and goes on from its last
+    whole epoch (numpy_checkpoint). Raises PlaygroundError when the data or the request make no training, the network
+    does not fit, or the loss is no longer a number.
     """
     began = time.time()
-    epochs, batch_size, learning_rate = _settings(spec.request)
-    train, test = named.load(spec.request["data"])
-    split_rng, weights_rng, order_rng, augment_rng = np.random.default_rng(spec.seed).spawn(4)
-    pipeline = Augmentation.from_dict(spec.request.get("augment", {}))
-    fitted, held_out = _divided(train.labels, split_rng)
-    preprocessing = preprocessing_of(train.images[fitted])
-    x, y = preprocessing.apply_all(train.images[fitted]), train.labels[fitted]
-    raw = train.images[fitted]
-    x_held, y_held = preprocessing.apply_all(train.images[held_out]), train.labels[held_out]
-    network = designed(spec.request, x.shape[1:], len(train.classes))
-    model = build(network, x.shape[1:], weights_rng)
-    optimizer = Adam(model.parameters(), lr=learning_rate)
-    batches = max(1, len(x) // batch_size)  # a little larger than asked for, rather than a last one of one picture
-    schedule = CosineAnnealingLR(optimizer, T_max=epochs * batches)
-    state = State(model, optimizer, schedule, {"order": order_rng, "augment": augment_rng}, digest(raw, y, x_held),
-                  {"request": spec.request, "seed": spec.seed})
+    training = begun(spec)
+    settings, state, schedule, batches = training.settings, training.state, training.schedule, training.batches
+    epochs, model, train, test = settings.epochs, training.model, training.train, training.test
+    x, x_held, y_held = training.x, training.x_held, training.y_held
+    preprocessing, network = training.preprocessing, training.network
     resumed = state.restore(run_dir)
     _describe(run_dir, network, x.shape[1:], preprocessing, train.classes)
+    if not resumed:
+        history_files.clear(run_dir)
+    history_files.keep(run_dir, state, batches)
 
     yield Started("digits", epochs, batches, sum(p.size for p in model.parameters()), train.classes,
                   {"train": len(x), "validation": len(x_held), "test": len(test)}, "cpu", time.time())
     steps, written, stopped, done = schedule.last_epoch, 0.0, False, state.epoch
+    meter = Meter(epochs * batches)
     began -= state.seconds
     yield from state.history
     if resumed:
         yield _save(run_dir, model, done)
     for epoch in range(done + 1, epochs + 1):
+        if stalled(state.validation_losses(), settings.early_stopping):
+            break
+        if state.change_rate(asked_factors(run_dir)):
+            state.history.append(RateChanged(epoch, steps, training.optimizer.lr, time.time()))
+            yield state.history[-1]
         epoch_began, losses, right = time.time(), 0.0, 0
         model.train()
-        for number, chosen in enumerate(np.array_split(order_rng.permutation(len(x)), batches), 1):
+        for number, chosen in enumerate(training.order(), 1):
             stopped = should_stop()
             if stopped:
                 break
-            prepared = x[chosen]
-            if pipeline.active:
-                prepared = preprocessing.apply_all(pipeline.draw_all(raw[chosen], augment_rng))
-            mixed = pipeline.mix(prepared, augment_rng)
-            logits = model(Tensor(mixed.x))
-            loss = mixed_loss(logits, y[chosen], mixed)
-            model.zero_grad()
-            loss.backward()
-            rate = optimizer.lr
-            optimizer.step()
-            schedule.step()
+            taken = training.step(chosen, meter.due(steps + 1))
+            value, correct, rate = taken.loss, taken.right, taken.rate
             steps += 1
-
-            value, correct = loss.item(), int((logits.data.argmax(1) == y[chosen]).sum())
+            if taken.look is not None:
+                meter.took(steps, taken.look.seconds)
+                yield taken.look.measures(epoch, steps, time.time())
             if not math.isfinite(value):
+                history_files.index(run_dir, state, batches, steps)
                 raise PlaygroundError(f"The loss is no longer a number after {steps} steps: the learning rate of "
-                                      f"{learning_rate:g} is too large for these data.")
+                                      f"{schedule.base_lrs[0]:g} is too large for these data.")
             losses, right = losses + value * len(chosen), right + correct
             if time.time() - written >= BETWEEN_BATCHES_SECONDS:
                 written = time.time()
@@ -126,14 +195,43 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
         saved = _save(run_dir, model, epoch)
         state.save(run_dir, told, time.time() - began)
         yield saved
+        history_files.keep(run_dir, state, batches)
     if steps == 0:
         raise PlaygroundError("Stopped before anything was learnt, so there is nothing to keep.")
 
     if stopped:
         yield _save(run_dir, model, done)
+        history_files.index(run_dir, state, batches, steps)
     _, confusion = evaluate(model, preprocessing.apply_all(test.images), test.labels, len(train.classes))
     yield Finished("stopped" if stopped else "completed", done, float(np.trace(confusion) / len(test)), len(test),
                    time.time() - began, tuple(tuple(map(int, row)) for row in confusion), time.time())
+
+
+def begun(spec: RunSpec) -> Training:
+    """The training that a spec asks for, before its first step. Raises PlaygroundError as `fit` does."""
+    settings = Settings.from_request(spec.request)
+    train, test = named.load(spec.request["data"])
+    split_rng, weights_rng, order_rng, augment_rng, init_rng = np.random.default_rng(spec.seed).spawn(5)
+    fitted, held_out = _divided(train.labels, split_rng)
+    if settings.train_pictures:
+        fitted = _few(fitted, train.labels, settings.train_pictures, split_rng)
+    preprocessing = preprocessing_of(train.images[fitted], settings.normalize)
+    x, y = preprocessing.apply_all(train.images[fitted]), train.labels[fitted]
+    raw = train.images[fitted]
+    x_held, y_held = preprocessing.apply_all(train.images[held_out]), train.labels[held_out]
+    network = designed(spec.request, x.shape[1:], len(train.classes))
+    scored = scoring(network, x.shape[1:])
+    model = build(scored, x.shape[1:], weights_rng)
+    first_weights(model, settings, init_rng)
+    optimizer = optimizer_of(settings, model.parameters())
+    # A batch is a little larger than asked for, rather than a last one of one picture.
+    batches = max(1, len(x) // settings.batch_size)
+    schedule = schedule_of(settings, optimizer, settings.epochs * batches)
+    state = State(model, optimizer, schedule, {"order": order_rng, "augment": augment_rng}, digest(raw, y, x_held),
+                  {"request": spec.request, "seed": spec.seed})
+    return Training(train, test, network, preprocessing, x, y, raw, x_held, y_held, model, optimizer,
+                    schedule, order_rng, augment_rng, settings, batches, state,
+                    Parts(scored, model))
 
 
 def measured(spec: RunSpec, run_dir: Path, epochs: int, seconds: float) -> Finished:
@@ -155,10 +253,25 @@ def designed(request: Mapping[str, Any], shape: tuple[int, ...], classes: int) -
     stopping = [fault.sentence for fault in faults(network, shape, classes, memory=_memory()) if fault.level == STOP]
     if stopping:
         raise PlaygroundError(stopping[0])
-    if walk(network, shape).gives != (classes,):
-        raise PlaygroundError(f"The network gives one score for {classes} classes; here each class needs a score of "
-                              f"its own: end it with a dense layer of {classes}.")
     return network
+
+
+def scoring(network: Network, shape: tuple[int, ...]) -> Network:
+    """The network without a last sigmoid of one score: the loss and the exported file take the sigmoid themselves.
+
+    >>> from playground.network.spelling import network_of
+    >>> [spelled(scoring(network_of(text), (1, 8, 8))) for text in ("f-d8-sg-d1-sg", "f-{d1-sg}", "f-d2-sg")]
+    ['f-d8-sg-d1', 'f-{d1}', 'f-d2-sg']
+    """
+    return Network(_without_sigmoid(network.parts)) if walk(network, shape).gives == (1,) else network
+
+
+def _without_sigmoid(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    *before, last = parts
+    if last.kind == "block":
+        inside = _without_sigmoid(last.branches[0])
+        return (*before, replace(last, branches=(inside,))) if inside else tuple(before)
+    return tuple(before) if last.kind == "sigmoid" else parts
 
 
 def _memory() -> int:
@@ -178,11 +291,12 @@ def shape_of(images: ImageSet) -> tuple[int, int, int]:
     return (1 if images.images.ndim == 3 else 3, height, width)
 
 
-def load_trained(run_dir: Path) -> TrainedNumpy:
-    """The network that a run left in its folder. Raises PlaygroundError when there is none."""
+def load_trained(run_dir: Path, weights_path: Path | None = None) -> TrainedNumpy:
+    """The network that a run left in its folder, with its last weights or those of another file. Raises PlaygroundError
+    when there is none."""
     try:
         data = read_json(run_dir / DESCRIPTION)
-        weights = load_file(run_dir / WEIGHTS)
+        weights = load_file(weights_path or run_dir / WEIGHTS)
         # A damaged description may ask for a layer of any size: not of more numbers than there are weights.
         room = sum(array.size for array in weights.values())
         classes = tuple(map(str, data["classes"]))
@@ -190,9 +304,9 @@ def load_trained(run_dir: Path) -> TrainedNumpy:
         walked = walk(network, shape)
         if walked.stopped or walked.parameters > room:
             raise ValueError("its description is of another network")
-        if walked.gives != (len(classes),):
+        if walked.gives != (len(classes),) and (walked.gives, len(classes)) != ((1,), 2):
             raise ValueError("it gives another number of scores than it names classes")
-        model = build(network, shape, np.random.default_rng(0))
+        model = build(scoring(network, shape), shape, np.random.default_rng(0))
         model.load_state_dict(weights)
         found = TrainedNumpy(model, Preprocessing.from_dict(data["preprocessing"]), classes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, SafetensorError,
@@ -214,15 +328,34 @@ def _described(data: Mapping[str, Any], classes: int) -> tuple[Network, tuple[in
     return presets.network_named(str(said["network"]), shape, classes), shape
 
 
-def mixed_loss(logits: Tensor, y: np.ndarray, mixed: Mixed) -> Tensor:
-    """Cross-entropy against mixed labels: λ · CE(logits, y) + (1 - λ) · CE(logits, y of the partners).
+def mixed_loss(scores: Tensor, y: np.ndarray, mixed: Mixed, label_smoothing: float = 0.0) -> Tensor:
+    """The loss against mixed labels: λ · loss(scores, y) + (1 - λ) · loss(scores, y of the partners).
 
-    That is cross-entropy against λ y_i + (1 - λ) y_j, since it is linear in the label.
+    That is the loss against λ y_i + (1 - λ) y_j, since it is linear in the label.
     """
-    loss = functional.cross_entropy(logits, y)
+    loss = loss_of(scores, y, label_smoothing)
     if mixed.share == 1.0:
         return loss
-    return mixed.share * loss + (1 - mixed.share) * functional.cross_entropy(logits, y[mixed.partner])
+    return mixed.share * loss + (1 - mixed.share) * loss_of(scores, y[mixed.partner], label_smoothing)
+
+
+def loss_of(scores: Tensor, y: np.ndarray, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
+    """Cross-entropy of scores (N, K); of one score for two classes (N, 1) the binary one, with its sigmoid.
+
+    The share `label_smoothing` of each label is spread over all classes, so a 1 becomes 1 - label_smoothing / 2 of two.
+
+    >>> [round(loss_of(Tensor(np.array(z)), np.array([1])).item(), 4) for z in ([[0.0, 2.0]], [[2.0]])]
+    [0.1269, 0.1269]
+    """
+    if scores.shape[1] > 1:
+        return functional.cross_entropy(scores, y, label_smoothing=label_smoothing, reduction=reduction)
+    target = (1 - label_smoothing) * y[:, None] + label_smoothing / 2
+    return functional.binary_cross_entropy_with_logits(scores, target.astype(scores.dtype), reduction=reduction)
+
+
+def said(scores: Tensor) -> np.ndarray:
+    """The likeliest class of each row, (N,): the largest score, or for one score whether it is above 0."""
+    return np.asarray(scores.data.argmax(1) if scores.shape[1] > 1 else (scores.data[:, 0] > 0).astype(np.int64))
 
 
 def evaluate(model: layers.Sequential, x: np.ndarray, y: np.ndarray, classes: int) -> tuple[float, np.ndarray]:
@@ -232,19 +365,10 @@ def evaluate(model: layers.Sequential, x: np.ndarray, y: np.ndarray, classes: in
     with no_grad():
         for start in range(0, len(x), AT_ONCE):
             truth = y[start:start + AT_ONCE]
-            logits = model(Tensor(x[start:start + AT_ONCE]))
-            total += functional.cross_entropy(logits, truth, reduction="sum").item()
-            np.add.at(confusion, (truth, logits.data.argmax(1)), 1)
+            scores = model(Tensor(x[start:start + AT_ONCE]))
+            total += loss_of(scores, truth, reduction="sum").item()
+            np.add.at(confusion, (truth, said(scores)), 1)
     return total / max(len(x), 1), confusion
-
-
-def _settings(request: Mapping[str, Any]) -> tuple[int, int, float]:
-    epochs, batch_size = int(request.get("epochs", EPOCHS)), int(request.get("batch_size", BATCH_SIZE))
-    learning_rate = float(request.get("learning_rate", LEARNING_RATE))
-    if epochs < 1 or batch_size < 2 or not 0 < learning_rate < math.inf:
-        raise PlaygroundError(f"{epochs} epochs in batches of {batch_size} at a learning rate of {learning_rate:g} are "
-                              "no training: at least 1 epoch, 2 pictures a batch and a rate above 0 are needed.")
-    return epochs, batch_size, learning_rate
 
 
 def _divided(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -260,9 +384,22 @@ def _divided(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, 
     return fitted, kept_aside
 
 
-def preprocessing_of(images: np.ndarray) -> Preprocessing:
-    """Pictures stay as large as they are; their levels get mean 0 and deviation 1 over the training pictures."""
+def _few(fitted: np.ndarray, labels: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """At most so many of the indices to learn from, of every class its share. The few are among the more."""
+    place = np.empty(len(fitted))
+    for label in np.unique(labels[fitted]):
+        members = np.flatnonzero(labels[fitted] == label)
+        place[rng.permutation(members)] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.sort(fitted[np.argsort(place, kind="stable")[:most]])
+
+
+def preprocessing_of(images: np.ndarray, normalize: bool = True) -> Preprocessing:
+    """Pictures stay as large as they are; their levels get mean 0 and deviation 1 over the training pictures, or stay
+    0..255."""
     gray = images.ndim == 3
+    if not normalize:
+        channels = 1 if gray else 3
+        return Preprocessing(images.shape[1:3], gray, (0.0,) * channels, (1 / 255,) * channels)
     levels = np.arange(256) / 255
     means, deviations = [], []
     for plane in [images] if gray else [images[..., channel] for channel in range(3)]:

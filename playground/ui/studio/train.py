@@ -16,6 +16,7 @@ from playground.figures import bars, confusion, maps, style
 from playground.home import data_dir
 from playground.training.runs.runs import RunSpec, RunView
 from playground.training.scratch import numpy_fit
+from playground.training.scratch.settings import Settings
 from playground.ui import frame
 from playground.ui.lessons import augmentation
 from playground.ui.parts.drawing import drawing, filled
@@ -68,7 +69,7 @@ def settings() -> Mapping[str, Any] | None:
             "Epochs",
             1,
             40,
-            numpy_fit.EPOCHS,
+            Settings.epochs,
             key="epochs",
             bind="query-params",
             help="How often every training image is seen.",
@@ -77,7 +78,7 @@ def settings() -> Mapping[str, Any] | None:
         batch_size = left.selectbox(
             "Batch size",
             BATCH_SIZES,
-            index=BATCH_SIZES.index(numpy_fit.BATCH_SIZE),
+            index=BATCH_SIZES.index(Settings.batch_size),
             key="batch",
             bind="query-params",
             help="Images whose gradients are averaged before the weights move one step.",
@@ -85,7 +86,7 @@ def settings() -> Mapping[str, Any] | None:
         rate = right.selectbox(
             "Learning rate",
             RATES,
-            index=RATES.index(numpy_fit.LEARNING_RATE),
+            index=RATES.index(Settings.learning_rate),
             key="rate",
             bind="query-params",
             help="How far the weights move against the gradient. Too small: slow. Too large: the loss jumps.",
