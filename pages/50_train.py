@@ -8,7 +8,7 @@ from playground.ui.studio import runs_view, train
 setup, beside = st.columns([2, 5], gap="large")
 with setup:
     chosen = building.chosen_data()
-    building.settings(chosen)
+    building.training(chosen)
     run = runs_view.chosen("digits")
 with beside:
     if run is not None:
