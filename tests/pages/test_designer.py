@@ -210,8 +210,9 @@ def test_levels_of_a_history_are_all_different() -> None:
 
 def test_the_settings_are_in_the_request_where_they_are_not_the_usual(open_page: OpenPage) -> None:
     app = open_page("train", network="c4-r-g-d10", epochs="1", optimizer="SGD, momentum 0.9", decay="0.01",
-                    schedule="warm-up, then half a cosine", smoothing="0.1", clip="2.0", init="Kaiming normal", gain="2.0", few="200", patience="3", bias="0.5",
-                    normalize="false", rate="0.1", batch="16", drawn="true")
+                    schedule="warm-up, then half a cosine", smoothing="0.1", clip="2.0", init="Kaiming normal",
+                    gain="2.0", few="200", patience="3", bias="0.5", normalize="false", rate="0.1", batch="16",
+                    drawn="true")
     assert errors(app) == []
     app.button(key="start").click().run()
     assert errors(app) == []
