@@ -5,7 +5,8 @@
 Starts the app with an empty PLAYGROUND_HOME, opens every page once so that the server is warm, then measures. A page's
 first paint is the time from the navigation to the frame with its heading and claim; "all of it" is the time until its
 script has ended. For sliders, every press of an arrow key on a page's sliders is timed from the key to the frame in
-which the first figure has changed, and to the frame after the last script that it starts. Frames and keys are timed by
+which the first figure has changed, and to the frame after the last script that it starts. In the designer it is a key
+on a step of a card (one filter more or less of a residual network), and the cards redrawn. Frames and keys are timed by
 the page's own clock: asked from outside, a page that draws its figures answers late (`asked_ms` in the JSON is when the
 driver of the browser had seen the heading). The browser keeps its cache, as a reader's does. Milliseconds are of this
 machine, so they stand beside its name. Results are written to bench/results/.
@@ -29,6 +30,7 @@ from playground.ui.contents import CHAPTERS
 
 PAINT_GOAL, SLIDER_GOAL = 1000, 200  # milliseconds
 PRESSES = 40
+DESIGN = "train?network=resnet8"
 ENDED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 QUIET = 700  # milliseconds without a script running after which nothing more will come
 # Sets __painted to [heading, milliseconds from the navigation to the frame that has it and the claim on the screen].
@@ -116,6 +118,21 @@ def slide(page: Page) -> list[tuple[float, float]]:
     return waits
 
 
+def edit(page: Page) -> list[tuple[float, float]]:
+    """Milliseconds from a key on a step of the designer's cards to all of them redrawn, and to the end."""
+    page.wait_for_timeout(2000)  # as in `slide`
+    waits: list[tuple[float, float]] = []
+    for press in range(PRESSES):
+        name = f"one {'less' if press % 2 else 'more'}: number of filters"
+        step = page.get_by_role("button", name=name).nth(press % 5)
+        step.focus()
+        page.evaluate(REDRAWN, QUIET)
+        page.keyboard.press("Enter")
+        if (took := page.evaluate("() => window.__redrawn")) is not None:
+            waits.append((float(took[0]), float(took[1])))
+    return waits
+
+
 def p95(values: list[float]) -> float:
     """The value that 95 of 100 do not exceed."""
     return sorted(values)[max(0, -(-95 * len(values) // 100) - 1)]
@@ -134,7 +151,9 @@ def measure(rounds: int, pages: list[str]) -> list[dict[str, Any]]:
             visit(page, f"{url}/{c.url}", c.title)
         for c in chosen:
             visits = [visit(page, f"{url}/{c.url}", c.title) for _ in range(rounds)]
-            waits = slide(page)
+            if c.url == "train":
+                visit(page, f"{url}/{DESIGN}", c.title)
+            waits = edit(page) if c.url == "train" else slide(page)
             rows.append({
                 "page": c.url, "first_paint_ms": statistics.median(v[0] for v in visits),
                 "asked_ms": statistics.median(v[1] for v in visits),

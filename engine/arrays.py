@@ -4,13 +4,12 @@ An adjoint is what the way back of a linear move is: for every x and g of fittin
 `(move(x) * g).sum() == (x * adjoint(g)).sum()`. The tests ask exactly that.
 """
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from engine.core import Array
-
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Pair: TypeAlias = tuple[int, int]
 Pads: TypeAlias = tuple[Pair, Pair]  # ((top, bottom), (left, right))
 

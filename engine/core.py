@@ -20,11 +20,11 @@ from typing import Any, TypeAlias, Union
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.errors import RefusedArgument, ShapeError
 from engine.onnx_spec import Refused, Situation, Spelled, Spelling
 from engine.tape import BackwardStep, backward_steps, walk
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Vjp: TypeAlias = Callable[..., tuple[Array | None, ...]]
 Rule: TypeAlias = Callable[..., tuple[Array, Vjp]]
 TensorLike: TypeAlias = Union["Tensor", Array, float, int, Sequence[Any]]

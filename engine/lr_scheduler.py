@@ -6,16 +6,21 @@ taken; `get_last_lr()` tells them.
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from engine.optim import Optimizer
+from engine.core import RefusedArgument
+
+
+class Optimizer(Protocol):
+    """What a schedule uses of an optimizer: the groups of its parameters, each with a learning rate "lr"."""
+
+    param_groups: list[dict[str, Any]]
 
 
 class LRScheduler:
     """What all schedules share: counting, and setting every group's learning rate to `factor(t, base)`."""
 
-    def __init__(self, optimizer: "Optimizer"):
+    def __init__(self, optimizer: Optimizer):
         self.optimizer = optimizer
         self.base_lrs = []
         for group in optimizer.param_groups:  # the first schedule of an optimizer decides what it began with
@@ -42,7 +47,7 @@ class LRScheduler:
 class StepLR(LRScheduler):
     """Multiplied by gamma every step_size steps."""
 
-    def __init__(self, optimizer: "Optimizer", step_size: int, gamma: float = 0.1):
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1):
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer)
 
@@ -53,7 +58,7 @@ class StepLR(LRScheduler):
 class MultiStepLR(LRScheduler):
     """Multiplied by gamma at each of the milestones."""
 
-    def __init__(self, optimizer: "Optimizer", milestones: Sequence[int], gamma: float = 0.1):
+    def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1):
         self.milestones, self.gamma = sorted(milestones), gamma
         super().__init__(optimizer)
 
@@ -64,7 +69,7 @@ class MultiStepLR(LRScheduler):
 class ExponentialLR(LRScheduler):
     """Multiplied by gamma every step."""
 
-    def __init__(self, optimizer: "Optimizer", gamma: float):
+    def __init__(self, optimizer: Optimizer, gamma: float):
         self.gamma = gamma
         super().__init__(optimizer)
 
@@ -75,7 +80,7 @@ class ExponentialLR(LRScheduler):
 class CosineAnnealingLR(LRScheduler):
     """Half a cosine wave from the first rate down to eta_min in T_max steps. Source: Loshchilov and Hutter, 2016."""
 
-    def __init__(self, optimizer: "Optimizer", T_max: int, eta_min: float = 0.0):
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0):
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer)
 
@@ -87,7 +92,7 @@ class LinearLR(LRScheduler):
     """Warm-up: from start_factor to end_factor of the first rate in total_iters steps, on a straight line."""
 
     def __init__(
-        self, optimizer: "Optimizer", start_factor: float = 1.0 / 3, end_factor: float = 1.0, total_iters: int = 5
+        self, optimizer: Optimizer, start_factor: float = 1.0 / 3, end_factor: float = 1.0, total_iters: int = 5
     ):
         if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
             raise ValueError(f"the factors are shares of the learning rate, not {start_factor} and {end_factor}")
@@ -106,14 +111,12 @@ class OneCycleLR(LRScheduler):
     """
 
     def __init__(
-        self, optimizer: "Optimizer", max_lr: float, total_steps: int | None = None, epochs: int | None = None,
+        self, optimizer: Optimizer, max_lr: float, total_steps: int | None = None, epochs: int | None = None,
         steps_per_epoch: int | None = None, pct_start: float = 0.3, anneal_strategy: str = "cos",
         cycle_momentum: bool = False, base_momentum: float = 0.85, max_momentum: float = 0.95,
         div_factor: float = 25.0, final_div_factor: float = 1e4,
     ):
         if cycle_momentum:
-            from engine.core import RefusedArgument
-
             raise RefusedArgument("OneCycleLR", "cycle_momentum", "the momentum is left alone: give False")
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
@@ -144,7 +147,7 @@ class OneCycleLR(LRScheduler):
 class SequentialLR(LRScheduler):
     """Schedules one after the other: the next takes over, from its own beginning, at each milestone."""
 
-    def __init__(self, optimizer: "Optimizer", schedulers: Sequence[LRScheduler], milestones: Sequence[int]):
+    def __init__(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]):
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(f"{len(schedulers)} schedules need {len(schedulers) - 1} milestones between them")
         self.schedulers, self.milestones = list(schedulers), list(milestones)

@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from engine import state
 from engine.core import Array, ShapeError, Tensor, TensorLike, no_grad
 
 
@@ -59,7 +59,7 @@ class Module:
     def __call__(self, *inputs: Any) -> Any:
         out = self.forward(*inputs)
         if _watch.calls is not None:
-            _watch.calls.append((self, out.shape))
+            _watch.calls.append((self, out))
         return out
 
     # --- what it is made of ---
@@ -106,12 +106,29 @@ class Module:
                     yield f"{path}.{name}" if path else name, value.data if isinstance(value, Tensor) else value
 
     def state_dict(self) -> dict[str, Array]:
-        """Every parameter and buffer by its path: the arrays themselves, not copies."""
-        return state.state_dict(self)
+        """Every parameter and buffer by its path ("0.weight", "1.running_mean"): the arrays themselves, not copies."""
+        return dict(self.named_arrays())
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> tuple[list[str], list[str]]:
-        """Copy numbers in by name; see `engine.state.load_state_dict`."""
-        return state.load_state_dict(self, state_dict, strict)
+        """Copy numbers in by name, keeping the model's own dtype; returns (missing, unexpected) names.
+
+        Values are arrays or torch tensors. Nothing is changed unless everything fits: raises KeyError when names are
+        missing or unexpected (not with strict=False), ShapeError when an array has another shape.
+        """
+        own = self.state_dict()
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        if strict and (missing or unexpected):
+            said = [f"{kind} {', '.join(names)}" for kind, names in (("missing", missing), ("unexpected", unexpected))
+                    if names]
+            raise KeyError(f"the state does not fit this {type(self).__name__}: {'; '.join(said)}")
+        values = {name: np.asarray(state_dict[name]) for name in own if name in state_dict}
+        for name, value in values.items():
+            if value.shape != own[name].shape:
+                raise ShapeError(f"{name} has shape {own[name].shape} in the model and {value.shape} in the state")
+        for name, value in values.items():
+            own[name][...] = value
+        return missing, unexpected
 
     # --- modes ---
     def train(self, mode: bool = True) -> "Module":
@@ -149,10 +166,27 @@ class Module:
 
 
 class _Watch(threading.local):
-    calls: list[tuple[Module, tuple[int, ...]]] | None = None
+    calls: list[tuple[Module, Any]] | None = None
 
 
 _watch = _Watch()
+
+
+@contextmanager
+def watched() -> Iterator[list[tuple[Module, Any]]]:
+    """Inside it, every call of a module in this thread is listed with its result, in the order in which they end.
+
+    >>> from engine.layers import Flatten
+    >>> with watched() as calls:
+    ...     y = Flatten()(Tensor(np.zeros((1, 2, 2))))
+    >>> [(type(module).__name__, result is y) for module, result in calls]
+    [('Flatten', True)]
+    """
+    before, _watch.calls = _watch.calls, []
+    try:
+        yield _watch.calls
+    finally:
+        _watch.calls = before
 
 
 class Sequential(Module):
@@ -294,24 +328,21 @@ def summary(model: Module, input_shape: Sequence[int]) -> Summary:
     """
     names = {id(module): name for name, module in model.named_modules()}
     modes = [(module, module.training) for _, module in model.named_modules()]
-    before, _watch.calls = _watch.calls, []
     model.eval()
     try:
-        with no_grad():
+        with no_grad(), watched() as calls:
             first = next(model.parameters(), None)
             model(Tensor(np.zeros((1, *input_shape), np.float32 if first is None else first.dtype)))
-        calls = _watch.calls
     finally:
-        _watch.calls = before
         for module, mode in modes:
             module.training = mode
     counted: set[int] = set()
     rows = []
-    for module, shape in calls:
+    for module, result in calls:
         own = [t for _, t in module._own(Tensor) if id(t) not in counted]
         if own or not any(True for _ in module.named_children()):
             counted.update(map(id, own))
-            rows.append(Row(names[id(module)] or "model", type(module).__name__, tuple(shape[1:]),
+            rows.append(Row(names[id(module)] or "model", type(module).__name__, tuple(result.shape[1:]),
                             sum(t.size for t in own)))
     sizes = [(t.size, t.requires_grad) for t in model.parameters()]
     return Summary(
@@ -320,4 +351,4 @@ def summary(model: Module, input_shape: Sequence[int]) -> Summary:
     )
 
 
-__all__ = ["Flow", "Module", "ModuleList", "Row", "Sequential", "Summary", "TensorLike", "summary"]
+__all__ = ["Flow", "Module", "ModuleList", "Row", "Sequential", "Summary", "TensorLike", "summary", "watched"]

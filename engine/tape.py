@@ -4,16 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.arrays import Array
 from engine.errors import ShapeError
+from engine.kernels.memory import alike
 
 if TYPE_CHECKING:
     from engine.core import Op, Record, Tensor
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +118,4 @@ def walk(tensor: "Tensor", gradient: Any) -> Iterator[tuple["Tensor", Array, Seq
 
 def _lying_as(g: Array, leaf: Array) -> Array:
     """g in the memory order of its leaf, as in torch: whoever reads or updates both goes through them side by side."""
-    from engine.kernels.memory import alike  # not above: kernels are made of what this module is part of
-
     return alike(g, leaf)

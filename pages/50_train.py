@@ -1,18 +1,20 @@
-"""Train a CNN: choose data and settings, watch it learn in its own process, look at what came out."""
+"""Build and train: choose data, design a network, watch it learn in its own process, look at what came out."""
 
 import streamlit as st
 
+from playground.ui.network import building
 from playground.ui.studio import runs_view, train
 
-setup, beside = st.columns([2, 3], gap="large")
+setup, beside = st.columns([2, 5], gap="large")
 with setup:
-    request = train.settings()
+    chosen = building.chosen_data()
+    building.settings(chosen)
     run = runs_view.chosen("digits")
-if run is None:
-    with beside:
-        train.architecture(request)
-else:
-    with beside:
+with beside:
+    if run is not None:
         runs_view.watch(run, "validation", train.result)
+    if chosen is not None:
+        building.design(chosen)
+        building.look(chosen)
+if run is not None:
     train.outcome(run)
-    train.architecture(request)

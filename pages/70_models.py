@@ -1,4 +1,4 @@
-"""Models: what is on the shelf, how good it is, and how to use it elsewhere."""
+"""Models: how good each exported one is, and how to use it elsewhere."""
 
 import streamlit as st
 

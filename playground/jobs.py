@@ -22,7 +22,7 @@ COMPARED = 32
 
 
 def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
-    """Everything that happens in a run: the trainer's events, then the export to the shelf.
+    """Everything that happens in a run: the trainer's events, then the export to the registry.
 
     A name that is taken is refused before anything is trained, unless it is this very run's model: then the run was
     killed after its export, and goes on to its end. An export that is refused because onnxruntime disagrees raises,
@@ -32,11 +32,11 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
     if spec.kind in WITHOUT_MODEL:
         yield from _trainer(spec.kind).fit(spec, run_dir, should_stop)
         return
-    from playground.deploy import export, shelf  # here, so that a run whose data are wrong says so at once
+    from playground.deploy import export, registry  # here, so that a run whose data are wrong says so at once
 
-    shelf.check_name(spec.name)
+    registry.check_name(spec.name)
     if not (spec.replace or is_of(spec.name, run_dir)):
-        shelf.check_free(spec.name)
+        registry.check_free(spec.name)
     trainer = _trainer(spec.kind)
     before = runs.fold(run_dir.name, spec, read(run_dir / "events.jsonl")[0], True, False)
     started, finished = (before.started, before.finished) if before.finishing else (None, None)
@@ -68,7 +68,7 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
 
 
 def is_of(name: str, run_dir: Path) -> bool:
-    """Whether the model of that name on the shelf is the one that this run made."""
+    """Whether the model of that name in the registry is the one that this run made."""
     return model_names.made_by(name) == run_dir.name
 
 

@@ -1,4 +1,4 @@
-"""What a model may be called, and whether one is called that already: asked by training and by the shelf alike.
+"""What a model may be called, and whether one is called that already: asked by training and by the registry alike.
 
 Some models come with the playground (`exports/` of the repository, see `SHIPPED`). They are listed wherever
 PLAYGROUND_HOME points, they cannot be removed or replaced, and so their names are never free. Each is made by the
@@ -31,7 +31,7 @@ def shipped(name: str) -> Path | None:
 
 
 def exists(name: str) -> bool:
-    """Whether a model of that name is on the shelf, damaged or not, or comes with the playground."""
+    """Whether a model of that name is in the registry, damaged or not, or comes with the playground."""
     return shipped(name) is not None or (home.home() / "exports" / name).exists()
 
 
@@ -50,7 +50,7 @@ def taken(name: str) -> PlaygroundError:
     """The sentence for who asks for a name that a model has."""
     if shipped(name):
         return PlaygroundError(f"The model {name} comes with the playground and stays as it is: choose another name.")
-    return PlaygroundError(f"There is already a model called {name} on the shelf: choose another name or remove it "
+    return PlaygroundError(f"There is already a model called {name}: choose another name or remove it "
                            "first.")
 
 

@@ -18,8 +18,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from engine.arrays import Pads
-from engine.core import Array
+from engine.arrays import Array, Pads
 from engine.kernels.threads import Part, parts, together
 
 Order: TypeAlias = tuple[int, int, int, int]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.core import Array
+from engine.arrays import Array
 from engine.kernels.memory import CHWN, HWNC, lies, workspace
 from engine.kernels.threads import Part, parts, together
 

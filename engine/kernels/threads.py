@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from engine.core import Array
+from engine.arrays import Array
 from engine.kernels.process import blas_on_one_thread, keep_freed_memory
 
 T = TypeVar("T")

@@ -32,9 +32,9 @@ def limit_memory(file: Path, pixels: int = 0) -> None:
 def predict(asked: dict[str, Any]) -> int:
     """Ask a model about pictures."""
     from playground.datasets import photos
-    from playground.deploy import session, shelf
+    from playground.deploy import registry, session
 
-    found = shelf.get(asked["path"])
+    found = registry.get(asked["path"])
     onnx = found if isinstance(found, Path) else found.onnx
     if sys.platform == "linux":
         limit_memory(onnx)
@@ -63,12 +63,12 @@ def predict(asked: dict[str, Any]) -> int:
 
 def verify(asked: dict[str, Any]) -> int:
     """Check a model."""
-    from playground.deploy import shelf
+    from playground.deploy import registry
 
-    found = shelf.get(asked["path"])
+    found = registry.get(asked["path"])
     if sys.platform == "linux":
         limit_memory(found if isinstance(found, Path) else found.onnx, 2**22)
-    result = shelf.verify(found)
+    result = registry.verify(found)
     if asked["json"]:
         print_json(result.to_dict())
     else:

@@ -28,9 +28,9 @@ def verify(options: argparse.Namespace) -> int:
 
 def guarded(command: str, options: argparse.Namespace, pictures: int, **more: Any) -> int:
     """Let a process of its own do it, and say so where it comes to no end (`commands.guarded`)."""
-    from playground.deploy import shelf
+    from playground.deploy import registry
 
-    found = shelf.get(options.model)
+    found = registry.get(options.model)
     path = found if isinstance(found, Path) else found.folder
     asked = {"command": command, "model": options.model, "path": str(path.resolve()), "json": options.json, **more}
     seconds = START_SECONDS + PICTURE_SECONDS * pictures

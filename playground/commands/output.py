@@ -45,7 +45,7 @@ class Telling:
         self.passing("")
 
     def event(self, event: Any) -> None:
-        """Tell of one event, whatever it is (`training.events`; its class's name decides)."""
+        """Tell of one event, whatever it is (`training.runs.events`; its class's name decides)."""
         match type(event).__name__:
             case "Queued" if event.place:
                 from playground.training.runs.events import ordinal

@@ -40,8 +40,8 @@ def parser() -> argparse.ArgumentParser:
                          help=f"how often every training picture is seen (default: {epochs or 'what suits the mode'})")
         one.add_argument("--seed", type=whole(0), default=0, metavar="S",
                          help="the same seed gives the same run (default: %(default)s)")
-        one.add_argument("--name", required=True, help="what the model is called on the shelf: a-z, 0-9, - and _")
-        one.add_argument("--replace", action="store_true", help="a model of that name on the shelf may go")
+        one.add_argument("--name", required=True, help="what the model is called: a-z, 0-9, - and _")
+        one.add_argument("--replace", action="store_true", help="a model of that name may go")
 
     one = command(app, "start the app in the browser")
     one.add_argument("--port", type=whole(1, 65535), default=8501, help="where it listens (default: %(default)s)")
@@ -87,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = command(resume, "let a run go on that was killed or failed")
     one.add_argument("run", metavar="RUN", help="its id, the name of its folder in .runs")
-    one.add_argument("--name", help="what the model will be called on the shelf instead, where its name is taken")
+    one.add_argument("--name", help="what the model will be called instead, where its name is taken")
     one.add_argument("--finish", action="store_true",
                      help="train no more: make a model of what was learnt before it broke off")
 
@@ -95,12 +95,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("set", metavar="NAME", nargs="?", help="which set")
 
     one = command(predict, "ask an exported model, through onnxruntime and nothing else")
-    one.add_argument("model", metavar="MODEL", help="a name on the shelf, or an .onnx file")
+    one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file")
     one.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="picture files of any size")
     one.add_argument("--top", type=whole(1), default=3, metavar="K", help="how many labels (default: %(default)s)")
 
     one = command(verify, "check that an exported model is what it was and still answers as its trainer did")
-    one.add_argument("model", metavar="MODEL", help="a name on the shelf, or an .onnx file")
+    one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file")
 
     one = command(bench, "measure the NumPy engine against PyTorch on this machine, some minutes")
     one.add_argument("--quick", action="store_true", help="fewer rounds, PyTorch's defaults only")

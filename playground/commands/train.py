@@ -72,13 +72,13 @@ def resume(options: argparse.Namespace) -> int:
 
 def follow(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> int:
     """Start a run, tell of its progress until it has ended, and give its result."""
-    from playground.deploy import shelf
+    from playground.deploy import registry
     from playground.training.runs import runs
 
-    shelf.check_name(options.name)
+    registry.check_name(options.name)
     if not options.replace:
         try:
-            shelf.check_free(options.name)
+            registry.check_free(options.name)
         except PlaygroundError as error:
             if model_names.shipped(options.name):
                 raise

@@ -172,7 +172,7 @@ CATALOGUE: dict[str, Downloadable] = {
     "cifar-10": Downloadable(
         "CIFAR-10",
         "60\u202f000 colour pictures of 32 × 32 pixels in ten classes from airplane to truck, 10\u202f000 of them for "
-        "validation. A network from scratch takes them as they are (Train a CNN); to retrain a pretrained one on "
+        "validation. A network from scratch takes them as they are (Build and train); to retrain a pretrained one on "
         "all of them wants a GPU.",
         (File("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", 170_052_171,
               "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"),),

@@ -10,7 +10,7 @@ from playground.datasets.preprocessing import Preprocessing
 
 
 class Card(TypedDict, total=False):
-    """What card.json says. `shelf.put` writes name, created, source, labels, sha256 and size_bytes from the file."""
+    """What card.json says. `registry.put` writes name, created, source, labels, sha256 and size_bytes from the file."""
 
     name: str
     created: str  # ISO 8601
@@ -29,7 +29,7 @@ class Card(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Entry:
-    """One model on the shelf. A `shipped` one comes with the playground and cannot be removed."""
+    """One model of the registry. A `shipped` one comes with the playground and cannot be removed."""
 
     name: str
     folder: Path

@@ -1,6 +1,6 @@
 """Inside an exported network: every layer's feature maps, what one number of them saw, and a class score's gradient.
 
-The file's graph is run by our own engine, from the prepared picture on, so that any model on the shelf can be looked
+The file's graph is run by our own engine, from the prepared picture on, so that any model of the registry can be looked
 into, whoever trained it.
 """
 

@@ -1,4 +1,4 @@
-"""From a trained model to an entry on the shelf, only if onnxruntime gives its source's answers."""
+"""From a trained model to an entry of the registry, only if onnxruntime gives its source's answers."""
 
 import importlib.metadata
 import platform
@@ -10,10 +10,10 @@ import onnx
 
 from playground.datasets import samples
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy import contract, shelf
+from playground.deploy import contract, registry
 from playground.deploy.parity import TOLERANCE, Parity, Reference, compare, pixels_sha256, second_opinion
+from playground.deploy.registry import Entry
 from playground.deploy.session import Array, Classifier
-from playground.deploy.shelf import Entry
 from playground.deploy.verification import PATTERN, reference_picture
 from playground.errors import PlaygroundError
 
@@ -34,15 +34,15 @@ def export_run(
     trained: Trained, name: str, facts: Mapping[str, Any], images: Sequence[Array] | Array, *, replace: bool = False,
     tolerance: float = TOLERANCE,
 ) -> Entry:
-    """Export a trained model to the shelf, if the file gives its source's answers on real raw pictures.
+    """Export a trained model to the registry, if the file gives its source's answers on real raw pictures.
 
     images: uint8 (H, W, 3) or gray (H, W), some of the data's own. Built-in photos of other sizes and shapes are
-    compared too, and the source's answers to those are kept on the card, so that `shelf.verify` can ask again without
-    the trainer. facts go on the card as they are (task, data, training, accuracy). Raises PlaygroundError, leaving
-    nothing on the shelf, when the name is taken, an op cannot be exported, or the answers differ by more than
-    `tolerance` of the largest.
+    compared too, and the source's answers to those are kept on the card, so that `registry.verify` can ask again
+    without the trainer. facts go on the card as they are (task, data, training, accuracy). Raises PlaygroundError,
+    leaving nothing in the registry, when the name is taken, an op cannot be exported, or the answers differ by more
+    than `tolerance` of the largest.
     """
-    (shelf.check_name if replace else shelf.check_free)(name)
+    (registry.check_name if replace else registry.check_free)(name)
     if not len(images):
         raise PlaygroundError("An export is checked on real pictures, and none were given.")
     images = [np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image for image in images]
@@ -70,8 +70,8 @@ def export_run(
         "versions": _versions(packages),
         "parity": kept,
     }
-    shelf.put(name, data, card, replace=replace)
-    entry = shelf.get(name)
+    registry.put(name, data, card, replace=replace)
+    entry = registry.get(name)
     assert isinstance(entry, Entry)
     return entry
 
@@ -96,7 +96,7 @@ def demand(parity: Parity) -> None:
     if not parity.ok:
         raise PlaygroundError(
             f"The exported file does not give the model's own answers: on {parity.samples} pictures its logits are up "
-            f"to {parity.max_difference:.2g} off, {parity.allowed:.2g} is allowed. Nothing was put on the shelf.")
+            f"to {parity.max_difference:.2g} off, {parity.allowed:.2g} is allowed. No model was kept.")
 
 
 def _second_runtime(trained: Trained, core: onnx.ModelProto, images: Sequence[Array],
@@ -106,11 +106,11 @@ def _second_runtime(trained: Trained, core: onnx.ModelProto, images: Sequence[Ar
     difference = second_opinion(core, pixels, scores)
     if not difference <= tolerance * max(1.0, float(np.abs(scores).max())):
         raise PlaygroundError(f"onnx's reference runtime reads the exported model differently: its scores are "
-                              f"{difference:.2g} off. Nothing was put on the shelf.")
+                              f"{difference:.2g} off. No model was kept.")
     return {"name": f"onnx.reference {onnx.__version__}", "samples": len(images), "max_difference": difference}
 
 
-# torch is not waited for unless the model is torch's; the engine's room is imported beside it for symmetry.
+# torch is not waited for unless the model is torch's; the engine's module is imported beside it for symmetry.
 def _core(trained: Any) -> onnx.ModelProto:
     shape = (2, 1 if trained.preprocessing.gray else 3, *trained.preprocessing.size)
     if hasattr(trained, "module"):

@@ -1,4 +1,4 @@
-"""PyTorch's models as ONNX, through torch's own exporter. With torch_fit, the only rooms that know torch."""
+"""PyTorch's models as ONNX, through torch's own exporter."""
 
 import contextlib
 import copy

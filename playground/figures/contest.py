@@ -12,7 +12,7 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 class MeasuredLike(Protocol):
-    """What a curve reads of a measurement, as training.events.Measured."""
+    """What a curve reads of a measurement, as training.runs.events.Measured."""
 
     @property
     def contestant(self) -> str: ...

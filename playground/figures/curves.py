@@ -15,7 +15,7 @@ MOST_POINTS = 400
 
 
 class BatchLike(Protocol):
-    """What a curve reads of a batch: counted from 1, as training.events.Batch."""
+    """What a curve reads of a batch: counted from 1, as training.runs.events.Batch."""
 
     @property
     def epoch(self) -> int: ...
@@ -32,7 +32,7 @@ class BatchLike(Protocol):
 
 
 class EpochLike(Protocol):
-    """What a curve reads of an epoch: counted from 1, as training.events.Epoch."""
+    """What a curve reads of an epoch: counted from 1, as training.runs.events.Epoch."""
 
     @property
     def epoch(self) -> int: ...

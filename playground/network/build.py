@@ -65,6 +65,30 @@ def build(network: Network, takes: Shape, rng: np.random.Generator) -> layers.Se
     return chain(network.parts, ())
 
 
+def placed(network: Network, model: layers.Sequential) -> dict[Path, layers.Module]:
+    """The module of every part of a network that `build` made.
+
+    >>> from playground.network.spelling import network_of
+    >>> network = network_of("[c1:]-r")
+    >>> modules = placed(network, build(network, (1, 4, 4), np.random.default_rng(0)))
+    >>> {path: type(module).__name__ for path, module in modules.items()}
+    {(0,): 'Residual', (0, 0, 0): 'Conv2d', (1,): 'ReLU'}
+    """
+    found: dict[Path, layers.Module] = {}
+
+    def chain(parts: tuple[Part, ...], holder: Any, before: Path) -> None:
+        for index, one in enumerate(parts):
+            path, module = (*before, index), holder[index]
+            found[path] = module
+            inside = {"residual": lambda m: [m.way, m.shortcut], "parallel": lambda m: list(m.branches),
+                      "block": lambda m: [m]}.get(one.kind, lambda _: [])(module)
+            for number, branch in enumerate(one.branches):
+                chain(branch, inside[number], (*path, number))
+
+    chain(network.parts, model, ())
+    return found
+
+
 def build_torch(network: Network, takes: Shape) -> Any:
     """PyTorch's module for pictures of shape (C, H, W), with the state-dict names of `build`; weights from torch's
     generator. Raises PlaygroundError where a part cannot take what it gets.

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from playground.errors import PlaygroundError
 from playground.network import keras
 from playground.network.build import layers_of
 from playground.network.kinds import Shape
-from playground.network.parts import Network, Part, Path, everything
+from playground.network.parts import Network, Part, Path, everything, place
 from playground.network.shapes import Walk, walk
 
 LIBRARIES = ("engine", "torch", "keras")
@@ -36,7 +37,8 @@ class Parallel(nn.Module):
 def code(network: Network, takes: Shape, library: str) -> str:
     """Lines that make the network, as `model`, in "engine", "torch" or "keras", for pictures of shape (C, H, W).
 
-    Keras takes them as (H, W, C). Raises PlaygroundError where a library has no such layer.
+    Keras takes them as (H, W, C). Raises PlaygroundError where a library has no such layer, and for a network of which
+    one part cannot take what it gets.
 
     >>> from playground.network.spelling import network_of
     >>> print(code(network_of("c8n-b-r-g-d10"), (1, 28, 28), "torch"))
@@ -50,6 +52,8 @@ def code(network: Network, takes: Shape, library: str) -> str:
         nn.Linear(8, 10),
     )
     """
+    if (stopped := walk(network, takes).stopped) is not None:
+        raise PlaygroundError(f"There is no code yet: {place(stopped.path)} cannot take what it gets.")
     if library == "keras":
         return keras.code(network, takes)
     kinds = {one.kind for _, one in everything(network.parts)}

@@ -1,1 +1,1 @@
-"""Everything drawn with Streamlit: the page frame, the rooms of each page, the parts they share."""
+"""Everything drawn with Streamlit: frame, contents, links; parts that pages share, lessons, studio."""

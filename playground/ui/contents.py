@@ -172,10 +172,10 @@ CHAPTERS: tuple[Chapter, ...] = (
         "Build",
         "50_train.py",
         "train",
-        "Train a CNN",
+        "Build and train",
         ":material/model_training:",
-        "A network that has never seen a digit learns to read handwriting by gradient descent, all of it in NumPy you "
-        "can read.",
+        "Design a network part by part, see at once what each part costs and what would go wrong, and watch it learn "
+        "by gradient descent, all of it in NumPy you can read.",
         ON_REQUEST,
     ),
     Chapter(

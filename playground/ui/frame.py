@@ -66,7 +66,7 @@ def sent(key: str, trigger: str) -> object:
 
 
 @contextmanager
-def room(what: str) -> Iterator[None]:
+def guard(what: str) -> Iterator[None]:
     """A part of a page, or (as a decorator) of a fragment, whose failure is a sentence and leaves the rest standing.
 
     A PlaygroundError is already the sentence. Anything else is a defect: the reader is told what to do, the log gets
@@ -78,21 +78,21 @@ def room(what: str) -> Iterator[None]:
         # Where on the server something lies is for the command line, not for a visitor.
         st.error(literal(home.public(str(error))), icon=":material/error:")
     except Exception:
-        log.exception("room failed: %s", what)
+        log.exception("part failed: %s", what)
         st.error(
             f"Something went wrong in “{what}”. Reload the page; if it happens again, the server's log has the details "
-            f"under “room failed: {what}”.",
+            f"under “part failed: {what}”.",
             icon=":material/error:",
         )
 
 
 def guarded(what: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """`room` as a decorator that keeps the function's name, which fragments are identified by."""
+    """`guard` as a decorator that keeps the function's name, which fragments are identified by."""
 
     def around(draw: Callable[P, None]) -> Callable[P, None]:
         @functools.wraps(draw)
         def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
-            with room(what):
+            with guard(what):
                 draw(*args, **kwargs)
 
         return drawn
@@ -127,8 +127,8 @@ def run() -> None:
     if "heading_painted" not in st.session_state:  # the browser paints what it has once nothing more arrives
         st.session_state.heading_painted = True
         time.sleep(PAINT_SECONDS)
-    importlib.import_module("playground.ui.preload")  # not above: the rooms need this module
-    with room(current.title):
+    importlib.import_module("playground.ui.preload")  # not above: the pages' modules need this one
+    with guard(current.title):
         page.run()
     after = contents.following(current)
     st.divider()

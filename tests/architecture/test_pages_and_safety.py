@@ -17,7 +17,7 @@ NOT_ARRANGEMENT = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lamb
 def test_a_page_only_arranges(path: Path) -> None:
     source = path.read_text()
     assert re.fullmatch(r"\d\d_[a-z_]+\.py", path.name)
-    assert len(source.splitlines()) <= 45, "a page wants a room in playground/ui"
+    assert len(source.splitlines()) <= 45, "a page wants a module in playground/ui"
     found = [f"line {node.lineno}: {type(node).__name__}" for node in ast.walk(ast.parse(source))
              if isinstance(node, NOT_ARRANGEMENT)]
     assert found == []
@@ -68,7 +68,7 @@ def test_the_guard_sees_a_planted_danger(planted: str) -> None:
     assert unsafe(planted)
 
 
-def test_no_room_is_named_for_nothing_in_particular() -> None:
+def test_no_module_is_named_for_nothing_in_particular() -> None:
     vague = {"utils", "util", "helpers", "helper", "common", "misc", "tools"}
     assert [p for p in CODE if vague & {p.stem, *p.relative_to(ROOT).parts}] == []
 
@@ -96,7 +96,7 @@ def without_words(source: str) -> list[str]:
             and "alt" not in {k.arg for k in call.keywords}]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "playground/ui").glob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "playground/ui").rglob("*.py")), ids=lambda p: p.name)
 def test_every_picture_and_chart_has_an_alternative_text(path: Path) -> None:
     assert without_words(path.read_text()) == []
 

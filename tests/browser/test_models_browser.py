@@ -1,4 +1,4 @@
-"""A model on the shelf in a browser: own photo in, answer out, file along, checked again."""
+"""An exported model in a browser: own photo in, answer out, file along, checked again."""
 
 import io
 from urllib.parse import quote
@@ -14,14 +14,14 @@ from tests.pages.on_a_page import put_model
 
 @pytest.fixture
 def model(app_home, monkeypatch):
-    """A small real model on the server's own shelf, taken off again after."""
-    from playground.deploy import shelf
+    """A small real model in the server's own registry, removed again after."""
+    from playground.deploy import registry
 
     monkeypatch.setenv("PLAYGROUND_HOME", str(app_home))
     entry = put_model("brightness", accuracy={"value": 0.975, "count": 40, "split": "test"})
     yield entry
-    if any(one.name == entry.name for one in shelf.entries()):
-        shelf.remove(entry.name)
+    if any(one.name == entry.name for one in registry.entries()):
+        registry.remove(entry.name)
 
 
 def test_an_own_photo_gets_the_answer_plain_onnxruntime_gives(page, goto, model) -> None:
@@ -38,7 +38,7 @@ def test_an_own_photo_gets_the_answer_plain_onnxruntime_gives(page, goto, model)
     page.get_by_role("heading", name=f"{('dark', 'bright')[best]}, {100 * probabilities[0, best]:.1f} %").wait_for()
 
 
-def test_the_download_is_the_file_on_the_shelf(page, goto, model, tmp_path) -> None:
+def test_the_download_is_the_exported_file(page, goto, model, tmp_path) -> None:
     goto("models?model=brightness")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download .onnx").click()
@@ -53,7 +53,7 @@ def test_verify_again_and_remove_work_with_the_mouse(page, goto, model) -> None:
     page.get_by_role("button", name="Verify again").click()
     page.get_by_text("The same file.").wait_for()
     page.get_by_role("tab", name="Use it elsewhere").click()
-    page.get_by_role("button", name="Remove from the shelf").click()
+    page.get_by_role("button", name="Remove this model").click()
     page.get_by_role("button", name="Delete for good").click()
     page.get_by_text("brightness was removed.").wait_for()
     assert not model.folder.exists()

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from playground import home
-from playground.deploy import shelf
+from playground.deploy import registry
 from tests.browser.conftest import settled
 from tests.browser.test_insight_browser import press
 from tests.pages.on_a_page import put_run
@@ -28,7 +28,7 @@ def run(app_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("PLAYGROUND_HOME", str(app_home))
     folder = put_run()
     yield folder.name
-    shelf.remove("light")
+    registry.remove("light")
     shutil.rmtree(folder)
     shutil.rmtree(home.data_dir() / "light")
 

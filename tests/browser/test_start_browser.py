@@ -66,10 +66,10 @@ def test_letters_stand_out_from_the_ground_in_light_and_in_dark(page, goto, sche
 def test_a_page_can_be_reached_with_the_keyboard_alone(page, goto) -> None:
     goto()
     page.get_by_role("heading", name="CNN Playground").wait_for()
-    for place in ("Build", "Train a CNN"):  # the menu's group, and in it the page
+    for place in ("Build", "Build and train"):  # the menu's group, and in it the page
         for _ in range(60):
             page.keyboard.press("Tab")
             if page.evaluate("document.activeElement.textContent").endswith(place):
                 break
         page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Train a CNN").wait_for()
+    page.get_by_role("heading", name="Build and train").wait_for()

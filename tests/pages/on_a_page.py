@@ -16,9 +16,9 @@ from streamlit.testing.v1 import AppTest
 
 from playground import home
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy import contract, evaluation, shelf
+from playground.deploy import contract, evaluation, registry
+from playground.deploy.registry import Entry
 from playground.deploy.session import Classifier
-from playground.deploy.shelf import Entry
 from playground.training.runs import runs
 from playground.training.runs.events import Epoch, Exported, Finished, Started
 from playground.training.runs.log import EventLog
@@ -47,7 +47,7 @@ GRAY = Preprocessing((8, 8), gray=True, mean=(0.5,), std=(0.5,))
 
 def put_model(name: str, labels: tuple[str, ...] = ("dark", "bright"), preprocessing: Preprocessing = GRAY,
               **facts: object) -> Entry:
-    """A real model on the shelf, made in milliseconds: its first score falls with brightness, its last one rises."""
+    """A real exported model, made in milliseconds: its first score falls with brightness, its last one rises."""
     k, channels, size = len(labels), 1 if preprocessing.gray else 3, preprocessing.size
     small = preprocessing is GRAY  # the levels of a larger one are averaged first
     weight = np.linspace(-1, 1, k, dtype=np.float32)[:, None] * np.ones((1, 64 if small else channels), np.float32)
@@ -63,8 +63,8 @@ def put_model(name: str, labels: tuple[str, ...] = ("dark", "bright"), preproces
     core = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     model: onnx.ModelProto = contract.finish(core, preprocessing, labels, "a test")
     card = {"preprocessing": {**preprocessing.to_dict(), "sentence": preprocessing.sentence()}, **facts}
-    shelf.put(name, model, card)
-    entry = shelf.get(name)
+    registry.put(name, model, card)
+    entry = registry.get(name)
     assert isinstance(entry, Entry)
     assert Classifier(entry.onnx).labels == labels
     return entry
@@ -82,7 +82,7 @@ def gray_photos(into: Path) -> list[tuple[Path, int]]:
 
 
 def put_run(pictures: list[tuple[Path, int]] | None = None, **request: object) -> Path:
-    """A transfer run that ended, made by hand: ten photos, two of them mistaken, and the model on the shelf."""
+    """A transfer run that ended, made by hand: ten photos, two of them mistaken, and the exported model."""
     entry = put_model("light", ("dark", "br*ght"), task="transfer")
     photos = home.data_dir() / "light"
     pictures = gray_photos(photos) if pictures is None else pictures

@@ -31,7 +31,7 @@ def test_no_value_of_any_control_in_the_address_breaks_a_page(
         app = open_page(chapter.url, **dict.fromkeys(names, value))
         broken = [error for error in errors(app) if "Something went wrong" in error]
         assert (value, broken, list(app.exception)) == (value, [], [])
-        assert "room failed" not in caplog.text
+        assert "part failed" not in caplog.text
 
 
 @pytest.mark.parametrize(("chapter", "given"), [

@@ -80,7 +80,7 @@ def fails_expectedly() -> None:
     from playground.errors import PlaygroundError
     from playground.ui import frame
 
-    with frame.room("The test"):
+    with frame.guard("The test"):
         raise PlaygroundError("No [photo](http://elsewhere) here.")
 
 
@@ -89,7 +89,7 @@ def fails_unexpectedly() -> None:
 
     from playground.ui import frame
 
-    with frame.room("The test"):
+    with frame.guard("The test"):
         raise ZeroDivisionError("secret detail")
     st.write("the rest stands")
 
@@ -125,7 +125,7 @@ def redraws() -> None:
         st.write(lesson.figure_first(draw))
         again[0]()  # type: ignore[operator]
         again[0]()  # type: ignore[operator]
-        with frame.room("The test"):
+        with frame.guard("The test"):
             drawn[:] = [0, 1]
             lesson.figure_first(draw)
             st.write("not reached")

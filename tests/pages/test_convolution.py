@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 from playground.datasets import samples
 from playground.steps.images import neighbour_correlation
 from playground.ui.lessons import locality
-from playground.ui.lessons.convolution import Setting
 from playground.ui.lessons.convolution_passes import UPSTREAM, gradients, turned
+from playground.ui.lessons.convolution_setting import Setting
 from playground.ui.parts.image_input import Patch, Picture
 from playground.ui.parts.kernel_editor import DEFAULT, PRESETS, parse, text_of
 from tests.pages.on_a_page import OpenPage, codes, sent, texts

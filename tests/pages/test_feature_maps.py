@@ -2,7 +2,7 @@
 
 import pytest
 
-from playground.deploy import shelf
+from playground.deploy import registry
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 from tests.pages.test_kernels import put_convolution, put_deep
 
@@ -12,7 +12,7 @@ def test_without_a_model_it_says_how_to_get_one(open_page: OpenPage) -> None:
     app = open_page("feature-maps")
     assert not app.exception
     assert not app.error
-    assert "The shelf is empty" in texts(app)
+    assert "There are no models yet" in texts(app)
     assert app.button(key="go-imagenet")
 
 
@@ -35,7 +35,7 @@ def test_a_layer_is_shown_down_to_one_number(open_page: OpenPage, channels: int,
 
 def test_a_model_without_maps_is_a_sentence(open_page: OpenPage) -> None:
     put_model("linear")
-    assert shelf.entries()[0].card
+    assert registry.entries()[0].card
     app = open_page("feature-maps")
     assert not app.exception
     assert "no feature maps" in app.error[0].value

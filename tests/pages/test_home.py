@@ -24,7 +24,7 @@ def test_the_facts_are_counted_and_not_written_down(open_page: OpenPage) -> None
     app = open_page("home")
     figures = {metric.label: metric.value for metric in app.metric}
     assert figures["operations in the engine"] == str(len(engine.OPS))
-    assert figures["models on the shelf"] == "3", "two, and the one that comes along"
+    assert figures["models"] == "3", "two, and the one that comes along"
     assert 0 < int(figures["of them with an ONNX spelling"]) <= len(engine.OPS)
     assert f"{len(engine.OPS)} differentiable operations" in texts(app)
 

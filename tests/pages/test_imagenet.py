@@ -13,7 +13,7 @@ from playground.training.runs.runs import RunSpec
 from playground.training.transfer import backbones
 from playground.training.transfer.backbone_facts import BACKBONES
 from playground.ui.studio import pretrained
-from playground.ui.studio.pretrained import on_the_shelf
+from playground.ui.studio.pretrained import exported_entry
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 LABELS = backbones.imagenet_labels()
@@ -47,7 +47,7 @@ def test_with_one_it_answers_and_the_reader_can_judge(open_page: OpenPage, query
     app = open_page("imagenet", **query)
     assert not app.exception
     assert not app.error
-    entry = on_the_shelf()
+    entry = exported_entry()
     assert entry is not None
     app.selectbox(key="truth").set_value(f"999: {LABELS[999]}").run()
     assert any("answer number" in element.value for element in (*app.success, *app.info))

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy import contract, shelf
+from playground.deploy import contract, registry
 from playground.deploy.first_layer import first_kernels
 from playground.deploy.torch_export import torch_to_onnx
 from playground.errors import PlaygroundError
@@ -22,7 +22,7 @@ from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 
 def put_convolution(name: str, channels: int, **facts: object) -> np.ndarray:
-    """A real model with a convolution on the shelf, and what its card says besides; returns its kernels."""
+    """A real model with a convolution, and what its card says besides; returns its kernels."""
     weights = np.random.default_rng(0).normal(size=(4, channels, 3, 3)).astype(np.float32)
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "w"], ["maps"]), helper.make_node("ReduceMean", ["maps", "axes"], ["scores"],
@@ -33,12 +33,12 @@ def put_convolution(name: str, channels: int, **facts: object) -> np.ndarray:
     core = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     preparation = Preprocessing((8, 8), gray=channels == 1, mean=(0.5,) * channels, std=(0.5,) * channels)
     model: onnx.ModelProto = contract.finish(core, preparation, ("a", "b", "c", "d"), "a test")
-    shelf.put(name, model, {"preprocessing": {**preparation.to_dict(), "sentence": preparation.sentence()}, **facts})
+    registry.put(name, model, {"preprocessing": {**preparation.to_dict(), "sentence": preparation.sentence()}, **facts})
     return weights
 
 
 def put_deep(name: str) -> None:
-    """A real model of two convolutions on the shelf: 4 maps of 6 x 6, then 3 maps of 1 x 1."""
+    """A real model of two convolutions: 4 maps of 6 x 6, then 3 maps of 1 x 1."""
     rng = np.random.default_rng(1)
     first, second = (rng.normal(size=shape).astype(np.float32) for shape in ((4, 1, 3, 3), (3, 4, 6, 6)))
     graph = helper.make_graph(
@@ -51,7 +51,7 @@ def put_deep(name: str) -> None:
     core = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     preparation = Preprocessing((8, 8), gray=True, mean=(0.5,), std=(0.5,))
     model: onnx.ModelProto = contract.finish(core, preparation, ("a", "b", "c"), "a test")
-    shelf.put(name, model, {"preprocessing": {**preparation.to_dict(), "sentence": preparation.sentence()}})
+    registry.put(name, model, {"preprocessing": {**preparation.to_dict(), "sentence": preparation.sentence()}})
 
 
 @pytest.mark.parametrize("query", [
@@ -63,7 +63,7 @@ def test_it_opens_and_shows_every_kernel(open_page: OpenPage, query: dict[str, s
     app = open_page("kernels", **query)
     assert not app.exception
     assert not app.error
-    assert "The shelf is empty" in texts(app)
+    assert "There are no models yet" in texts(app)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1024), (600, 2), (4, 300), (5, 5)])
@@ -108,7 +108,7 @@ def test_sobel_x_finds_vertical_edges_and_the_flat_wall_leaves_it_cold(open_page
 @pytest.mark.usefixtures("without_shipped")
 def test_learnt_kernels_are_the_files_and_answer_to_the_photo(open_page: OpenPage, channels: int) -> None:
     weights = put_convolution("net", channels)
-    (entry,) = shelf.entries()
+    (entry,) = registry.entries()
     found = first_kernels(entry.onnx)
     assert found is not None
     np.testing.assert_array_equal(found.weights, weights)

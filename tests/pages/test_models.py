@@ -1,4 +1,4 @@
-"""The shelf on a page: empty, with a model, with a damaged one, with names nobody should trust."""
+"""The registry on a page: empty, with a model, with a damaged one, with names nobody should trust."""
 
 import subprocess
 import sys
@@ -9,16 +9,16 @@ import pytest
 from PIL import Image
 
 from playground.datasets import picture as reader
-from playground.deploy import interval, shelf
+from playground.deploy import interval, registry
 from playground.deploy.session import Classifier
 from playground.ui.studio import models
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 
 @pytest.mark.usefixtures("without_shipped")
-def test_an_empty_shelf_says_how_to_get_a_model(open_page: OpenPage) -> None:
+def test_an_empty_registry_says_how_to_get_a_model(open_page: OpenPage) -> None:
     app = open_page("models")
-    assert "The shelf is empty" in texts(app)
+    assert "There are no models yet" in texts(app)
     assert not app.selectbox
     labels = [str(link.proto.label) for link in app.get("page_link")]
     assert any(label.startswith("Train a CNN") for label in labels)
@@ -80,24 +80,24 @@ def test_the_shipped_model_is_there_at_the_first_click_and_cannot_be_removed(ope
     assert app.selectbox[0].value == "digits-example"
     assert errors(app) == []
     assert "remove-digits-example" not in [button.key for button in app.button]
-    assert "comes with the playground and stays on the shelf" in texts(app)
+    assert "comes with the playground and cannot be removed" in texts(app)
     app.button(key="verify-digits-example").click().run()
     assert errors(app) == []
     for url in ("feature-maps", "kernels"):
         app = open_page(url)
         assert errors(app) == [], url
         assert app.selectbox(key="model").value == "digits-example"
-        assert "The shelf is empty" not in texts(app)
-    assert [entry.name for entry in shelf.entries()] == ["digits-example"]
+        assert "There are no models yet" not in texts(app)
+    assert [entry.name for entry in registry.entries()] == ["digits-example"]
 
 
 @pytest.mark.usefixtures("without_shipped")
-def test_removing_a_model_empties_the_shelf(open_page: OpenPage) -> None:
+def test_removing_the_only_model_empties_the_registry(open_page: OpenPage) -> None:
     put_model("brightness")
     app = open_page("models")
     app.button(key="remove-brightness").click().run()
-    assert shelf.entries() == []
-    assert "The shelf is empty" in texts(app)
+    assert registry.entries() == []
+    assert "There are no models yet" in texts(app)
 
 
 def test_a_damaged_model_is_named_and_the_others_stay(open_page: OpenPage, playground_home: Path) -> None:

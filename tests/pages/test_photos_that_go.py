@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from playground import home, jobs
-from playground.deploy import export, shelf
+from playground.deploy import export, registry
 from playground.errors import PlaygroundError
 from playground.training.runs import runs, worker
 from playground.training.runs.events import Epoch, Event, Started
@@ -112,7 +112,7 @@ def test_all_that_go_while_it_learns_cost_nothing_that_was_learnt(
     assert view.finished is not None
     assert view.finished.test_count == (2 if mode in FROM_MEMORY else 0), "only what was asked is counted"
     assert (view.finished.test_accuracy is None) == (mode not in FROM_MEMORY)
-    (entry,) = [entry for entry in shelf.entries() if not entry.shipped]
+    (entry,) = [entry for entry in registry.entries() if not entry.shipped]
     assert (entry.card["accuracy"] is None) == (mode not in FROM_MEMORY)
     for look in insight.VIEWS:
         app = open_page("transfer", run=run_id, understand=look, photos="Sample faces")

@@ -16,9 +16,9 @@ from PIL import Image
 from playground import __main__ as cli
 from playground.datasets import picture
 from playground.datasets.picture import are_digits, ink
-from playground.deploy import package, shelf
+from playground.deploy import package, registry
+from playground.deploy.registry import Entry
 from playground.deploy.session import Classifier
-from playground.deploy.shelf import Entry
 from playground.ui import contents
 from playground.ui.parts import image_input
 from playground.ui.studio import models
@@ -40,8 +40,8 @@ def test_a_picture_is_read_as_it_is_seen(kind: Kind) -> None:
 def colours() -> Entry:
     """A model whose scores depend on every pixel's place and colour, so that two readers that differ are told apart."""
     model = linear_file(COLOUR, classes=3)
-    shelf.put("colours", model, {"preprocessing": {**COLOUR.to_dict(), "sentence": COLOUR.sentence()}})
-    entry = shelf.get("colours")
+    registry.put("colours", model, {"preprocessing": {**COLOUR.to_dict(), "sentence": COLOUR.sentence()}})
+    entry = registry.get("colours")
     assert isinstance(entry, Entry)
     return entry
 

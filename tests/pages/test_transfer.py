@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from playground.datasets import photos
-from playground.deploy import shelf
+from playground.deploy import registry
 from playground.deploy.session import Classifier
 from playground.numbers import count
 from playground.training.runs import runs
@@ -143,7 +143,7 @@ def test_a_zip_of_two_colours_becomes_a_model_that_tells_them_apart(open_page: O
     assert errors(app) == []
     assert view.started is not None
     assert count(view.started.parameters) in texts(app)
-    entry = shelf.get("red-blue")
+    entry = registry.get("red-blue")
     unseen = [photos.open_photo(photo(colour, 999)) for colour in ((200, 40, 40), (40, 40, 200))]
     assert [said.top(1)[0][0] for said in Classifier(entry.onnx).predict(unseen)] == ["red", "blue"]
     assert "Answered in" in texts(app)
@@ -152,7 +152,7 @@ def test_a_zip_of_two_colours_becomes_a_model_that_tells_them_apart(open_page: O
 def test_a_files_name_becomes_a_models() -> None:
     assert models.tidy("Ünïcode.zip") == "n-code"
     assert models.tidy("...zip") == "photos"
-    shelf.check_name(models.tidy("x" * 300 + ".zip"))
+    registry.check_name(models.tidy("x" * 300 + ".zip"))
 
 
 @pytest.mark.parametrize(("query", "said"), [

@@ -197,12 +197,12 @@ def test_the_own_address_is_asked_of_the_routing_table_and_nothing_is_sent(monke
 
 def test_an_error_nobody_expected_is_one_sentence_too(
         playground_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from playground.deploy import shelf
+    from playground.deploy import registry
 
     def broken(_: str) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr(shelf, "get", broken)
+    monkeypatch.setattr(registry, "get", broken)
     assert cli.main(["verify", "a"]) == 2
     err = capsys.readouterr().err
     assert "ZeroDivisionError: two lines" in err

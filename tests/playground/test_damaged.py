@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from playground import home
-from playground.deploy import card, package, shelf
+from playground.deploy import card, package, registry
 from playground.errors import PlaygroundError
 from playground.training.runs import events, runs
 from playground.training.runs.log import read
@@ -38,13 +38,13 @@ def written(value: Any) -> str:
 def two(playground_home: Path) -> Path:
     """A home with two models; the card of one is to be damaged."""
     for name in ("broken", "fine"):
-        shelf.put(name, linear_file(), {"task": "digits"})
+        registry.put(name, linear_file(), {"task": "digits"})
     return playground_home / "exports" / "broken" / "card.json"
 
 
 def others_are_shown(damaged: Path) -> None:
     """The listing works, names the damaged one or shows it, and holds the other one."""
-    entries, wrong = shelf.entries(), shelf.damaged()
+    entries, wrong = registry.entries(), registry.damaged()
     own = {entry.name for entry in entries if not entry.shipped}
     assert "fine" in own
     assert own | set(wrong) == {"fine", "broken"}
@@ -73,7 +73,7 @@ def test_a_card_with_anything_under_a_key_hides_only_itself(two: Path, key: str,
 def test_a_card_that_is_no_json_hides_only_itself(two: Path, said: bytes) -> None:
     two.write_bytes(said)
     others_are_shown(two)
-    assert "broken" in shelf.damaged()
+    assert "broken" in registry.damaged()
 
 
 def test_a_card_as_it_was_written_has_no_faults(two: Path) -> None:

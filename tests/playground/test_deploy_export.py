@@ -1,4 +1,4 @@
-"""A trained model reaches the shelf only if onnxruntime gives its own answers."""
+"""A trained model reaches the registry only if onnxruntime gives its own answers."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 
 from engine import layers
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy import export, shelf
+from playground.deploy import export, registry
 from playground.deploy.export import answers, export_run
 from playground.deploy.session import Classifier
 from playground.errors import PlaygroundError
@@ -57,11 +57,11 @@ def exports(playground_home: Path) -> Path:
     return playground_home / "exports"
 
 
-def on_the_shelf(exports: Path) -> list[str]:
+def exported_names(exports: Path) -> list[str]:
     return sorted(path.name for path in exports.glob("*")) if exports.exists() else []
 
 
-def test_a_trained_model_reaches_the_shelf_with_what_is_known_of_it(exports: Path) -> None:
+def test_a_trained_model_reaches_the_registry_with_what_is_known_of_it(exports: Path) -> None:
     entry = export_run(trained(), "digits-1", FACTS, digits())
     card = json.loads((exports / "digits-1/card.json").read_text())
     assert card == entry.card
@@ -76,7 +76,7 @@ def test_a_trained_model_reaches_the_shelf_with_what_is_known_of_it(exports: Pat
     assert parity["samples"] == 10 + len(parity["references"])
     assert parity["same_top"] == parity["samples"]
     assert parity["second_runtime"]["max_difference"] < 1e-4
-    assert shelf.verify(entry).ok
+    assert registry.verify(entry).ok
 
 
 def test_the_file_gives_the_sources_answers_to_photographs_of_any_size(exports: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_torch_model_goes_the_same_way(exports: Path) -> None:
     entry = export_run(TrainedTorch(module, GRAY, ("a", "b", "c")), "m", FACTS, digits())
     assert "PyTorch" in entry.card["source"]
     assert {"torch", "onnxscript"} <= set(entry.card["versions"])
-    assert shelf.verify(entry).ok
+    assert registry.verify(entry).ok
 
 
 # --- guards: each is seen to fail, and leaves nothing ---
@@ -121,7 +121,7 @@ def test_planted_wrong_weights_are_refused_and_leave_nothing(exports: Path, monk
     monkeypatch.setattr(export, "_core", wrong)
     with pytest.raises(PlaygroundError, match="does not give the model's own answers"):
         export_run(trained(), "m", FACTS, digits())
-    assert on_the_shelf(exports) == []
+    assert exported_names(exports) == []
 
 
 def test_another_preprocessing_than_the_models_is_refused(exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_another_preprocessing_than_the_models_is_refused(exports: Path, monkeyp
     monkeypatch.setattr(export.contract, "finish", lambda core, _, labels, source: real(core, other, labels, source))
     with pytest.raises(PlaygroundError, match="does not give the model's own answers"):
         export_run(trained(), "m", FACTS, digits())
-    assert on_the_shelf(exports) == []
+    assert exported_names(exports) == []
 
 
 def test_a_model_that_answers_nan_is_refused(exports: Path) -> None:
@@ -138,14 +138,14 @@ def test_a_model_that_answers_nan_is_refused(exports: Path) -> None:
     next(source.model.parameters()).data[:] = np.nan
     with pytest.raises(PlaygroundError, match="own answers"):
         export_run(source, "m", FACTS, digits())
-    assert on_the_shelf(exports) == []
+    assert exported_names(exports) == []
 
 
 def test_a_disagreeing_second_runtime_refuses(exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "second_opinion", lambda *_: 0.5)
     with pytest.raises(PlaygroundError, match="reference runtime"):
         export_run(trained(), "m", FACTS, digits())
-    assert on_the_shelf(exports) == []
+    assert exported_names(exports) == []
 
 
 def test_a_name_taken_or_impossible_is_refused_before_anything_is_computed(

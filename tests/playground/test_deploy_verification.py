@@ -8,10 +8,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from playground.deploy import parity, shelf, verification
+from playground.deploy import parity, registry, verification
 from playground.deploy.parity import Reference, compare, pattern, pixels_sha256
+from playground.deploy.registry import Entry, verify
 from playground.deploy.session import Classifier
-from playground.deploy.shelf import Entry, verify
 from playground.errors import PlaygroundError
 from tests.playground.tiny_models import linear_answers, linear_file, pictures
 
@@ -26,8 +26,8 @@ def answer_to(name: str) -> dict:
 def entry(playground_home: Path) -> Entry:
     kept = {"max_difference": 0.0, "allowed": 1e-3, "samples": 2, "same_top": 2, "tolerance": 1e-3,
             "references": [answer_to("pattern"), answer_to("cat")]}
-    shelf.put("m", linear_file(), {"parity": kept})
-    found = shelf.get("m")
+    registry.put("m", linear_file(), {"parity": kept})
+    found = registry.get("m")
     assert isinstance(found, Entry)
     return found
 
@@ -35,7 +35,7 @@ def entry(playground_home: Path) -> Entry:
 def changed_card(entry: Entry, **changes: object) -> Entry:
     card = entry.folder / "card.json"
     card.write_text(json.dumps({**json.loads(card.read_text()), **changes}))
-    found = shelf.get(entry.name)
+    found = registry.get(entry.name)
     assert isinstance(found, Entry)
     return found
 
@@ -71,8 +71,8 @@ def test_a_slightly_changed_weight_is_seen_by_the_answers_even_with_a_new_checks
     (weight,) = [tensor for tensor in model.graph.initializer if tensor.name == "0.weight"]
     weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(1.01), "0.weight"))
     card = json.loads((entry.folder / "card.json").read_text())
-    shelf.put("m", model, card, replace=True)
-    found = shelf.get("m")
+    registry.put("m", model, card, replace=True)
+    found = registry.get("m")
     assert isinstance(found, Entry)
     assert failed(found) == ["references"]
 

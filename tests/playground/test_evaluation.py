@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from playground.deploy import evaluation, package, shelf
+from playground.deploy import evaluation, package, registry
 from playground.deploy.evaluation import Predictions
 from playground.errors import PlaygroundError
 from tests.pages.on_a_page import put_model
@@ -141,4 +141,4 @@ def test_what_is_taken_home_runs_by_itself(tmp_path: Path, playground_home: Path
     assert (tmp_path / "light" / "labels.txt").read_text() == "dark\nbright\n"
     assert (tmp_path / "light" / "model.onnx").read_bytes() == entry.onnx.read_bytes()
     with pytest.raises(PlaygroundError):
-        shelf.get("nothing")
+        registry.get("nothing")

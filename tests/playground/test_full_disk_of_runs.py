@@ -12,11 +12,11 @@ import pytest
 
 from playground import home, jobs
 from playground.datasets import named
-from playground.deploy import shelf
+from playground.deploy import registry
 from playground.errors import PlaygroundError
 from playground.training.runs import log, runs, worker
 from playground.training.runs.runs import RunSpec
-from playground.training.scratch import numpy_checkpoint, numpy_fit
+from playground.training.scratch import history, history_files, numpy_checkpoint, numpy_fit
 from tests.playground.test_numpy_fit import blobs
 
 SPEC = RunSpec("digits", {"data": "digits", "epochs": 2, "batch_size": 16}, 0, "mine")
@@ -60,6 +60,7 @@ def disk(room: int, stays_full: bool = True) -> Iterator[Disk]:
     patch.setattr(log.EventLog, "append", asking(log.EventLog.append))
     patch.setattr(numpy_fit, "save_file", asking(numpy_fit.save_file))
     patch.setattr(numpy_checkpoint, "save_file", asking(numpy_checkpoint.save_file))
+    patch.setattr(history_files, "save_file", asking(history_files.save_file))
     try:
         yield found
     finally:
@@ -90,7 +91,9 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing_that_was_said_to_be_kept
     with disk(10**6) as whole:
         first = runs.start(SPEC)
     wanted = (runs.run_dir(first) / numpy_fit.WEIGHTS).read_bytes()
-    shelf.remove("mine")
+    steps = history.steps(runs.run_dir(first))
+    exact = history_files.digest_of(numpy_fit.load_trained(runs.run_dir(first)).model.state_dict())
+    registry.remove("mine")
     assert whole.written > 30
     states = set()
     for room in range(whole.written):
@@ -109,7 +112,7 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing_that_was_said_to_be_kept
         states.add(view.state)
         if view.state == "completed":  # what could not be written was not needed, or was tried again
             assert not stays_full, room
-            shelf.remove("mine")
+            registry.remove("mine")
             (runs.run_dir(run_id) / "spec.json").unlink()
             continue
         weights = runs.run_dir(run_id) / numpy_fit.WEIGHTS
@@ -130,8 +133,12 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing_that_was_said_to_be_kept
         assert after.state == "completed", (room, after.failed)
         assert [one.epoch for one in after.epochs] == [1, 2]
         assert weights.read_bytes() == wanted
+        folder = runs.run_dir(run_id)
+        assert history.epochs(folder) == [0, 1, 2]
+        assert sorted(history_files.kept(folder)) == sorted(history_files.kept(runs.run_dir(first)))
+        assert history_files.digest_of(history.replayed(folder, steps).model.state_dict()) == exact
         assert not trained or before == wanted
-        shelf.remove("mine")
+        registry.remove("mine")
         (runs.run_dir(run_id) / "spec.json").unlink()
     assert states == {"lost"} if stays_full else "failed" in states  # a full disk takes no last word
 
@@ -143,15 +150,15 @@ def test_a_home_that_cannot_be_made_is_a_sentence_and_the_shipped_model_is_there
         runs.start(SPEC)
     with pytest.raises(PlaygroundError, match="Nothing can be kept in /proc/nowhere"):
         home.data_dir()
-    assert [entry.name for entry in shelf.entries()] == ["digits-example"]
-    assert shelf.damaged() == {}
+    assert [entry.name for entry in registry.entries()] == ["digits-example"]
+    assert registry.damaged() == {}
 
 
-def test_a_shelf_that_cannot_be_written_to_is_still_read(
+def test_a_registry_that_cannot_be_written_to_is_still_read(
         playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.playground.tiny_models import linear_file
 
-    shelf.put("mine", linear_file(), {})
+    registry.put("mine", linear_file(), {})
     really = builtins.open
 
     def read_only(file: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
@@ -161,8 +168,8 @@ def test_a_shelf_that_cannot_be_written_to_is_still_read(
 
     with monkeypatch.context() as locked:
         locked.setattr(builtins, "open", read_only)
-        assert [entry.name for entry in shelf.entries()] == ["mine", "digits-example"]
-        for change in (lambda: shelf.remove("mine"), lambda: shelf.put("other", linear_file(), {})):
+        assert [entry.name for entry in registry.entries()] == ["mine", "digits-example"]
+        for change in (lambda: registry.remove("mine"), lambda: registry.put("other", linear_file(), {})):
             with pytest.raises(PlaygroundError, match="cannot be changed: Read-only file system"):
                 change()
     assert worker.sentence(OSError(errno.EROFS, "Read-only file system")).startswith("Nothing can be written")

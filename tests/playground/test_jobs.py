@@ -1,4 +1,4 @@
-"""From a request to a model on the shelf, in one worker: what is said, what is kept, and when nothing is put there."""
+"""From a request to a model in the registry, in one worker: what is said, what is kept, when nothing is put."""
 
 import json
 import struct
@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from playground import jobs
 from playground.datasets import named
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy import session, shelf
+from playground.deploy import registry, session
 from playground.errors import PlaygroundError
 from playground.network import presets
 from playground.network.build import build_torch
@@ -69,14 +69,14 @@ def test_a_card_never_holds_the_key_to_somebodys_photos(data: str, said: str, pl
     assert jobs.public_name("digits") == "digits"
 
 
-def test_a_run_ends_with_its_model_on_the_shelf(asked: RunSpec, run_dir: Path) -> None:
+def test_a_run_ends_with_its_model_in_the_registry(asked: RunSpec, run_dir: Path) -> None:
     events = list(jobs.events(asked, run_dir, never))
     assert [type(event) for event in events if not isinstance(event, Epoch | Saved)][-3:] == [Finished, Stage, Exported]
     assert isinstance(events[0], Started)
     exported = events[-1]
     assert isinstance(exported, Exported)
-    entry = shelf.get("light")
-    assert isinstance(entry, shelf.Entry)
+    entry = registry.get("light")
+    assert isinstance(entry, registry.Entry)
     assert Path(exported.path) == entry.onnx
     assert exported.max_difference < 1e-3
     assert exported.samples >= jobs.COMPARED
@@ -89,8 +89,8 @@ def test_a_run_ends_with_its_model_on_the_shelf(asked: RunSpec, run_dir: Path) -
 def test_the_card_says_how_the_model_was_made(asked: RunSpec, run_dir: Path) -> None:
     finished = next(e for e in jobs.events(asked, run_dir, never) if isinstance(e, Finished))
     list(jobs.events(RunSpec(asked.kind, asked.request, asked.seed, "again"), run_dir, never))
-    entry = shelf.get("again")
-    assert isinstance(entry, shelf.Entry)
+    entry = registry.get("again")
+    assert isinstance(entry, registry.Entry)
     card = entry.card
     assert card["task"] == "digits"
     assert card["training"]["request"] == asked.request | {"data": "light"}
@@ -103,29 +103,29 @@ def test_the_card_says_how_the_model_was_made(asked: RunSpec, run_dir: Path) -> 
     json.dumps(card, allow_nan=False)
 
 
-def test_a_stopped_run_puts_what_it_has_learnt_on_the_shelf(asked: RunSpec, run_dir: Path) -> None:
+def test_a_stopped_run_puts_what_it_has_learnt_into_the_registry(asked: RunSpec, run_dir: Path) -> None:
     calls = iter([False] * 6)
     events = list(jobs.events(asked, run_dir, lambda: next(calls, True)))
     assert isinstance(events[-1], Exported)
     assert any(isinstance(event, Finished) and event.reason == "stopped" for event in events)
-    entry = shelf.get("light")
-    assert isinstance(entry, shelf.Entry)
+    entry = registry.get("light")
+    assert isinstance(entry, registry.Entry)
     assert entry.card["training"]["reason"] == "stopped"
 
 
 def test_a_name_that_is_taken_is_refused_before_training_unless_it_may_be_replaced(
         asked: RunSpec, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     list(jobs.events(asked, run_dir, never))
-    before = shelf.get("light")
+    before = registry.get("light")
     with monkeypatch.context() as without_training:
         without_training.setattr(numpy_fit, "fit", lambda *_: pytest.fail("it trained"))
         for name, says in (("light", "already"), ("no/name", "cannot be called")):
             with pytest.raises(PlaygroundError, match=says):
                 list(jobs.events(RunSpec("digits", asked.request, 1, name), run_dir.with_name("another"), never))
     list(jobs.events(RunSpec("digits", asked.request, 2, "light", replace=True), run_dir, never))
-    after = shelf.get("light")
-    assert isinstance(before, shelf.Entry)
-    assert isinstance(after, shelf.Entry)
+    after = registry.get("light")
+    assert isinstance(before, registry.Entry)
+    assert isinstance(after, registry.Entry)
     assert (before.card["training"]["seed"], after.card["training"]["seed"]) == (1, 2)
 
 
@@ -136,7 +136,7 @@ def test_a_run_that_was_killed_after_its_export_goes_on_to_its_end(asked: RunSpe
     assert isinstance(first, Exported)
     assert isinstance(again, Exported)
     assert (again.name, again.path) == (first.name, first.path)
-    assert [entry.card["training"]["run"] for entry in shelf.entries()] == [run_dir.name]
+    assert [entry.card["training"]["run"] for entry in registry.entries()] == [run_dir.name]
 
 
 class Brighter(Preprocessing):
@@ -147,7 +147,7 @@ class Brighter(Preprocessing):
 
 
 @pytest.mark.usefixtures("without_shipped")
-def test_a_model_that_onnxruntime_disagrees_with_is_not_put_on_the_shelf_but_kept(
+def test_a_model_that_onnxruntime_disagrees_with_does_not_reach_the_registry_but_is_kept(
         asked: RunSpec, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = numpy_fit.load_trained
 
@@ -163,7 +163,7 @@ def test_a_model_that_onnxruntime_disagrees_with_is_not_put_on_the_shelf_but_kep
     assert "does not give the model's own answers" in events[-1].message
     assert str(run_dir) in events[-1].message
     assert any(isinstance(event, Finished) for event in events)
-    assert shelf.entries() == []
+    assert registry.entries() == []
     assert honest(run_dir).classes == ("0", "1")
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from playground import home, jobs
 from playground.datasets.photos import open_photo
-from playground.deploy import evaluation, export, shelf
+from playground.deploy import evaluation, export, registry
 from playground.errors import PlaygroundError
 from playground.training.runs import runs, worker
 from playground.training.runs.events import Epoch, Event, Finished, Saved
@@ -88,7 +88,7 @@ def test_a_disk_that_is_full_when_the_exported_file_is_asked_is_said_and_the_run
     assert view.failed is not None
     assert view.failed.message.startswith("The disk is full: what was saved before is kept")
     assert not left_behind()
-    assert [entry.name for entry in shelf.entries()] == ["tints"]  # whole: checked before it was put there
+    assert [entry.name for entry in registry.entries()] == ["tints"]  # whole: checked before it was put there
     kept = (folder / torch_tune.WEIGHTS).read_bytes()
 
     monkeypatch.setattr(torch_tune.Trainer, "step", lambda *_: pytest.fail("trained again"))

@@ -16,7 +16,7 @@ import pytest
 from playground import home, jobs, model_names
 from playground.commands.run import main
 from playground.datasets import named
-from playground.deploy import export, shelf
+from playground.deploy import export, registry
 from playground.errors import PlaygroundError
 from playground.training.runs import names, runs, worker
 from playground.training.runs.events import Epoch, Event, Failed, Finished, Resumed, Saved, Started
@@ -54,7 +54,7 @@ def test_four_that_start_in_the_same_moment_with_the_suggested_name_get_four_mod
     ids = four_at_once(suggested=True)
     until(lambda: all(runs.view(run_id).ended for run_id in ids))
     assert [runs.view(run_id).state for run_id in ids] == ["completed"] * 4
-    own = [entry for entry in shelf.entries() if not entry.shipped]
+    own = [entry for entry in registry.entries() if not entry.shipped]
     assert sorted(entry.name for entry in own) == ["digits", "digits-2", "digits-3", "digits-4"]
     assert {entry.card["training"]["run"] for entry in own} == set(ids)
 
@@ -147,7 +147,7 @@ def refused(*_: object) -> None:
     raise PlaygroundError("The exported file does not give the model's own answers.")
 
 
-@pytest.mark.parametrize(("where", "what"), [((shelf, "put"), full), ((export, "demand"), refused)])
+@pytest.mark.parametrize(("where", "what"), [((registry, "put"), full), ((export, "demand"), refused)])
 def test_a_run_whose_export_failed_is_finished_under_another_name_without_training(
         where: tuple[object, str], what: Callable[..., None], worked_here: Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_a_run_whose_export_failed_is_finished_under_another_name_without_traini
     assert (view.epochs, view.finished, view.failed) == (failed.epochs, failed.finished, None)
     assert len(view.epochs) == 3
     assert (runs.run_dir(run_id) / numpy_fit.WEIGHTS).read_bytes() == weights
-    assert [entry.name for entry in shelf.entries() if not entry.shipped] == ["other"]
+    assert [entry.name for entry in registry.entries() if not entry.shipped] == ["other"]
     assert runs.free_name("mine") == "mine"
     with pytest.raises(PlaygroundError, match="this one is completed"):
         runs.finish(run_id)
@@ -175,7 +175,7 @@ def test_a_run_whose_export_failed_is_finished_under_another_name_without_traini
 def test_trying_again_after_a_failed_export_does_not_train_again(
         worked_here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(shelf, "put", full)
+        broken.setattr(registry, "put", full)
         run_id = runs.start(SPEC)
         runs.resume(run_id)  # still full: nothing of what was learnt goes
         assert [one.epoch for one in runs.view(run_id).epochs] == [1, 2, 3]
@@ -195,7 +195,7 @@ def test_a_name_that_was_lost_meanwhile_is_said_and_another_one_does(worked_here
     view = runs.view(run_id)
     assert (view.can_be_finished, len(view.epochs)) == (True, 1)
     runs.finish(run_id, "mine-2")
-    assert sorted(entry.name for entry in shelf.entries() if not entry.shipped) == ["mine", "mine-2"]
+    assert sorted(entry.name for entry in registry.entries() if not entry.shipped) == ["mine", "mine-2"]
 
 
 def test_a_run_that_broke_off_between_two_epochs_can_be_made_a_model_of_what_it_had_learnt(
@@ -215,7 +215,7 @@ def test_a_run_that_broke_off_between_two_epochs_can_be_made_a_model_of_what_it_
     assert [one.epoch for one in view.epochs] == [1, 2]
     assert view.finished is not None
     assert (view.finished.epochs, view.finished.test_count) == (2, 21)
-    (entry,) = [one for one in shelf.entries() if not one.shipped]
+    (entry,) = [one for one in registry.entries() if not one.shipped]
     assert entry.card["accuracy"] is not None
     trained = numpy_fit.load_trained(runs.run_dir(run_id))
     right = np.mean(export.answers(trained, list(np.repeat(blobs(21).images[..., None], 3, 3))).argmax(1)
@@ -305,7 +305,7 @@ def test_a_numpy_checkpoint_of_other_pictures_or_a_damaged_one_is_said_to_be(
 def test_resume_takes_another_name_at_the_command_line(
         worked_here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(shelf, "put", full)
+        broken.setattr(registry, "put", full)
         run_id = runs.start(SPEC)
     assert main(["resume", run_id, "--name", "digits-example"]) == 2
     assert "comes with the playground" in capsys.readouterr().err

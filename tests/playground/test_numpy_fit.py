@@ -16,7 +16,7 @@ from engine import Tensor
 from playground.datasets import named
 from playground.datasets.named import ImageSet
 from playground.errors import PlaygroundError
-from playground.training.runs.events import Batch, Epoch, Event, Finished, Saved, Started
+from playground.training.runs.events import Batch, Epoch, Event, Finished, Measures, Saved, Started
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit
 
@@ -85,7 +85,7 @@ def test_tells_a_story_with_a_beginning_and_an_end(tmp_path: Path, on_blobs: Non
                                      if "running" not in name and "tracked" not in name)
     assert isinstance(finished, Finished)
     assert (finished.reason, finished.epochs, finished.test_count) == ("completed", 3, 21)
-    kinds = [type(event) for event in events if not isinstance(event, Batch)]
+    kinds = [type(event) for event in events if not isinstance(event, Batch | Measures)]
     assert kinds == [Started, Epoch, Saved, Epoch, Saved, Epoch, Saved, Finished]
     assert [event.time for event in events] == sorted(event.time for event in events)
     for event in events:
@@ -134,8 +134,8 @@ def test_a_checkpoint_is_on_the_disk_before_the_event_that_says_so(tmp_path: Pat
             seen.append((event.epoch, int(trained.model.state_dict()["1.num_batches_tracked"])))
             assert Path(event.path) == tmp_path / "model.safetensors"
     assert seen == [(1, 6), (2, 12)]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "model.json",
-                                                                  "model.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "history",
+                                                                  "model.json", "model.safetensors"]
 
 
 def test_what_was_saved_is_what_was_tested(tmp_path: Path, on_blobs: None) -> None:

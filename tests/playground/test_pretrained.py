@@ -1,4 +1,4 @@
-"""The pretrained network reaches the shelf with its answers proved, and knows a cat."""
+"""The pretrained network reaches the registry with its answers proved, and knows a cat."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from playground import jobs
 from playground.datasets import samples
-from playground.deploy import shelf
+from playground.deploy import registry
 from playground.deploy.session import Classifier
 from playground.errors import PlaygroundError
 from playground.training.runs import runs
@@ -23,7 +23,7 @@ def test_it_is_exported_compared_and_names_the_cat(tmp_path: Path, monkeypatch: 
     runs.write_spec(folder, spec, "cpu")
     *_, last = jobs.events(spec, folder, bool)
     assert isinstance(last, Exported)
-    (entry,) = shelf.entries()
+    (entry,) = registry.entries()
     assert entry.card["task"] == PRETRAINED
     assert entry.card["parity"]["same_top"] == entry.card["parity"]["samples"]
     said = Classifier(entry.onnx).predict([samples.photo("cat")])[0]

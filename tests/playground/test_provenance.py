@@ -7,7 +7,7 @@ import pytest
 
 from playground import home, jobs
 from playground.datasets import collection, downloads, provenance, versions
-from playground.deploy import package, shelf
+from playground.deploy import package, registry
 from playground.training.runs.events import Finished, Started
 from playground.training.runs.runs import RunSpec
 from tests.pages.on_a_page import gray_photos, put_model
@@ -20,7 +20,7 @@ def card_of(data: Path | str) -> str:
     facts = jobs.facts(RunSpec("transfer", {"data": str(data)}, 0, "light"),
                        Started("transfer", 1, 1, 4, ("dark", "bright"), {"train": 8}, "cpu", 0.0),
                        Finished("completed", 1, 0.8, 10, 1.0, (), 0.0))
-    return package.model_card(put_model(f"light-{len(shelf.entries())}", **facts))
+    return package.model_card(put_model(f"light-{len(registry.entries())}", **facts))
 
 
 def own_set(tmp_path: Path) -> collection.PhotoSet:

@@ -8,7 +8,7 @@ from onnx import numpy_helper
 
 from playground import model_names
 from playground.datasets import named
-from playground.deploy import contract, session, shelf
+from playground.deploy import contract, registry, session
 from playground.errors import PlaygroundError
 from playground.training.runs import runs
 from playground.training.runs.runs import RunSpec
@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def entry(playground_home: Path) -> shelf.Entry:
-    found = shelf.get(NAME)
-    assert isinstance(found, shelf.Entry)
+def entry(playground_home: Path) -> registry.Entry:
+    found = registry.get(NAME)
+    assert isinstance(found, registry.Entry)
     return found
 
 
@@ -32,17 +32,17 @@ def answers(path: Path) -> np.ndarray:
     return np.stack([one.logits for one in session.Classifier(path).predict(pictures)])
 
 
-def test_it_is_listed_last_wherever_the_home_is_and_can_be_opened(entry: shelf.Entry, playground_home: Path) -> None:
+def test_it_is_listed_last_wherever_the_home_is_and_can_be_opened(entry: registry.Entry, playground_home: Path) -> None:
     assert entry.shipped
     assert entry.folder == ROOT / "exports" / NAME
-    assert [one.name for one in shelf.entries()] == [NAME]
-    shelf.put("mine", linear_file(), {})
-    assert [(one.name, one.shipped) for one in shelf.entries()] == [("mine", False), (NAME, True)]
+    assert [one.name for one in registry.entries()] == [NAME]
+    registry.put("mine", linear_file(), {})
+    assert [(one.name, one.shipped) for one in registry.entries()] == [("mine", False), (NAME, True)]
 
 
-def test_it_is_small_and_verified(entry: shelf.Entry) -> None:
+def test_it_is_small_and_verified(entry: registry.Entry) -> None:
     assert sum(path.stat().st_size for path in entry.folder.iterdir()) < 300_000
-    assert shelf.verify(entry).ok
+    assert registry.verify(entry).ok
     _, test = named.load("digits")
     right = float((answers(entry.onnx).argmax(1) == test.labels).mean())
     assert entry.card["accuracy"] is not None
@@ -50,22 +50,22 @@ def test_it_is_small_and_verified(entry: shelf.Entry) -> None:
     assert right > 0.97
 
 
-def test_it_says_nothing_of_the_machine_it_was_made_on(entry: shelf.Entry) -> None:
+def test_it_says_nothing_of_the_machine_it_was_made_on(entry: registry.Entry) -> None:
     for path in entry.folder.iterdir():
         content = path.read_bytes()
         assert not any(word in content for word in (b"/home/", b"/work", b"/root", b"/tmp"))
 
 
-def test_it_can_neither_be_removed_nor_replaced(entry: shelf.Entry) -> None:
-    for change in (lambda: shelf.remove(NAME), lambda: shelf.put(NAME, linear_file(), {}, replace=True)):
+def test_it_can_neither_be_removed_nor_replaced(entry: registry.Entry) -> None:
+    for change in (lambda: registry.remove(NAME), lambda: registry.put(NAME, linear_file(), {}, replace=True)):
         with pytest.raises(PlaygroundError, match="comes with the playground"):
             change()
-    assert shelf.get(NAME) == entry
+    assert registry.get(NAME) == entry
     assert runs.free_name(NAME) == f"{NAME}-2"
 
 
 @pytest.mark.slow
-def test_the_same_command_makes_the_same_model_again(entry: shelf.Entry, tmp_path: Path) -> None:
+def test_the_same_command_makes_the_same_model_again(entry: registry.Entry, tmp_path: Path) -> None:
     training = entry.card["training"]
     list(numpy_fit.fit(RunSpec("digits", training["request"], training["seed"], NAME), tmp_path, lambda: False))
     anew = numpy_fit.load_trained(tmp_path)

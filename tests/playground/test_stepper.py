@@ -7,7 +7,8 @@ import pytest
 
 from engine import functional as F
 from playground.figures import style
-from playground.ui.lessons.convolution import Setting, story
+from playground.ui.lessons.convolution import story
+from playground.ui.lessons.convolution_setting import Setting
 from playground.ui.parts.image_input import Picture, cut
 from playground.ui.parts.kernel_editor import PRESETS, parse, text_of
 from playground.ui.parts.stepper import Equation, Grid, Story, payload

@@ -4,7 +4,7 @@
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -112,6 +112,52 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class PartMeasures:
+    """One part of a network at one step, its place in the network as `path`.
+
+    `activation` and `gradient` are the root mean square of what the part gives and of the gradient of the loss that
+    comes back to it, over the finite numbers (None where there are none); `step` is |Δw| / |w| of its weight (None
+    where it has none, or the step was not taken). Of what it gives, `zeros` are exactly 0, `not_finite` NaN or Inf,
+    `saturated` where a sigmoid or tanh has less than 4 % of its largest slope, and `dead` the units that are 0 on every
+    picture of the batch (None for other kinds of part).
+    """
+
+    path: tuple[int, ...]
+    kind: str
+    activation: float | None
+    gradient: float | None
+    step: float | None
+    zeros: float
+    not_finite: float
+    saturated: float | None = None
+    dead: float | None = None
+
+
+@dataclass(frozen=True)
+class NotFinite:
+    """Where the first NaN or Inf of a step came up: at which part (none: the loss, or what goes in), in which op, and
+    on which way: "forward", "backward", or in the "step" before, which made a weight of it."""
+
+    path: tuple[int, ...]
+    op: str
+    way: str
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What the parts of a network were like at one step of the optimizer, counted from 1 over the whole training.
+    `pictures` is the root mean square of what went in, `loss` None where it is no number."""
+
+    epoch: int
+    step: int
+    pictures: float | None
+    loss: float | None
+    parts: tuple[PartMeasures, ...]
+    first: NotFinite | None
+    time: float
+
+
+@dataclass(frozen=True)
 class Saved:
     """A checkpoint is on the disk; it was written before this event."""
 
@@ -141,7 +187,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Exported:
-    """The model is on the shelf: onnxruntime answered as the trainer did on `samples` pictures, to `max_difference`."""
+    """The model is in the registry: on `samples` pictures onnxruntime answered as the trainer, to `max_difference`."""
 
     name: str
     path: str
@@ -169,11 +215,11 @@ def ordinal(place: int) -> str:
     return f"{place}{ending}"
 
 
-Event = (Queued | Cancelled | Resumed | Started | Stage | Batch | Epoch | RateChanged | Measured | Saved | Finished
-         | Exported | Failed)
+Event = (Queued | Cancelled | Resumed | Started | Stage | Batch | Epoch | RateChanged | Measured | Measures | Saved
+         | Finished | Exported | Failed)
 KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (Queued, Cancelled, Resumed, Started, Stage, Batch, Epoch, RateChanged, Measured, Saved, Finished,
+    for kind in (Queued, Cancelled, Resumed, Started, Stage, Batch, Epoch, RateChanged, Measured, Measures, Saved, Finished,
                  Exported, Failed)
 }
 
@@ -199,7 +245,7 @@ def from_json(line: str | bytes) -> Event:
         raise ValueError(f"not an event: {line[:80]!r}")
     types: dict[str, Any] = _types(kind)  # type: ignore[arg-type]  # a class is hashable
     try:
-        event = kind(**{key: _frozen(value) for key, value in data.items()})
+        event = kind(**{key: _frozen(value, types.get(key)) for key, value in data.items()})
     except TypeError as error:
         raise ValueError(f"not a whole {kind.__name__}: {error}") from error
     wrong = [name for name, wanted in types.items() if not _is_a(getattr(event, name), wanted)]
@@ -223,6 +269,9 @@ def _is_a(value: Any, wanted: Any) -> bool:
         return isinstance(value, tuple) and all(_is_a(one, inner[0]) for one in value)
     if get_origin(wanted) is dict:
         return isinstance(value, dict) and all(_is_a(one, inner[1]) for one in value.values())
+    if is_dataclass(wanted):
+        return isinstance(value, wanted) and all(  # type: ignore[arg-type]
+            _is_a(getattr(value, name), one) for name, one in _types(wanted).items())  # type: ignore[arg-type]
     if wanted in (int, float):
         if isinstance(value, float):  # a loss that diverged may be any
             return wanted is float
@@ -239,6 +288,13 @@ def _is_whole(text: str) -> bool:
     return True
 
 
-def _frozen(value: Any) -> Any:
-    """JSON knows lists only; the records hold tuples."""
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+def _frozen(value: Any, wanted: Any) -> Any:
+    """JSON knows lists and objects only; the events hold tuples, and records of their own."""
+    if isinstance(value, list):
+        inner = get_args(wanted)[0] if get_origin(wanted) is tuple else None
+        return tuple(_frozen(one, inner) for one in value)
+    records = [one for one in (wanted, *get_args(wanted)) if is_dataclass(one)]
+    if isinstance(value, dict) and records:
+        types = _types(records[0])  # type: ignore[arg-type]
+        return records[0](**{key: _frozen(one, types.get(key)) for key, one in value.items()})  # type: ignore[operator]
+    return value

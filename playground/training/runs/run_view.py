@@ -33,13 +33,13 @@ ID_MOMENT = "%Y%m%d-%H%M%S-%f"  # what a run's id begins with
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What is asked of a run. `kind` names the trainer, `request` is its own, `name` the model's on the shelf."""
+    """What is asked of a run. `kind` names the trainer, `request` is its own, `name` the model's in the registry."""
 
     kind: str
     request: dict[str, Any]
     seed: int
     name: str
-    replace: bool = False  # the model of that name on the shelf may go
+    replace: bool = False  # the model of that name may go
 
 
 @dataclass(frozen=True)

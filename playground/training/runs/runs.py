@@ -5,8 +5,8 @@
                worker         its process id; locked by the worker as long as it lives
                worker.log     what the worker wrote to its standard output and error
                stop           exists once somebody asked it to stop
-    .runs/queue/<id>          stands for a run that waits for its turn (training.queue)
-    .runs/names/<name>        the run that holds a model's name (training.names)
+    .runs/queue/<id>          stands for a run that waits for its turn (`queue`)
+    .runs/names/<name>        the run that holds a model's name (`names`)
 """
 
 import fcntl

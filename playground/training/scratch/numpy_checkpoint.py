@@ -65,6 +65,10 @@ class State:
         """Write it whole or not at all, after an epoch and so many seconds of training."""
         self.history.append(epoch)
         self.epoch, self.seconds = epoch.epoch, seconds
+        self.write(run_dir / CHECKPOINT)
+
+    def write(self, path: Path) -> None:
+        """Write it whole or not at all, as it is now."""
         kept = self.optimizer.state_dict()
         tensors = {f"model.{name}": np.asarray(array, order="C") for name, array in self.model.state_dict().items()}
         plain: dict[str, dict[str, Any]] = {}
@@ -75,12 +79,12 @@ class State:
                 else:
                     plain.setdefault(str(place), {})[name] = value
         said = {
-            "epoch": self.epoch, "seconds": seconds, "history": [to_json(one) for one in self.history],
+            "epoch": self.epoch, "seconds": self.seconds, "history": [to_json(one) for one in self.history],
             "steps": self.schedule.last_epoch, "factors": self.factors,
             "memory": plain, "data": self.data, "asked": self.asked,
             "generators": {name: rng.bit_generator.state for name, rng in self.generators.items()},
         }
-        with whole(run_dir / CHECKPOINT) as incoming:
+        with whole(path) as incoming:
             save_file(tensors, incoming, {"state": json.dumps(said)})
 
     def restore(self, run_dir: Path) -> bool:
@@ -88,10 +92,12 @@ class State:
 
         Raises PlaygroundError when it is damaged, or of other pictures.
         """
-        if not (run_dir / CHECKPOINT).is_file():
-            return False
+        return (run_dir / CHECKPOINT).is_file() and self.read(run_dir / CHECKPOINT)
+
+    def read(self, path: Path) -> bool:
+        """Go back to what was written to a file, where it is of what is asked; whether it was. Raises as `restore`."""
         try:
-            with safe_open(run_dir / CHECKPOINT, framework="numpy") as file:
+            with safe_open(path, framework="numpy") as file:
                 said = json.loads(file.metadata()["state"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
             if said["asked"] != self.asked:

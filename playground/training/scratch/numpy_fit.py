@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from engine import Tensor, functional, layers, no_grad
-from engine.optim import clip_grad_norm_
+from engine.lr_scheduler import LRScheduler
+from engine.optim import Optimizer, clip_grad_norm_
 from playground.datasets import named
 from playground.datasets.augmentation import Mixed
 from playground.datasets.named import ImageSet
@@ -29,6 +30,8 @@ from playground.network.shapes import walk
 from playground.network.spelling import spelled
 from playground.training.runs.events import Batch, Epoch, Event, Finished, RateChanged, Saved, Started
 from playground.training.runs.runs import RunSpec
+from playground.training.scratch import history_files
+from playground.training.scratch.measures import Look, Meter, Parts
 from playground.training.scratch.numpy_checkpoint import State, digest
 from playground.training.scratch.settings import (
     Settings,
@@ -59,6 +62,73 @@ class TrainedNumpy:
     scores_are_logits: bool = True
 
 
+@dataclass(frozen=True)
+class Step:
+    """One step of the optimizer: the batch's loss and right answers before it, and the rate it was taken with. `look`
+    is what was measured, where it was, or where the loss is not a number."""
+
+    loss: float
+    right: int
+    rate: float
+    look: Look | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training between two steps: `fit` takes its steps, and so does who replays it (`history`)."""
+
+    train: ImageSet
+    test: ImageSet
+    network: Network
+    preprocessing: Preprocessing
+    x: np.ndarray
+    y: np.ndarray
+    raw: np.ndarray
+    x_held: np.ndarray
+    y_held: np.ndarray
+    model: layers.Sequential
+    optimizer: Optimizer
+    schedule: LRScheduler
+    order_rng: np.random.Generator
+    augment_rng: np.random.Generator
+    settings: Settings
+    batches: int
+    state: State
+    parts: Parts
+
+    def order(self) -> list[np.ndarray]:
+        """Which pictures the batches of the next epoch have. Drawn: to be asked once an epoch, at its beginning."""
+        return np.array_split(self.order_rng.permutation(len(self.x)), self.batches)
+
+    def step(self, chosen: np.ndarray, measure: bool = False) -> Step:
+        """Learn from one batch, the model being in training mode; `measure` changes nothing of what is learnt."""
+        raw, y, preprocessing, augment_rng = self.raw, self.y, self.preprocessing, self.augment_rng
+        model, optimizer, schedule = self.model, self.optimizer, self.schedule
+        settings, pipeline = self.settings, self.settings.augment
+        prepared = self.x[chosen]
+        if pipeline.active:
+            prepared = preprocessing.apply_all(pipeline.draw_all(raw[chosen], augment_rng))
+        mixed = pipeline.mix(prepared, augment_rng)
+        with layers.watched() as calls:
+            logits = model(Tensor(mixed.x))
+        loss = mixed_loss(logits, y[chosen], mixed, settings.label_smoothing)
+        value, correct = loss.item(), int((said(logits) == y[chosen]).sum())
+        look = Look(self.parts, calls, mixed.x, loss) if measure or not math.isfinite(value) else None
+        model.zero_grad()
+        if look is None:
+            loss.backward()
+        else:
+            look.backward()
+        if settings.clip_norm:
+            clip_grad_norm_(model.parameters(), settings.clip_norm)
+        rate = optimizer.lr
+        optimizer.step()
+        if look is not None:
+            look.stepped()
+        schedule.step()
+        return Step(value, correct, rate, look)
+
+
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
     """Train on the data the request names, and yield what happens; the network is in `run_dir` afterwards.
 
@@ -70,32 +140,21 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     does not fit, or the loss is no longer a number.
     """
     began = time.time()
-    settings = Settings.from_request(spec.request)
-    train, test = named.load(spec.request["data"])
-    split_rng, weights_rng, order_rng, augment_rng, init_rng = np.random.default_rng(spec.seed).spawn(5)
-    epochs, pipeline = settings.epochs, settings.augment
-    fitted, held_out = _divided(train.labels, split_rng)
-    if settings.train_pictures:
-        fitted = _few(fitted, train.labels, settings.train_pictures, split_rng)
-    preprocessing = preprocessing_of(train.images[fitted], settings.normalize)
-    x, y = preprocessing.apply_all(train.images[fitted]), train.labels[fitted]
-    raw = train.images[fitted]
-    x_held, y_held = preprocessing.apply_all(train.images[held_out]), train.labels[held_out]
-    network = designed(spec.request, x.shape[1:], len(train.classes))
-    model = build(scoring(network, x.shape[1:]), x.shape[1:], weights_rng)
-    first_weights(model, settings, init_rng)
-    optimizer = optimizer_of(settings, model.parameters())
-    # A batch is a little larger than asked for, rather than a last one of one picture.
-    batches = max(1, len(x) // settings.batch_size)
-    schedule = schedule_of(settings, optimizer, epochs * batches)
-    state = State(model, optimizer, schedule, {"order": order_rng, "augment": augment_rng}, digest(raw, y, x_held),
-                  {"request": spec.request, "seed": spec.seed})
+    training = begun(spec)
+    settings, state, schedule, batches = training.settings, training.state, training.schedule, training.batches
+    epochs, model, train, test = settings.epochs, training.model, training.train, training.test
+    x, x_held, y_held = training.x, training.x_held, training.y_held
+    preprocessing, network = training.preprocessing, training.network
     resumed = state.restore(run_dir)
     _describe(run_dir, network, x.shape[1:], preprocessing, train.classes)
+    if not resumed:
+        history_files.clear(run_dir)
+    history_files.keep(run_dir, state, batches)
 
     yield Started("digits", epochs, batches, sum(p.size for p in model.parameters()), train.classes,
                   {"train": len(x), "validation": len(x_held), "test": len(test)}, "cpu", time.time())
     steps, written, stopped, done = schedule.last_epoch, 0.0, False, state.epoch
+    meter = Meter(epochs * batches)
     began -= state.seconds
     yield from state.history
     if resumed:
@@ -104,31 +163,22 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
         if stalled(state.validation_losses(), settings.early_stopping):
             break
         if state.change_rate(asked_factors(run_dir)):
-            state.history.append(RateChanged(epoch, steps, optimizer.lr, time.time()))
+            state.history.append(RateChanged(epoch, steps, training.optimizer.lr, time.time()))
             yield state.history[-1]
         epoch_began, losses, right = time.time(), 0.0, 0
         model.train()
-        for number, chosen in enumerate(np.array_split(order_rng.permutation(len(x)), batches), 1):
+        for number, chosen in enumerate(training.order(), 1):
             stopped = should_stop()
             if stopped:
                 break
-            prepared = x[chosen]
-            if pipeline.active:
-                prepared = preprocessing.apply_all(pipeline.draw_all(raw[chosen], augment_rng))
-            mixed = pipeline.mix(prepared, augment_rng)
-            logits = model(Tensor(mixed.x))
-            loss = mixed_loss(logits, y[chosen], mixed, settings.label_smoothing)
-            model.zero_grad()
-            loss.backward()
-            if settings.clip_norm:
-                clip_grad_norm_(model.parameters(), settings.clip_norm)
-            rate = optimizer.lr
-            optimizer.step()
-            schedule.step()
+            taken = training.step(chosen, meter.due(steps + 1))
+            value, correct, rate = taken.loss, taken.right, taken.rate
             steps += 1
-
-            value, correct = loss.item(), int((said(logits) == y[chosen]).sum())
+            if taken.look is not None:
+                meter.took(steps, taken.look.seconds)
+                yield taken.look.measures(epoch, steps, time.time())
             if not math.isfinite(value):
+                history_files.index(run_dir, state, batches, steps)
                 raise PlaygroundError(f"The loss is no longer a number after {steps} steps: the learning rate of "
                                       f"{schedule.base_lrs[0]:g} is too large for these data.")
             losses, right = losses + value * len(chosen), right + correct
@@ -145,14 +195,43 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
         saved = _save(run_dir, model, epoch)
         state.save(run_dir, told, time.time() - began)
         yield saved
+        history_files.keep(run_dir, state, batches)
     if steps == 0:
         raise PlaygroundError("Stopped before anything was learnt, so there is nothing to keep.")
 
     if stopped:
         yield _save(run_dir, model, done)
+        history_files.index(run_dir, state, batches, steps)
     _, confusion = evaluate(model, preprocessing.apply_all(test.images), test.labels, len(train.classes))
     yield Finished("stopped" if stopped else "completed", done, float(np.trace(confusion) / len(test)), len(test),
                    time.time() - began, tuple(tuple(map(int, row)) for row in confusion), time.time())
+
+
+def begun(spec: RunSpec) -> Training:
+    """The training that a spec asks for, before its first step. Raises PlaygroundError as `fit` does."""
+    settings = Settings.from_request(spec.request)
+    train, test = named.load(spec.request["data"])
+    split_rng, weights_rng, order_rng, augment_rng, init_rng = np.random.default_rng(spec.seed).spawn(5)
+    fitted, held_out = _divided(train.labels, split_rng)
+    if settings.train_pictures:
+        fitted = _few(fitted, train.labels, settings.train_pictures, split_rng)
+    preprocessing = preprocessing_of(train.images[fitted], settings.normalize)
+    x, y = preprocessing.apply_all(train.images[fitted]), train.labels[fitted]
+    raw = train.images[fitted]
+    x_held, y_held = preprocessing.apply_all(train.images[held_out]), train.labels[held_out]
+    network = designed(spec.request, x.shape[1:], len(train.classes))
+    scored = scoring(network, x.shape[1:])
+    model = build(scored, x.shape[1:], weights_rng)
+    first_weights(model, settings, init_rng)
+    optimizer = optimizer_of(settings, model.parameters())
+    # A batch is a little larger than asked for, rather than a last one of one picture.
+    batches = max(1, len(x) // settings.batch_size)
+    schedule = schedule_of(settings, optimizer, settings.epochs * batches)
+    state = State(model, optimizer, schedule, {"order": order_rng, "augment": augment_rng}, digest(raw, y, x_held),
+                  {"request": spec.request, "seed": spec.seed})
+    return Training(train, test, network, preprocessing, x, y, raw, x_held, y_held, model, optimizer,
+                    schedule, order_rng, augment_rng, settings, batches, state,
+                    Parts(scored, model))
 
 
 def measured(spec: RunSpec, run_dir: Path, epochs: int, seconds: float) -> Finished:
@@ -212,11 +291,12 @@ def shape_of(images: ImageSet) -> tuple[int, int, int]:
     return (1 if images.images.ndim == 3 else 3, height, width)
 
 
-def load_trained(run_dir: Path) -> TrainedNumpy:
-    """The network that a run left in its folder. Raises PlaygroundError when there is none."""
+def load_trained(run_dir: Path, weights_path: Path | None = None) -> TrainedNumpy:
+    """The network that a run left in its folder, with its last weights or those of another file. Raises PlaygroundError
+    when there is none."""
     try:
         data = read_json(run_dir / DESCRIPTION)
-        weights = load_file(run_dir / WEIGHTS)
+        weights = load_file(weights_path or run_dir / WEIGHTS)
         # A damaged description may ask for a layer of any size: not of more numbers than there are weights.
         room = sum(array.size for array in weights.values())
         classes = tuple(map(str, data["classes"]))

@@ -43,7 +43,7 @@ def scaled(channels: int, width: float) -> int:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A row of the registry: how the network is scaled from STAGES, and the package and class that know its weights."""
+    """A row of `BACKBONES`: how the network is scaled from STAGES, and the package and class that know its weights."""
 
     title: str
     width: float

@@ -135,7 +135,7 @@ class TimmNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class TimmBackbone:
-    """A network of timm as a row of the registry."""
+    """A network of timm as a row of `BACKBONES`."""
 
     name: str  # without "timm:"
 
@@ -212,7 +212,7 @@ def fused(network: Any) -> Any:
 
 
 def find(name: str) -> Backbone | TimmBackbone:
-    """The row of the registry, or timm's network for `timm:NAME`. Raises PlaygroundError naming the ones there are."""
+    """The row of `BACKBONES`, or timm's network for `timm:NAME`. Raises PlaygroundError naming the ones there are."""
     if isinstance(name, str) and name.startswith(TIMM):
         return TimmBackbone(name.removeprefix(TIMM))
     if name not in BACKBONES:

@@ -47,10 +47,10 @@ class TrainedTorch:
 
 
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
-    """Train what the request says (training/recipe.py) on photographs, and yield what happens.
+    """Train what the request says (`recipe`) on photographs, and yield what happens.
 
-    In frozen mode, the default, a new head is trained on what the backbone sees; torch_tune does the others. Each
-    picture goes through the backbone once, ever: its features are kept by content (training/features.py). The head is,
+    In frozen mode, the default, a new head is trained on what the backbone sees; `tune` does the others. Each
+    picture goes through the backbone once, ever: its features are kept by content (`features`). The head is,
     unless another is asked for, multinomial logistic regression by AdamW with a cosine schedule, from zero weights, on
     standardised features; the standardisation is folded into it afterwards, so that it is one Linear. The last epoch's
     weights are kept: the validation pictures choose nothing, they only measure. A stop in the epochs keeps what was

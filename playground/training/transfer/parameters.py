@@ -1,6 +1,6 @@
 """How many numbers each block of a network holds, and which of them a request trains. No torch in here.
 
-Counted from the registry's rows alone; a test compares every count with the real network's.
+Counted from the rows of `BACKBONES` alone; a test compares every count with the real network's.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""A pretrained network as it is: nothing is learnt, but it goes the way of every trained model, onto the shelf."""
+"""A pretrained network as it is: nothing is learnt, but it goes the way of every trained model, into the registry."""
 
 import time
 from collections.abc import Callable, Iterator

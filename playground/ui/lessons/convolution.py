@@ -1,6 +1,5 @@
-"""The rooms of the Convolution page: what is chosen, the steps, the sizes, a prediction, the whole photo, the code."""
+"""The parts of the Convolution page: what is chosen, the steps, the sizes, a prediction, the whole photo, the code."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -13,15 +12,14 @@ from playground.figures.matrix import matrix
 from playground.steps.conv import ConvStep, conv_steps, does_not_fit, output_size, window_extent
 from playground.ui import links
 from playground.ui.lessons import convolution_code
+from playground.ui.lessons.convolution_setting import PASSES, Setting
 from playground.ui.parts import lesson
-from playground.ui.parts.image_input import Patch, Picture, Place
-from playground.ui.parts.kernel_editor import Kernel, choose_kernel
+from playground.ui.parts.image_input import Place
+from playground.ui.parts.kernel_editor import choose_kernel
 from playground.ui.parts.stepper import Equation, Grid, Story
 
 LONGEST_SIDE = 320
 """Photos are shrunk to this for the whole-photo figure: enough to see, and redrawn while a slider moves."""
-
-PASSES = ("Forward", "Backward", "As a matrix product")
 
 FLAT = 120
 """The brightness of the flat wall of the prediction."""
@@ -36,47 +34,6 @@ def _coloured(symbol: str) -> str:
 
 
 X, W, Y, B = (_letter(symbol) for symbol in "xwyb")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Everything the reader chose; all rooms show the same one."""
-
-    picture: Picture
-    patch: Patch
-    kernel: Kernel
-    stride: int
-    padding: int
-    dilation: int
-    bias: float
-    shown: str = PASSES[0]
-
-    @property
-    def refusal(self) -> str | None:
-        """Why the kernel does not fit the patch, or None."""
-        side, k = len(self.patch.values), self.kernel.size
-        return does_not_fit((side, side), (k, k), padding=self.padding, dilation=self.dilation)
-
-    @property
-    def options(self) -> dict[str, int]:
-        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
-
-    @property
-    def averages(self) -> bool:
-        """Whether every output is a mean of pixels, so that the response never leaves 0..255."""
-        return self.pictures and min(weight for row in self.kernel.rows for weight in row) >= 0
-
-    @property
-    def pictures(self) -> bool:
-        """Whether the brightness of what is flat stays, so that the response is again a picture, cut off at 0 and 255.
-        """
-        return self.kernel.total == 1 and self.bias == 0
-
-    def respond(self, gray: np.ndarray) -> np.ndarray:
-        """The engine's answer for a whole gray picture (H, W) -> (OH, OW), in float64."""
-        w = self.kernel.weights[None, None]
-        b = np.array([self.bias])
-        return np.asarray(F.conv2d(gray.astype(np.float64)[None, None], w, b, **self.options).numpy()[0, 0])
 
 
 def formula() -> None:

@@ -1,11 +1,6 @@
 """The convolution on the screen as code that prints the screen's numbers in three libraries."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from playground.ui.lessons.convolution import Setting
+from playground.ui.lessons.convolution_setting import Setting
 
 
 def _nested(rows: list[list[str]], indent: int) -> str:

@@ -13,7 +13,8 @@ from playground.figures.matrix import matrix
 from playground.steps.conv import output_size
 from playground.steps.conv_backward import conv_backward_steps, im2col
 from playground.ui import frame, links
-from playground.ui.lessons.convolution import PASSES, Setting, digits_of, story
+from playground.ui.lessons.convolution import digits_of, story
+from playground.ui.lessons.convolution_setting import PASSES, Setting
 from playground.ui.parts.stepper import Grid, Story, Update, stepper
 
 UPSTREAM: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -9,9 +9,9 @@ import numpy as np
 import streamlit as st
 
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy import session, shelf
+from playground.deploy import registry, session
 from playground.deploy.engine_maps import Inside, Layer, look_inside, receptive_field, saliency, taken_apart
-from playground.deploy.shelf import Entry
+from playground.deploy.registry import Entry
 from playground.figures import bars, style
 from playground.figures.maps import enlarged, signed_map
 from playground.figures.matrix import matrix
@@ -69,10 +69,10 @@ def network() -> Setting | None:
 
 def controls(live: camera.Live) -> Setting | None:
     """Model, picture and layer; without a model, the ways to one."""
-    entries = {entry.name: entry for entry in shelf.entries()}
+    entries = {entry.name: entry for entry in registry.entries()}
     if not entries:
         models.empty()
-    if pretrained.on_the_shelf() is None:
+    if pretrained.exported_entry() is None:
         with st.expander("Or look into a network that knows a thousand things", expanded=not entries):
             pretrained.offer()
     if not entries:

@@ -8,7 +8,7 @@ import streamlit as st
 import engine
 from engine import functional as F
 from playground.datasets import samples
-from playground.deploy import shelf
+from playground.deploy import registry
 from playground.figures import maps
 from playground.numbers import count, number
 from playground.ui import contents, frame, links
@@ -135,8 +135,8 @@ def engines() -> None:
         (
             "onnxruntime",
             ":material/verified:",
-            "Gives every answer after training, here and in the file you download. A model reaches the shelf only if "
-            "it agrees with the engine it was trained by, from raw pixels to scores.",
+            "Gives every answer after training, here and in the file you download. A model is kept under Models only "
+            "if it agrees with the engine it was trained by, from raw pixels to scores.",
         ),
     )
     for place, (name, icon, text) in zip(st.columns(3), texts, strict=True):
@@ -149,11 +149,11 @@ def engines() -> None:
 def facts() -> None:
     """Counts, taken from what is really on this machine."""
     st.header("On this machine now", anchor=False)
-    models = shelf.entries()
+    models = registry.entries()
     with st.container(horizontal=True):
         st.metric("operations in the engine", len(engine.OPS), help="With a gradient checked by finite differences.")
         st.metric("of them with an ONNX spelling", sum(exportable(o) for o in engine.OPS.values()))
-        st.metric("models on the shelf", len(models))
+        st.metric("models", len(models))
     if models:
         frame.link("models", f"Newest: {models[0].name}")
 

@@ -8,8 +8,8 @@ from PIL import Image, ImageFilter
 
 from playground.datasets import samples
 from playground.deploy import session
+from playground.deploy.registry import Entry
 from playground.deploy.session import Classifier, Prediction
-from playground.deploy.shelf import Entry
 from playground.figures import bars, challenge
 from playground.figures.style import CONFIG
 from playground.numbers import count, percent
@@ -45,7 +45,7 @@ def question() -> None:
 
 def network() -> Asked | None:
     """Picture, changes and answer; without a network, the way to one."""
-    entry = pretrained.on_the_shelf()
+    entry = pretrained.exported_entry()
     if entry is None:
         pretrained.offer()
         return None

@@ -7,9 +7,9 @@ import streamlit as st
 
 from engine import functional as F
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy import shelf
+from playground.deploy import registry
 from playground.deploy.first_layer import FirstKernels, first_kernels
-from playground.deploy.shelf import Entry
+from playground.deploy.registry import Entry
 from playground.figures import style
 from playground.figures.maps import direction_map, direction_wheel, enlarged, signed_map
 from playground.figures.matrix import matrix
@@ -207,7 +207,7 @@ def learned(picture: Picture) -> None:
     st.header("Kernels nobody chose", anchor=False)
     st.markdown("A network begins with random kernels and learns which are useful. These are first layers as training "
                 "left them.")
-    entries = {entry.name: entry for entry in shelf.entries()}
+    entries = {entry.name: entry for entry in registry.entries()}
     if not entries:
         empty()
         frame.link("imagenet", "Or get the pretrained network ready there")

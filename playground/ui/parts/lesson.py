@@ -66,18 +66,18 @@ class _Whole(Generic[R]):
 
 
 def figure_first(
-    controls: Controls[R] | Callable[[], R], *rooms: Callable[[R], object],
+    controls: Controls[R] | Callable[[], R], *parts: Callable[[R], object],
     below: Sequence[Callable[[R], object]] = (), question: Callable[[R], object] | None = None,
     head: Group | None = None, beside: float = 0,
 ) -> R:
     """Draw a page's controls and its main figure so that a change is seen before the rest of the page follows.
 
-    A control runs the group it stands in and the `rooms` alone again; the browser then shows the figure while nothing
+    A control runs the group it stands in and the `parts` alone again; the browser then shows the figure while nothing
     else arrives, and asks for the whole page when no other control has moved for `REST_SECONDS`. What arrives is drawn
     anew, so the fewer controls a group has, the sooner the figure stands. While a live camera is on, the rest waits.
-    What the controls say, each room takes and the page gets from here; what they raise, too. The rooms stand below the
-    controls or, so many times as wide, `beside` them, and directly over the rooms their `head`, one more group. Above
-    all of it stands the `question`, under the rooms what is `below`; both come with the rest of the page. Not for the
+    What the controls say, each part takes and the page gets from here; what they raise, too. The parts stand below the
+    controls or, so many times as wide, `beside` them, and directly over the parts their `head`, one more group. Above
+    all of it stands the `question`, under the parts what is `below`; both come with the rest of the page. Not for the
     inside of a fragment: Streamlit does not let the groups write where that has made room.
     """
     asked = controls if not callable(controls) else _Whole(controls)
@@ -105,20 +105,20 @@ def figure_first(
             if said + on_page < len(groups):
                 return
             last[:] = [asked.setting()]
-            for room in rooms:
-                room(last[0])
+            for draw_part in parts:
+                draw_part(last[0])
 
     @st.fragment
     def part(number: int) -> Exception | None:
         if on_page:
             try:
                 draw(number)
-            except Exception as error:  # inside a fragment Streamlit would show it; the page's own room is to
+            except Exception as error:  # inside a fragment Streamlit would show it; the page's own guard is to
                 return error
             return None
         if said < len(groups):  # the page was broken off before it knew all that is said
             st.rerun()
-        with frame.room("this figure"):
+        with frame.guard("this figure"):
             draw(number)
         with figures[number]:  # the same place for all: a wait that another group began is begun anew
             _rest(next(runs), camera.PATIENCE_SECONDS if camera.is_on() else REST_SECONDS)
@@ -135,8 +135,8 @@ def figure_first(
         on_page = False
     setting = last[0]
     with under:
-        for room in below:
-            room(setting)
+        for draw_part in below:
+            draw_part(setting)
     if question is not None:
         with first:
             question(setting)

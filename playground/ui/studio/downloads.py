@@ -81,5 +81,5 @@ def runs_of(name: str) -> list[RunView]:
 
 
 def _start(wish: RunSpec) -> None:
-    with frame.room("Starting the download"):
+    with frame.guard("Starting the download"):
         runs.start_once(wish)

@@ -43,7 +43,7 @@ def last_time(spec: RunSpec) -> str:
 
 
 def _start(spec: RunSpec, key: str) -> None:
-    with frame.room("Starting the experiment"):
+    with frame.guard("Starting the experiment"):
         runs.start_once(spec)
         screen.wanted(key)
 

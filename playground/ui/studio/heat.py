@@ -10,7 +10,7 @@ from playground.datasets.preprocessing import Preprocessing
 from playground.deploy import session
 from playground.deploy.engine_heat import grad_cam
 from playground.deploy.occlusion import PATCH, occlusion
-from playground.deploy.shelf import Entry
+from playground.deploy.registry import Entry
 from playground.errors import PlaygroundError
 from playground.figures.heat import overlaid
 from playground.figures.style import signed_limit

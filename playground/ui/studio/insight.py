@@ -10,7 +10,7 @@ from playground import numbers
 from playground.datasets import collection, photos
 from playground.deploy import evaluation, interval, package
 from playground.deploy.evaluation import Predictions
-from playground.deploy.shelf import Entry
+from playground.deploy.registry import Entry
 from playground.errors import PlaygroundError
 from playground.figures import beside as figures_beside
 from playground.figures import confusion, style

@@ -238,7 +238,7 @@ def _alike(one: RunSpec, other: RunSpec) -> bool:
 
 
 def _train(wishes: list[RunSpec]) -> None:
-    with frame.room("Training all"):
+    with frame.guard("Training all"):
         for spec in wishes:
             runs.start_once(spec)
         screen.wanted(PANEL)

@@ -20,6 +20,6 @@ def choose(place: Any, wish: str, **options: Any) -> tuple[str, bool]:
     if st.session_state.get(KEY) in (None, st.session_state.get(suggested)):
         st.session_state[KEY] = free
     st.session_state[suggested] = free
-    name = place.text_input("Name", max_chars=60, key=KEY, help="What the model will be called on the shelf: a–z, 0–9, "
+    name = place.text_input("Name", max_chars=60, key=KEY, help="What the model will be called: a–z, 0–9, "
                             "- and _.", **options)
     return name, name == free

@@ -11,8 +11,8 @@ import numpy as np
 import streamlit as st
 
 from playground import numbers
-from playground.deploy import evaluation, interval, package, session, shelf
-from playground.deploy.shelf import Entry
+from playground.deploy import evaluation, interval, package, registry, session
+from playground.deploy.registry import Entry
 from playground.figures import bars, maps, style
 from playground.training.runs import runs
 from playground.training.runs.runs import RunView
@@ -67,17 +67,17 @@ def ago(created: str, now: datetime | None = None) -> str:
 
 @frame.guarded("Damaged models")
 def warnings() -> None:
-    """Names what lies on the shelf and cannot be read, instead of leaving it out silently."""
-    for sentence in shelf.damaged().values():
+    """Names the models that cannot be read, instead of leaving them out silently."""
+    for sentence in registry.damaged().values():
         st.warning(frame.literal(sentence), icon=":material/broken_image:")
 
 
 @frame.guarded("No models yet")
 def empty() -> None:
-    """What to do when the shelf is empty."""
+    """What to do when there are no models yet."""
     with st.container(border=True):
         st.markdown(
-            "**The shelf is empty.** Every training run that finishes puts its model here. Two ways to get one:"
+            "**There are no models yet.** Every training run that finishes puts its model here. Two ways to get one:"
         )
         frame.link("train", "Train a CNN on handwritten digits")
         frame.link("transfer", "Retrain a pretrained network on photos")
@@ -85,8 +85,8 @@ def empty() -> None:
 
 def chosen() -> Entry | None:
     """The model picked on the page (or named in its address), the newest when none is."""
-    with frame.room("The list of models"):
-        found = {entry.name: entry for entry in shelf.entries()}
+    with frame.guard("The list of models"):
+        found = {entry.name: entry for entry in registry.entries()}
         if found:
             # Not bind="query-params": it leaves the default out of the address, and the newest is another tomorrow.
             wanted = st.query_params.get("model")
@@ -98,7 +98,7 @@ def chosen() -> Entry | None:
                 help="Newest first. The page's address names the chosen model, so a link leads to it.",
             )
             if wanted is not None and wanted not in found:
-                st.info(f"There is no model called {frame.literal(wanted)} on this shelf (any more); this is another.")
+                st.info(f"There is no model called {frame.literal(wanted)} here (any more); this is another.")
             st.query_params["model"] = name
             return found[name]
     return None
@@ -127,17 +127,17 @@ def tidy(text: str) -> str:
 
 
 def of_run(view: RunView) -> Entry | None:
-    """The model a run put on the shelf, if it did and it is still there."""
+    """The model a run put into the registry, if it did and it is still there."""
     if view.exported is None:
         return None
-    return next((entry for entry in shelf.entries() if entry.name == view.exported.name), None)
+    return next((entry for entry in registry.entries() if entry.name == view.exported.name), None)
 
 
 def of_run_or_why_not(view: RunView) -> Entry | None:
     """The same, and a sentence on the page when the model was there once."""
     found = of_run(view)
     if found is None and view.exported is not None:
-        st.info("This run's model was taken off the shelf; train again to have it back.")
+        st.info("This run's model was removed; train again to have it back.")
     return found
 
 
@@ -329,7 +329,7 @@ def parity(entry: Entry) -> None:
     said = entry.card.get("parity") or {}
     if said:
         st.markdown(
-            f"Before this model reached the shelf, **{said['samples']} real images** went through the engine that "
+            f"Before this model was kept, **{said['samples']} real images** went through the engine that "
             f"trained it and through onnxruntime on this very file. The scores differed by at most "
             f"**{numbers.number(said['max_difference'], 3)}** ({numbers.number(said['allowed'], 3)} is allowed), and "
             f"**{said['same_top']} of {said['samples']}** got the same first answer."
@@ -339,7 +339,7 @@ def parity(entry: Entry) -> None:
         "known pictures again whose answers were kept."
     )
     if st.button("Verify again", icon=":material/verified:", key=f"verify-{entry.name}"):
-        found = shelf.verify(entry)
+        found = registry.verify(entry)
         for each in found.checks:
             show = st.success if each.ok else st.error
             show(
@@ -363,17 +363,17 @@ def elsewhere(entry: Entry) -> None:
 
 @frame.guarded("Remove")
 def removal(entry: Entry) -> None:
-    """Taking a model off the shelf, asked for twice; one that comes with the playground stays."""
+    """Removing a model, asked for twice; one that comes with the playground stays."""
     if entry.shipped:
-        st.caption(f"{frame.literal(entry.name)} comes with the playground and stays on the shelf.")
+        st.caption(f"{frame.literal(entry.name)} comes with the playground and cannot be removed.")
         return
-    with st.popover("Remove from the shelf…", icon=":material/delete:"):
+    with st.popover("Remove this model…", icon=":material/delete:"):
         st.markdown(
             f"**{entry.name}** and its card will be deleted on this server. This cannot be undone; a downloaded "
             "copy stays yours."
         )
         if st.button("Delete for good", type="primary", key=f"remove-{entry.name}"):
-            shelf.remove(entry.name)
+            registry.remove(entry.name)
             st.toast(f"{entry.name} was removed.")
             st.query_params.pop("model", None)
             st.rerun()

@@ -1,9 +1,9 @@
-"""The pretrained network on a page: from the shelf, where the first page that needs it puts it once for everybody."""
+"""The pretrained network on a page: from the registry, where the first page that needs it puts it once for all."""
 
 import streamlit as st
 
-from playground.deploy import shelf
-from playground.deploy.shelf import Entry
+from playground.deploy import registry
+from playground.deploy.registry import Entry
 from playground.errors import PlaygroundError
 from playground.training.runs import runs
 from playground.training.runs.runs import PRETRAINED, RunSpec, RunView
@@ -16,17 +16,17 @@ BY_ITSELF = True
 """Whether a page that needs the network has it made ready without being asked."""
 
 
-def on_the_shelf() -> Entry | None:
-    """The newest pretrained network that is ready. One that scales pictures otherwise than the registry says, exported
+def exported_entry() -> Entry | None:
+    """The newest pretrained network that is ready. One that scales pictures otherwise than `BACKBONES` says, exported
     before that was mended, is not."""
     wanted = BACKBONES[BACKBONE].preprocessing().to_dict()
-    return next((entry for entry in shelf.entries() if entry.card.get("task") == PRETRAINED
+    return next((entry for entry in registry.entries() if entry.card.get("task") == PRETRAINED
                  and {**entry.card.get("preprocessing", {}), **wanted} == entry.card.get("preprocessing")), None)
 
 
 def ready() -> Entry | None:
     """The network; where it is not ready yet, None, and how far that is stands on the page."""
-    entry = on_the_shelf()
+    entry = exported_entry()
     if entry is None:
         offer()
     return entry

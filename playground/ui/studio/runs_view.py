@@ -84,7 +84,7 @@ def _read(folder: Path, *_state: object) -> RunView:
 
 def chosen(kind: str) -> RunView | None:
     """The run named in the page's address, if it exists and is of this page's kind."""
-    with frame.room("The list of runs"):
+    with frame.guard("The list of runs"):
         wanted = st.query_params.get("run")
         found = {view.run_id: view for view in listed(wanted) if view.spec.kind == kind}
         if found:
@@ -246,7 +246,7 @@ def time_metric(view: RunView) -> None:
     seconds = took(view.run_id)
     if seconds is not None:
         st.metric("trained for", duration(seconds), width="content",
-                  help="From its turn until its model was on the shelf: start of the process, reading the pictures, "
+                  help="From its turn until its model was exported: start of the process, reading the pictures, "
                   "training, export and comparison.")
 
 
@@ -318,7 +318,7 @@ def finishing(view: RunView) -> bool:
                       width=240, disabled=links.locked())
         st.button("Keep it under this name", type="primary", icon=":material/save:", key=f"finish-{view.run_id}",
                   on_click=finish, args=(view.run_id, f"finish-name-{view.run_id}"), disabled=links.locked(),
-                  help="What was trained is still there: it is exported and put on the shelf, without training again.")
+                  help="What was trained is still there: it is exported and kept under Models, without training again.")
     return True
 
 

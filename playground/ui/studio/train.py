@@ -51,7 +51,7 @@ def loaded(data: str) -> tuple[ImageSet, ImageSet]:
 
 def settings() -> Mapping[str, Any] | None:
     """The controls of a run and its start button; the request they describe, or None when the data cannot be read."""
-    with frame.room("Settings"):
+    with frame.guard("Settings"):
         choices = data_choices()
         label = st.selectbox(
             "Data",
@@ -183,7 +183,7 @@ def result(view: RunView) -> None:
     if entry is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             models.download(entry, type="primary")
-            frame.link("models", f"{entry.name} on the shelf", query_params={"model": entry.name})
+            frame.link("models", f"{entry.name} under Models", query_params={"model": entry.name})
 
 
 @frame.guarded("What came out")

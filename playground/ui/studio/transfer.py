@@ -60,7 +60,7 @@ def collect(cats_first: bool = False) -> Collected | None:
 
     With `cats_first` the ways to cats and dogs stand first, and are taken where such photographs are here already.
     """
-    with frame.room("The photos"):
+    with frame.guard("The photos"):
         on_server = allowed.folders_offered()
         arrived = own_set.arrive()
         source = st.segmented_control(
@@ -186,7 +186,7 @@ def result(view: RunView) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             models.download(entry, type="primary")
             models.take_home(entry, insight.predictions(view))
-            frame.link("models", f"{entry.name} on the shelf", query_params={"model": entry.name})
+            frame.link("models", f"{entry.name} under Models", query_params={"model": entry.name})
     if view.finished.best_epoch:
         st.caption(f"Epoch {view.finished.best_epoch} of {view.finished.epochs} is kept, the one with the smallest "
                    "validation loss. The same photos chose it, so their accuracy is a little flattered.")

@@ -48,7 +48,7 @@ def given_zip() -> tuple[Path, str] | None:
 
 def delete(name: str) -> None:
     """An upload, for good, and the page without it."""
-    with frame.room("Deleting the photos"):
+    with frame.guard("Deleting the photos"):
         deletion.remove_upload(name)
     st.session_state["zip-round"] = st.session_state.get("zip-round", 0) + 1
     st.query_params.pop("zip", None)

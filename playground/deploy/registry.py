@@ -1,9 +1,9 @@
-"""The shelf of exported models: exports/NAME/ with model.onnx and card.json, whole or not at all.
+"""The registry of exported models: exports/NAME/ with model.onnx and card.json, whole or not at all.
 
-Who changes the shelf holds its lock, works in a hidden folder beside and renames; readers share the lock. So whatever
-hidden folder is met while holding the lock was left by a crash: `_sweep` clears it, and puts a model back whose
-replacement died between the two renames. Models that come with the playground (`model_names.SHIPPED`) are listed after
-the others wherever PLAYGROUND_HOME points; they cannot be replaced or removed.
+Who changes the registry holds its lock, works in a hidden folder beside and renames; readers share the lock. So
+whatever hidden folder is met while holding the lock was left by a crash: `_sweep` clears it, and puts a model back
+whose replacement died between the two renames. Models that come with the playground (`model_names.SHIPPED`) are listed
+after the others wherever PLAYGROUND_HOME points; they cannot be replaced or removed.
 """
 
 import errno
@@ -35,7 +35,7 @@ _INCOMING, _REPLACED, _REMOVED = ".incoming-", ".replaced-", ".removed-"
 
 
 def put(name: str, model: onnx.ModelProto | bytes, card: Mapping[str, Any], replace: bool = False) -> Path:
-    """Put a model and its card on the shelf, whole or not at all; the folder they are in.
+    """Put a model and its card into the registry, whole or not at all; the folder they are in.
 
     A crash at any moment leaves what was there before or what is there after, never a part. Raises PlaygroundError
     when the name is not a-z, 0-9, - and _ (60 at most), when the model breaks the contract of exported files, and when
@@ -52,9 +52,9 @@ def put(name: str, model: onnx.ModelProto | bytes, card: Mapping[str, Any], repl
     }
     text = json.dumps(whole, ensure_ascii=False, indent=2, allow_nan=False).encode()
 
-    shelf = exports_dir()
-    target, incoming, replaced = shelf / name, shelf / f"{_INCOMING}{name}", shelf / f"{_REPLACED}{name}"
-    with _changing(shelf):
+    exports = exports_dir()
+    target, incoming, replaced = exports / name, exports / f"{_INCOMING}{name}", exports / f"{_REPLACED}{name}"
+    with _changing(exports):
         if target.exists() and not replace:
             raise taken(name)
         try:
@@ -65,41 +65,41 @@ def put(name: str, model: onnx.ModelProto | bytes, card: Mapping[str, Any], repl
             if target.exists():
                 target.rename(replaced)
             incoming.rename(target)
-            _sync(shelf)
+            _sync(exports)
         finally:
-            _sweep(shelf)
+            _sweep(exports)
     return target
 
 
 def remove(name: str) -> None:
-    """Take a model off the shelf. Raises PlaygroundError when there is none of that name, or it is a shipped one."""
+    """Remove a model. Raises PlaygroundError when there is none of that name, or it is a shipped one."""
     check_name(name)
     if shipped(name):
         raise PlaygroundError(f"The model {name} comes with the playground and stays.")
-    shelf = exports_dir()
-    with _changing(shelf):
-        if not (shelf / name).is_dir():
-            raise PlaygroundError(f"There is no model called {name} on the shelf.")
-        (shelf / name).rename(shelf / f"{_REMOVED}{name}")
-        _sweep(shelf)
+    exports = exports_dir()
+    with _changing(exports):
+        if not (exports / name).is_dir():
+            raise PlaygroundError(f"There is no model called {name}.")
+        (exports / name).rename(exports / f"{_REMOVED}{name}")
+        _sweep(exports)
 
 
 def entries() -> list[Entry]:
-    """The models on the shelf, newest first, shipped ones last. Damaged ones are left out: `damaged` names them."""
+    """The models of the registry, newest first, shipped ones last. Damaged ones are left out: `damaged` names them."""
     found = [entry for entry in _look().values() if isinstance(entry, Entry)]
     return sorted(found, key=lambda entry: (not entry.shipped, entry.card["created"], entry.name), reverse=True)
 
 
 def damaged() -> dict[str, str]:
-    """What is on the shelf and cannot be read: name -> the sentence that says why."""
+    """What is in the registry and cannot be read: name -> the sentence that says why."""
     return {name: str(error) for name, error in _look().items() if isinstance(error, PlaygroundError)}
 
 
 def get(name_or_path: str | Path) -> Entry | Path:
-    """A model by its name on the shelf, or by the path of its folder or file.
+    """A model by its name in the registry, or by the path of its folder or file.
 
-    A file that is no shelf's model.onnx has no card, so it comes back as its Path. Raises PlaygroundError when nothing
-    is there.
+    A file that is no registry's model.onnx has no card, so it comes back as its Path. Raises PlaygroundError when
+    nothing is there.
     """
     text = str(name_or_path)
     if NAME.fullmatch(text):
@@ -110,12 +110,13 @@ def get(name_or_path: str | Path) -> Entry | Path:
             return found
     path = Path(text).expanduser()
     if path.is_file():
-        of_a_shelf = path.name == MODEL and (path.parent / CARD).is_file()
-        return _entry(path.resolve().parent) if of_a_shelf else path
+        registered = path.name == MODEL and (path.parent / CARD).is_file()
+        return _entry(path.resolve().parent) if registered else path
     if path.is_dir():
         return _entry(path.resolve())
-    names = ", ".join(entry.name for entry in entries()) or "nothing yet"
-    raise PlaygroundError(f"There is no model {text}: no such file, and the shelf holds {names}.")
+    names = ", ".join(entry.name for entry in entries())
+    there = f"the models are {names}" if names else "there are no models yet"
+    raise PlaygroundError(f"There is no model {text}: no such file, and {there}.")
 
 
 def check_name(name: str) -> None:
@@ -148,11 +149,11 @@ def _entry(folder: Path) -> Entry:
 
 
 def _look(name: str = "") -> dict[str, Entry | PlaygroundError]:
-    """What is on the shelf (under one name, or all), while nobody is changing it."""
-    shelf = home() / "exports"
+    """What is in the registry (under one name, or all), while nobody is changing it."""
+    exports = home() / "exports"
     found: dict[str, Entry | PlaygroundError] = {}
-    with _reading(shelf):
-        own = [shelf / name] if name else sorted(shelf.iterdir()) if shelf.is_dir() else []
+    with _reading(exports):
+        own = [exports / name] if name else sorted(exports.iterdir()) if exports.is_dir() else []
         others = [folder for one in ([name] if name else model_names.SHIPPED) if (folder := shipped(one))]
         for folder in [*others, *own]:
             if folder.is_dir() and NAME.fullmatch(folder.name):
@@ -164,45 +165,45 @@ def _look(name: str = "") -> dict[str, Entry | PlaygroundError]:
 
 
 @contextmanager
-def _reading(shelf: Path) -> Iterator[None]:
-    """The shelf while nobody changes it. One that nobody can write to is not changed by anybody."""
+def _reading(exports: Path) -> Iterator[None]:
+    """The registry while nobody changes it. One that nobody can write to is not changed by anybody."""
     try:
-        lock = open(shelf / ".lock", "a")  # noqa: SIM115 - closed below
+        lock = open(exports / ".lock", "a")  # noqa: SIM115 - closed below
     except OSError:
         yield
         return
     with lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
-        if any(shelf.glob(f"{_REPLACED}*")):  # nobody is at work, so it is of a crash
+        if any(exports.glob(f"{_REPLACED}*")):  # nobody is at work, so it is of a crash
             fcntl.flock(lock, fcntl.LOCK_EX)
-            _sweep(shelf)
+            _sweep(exports)
         yield
 
 
 @contextmanager
-def _changing(shelf: Path) -> Iterator[None]:
-    """The shelf to oneself, and swept."""
+def _changing(exports: Path) -> Iterator[None]:
+    """The registry to oneself, and swept."""
     try:
-        lock = open(shelf / ".lock", "a")  # noqa: SIM115 - closed below
+        lock = open(exports / ".lock", "a")  # noqa: SIM115 - closed below
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # a full disk is said by who knows what is kept
-        raise PlaygroundError(f"The shelf of models cannot be changed: {error.strerror}.") from error
+        raise PlaygroundError(f"The models cannot be changed: {error.strerror}.") from error
     with lock:  # the kernel gives it back when its holder dies
         fcntl.flock(lock, fcntl.LOCK_EX)  # not to be taken twice by one thread
-        _sweep(shelf)
+        _sweep(exports)
         yield
 
 
-def _sweep(shelf: Path) -> None:
+def _sweep(exports: Path) -> None:
     """Only while holding the lock: put back what a crash left without its replacement, clear the rest."""
-    for replaced in shelf.glob(f"{_REPLACED}*"):
-        target = shelf / replaced.name.removeprefix(_REPLACED)
+    for replaced in exports.glob(f"{_REPLACED}*"):
+        target = exports / replaced.name.removeprefix(_REPLACED)
         if target.exists():
             shutil.rmtree(replaced)
         else:
             replaced.rename(target)
-    for left in (*shelf.glob(f"{_INCOMING}*"), *shelf.glob(f"{_REMOVED}*")):
+    for left in (*exports.glob(f"{_INCOMING}*"), *exports.glob(f"{_REMOVED}*")):
         shutil.rmtree(left)
 
 

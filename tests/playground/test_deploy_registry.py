@@ -1,4 +1,4 @@
-"""The shelf holds whole models or nothing, whatever dies when."""
+"""The registry holds whole models or nothing, whatever dies when."""
 
 import hashlib
 import json
@@ -12,8 +12,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from playground.deploy import contract, shelf
-from playground.deploy.shelf import Entry
+from playground.deploy import contract, registry
+from playground.deploy.registry import Entry
 from playground.errors import PlaygroundError
 from tests.playground.tiny_models import GRAY, linear_core, linear_file
 
@@ -34,17 +34,17 @@ def whole(entry: Entry) -> bool:
 
 
 def test_a_model_is_put_listed_and_got(exports: Path) -> None:
-    folder = shelf.put("my-first_model", linear_file(), CARD)
+    folder = registry.put("my-first_model", linear_file(), CARD)
     assert folder == exports / "my-first_model"
     assert sorted(path.name for path in folder.iterdir()) == ["card.json", "model.onnx"]
-    (entry,) = shelf.entries()
-    assert entry == shelf.get("my-first_model") == shelf.get(folder) == shelf.get(entry.onnx)
+    (entry,) = registry.entries()
+    assert entry == registry.get("my-first_model") == registry.get(folder) == registry.get(entry.onnx)
     assert whole(entry)
     assert hidden(exports) == []
 
 
 def test_the_card_says_what_the_file_says_whatever_it_was_given(exports: Path) -> None:
-    shelf.put("m", linear_file(), CARD | {"labels": ["wrong"], "name": "wrong", "sha256": "wrong"})
+    registry.put("m", linear_file(), CARD | {"labels": ["wrong"], "name": "wrong", "sha256": "wrong"})
     card = json.loads((exports / "m/card.json").read_text())
     assert card["labels"] == ["class 0", "class 1", "class 2"]
     assert card["name"] == "m"
@@ -56,96 +56,96 @@ def test_the_card_says_what_the_file_says_whatever_it_was_given(exports: Path) -
 def test_entries_are_newest_first(exports: Path) -> None:
     for name, year in (("old", 2001), ("new", 2020), ("middle", 2010)):
         model = contract.finish(linear_core(GRAY, 2), GRAY, ["a", "b"], "a test", datetime(year, 1, 1, tzinfo=UTC))
-        shelf.put(name, model, {})
-    assert [entry.name for entry in shelf.entries()] == ["new", "middle", "old"]
+        registry.put(name, model, {})
+    assert [entry.name for entry in registry.entries()] == ["new", "middle", "old"]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "A", "ä", "a b", "-a", ".a", "a" * 61, "a\n", "a.b"])
 def test_a_name_that_could_lead_elsewhere_is_refused(exports: Path, name: str) -> None:
     with pytest.raises(PlaygroundError, match="cannot be called"):
-        shelf.put(name, linear_file(), CARD)
+        registry.put(name, linear_file(), CARD)
     assert not exports.exists() or list(exports.iterdir()) == []
 
 
 def test_the_longest_name_and_the_shortest_are_accepted(exports: Path) -> None:
     for name in ("a", "7", "a" * 60):
-        shelf.put(name, linear_file(), CARD)
-        assert shelf.get(name).name == name
+        registry.put(name, linear_file(), CARD)
+        assert registry.get(name).name == name
 
 
 def test_nothing_is_overwritten_silently(exports: Path) -> None:
-    shelf.put("m", linear_file(), CARD)
+    registry.put("m", linear_file(), CARD)
     before = (exports / "m/model.onnx").read_bytes()
     with pytest.raises(PlaygroundError, match="already a model called m"):
-        shelf.put("m", linear_file(seed=1), CARD)
+        registry.put("m", linear_file(seed=1), CARD)
     with pytest.raises(PlaygroundError, match="already a model called m"):
-        shelf.check_free("m")
+        registry.check_free("m")
     assert (exports / "m/model.onnx").read_bytes() == before
 
 
 def test_a_model_is_replaced_when_asked(exports: Path) -> None:
-    shelf.put("m", linear_file(), CARD)
-    shelf.put("m", linear_file(classes=4), CARD, replace=True)
-    entry = shelf.get("m")
+    registry.put("m", linear_file(), CARD)
+    registry.put("m", linear_file(classes=4), CARD, replace=True)
+    entry = registry.get("m")
     assert isinstance(entry, Entry)
     assert len(entry.card["labels"]) == 4
     assert whole(entry)
     assert hidden(exports) == []
 
 
-def test_a_model_that_breaks_the_contract_never_reaches_the_shelf(exports: Path) -> None:
+def test_a_model_that_breaks_the_contract_never_reaches_the_registry(exports: Path) -> None:
     model = linear_file()
     del model.graph.output[1]
     with pytest.raises(PlaygroundError, match="outputs"):
-        shelf.put("m", model, CARD)
+        registry.put("m", model, CARD)
     with pytest.raises(PlaygroundError, match="not an ONNX file"):
-        shelf.put("m", b"not a model", CARD)
-    assert shelf.entries() == []
+        registry.put("m", b"not a model", CARD)
+    assert registry.entries() == []
 
 
-def test_a_card_that_is_no_json_never_reaches_the_shelf(exports: Path) -> None:
+def test_a_card_that_is_no_json_never_reaches_the_registry(exports: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        shelf.put("m", linear_file(), {"accuracy": float("nan")})
-    assert shelf.entries() == []
+        registry.put("m", linear_file(), {"accuracy": float("nan")})
+    assert registry.entries() == []
 
 
 def test_a_model_is_removed(exports: Path) -> None:
-    shelf.put("m", linear_file(), CARD)
-    shelf.remove("m")
-    assert shelf.entries() == []
+    registry.put("m", linear_file(), CARD)
+    registry.remove("m")
+    assert registry.entries() == []
     assert not (exports / "m").exists()
     with pytest.raises(PlaygroundError, match="no model called m"):
-        shelf.remove("m")
+        registry.remove("m")
     with pytest.raises(PlaygroundError, match="cannot be called"):
-        shelf.remove("../elsewhere")
+        registry.remove("../elsewhere")
 
 
 def test_what_is_not_there_is_named_with_what_is(exports: Path) -> None:
-    with pytest.raises(PlaygroundError, match="holds nothing yet"):
-        shelf.get("m")
-    shelf.put("cats", linear_file(), CARD)
-    with pytest.raises(PlaygroundError, match="holds cats"):
-        shelf.get("dogs")
+    with pytest.raises(PlaygroundError, match="there are no models yet"):
+        registry.get("m")
+    registry.put("cats", linear_file(), CARD)
+    with pytest.raises(PlaygroundError, match="the models are cats"):
+        registry.get("dogs")
 
 
 def test_a_file_from_elsewhere_is_a_path(exports: Path, tmp_path: Path) -> None:
     path = tmp_path / "downloaded.onnx"
     onnx.save(linear_file(), path)
-    assert shelf.get(path) == path
+    assert registry.get(path) == path
 
 
 def test_a_damaged_entry_is_left_out_and_named(exports: Path) -> None:
     for name in ("good", "no-card", "torn-card", "no-model", "bare-card"):
-        shelf.put(name, linear_file(), CARD)
+        registry.put(name, linear_file(), CARD)
     (exports / "no-card/card.json").unlink()
     (exports / "torn-card/card.json").write_text('{"name": "torn')
     (exports / "bare-card/card.json").write_text("[]")
     (exports / "no-model/model.onnx").unlink()
     (exports / "a file.txt").write_text("somebody's notes")
-    assert [entry.name for entry in shelf.entries()] == ["good"]
-    assert sorted(shelf.damaged()) == ["bare-card", "no-card", "no-model", "torn-card"]
+    assert [entry.name for entry in registry.entries()] == ["good"]
+    assert sorted(registry.damaged()) == ["bare-card", "no-card", "no-model", "torn-card"]
     with pytest.raises(PlaygroundError, match="damaged"):
-        shelf.get("torn-card")
+        registry.get("torn-card")
 
 
 # --- a process that dies at any of its steps ---
@@ -153,7 +153,7 @@ def test_a_damaged_entry_is_left_out_and_named(exports: Path) -> None:
 DIES = """
     import os, sys
     from pathlib import Path
-    from playground.deploy import shelf
+    from playground.deploy import registry
     from tests.playground.tiny_models import linear_file
 
     step, replace = int(sys.argv[1]), sys.argv[2] == "replace"
@@ -171,8 +171,8 @@ DIES = """
 
     os.fsync, os.rename = counted(os.fsync), counted(os.rename)
     Path.mkdir = counted(Path.mkdir)
-    shelf._write = counted(shelf._write)
-    shelf.put("m", model, {}, replace=replace)
+    registry._write = counted(registry._write)
+    registry.put("m", model, {}, replace=replace)
 """
 
 
@@ -187,17 +187,17 @@ def test_a_writer_killed_at_any_step_leaves_nothing_or_all(exports: Path) -> Non
     outcomes = []
     for step in range(20):
         died = put_and_die(step, "new") == 9
-        found = shelf.entries()
+        found = registry.entries()
         assert all(whole(entry) and len(entry.card["labels"]) == 4 for entry in found)
         outcomes.append(len(found))
-        assert shelf.damaged() == {}
+        assert registry.damaged() == {}
         if not died:
             break
         if found:  # killed after the rename: it is there, whole
-            shelf.remove("m")
-        shelf.put("another", linear_file(), CARD)  # the lock is free and what was left is swept
+            registry.remove("m")
+        registry.put("another", linear_file(), CARD)  # the lock is free and what was left is swept
         assert hidden(exports) == []
-        shelf.remove("another")
+        registry.remove("another")
     assert not died
     assert step >= 5
     assert outcomes[0] == 0
@@ -207,11 +207,11 @@ def test_a_writer_killed_at_any_step_leaves_nothing_or_all(exports: Path) -> Non
 def test_a_replacement_killed_at_any_step_leaves_the_old_or_the_new(exports: Path) -> None:
     outcomes = []
     for step in range(20):
-        shelf.put("m", linear_file(classes=3), CARD, replace=True)
+        registry.put("m", linear_file(classes=3), CARD, replace=True)
         died = put_and_die(step, "replace") == 9
-        (entry,) = shelf.entries()
+        (entry,) = registry.entries()
         assert whole(entry)
-        assert shelf.get("m") == entry
+        assert registry.get("m") == entry
         outcomes.append(len(entry.card["labels"]))
         if not died:
             break
@@ -219,40 +219,40 @@ def test_a_replacement_killed_at_any_step_leaves_the_old_or_the_new(exports: Pat
     assert outcomes == sorted(outcomes)  # 3, 3, ..., 4: the old until the new is in place
     assert outcomes[0] == 3
     assert outcomes[-1] == 4
-    shelf.put("another", linear_file(), CARD)
+    registry.put("another", linear_file(), CARD)
     assert hidden(exports) == []
 
 
 def test_leftovers_of_a_crash_are_ignored_and_swept(exports: Path) -> None:
-    shelf.put("m", linear_file(), CARD)
+    registry.put("m", linear_file(), CARD)
     (exports / ".incoming-x").mkdir()
     (exports / ".incoming-x/model.onnx").write_bytes(b"half")
     (exports / ".removed-y").mkdir()
-    assert [entry.name for entry in shelf.entries()] == ["m"]
-    shelf.put("x", linear_file(), CARD)
-    assert [entry.name for entry in shelf.entries()] == ["x", "m"]
+    assert [entry.name for entry in registry.entries()] == ["m"]
+    registry.put("x", linear_file(), CARD)
+    assert [entry.name for entry in registry.entries()] == ["x", "m"]
     assert hidden(exports) == []
 
 
 def test_only_one_of_many_writers_gets_the_name(exports: Path) -> None:
     def attempt(seed: int) -> bool:
         try:
-            shelf.put("m", linear_file(seed=seed), CARD)
+            registry.put("m", linear_file(seed=seed), CARD)
         except PlaygroundError:
             return False
         return True
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(attempt, range(8))) == 1
-    (entry,) = shelf.entries()
+    (entry,) = registry.entries()
     assert whole(entry)
 
 
 def test_a_model_is_there_all_the_time_it_is_being_replaced(exports: Path) -> None:
-    shelf.put("m", linear_file(), CARD)
+    registry.put("m", linear_file(), CARD)
     with ThreadPoolExecutor(2) as pool:
-        replacing = pool.submit(lambda: [shelf.put("m", linear_file(seed=k), CARD, replace=True) for k in range(30)])
+        replacing = pool.submit(lambda: [registry.put("m", linear_file(seed=k), CARD, replace=True) for k in range(30)])
         while not replacing.done():
-            assert isinstance(shelf.get("m"), Entry)
-            assert [entry.name for entry in shelf.entries()] == ["m"]
+            assert isinstance(registry.get("m"), Entry)
+            assert [entry.name for entry in registry.entries()] == ["m"]
         replacing.result()

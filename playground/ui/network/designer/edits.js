@@ -1,0 +1,67 @@
+// What the designer says in numbers, and how its edits reach the server: numbered, each sent until it is known to be done.
+const same = (a, b) => a.length === b.length && a.every((n, k) => n === b[k]);
+
+// 1 234 stays; larger ones are thousands or millions.
+function brief(value) {
+  if (value === null || value === undefined) return "";
+  for (const [size, unit] of [[1e9, " G"], [1e6, " M"], [1e4, " k"]]) {
+    if (value >= size) return numberText(value / (size === 1e4 ? 1e3 : size), 3) + unit;
+  }
+  return numberText(value, 6);
+}
+const bytes = (value) => (value < 1e6 ? `${numberText(value / 1e3, 3)} KB` : value < 1e9 ? `${numberText(value / 1e6, 3)} MB` : `${numberText(value / 1e9, 3)} GB`);
+const seen = (field) => (field === null ? "the whole picture" : `${numberText(field, 4)} × ${numberText(field, 4)} pixels`);
+const lasting = (seconds) => (seconds < 90 ? `${numberText(seconds, 2)} s` : `${numberText(seconds / 60, 2)} min`);
+const change = (before, after) => (before ? ` (${after >= before ? "+" : "−"}${numberText(Math.abs(100 * (after / before - 1)), 2)} %)` : "");
+
+// What one step away from the design would cost, in a sentence; `row` is the server's, `data` what there is now.
+function foretold(words, row, data) {
+  const [parameters, products, memory, field, fault] = row;
+  const now = data.totals, said = [];
+  said.push(`${brief(now.parameters)} → ${brief(parameters)} parameters${change(now.parameters, parameters)}`);
+  said.push(`${brief(now.multiply_adds)} → ${brief(products)} multiply-adds${change(now.multiply_adds, products)}`);
+  said.push(`${bytes(memory)} of memory`);
+  if (data.seconds && now.multiply_adds) said.push(`about ${lasting(data.seconds * products / now.multiply_adds)} an epoch`);
+  if (fault === null && field !== now.field) said.push(`sees ${seen(field)}`);
+  const fits = fault === null ? "" : ` Then part ${fault} no longer fits.`;
+  return `${words}: ${said.join(", ")}.${fits}`;
+}
+
+class Edits {
+  constructor(send) {
+    this.send = send;
+    this.waiting = [];
+    this.last = 0;
+  }
+  // The server has done all up to this number.
+  done(number) {
+    this.waiting = this.waiting.filter((one) => one.number > number);
+    this.last = Math.max(this.last, number);
+  }
+  // While an edit that moves parts is under way, what stands where is not known: others wait for the answer.
+  get moving() {
+    return this.waiting.some((one) => one.action !== "set");
+  }
+  add(edit) {
+    if (this.moving) return false;
+    this.last += 1;
+    this.waiting.push({ ...edit, number: this.last });
+    this.send([...this.waiting]);
+    return true;
+  }
+}
+
+const KEPT_AS = "playground-design";
+function keep(history) {
+  try {
+    sessionStorage.setItem(KEPT_AS, JSON.stringify(history));
+  } catch { /* no room, or not allowed: then a reload keeps the design alone */ }
+}
+function kept(text) {
+  try {
+    const found = JSON.parse(sessionStorage.getItem(KEPT_AS) || "null");
+    return found && found.texts.length > 1 && found.texts[found.at] === text ? found : null;
+  } catch {
+    return null;
+  }
+}

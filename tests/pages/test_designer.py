@@ -1,0 +1,208 @@
+"""The designer on its page: what the browser is told, what it may send, what an address restores, what is trained."""
+
+import json
+from itertools import pairwise
+
+import pytest
+import streamlit as st
+
+from playground.errors import PlaygroundError
+from playground.network import presets
+from playground.network.edits import Edit, History, edited
+from playground.network.parts import Network, everything
+from playground.network.shapes import walk
+from playground.network.spelling import network_of, spelled
+from playground.training.runs import runs
+from playground.ui.network import designer
+from tests.pages.on_a_page import OpenPage, errors
+
+DIGITS, CLASSES = (1, 8, 8), 10
+
+
+def cards(view: list[dict]) -> list[dict]:  # type: ignore[type-arg]
+    """All cards, a container before what it holds."""
+    return [found for card in view
+            for found in (card, *(one for branch in card["branches"] for one in cards(branch["cards"])))]
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """A session without a page, with the small design c8-r-f-d10."""
+    found: dict[str, object] = {}
+    monkeypatch.setattr(st, "session_state", found)
+    monkeypatch.setattr(st, "query_params", {designer.ADDRESS: "c8-r-f-d10"})
+    designer.begin(DIGITS, CLASSES)
+    return found
+
+
+def sends(state: dict[str, object], trigger: str, said: object) -> None:
+    state[designer.KEY] = {trigger: said}
+    {"edits": designer._take, "restored": designer._restore}[trigger]()
+
+
+def now() -> str:
+    design = designer.history()
+    return design.texts[design.at]
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_what_the_browser_is_told_is_json_and_says_what_a_walk_says(name: str) -> None:
+    network = presets.preset(name).network(DIGITS, CLASSES)
+    view = designer.view(network, DIGITS, CLASSES, 32)
+    assert json.loads(json.dumps(view, allow_nan=False)) == view
+    rows = {row.path: row for row in walk(network, DIGITS).rows}
+    told = cards(view["cards"])
+    assert [tuple(card["path"]) for card in told] == [path for path, _ in everything(network.parts)]
+    for card in told:
+        row = rows[tuple(card["path"])]
+        assert (card["gives"], card["parameters"], card["multiply_adds"]) == (
+            list(row.gives), row.parameters, row.multiply_adds)
+    assert view["totals"]["parameters"] == sum(card["parameters"] for card in told)
+
+
+def test_every_step_a_card_offers_is_foretold_as_it_then_comes() -> None:
+    network = presets.preset("resnet8").network(DIGITS, CLASSES)
+    view = designer.view(network, DIGITS, CLASSES, 32)
+    offered = 0
+    for card in cards(view["cards"]):
+        for field in card["fields"]:
+            for step, value in field["steps"].items():
+                key = f"{'.'.join(map(str, card['path']))}:{field['name']}:{step}"
+                after = walk(edited(network, Edit("set", tuple(card["path"]), name=field["name"], value=value)), DIGITS)
+                assert view["whatif"][key][:2] == [after.parameters, after.multiply_adds]
+                assert (view["whatif"][key][4] is None) == (after.stopped is None)
+                offered += 1
+    assert offered > 100
+
+
+def test_everything_of_the_palette_can_be_inserted() -> None:
+    for group in designer.PALETTE:
+        assert group["kinds"]
+        for kind in group["kinds"]:
+            after = edited(network_of("c8-r"), Edit("insert", (1,), text=kind["text"]))
+            assert len(after) > 2
+
+
+def test_edits_are_done_once_and_in_order_however_often_they_are_sent(state: dict[str, object]) -> None:
+    first = {"number": 1, "action": "set", "path": [0], "name": "filters", "value": 16}
+    second = {"number": 2, "action": "insert", "path": [2], "text": "p2"}
+    sends(state, "edits", [first])
+    assert now() == "c16-r-f-d10"
+    sends(state, "edits", [first, second])  # the first was sent again: its answer had not come yet
+    assert now() == "c16-r-p2-f-d10"
+    sends(state, "edits", [second])
+    assert now() == "c16-r-p2-f-d10"
+    sends(state, "edits", [{"number": 3, "action": "undo", "path": [0]}, {"number": 4, "action": "undo", "path": [0]}])
+    assert now() == "c8-r-f-d10"
+    sends(state, "edits", [{"number": 5, "action": "redo", "path": [0]}])
+    assert now() == "c16-r-f-d10"
+
+
+@pytest.mark.parametrize("said", [
+    None, 7, "remove", {"number": 1}, [7], [{"number": "1", "action": "undo"}], [{"action": "undo"}],
+    [{"number": 1}], [{"number": 1, "action": "explode", "path": [0]}],
+    [{"number": 1, "action": "remove", "path": [99]}], [{"number": 1, "action": "remove", "path": ["<b>"]}],
+    [{"number": 1, "action": "set", "path": [0], "name": "filters", "value": 1e12}],
+    [{"number": 1, "action": "set", "path": [0], "name": "__class__", "value": 1}],
+    [{"number": 1, "action": "insert", "path": [0], "text": "c8" * 100_000}],
+    [{"number": 1, "action": "wrap", "path": [0], "text": "[", "count": 10**9}],
+], ids=lambda said: str(said)[:40])
+def test_whatever_a_browser_sends_the_design_stays(said: object, state: dict[str, object]) -> None:
+    sends(state, "edits", said)
+    assert now() == "c8-r-f-d10"
+
+
+def test_a_locked_page_takes_no_edit(state: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(st, "query_params", {"lock": "1"})
+    sends(state, "edits", [{"number": 1, "action": "remove", "path": [0]}])
+    assert now() == "c8-r-f-d10"
+
+
+def test_a_tabs_history_comes_back_if_it_ends_in_the_design_of_the_address(state: dict[str, object]) -> None:
+    before = History.of(network_of("c8-r-d10"), "Start").after(Edit("insert", (2,), text="f"))
+    other = History.of(network_of("f-d10"), "Start").after(Edit("insert", (0,), text="r"))
+    for nonsense in (None, "x", {"texts": ["<b>"], "labels": ["a"], "at": 0}, other.as_dict(),
+                     {**before.as_dict(), "at": 9}):
+        sends(state, "restored", nonsense)
+        assert not designer.history().can_undo
+    sends(state, "restored", before.as_dict())
+    assert designer.history().can_undo
+    sends(state, "edits", [{"number": 1, "action": "undo", "path": [0]}])
+    assert now() == "c8-r-d10"
+
+
+def test_a_preset_that_nobody_changed_follows_the_data_and_an_own_design_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(st, "session_state", {})
+    monkeypatch.setattr(st, "query_params", {})
+    designer.begin(DIGITS, CLASSES)
+    assert designer.unchanged() == designer.FIRST
+    designer.begin((3, 32, 32), 7)
+    assert now() == spelled(presets.preset(designer.FIRST).network((3, 32, 32), 7))
+    designer.take_text("c8-f-d7", (3, 32, 32), 7)
+    assert designer.unchanged() is None
+    designer.begin(DIGITS, CLASSES)
+    assert now() == "c8-f-d7"
+    with pytest.raises(PlaygroundError):
+        designer.take_text("nonsense", DIGITS, CLASSES)
+
+
+@pytest.mark.parametrize("asked", ["lenet5", "c8-r-p2-f-d10", "c8-r-p2-p2-p2-p2-f-d10", "f-d3"])
+def test_an_address_restores_a_design_right_or_wrong(asked: str, open_page: OpenPage) -> None:
+    app = open_page("train", network=asked)
+    assert errors(app) == []
+    design = app.session_state["design"]
+    assert design.network == presets.network_named(asked, DIGITS, CLASSES)
+    assert app.query_params["network"] in (asked, [asked])
+
+
+@pytest.mark.parametrize("asked", ["nonsense", "c8-", "[[[[", "c" + "9" * 30, "c8-" * 5000 + "d10", "<script>"])
+def test_an_address_that_names_no_network_is_a_sentence_and_the_usual_design(asked: str, open_page: OpenPage) -> None:
+    app = open_page("train", network=asked)
+    assert len(errors(app)) == 1
+    assert "names no network" in errors(app)[0]
+    assert app.session_state["design"].network == presets.preset("usual").network(DIGITS, CLASSES)
+
+
+def test_a_design_that_cannot_be_trained_is_refused_with_its_sentence(open_page: OpenPage) -> None:
+    app = open_page("train", network="c8-r-p2-p2-p2-p2-f-d10")
+    app.button(key="start").click().run()
+    assert any("nothing would be left" in error for error in errors(app))
+    assert not runs.run_ids()
+    assert "There is no code yet" in app.info[0].value
+
+
+def test_the_design_is_what_is_trained(open_page: OpenPage) -> None:
+    app = open_page("train", network="c4-r-g-d10", epochs="1")
+    app.button(key="start").click().run()
+    assert errors(app) == []
+    (run_id,) = runs.run_ids()
+    assert runs.read_spec(runs.run_dir(run_id)).request["network"] == "c4-r-g-d10"
+
+
+def test_of_a_sick_preset_its_settings_are_trained_too(open_page: OpenPage) -> None:
+    app = open_page("train", network="rate-x100", epochs="1")
+    app.button(key="start").click().run()
+    assert errors(app) == []
+    (run_id,) = runs.run_ids()
+    assert runs.read_spec(runs.run_dir(run_id)).request["learning_rate"] == pytest.approx(0.3)
+
+
+def test_a_preset_is_chosen_from_the_list(open_page: OpenPage) -> None:
+    app = open_page("train")
+    chooser = next(box for box in app.selectbox if box.label == "Start from")
+    chooser.set_value("vgg6").run()
+    assert errors(app) == []
+    assert app.session_state["design"].network == presets.preset("vgg6").network(DIGITS, CLASSES)
+    assert app.session_state["design"].can_undo == "Preset VGG-6"
+
+
+def test_levels_of_a_history_are_all_different() -> None:
+    design = History.of(Network(()))
+    for k in range(150):
+        design = design.after(Edit("insert", (0,), text=f"c{k + 1}"))
+    assert all(a != b for a, b in pairwise(design.texts))
+    for _ in range(150):
+        design = design.undone()
+    assert design.network == Network(())
