@@ -1,0 +1,397 @@
+"""What ails a network that trains badly: findings with the layer, the numbers that say so, and a cure to try.
+
+`diagnose` reads what a training told (Measures, Epoch); `preflight` measures one batch at the first weights before any
+training. The limits below were set on seeded runs, sick and healthy (tests/playground/test_doctor.py).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from engine import Tensor, layers
+from playground.errors import PlaygroundError
+from playground.network.build import build
+from playground.network.edits import Edit
+from playground.network.kinds import WEIGHTED, Shape
+from playground.network.parts import Network, Path, place
+from playground.network.shapes import Row, walk
+from playground.network.spelling import network_of
+from playground.network.suspicions import SATURATING
+from playground.numbers import number, percent
+from playground.training.runs.events import Epoch, Event, Measures, PartMeasures
+from playground.training.scratch.measures import Look, Parts
+from playground.training.scratch.numpy_fit import loss_of, preprocessing_of, scoring
+from playground.training.scratch.settings import Settings, first_weights, optimizer_of
+
+NOT_FINITE, EXPLODING, VANISHING, DEAD, SATURATED, TOO_LARGE, IDLE, MEMORISING = (
+    "not finite", "exploding", "vanishing", "dead ReLU", "saturated", "step too large", "step idle", "memorising")
+LARGE_PICTURES, LARGE_NUMBERS, GROWTH, GROWTH_ALONE = 10.0, 30.0, 3.0, 20.0
+"""Sizes (root mean square) of what goes in and of what a part gives, at the first weights, and how much a part may
+enlarge what it takes, where numbers became that large and where they did not."""
+BACKWARD_GROWTH = 1e3
+VANISHED, LOSES = 1e-3, 1e-2
+"""Size of the gradient at the first layer, as a share of the last one's; what one part alone may take of it."""
+DEAD_SHARE, ZEROS, SATURATED_SHARE = 0.9, 0.97, 0.5
+LEAP, LARGE_STEP, IDLE_STEP, GOOD_STEP = 0.5, 1e-2, 1e-5, 0.03
+"""|Δw| / |w|: of most layers in one step that leaps, over time, too small, and about right to begin with."""
+STUCK = 0.9
+"""Where the loss is still more than this share of the first, nothing was learnt."""
+RISEN, GAP, BY_HEART = 1.15, 0.15, 0.9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that ails a training: its kind, the part it is about (() for the whole), one sentence, the numbers it
+    was seen in, and what to try: an edit of the network, or settings to change."""
+
+    kind: str
+    path: Path
+    sentence: str
+    evidence: Mapping[str, float]
+    cure: Edit | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """One batch forward and backward at the first weights, and the first step from there."""
+
+    measures: Measures
+    findings: tuple[Finding, ...]
+
+
+def diagnose(network: str | Network, takes: Shape, events: Sequence[Event],
+             settings: Mapping[str, Any] | None = None) -> tuple[Finding, ...]:
+    """What ails a training of a network for pictures (C, H, W), the cause before what follows from it.
+
+    `events` are a run's, its Measures and Epochs are read; `settings` are its request. What only follows from another
+    finding is left out. Raises PlaygroundError when the network or the settings cannot be read.
+    """
+    told = network_of(network) if isinstance(network, str) else network
+    patient = _Patient(told, takes, [event for event in events if isinstance(event, Measures)],
+                       [event for event in events if isinstance(event, Epoch)], Settings.from_request(settings or {}))
+    found: list[Finding] = []
+    for look, unless in _LOOKS:
+        if not unless & {finding.kind for finding in found}:
+            found += list(look(patient))
+    return tuple(found)
+
+
+def preflight(network: str | Network, takes: Shape, images: np.ndarray, labels: np.ndarray, classes: int,
+              settings: Mapping[str, Any] | None = None, seed: int = 0) -> Preflight:
+    """The measures of one batch of the first pictures, uint8 (N, H, W) or (N, H, W, 3), at the first weights that a
+    training with this seed begins with, and what they say. Raises PlaygroundError where the network does not fit.
+
+    >>> images = np.random.default_rng(0).integers(0, 255, (8, 8, 8)).astype(np.uint8)
+    >>> preflight("c4-r-f-d3", (1, 8, 8), images, np.arange(8) % 3, 3).findings
+    ()
+    """
+    asked = Settings.from_request(settings or {})
+    told = network_of(network) if isinstance(network, str) else network
+    _, weights_rng, _, _, init_rng = np.random.default_rng(seed).spawn(5)
+    scored = scoring(told, takes)
+    model = build(scored, takes, weights_rng)
+    first_weights(model, asked, init_rng)
+    if walk(scored, takes).gives not in ((classes,), (1,)):
+        raise PlaygroundError(f"The network does not give a score for each of {classes} classes.")
+    optimizer = optimizer_of(asked, model.parameters())
+    x = preprocessing_of(images, asked.normalize).apply_all(images[:asked.batch_size])
+    model.train()
+    with np.errstate(all="ignore"), layers.watched() as calls:
+        loss = loss_of(model(Tensor(x)), labels[:asked.batch_size])
+        look = Look(Parts(scored, model), calls, x, loss)
+        look.backward()
+        optimizer.step()
+        look.stepped()
+    measures = look.measures(1, 1, 0.0)
+    return Preflight(measures, diagnose(told, takes, [measures], settings))
+
+
+class _Patient:
+    """What is known of a training, in the order and the words that the looks below need."""
+
+    def __init__(self, network: Network, takes: Shape, measures: list[Measures], epochs: list[Epoch],
+                 settings: Settings):
+        self.network, self.measures, self.epochs, self.settings = network, measures, epochs, settings
+        self.rows = walk(network, takes).by_path
+        self.first = {part.path: part for part in measures[0].parts if part.path in self.rows} if measures else {}
+        self.weighted = [path for path, part in self.first.items() if part.kind in WEIGHTED]
+
+    def title(self, path: Path, start: bool = True) -> str:
+        words = f"{place(path)} ({self.rows[path].part.title})"
+        return words[0].upper() + words[1:] if start else words
+
+    def over(self, path: Path, what: Callable[[PartMeasures], float | None], share: tuple[float, float]) -> float | None:
+        """The median of a measure of one part, over the measures between two shares of the training."""
+        at = self.measures[int(share[0] * len(self.measures)):max(1, math.ceil(share[1] * len(self.measures)))]
+        values = [value for one in at for part in one.parts if part.path == path and (value := what(part)) is not None]
+        return median(values) if values else None
+
+    def before(self, path: Path) -> float | None:
+        """The size of what a part took, at the first weights."""
+        source = self.rows[path].source
+        if source is None:
+            return self.measures[0].pictures
+        if source in self.first:
+            return self.first[source].activation
+        inside = [part.activation for inner, part in self.first.items()
+                  if inner[:len(source)] == source and part.activation is not None]
+        return max(inside) if inside else self.before(source)
+
+    def norm(self, path: Path, rms: float | None) -> float | None:
+        """The length of one picture's gradient at what a part gives: a mean over a map spreads it, and loses none."""
+        return None if rms is None else rms * math.sqrt(math.prod(self.rows[path].gives))
+
+    def moved(self, share: tuple[float, float]) -> dict[Path, float]:
+        """|Δw| / |w| of the parts with weights, the median over a time."""
+        found = {path: self.over(path, lambda part: part.step, share) for path in self.weighted}
+        return {path: value for path, value in found.items() if value is not None}
+
+
+# --- one look each ---
+
+
+def _not_finite(patient: _Patient) -> Iterator[Finding]:
+    broken = next((one for one in patient.measures if one.first is not None), None)
+    if broken is None or broken.first is None:
+        return
+    path, op, way = broken.first.path, broken.first.op, broken.first.way
+    where = patient.title(path) if path in patient.rows else "The loss"
+    happened = {"forward": f"{where} is the first to give NaN or Inf, in the op {op}",
+                "backward": f"The gradient becomes NaN or Inf on its way back through {where}, in the op {op}",
+                "step": f"{where} has weights that are NaN or Inf"}[way]
+    largest = max((part.activation or 0 for part in broken.parts if not part.not_finite), default=0.0)
+    moved = max((part.step or 0 for one in patient.measures if one.step < broken.step for part in one.parts),
+                default=0.0)
+    cure: Edit | Mapping[str, Any] = {"clip_norm": 1.0}
+    if way == "step" and broken.step == 1:
+        cure = {"init": "default", "weights_gain": 1.0}
+    elif moved >= LEAP or way == "step":
+        cure = {"learning_rate": _slower(patient.settings.learning_rate, max(moved, 1.0))}
+    elif largest > LARGE_NUMBERS:
+        cure = _smaller_numbers(patient, path) if path in patient.rows else {"clip_norm": 1.0}
+    yield Finding(NOT_FINITE, path, f"{happened}, at step {number(broken.step, 9)}; up to there, numbers were as large "
+                                    f"as {number(largest, 3)}.",
+                  {"step": broken.step, "largest": largest, "moved": moved}, cure)
+
+
+def _leaping(patient: _Patient) -> Iterator[Finding]:
+    for one in patient.measures:
+        steps = {part.path: part.step for part in one.parts if part.step is not None and part.kind in WEIGHTED}
+        if steps and median(steps.values()) >= LEAP:
+            path, rate = max(steps, key=lambda each: steps[each]), patient.settings.learning_rate
+            yield Finding(TOO_LARGE, path, f"Step {number(one.step, 9)} changes the weights of "
+                                           f"{patient.title(path, False)} by {number(steps[path], 3)} times their own "
+                                           f"size, and most others by more than half: the learning rate of "
+                                           f"{number(rate)} is too large.",
+                          {"step": steps[path], "median": median(steps.values()), "learning_rate": rate},
+                          {"learning_rate": _slower(rate, steps[path])})
+            return
+
+
+def _exploding(patient: _Patient) -> Iterator[Finding]:
+    if not patient.weighted:
+        return
+    pictures = patient.measures[0].pictures or 0.0
+    first = patient.weighted[0]
+    if pictures > LARGE_PICTURES:
+        yield Finding(EXPLODING, first, f"The pictures go in with numbers of a size of {number(pictures, 3)} instead of "
+                                        f"about 1, and {patient.title(first, False)} hands them on.",
+                      {"pictures": pictures}, {"normalize": True})
+        return
+    sizes = {path: part.activation or 0.0 for path, part in patient.first.items()}
+    growing = {path: sizes[path] / before for path in patient.weighted if (before := patient.before(path))}
+    most = GROWTH if max(sizes.values()) > LARGE_NUMBERS else GROWTH_ALONE
+    if guilty := [path for path, by in growing.items() if by > most]:
+        path = guilty[0]
+        yield Finding(EXPLODING, path, f"{patient.title(path)} makes the numbers that go through it "
+                                       f"{number(growing[path], 3)} times as large, at the first weights; the largest "
+                                       f"part gives numbers of a size of {number(max(sizes.values()), 3)}.",
+                      {"growth": growing[path], "largest": max(sizes.values())}, _smaller_numbers(patient, path))
+        return
+    norms = _norms(patient)
+    if len(norms) > 1 and norms[patient.weighted[-1]] and norms[first] > BACKWARD_GROWTH * norms[patient.weighted[-1]]:
+        growth = norms[first] / norms[patient.weighted[-1]]
+        yield Finding(EXPLODING, first, f"The gradient that comes back to {patient.title(first, False)} is "
+                                        f"{number(growth, 3)} times as large as the one at the last layer.",
+                      {"growth": growth}, {"clip_norm": 1.0})
+
+
+def _saturated(patient: _Patient) -> Iterator[Finding]:
+    for path, part in patient.first.items():
+        share = patient.over(path, lambda one: one.saturated, (0.67, 1.0))
+        if part.saturated is not None and share is not None and share >= SATURATED_SHARE:
+            yield Finding(SATURATED, path, f"{patient.title(path)} is saturated in {percent(share, 0)} of its numbers: "
+                                           "there it is flat, and no gradient comes through.",
+                          {"saturated": share}, _smaller_numbers(patient, path, before=True))
+            return
+
+
+def _dead(patient: _Patient) -> Iterator[Finding]:
+    dead = {}
+    for path, part in patient.first.items():
+        if part.dead is None:
+            continue
+        share = patient.over(path, lambda one: one.dead, (0.67, 1.0))
+        zeros = patient.over(path, lambda one: one.zeros, (0.67, 1.0))
+        if share is not None and zeros is not None and share >= DEAD_SHARE and zeros >= ZEROS:
+            dead[path] = share
+    if dead:
+        path = next(iter(dead))
+        from_start = (patient.first[path].dead or 0) >= DEAD_SHARE
+        bias = patient.settings.first_bias
+        cure: Edit | Mapping[str, Any] = Edit("replace", path, text="lr0.1")
+        if from_start and bias is not None and bias < 0:
+            cure = {"first_bias": 0.0}
+        yield Finding(DEAD, path, f"{patient.title(path)} gives 0 on every picture in {percent(dead[path], 0)} of its "
+                                  f"units{', from the first weights on' if from_start else ''}: what never answers "
+                                  "gets no gradient and never learns.",
+                      {"dead": dead[path], "layers": len(dead)}, cure)
+
+
+def _vanishing(patient: _Patient) -> Iterator[Finding]:
+    norms = _norms(patient)
+    if len(norms) < 2:
+        return
+    first, last = patient.weighted[0], patient.weighted[-1]
+    share = norms[first] / norms[last] if norms[last] else 1.0
+    if share >= VANISHED:
+        return
+    arrives = {path: size for path, part in patient.first.items()
+               if (size := patient.norm(path, patient.over(path, lambda one: one.gradient, (0.0, 0.5))))}
+    kept = {path: arrives[source] / arrives[path] for path in arrives
+            if (source := patient.rows[path].source) in arrives and source is not None}
+    guilty = min(kept, key=lambda one: kept[one], default=first)
+    alone = kept.get(guilty, 1.0) < LOSES
+    path = guilty if alone else first
+    if alone:
+        sentence = (f"{patient.title(path)} lets only {number(kept[path], 2)} of the gradient through; "
+                    f"{patient.title(first, False)} gets {number(share, 2)} of what the last layer gets.")
+        cure: Edit | Mapping[str, Any] = _larger_numbers(patient, path)
+    else:
+        sentence = (f"{patient.title(path)} gets {number(share, 2)} of the gradient that the last layer gets: it is lost "
+                    "a little at every layer on its way back.")
+        cure = _shortcut(patient)
+    yield Finding(VANISHING, path, sentence, {"share": share, "first": norms[first], "last": norms[last]}, cure)
+
+
+def _idle(patient: _Patient) -> Iterator[Finding]:
+    moved = patient.moved((0.0, 0.5))
+    idle = [path for path, by in moved.items() if by < IDLE_STEP]
+    if not idle:
+        return
+    whole, rate = len(idle) == len(moved), patient.settings.learning_rate
+    path = idle[0]
+    cure: Edit | Mapping[str, Any] = {"learning_rate": _rounded(rate * 1e-2 / max(moved[path], 1e-9))}
+    if not whole:
+        cure = _smaller_numbers(patient, path)
+    yield Finding(IDLE, path, f"A step changes the weights of {patient.title(path, False)} by {number(moved[path], 3)} of "
+                              f"their size{', and those of all others hardly more' if whole else ''}: "
+                              f"{'the learning rate of ' + number(rate) + ' is too small' if whole else 'it stands still'}"
+                              ".", {"step": moved[path], "layers": len(idle)}, cure)
+
+
+def _too_large(patient: _Patient) -> Iterator[Finding]:
+    losses = [one.loss for one in patient.measures if one.loss is not None]
+    moved = patient.moved((0.1, 0.6))
+    if len(losses) < 4 or not moved:
+        return
+    last = median(losses[-max(2, len(losses) // 4):])
+    path = max(moved, key=lambda one: moved[one])
+    if moved[path] > LARGE_STEP and last > STUCK * losses[0]:
+        yield Finding(TOO_LARGE, path, f"Steps change the weights of {patient.title(path, False)} by "
+                                       f"{percent(moved[path])} of their size each, over a long time, and the loss has "
+                                       f"gone from {number(losses[0], 3)} to {number(last, 3)}: the learning rate is too "
+                                       "large.", {"step": moved[path], "first_loss": losses[0], "loss": last},
+                      {"learning_rate": _rounded(patient.settings.learning_rate / 10)})
+
+
+def _memorising(patient: _Patient) -> Iterator[Finding]:
+    if len(patient.epochs) < 2:
+        return
+    last, best = patient.epochs[-1], min(one.validation_loss for one in patient.epochs)
+    gap = last.train_accuracy - last.validation_accuracy
+    risen = last.validation_loss > RISEN * best and last.train_loss < last.validation_loss / 2
+    if not (risen or (gap >= GAP and last.train_accuracy >= BY_HEART)):
+        return
+    dense = [path for path in patient.weighted if patient.rows[path].part.kind == "dense"]
+    heavy = max(patient.weighted, key=lambda one: patient.rows[one].parameters, default=())
+    cure: Edit | Mapping[str, Any] = {"augment": {"rotate": 10.0, "translate": 0.1}}
+    if patient.settings.train_pictures:
+        cure = {"train_pictures": 0}
+    elif dense and not any(row.part.kind == "dropout" for row in patient.rows.values()):
+        cure = Edit("insert", dense[-1], text="o0.5")
+    yield Finding(MEMORISING, heavy, f"On the pictures it learns from the network is right in "
+                                     f"{percent(last.train_accuracy)}, on those kept aside in "
+                                     f"{percent(last.validation_accuracy)}, where its loss is {number(last.validation_loss, 3)} "
+                                     f"(at best {number(best, 3)}): it learns them by heart.",
+                  {"train_accuracy": last.train_accuracy, "validation_accuracy": last.validation_accuracy,
+                   "train_loss": last.train_loss, "validation_loss": last.validation_loss, "best": best}, cure)
+
+
+_LOOKS: tuple[tuple[Callable[[_Patient], Iterator[Finding]], frozenset[str]], ...] = (
+    (_not_finite, frozenset()),
+    (_leaping, frozenset({NOT_FINITE})),
+    (_exploding, frozenset({NOT_FINITE, TOO_LARGE})),
+    (_saturated, frozenset({NOT_FINITE, TOO_LARGE, EXPLODING})),
+    (_dead, frozenset({NOT_FINITE, TOO_LARGE, EXPLODING})),
+    (_vanishing, frozenset({NOT_FINITE, TOO_LARGE, EXPLODING, SATURATED, DEAD})),
+    (_idle, frozenset({NOT_FINITE, TOO_LARGE, SATURATED, DEAD, VANISHING})),
+    (_too_large, frozenset({NOT_FINITE, TOO_LARGE, EXPLODING, SATURATED, DEAD, VANISHING, IDLE})),
+    (_memorising, frozenset({NOT_FINITE})),
+)
+"""The looks, causes first, and which earlier findings explain what each would find."""
+
+
+# --- cures ---
+
+
+def _norms(patient: _Patient) -> dict[Path, float]:
+    """The length of the gradient at what each part with weights gives, over the first half of the training."""
+    found = {path: patient.norm(path, patient.over(path, lambda one: one.gradient, (0.0, 0.5)))
+             for path in patient.weighted}
+    return found if all(value is not None for value in found.values()) else {}  # type: ignore[return-value]
+
+
+def _smaller_numbers(patient: _Patient, path: Path, before: bool = False) -> Edit | Mapping[str, Any]:
+    """First weights as usual, pictures as usual, or a batch norm behind (or before) the part."""
+    if patient.settings.weights_gain > 1:
+        return {"weights_gain": 1.0}
+    if not patient.settings.normalize:
+        return {"normalize": True}
+    return Edit("insert", path if before else (*path[:-1], path[-1] + 1), text="b")
+
+
+def _larger_numbers(patient: _Patient, path: Path) -> Edit | Mapping[str, Any]:
+    if patient.settings.weights_gain < 1:
+        return {"weights_gain": 1.0}
+    if patient.settings.init in ("zeros", "normal"):
+        return {"init": "default"}
+    if patient.rows[path].part.kind in SATURATING:
+        return Edit("replace", path, text="r")
+    return Edit("insert", (*path[:-1], path[-1] + 1), text="b")
+
+
+def _shortcut(patient: _Patient) -> Edit:
+    """A shortcut round as many parts of the network's own row as give what they take; where there are none, a ReLU for
+    the first activation that flattens."""
+    outer: list[Row] = sorted((row for path, row in patient.rows.items() if len(path) == 1), key=lambda row: row.path)
+    spans = [(end - start + 1, start) for start in range(len(outer)) for end in range(start + 1, len(outer))
+             if outer[start].takes == outer[end].gives and any(row.parameters for row in outer[start:end + 1])]
+    if spans:
+        length, start = max(spans, key=lambda span: (span[0], -span[1]))
+        return Edit("wrap", (start,), count=length)
+    flat = next((row for row in outer if row.part.kind in SATURATING), None)
+    return Edit("replace", flat.path, text="r") if flat else Edit("insert", (outer[0].path[0] + 1,), text="b")
+
+
+def _slower(rate: float, moved: float) -> float:
+    return _rounded(rate * GOOD_STEP / moved)
+
+
+def _rounded(rate: float) -> float:
+    """One digit: a rate to type in."""
+    return float(f"{rate:.0e}")
