@@ -28,6 +28,7 @@ def test_a_sick_run_says_what_ails_it_and_its_cure_is_tried_beside_it(open_page:
     app = open_page("train", run=first)
     assert errors(app) == []
     assert "**Vanishing.**" in texts(app)
+    assert app.query_params["network"] in ("ten-sigmoids", ["ten-sigmoids"]), "its design is what is gone on from"
     cure = next(button for button in app.button if button.label.startswith("Try it: "))
     cure.click().run()
     assert errors(app) == []

@@ -64,7 +64,9 @@ def chosen_data() -> Chosen | None:
         downloads.small_sets()
         training, test = train.loaded(data)
         found = Chosen(data, label, training, test, numpy_fit.shape_of(training))
-        designer.begin(found.takes, found.classes)
+        run = runs_view.followed("digits")
+        designer.begin(found.takes, found.classes, str(run.spec.request.get("network", numpy_fit.USUAL)) if run else
+                       numpy_fit.USUAL)
         return found
     return None
 
