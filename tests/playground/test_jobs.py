@@ -198,9 +198,9 @@ def test_the_file_answers_as_torch_does_whatever_the_network_ends_in(
     folder.mkdir()
     spec = replace(asked, request={**asked.request, "network": network, **more})
     assert isinstance(list(jobs.events(spec, folder, never))[-1], Exported)
-    entry = shelf.get("light")
-    assert isinstance(entry, shelf.Entry)
-    assert shelf.verify(entry).ok
+    entry = registry.get("light")
+    assert isinstance(entry, registry.Entry)
+    assert registry.verify(entry).ok
     _, test = named.load(spec.request["data"])
     preprocessing = numpy_fit.load_trained(folder).preprocessing
     whole = presets.network_named(network, (1, 8, 6), 2)
