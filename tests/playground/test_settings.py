@@ -21,9 +21,19 @@ from playground.network import presets
 from playground.network.build import build, build_torch
 from playground.network.spelling import network_of
 from playground.training.runs import runs
-from playground.training.runs.events import Batch, Epoch, Event, Exported, Finished, RateChanged, Saved, Started
+from playground.training.runs.events import (
+    Batch,
+    Epoch,
+    Event,
+    Exported,
+    Finished,
+    Measures,
+    RateChanged,
+    Saved,
+    Started,
+)
 from playground.training.runs.runs import RunSpec
-from playground.training.scratch import numpy_fit
+from playground.training.scratch import losses, numpy_fit
 from playground.training.scratch.settings import (
     INITS,
     OPTIMIZERS,
@@ -255,13 +265,13 @@ def test_without_normalization_the_network_sees_0_to_255(tmp_path: Path) -> None
 
 
 def test_fewer_pictures_learn_and_the_same_validate(tmp_path: Path) -> None:
-    losses = {}
+    held = {}
     for count in (0, 12, 1000):
         events = fit(tmp_path / str(count), spec(epochs=1, network="linear", train_pictures=count, learning_rate=1e-30))
         assert isinstance(events[0], Started)
         assert events[0].samples == {"train": 12 if count == 12 else 51, "validation": 9, "test": 21}
-        losses[count] = next(event.validation_loss for event in events if isinstance(event, Epoch))
-    assert losses[0] == losses[1000]
+        held[count] = next(event.validation_loss for event in events if isinstance(event, Epoch))
+    assert held[0] == held[1000]
     fitted, labels = np.arange(100, 190), np.repeat([9, 0, 1, 2], [100, 60, 20, 10])
     few = [set(numpy_fit._few(fitted, labels, most, np.random.default_rng(3)).tolist()) for most in (9, 18, 90)]
     assert few[0] < few[1] < few[2] == set(fitted.tolist())
@@ -275,7 +285,7 @@ def test_fewer_pictures_learn_and_the_same_validate(tmp_path: Path) -> None:
 def test_one_score_for_two_classes_trains_with_binary_cross_entropy(
         network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(named, "load", lambda data: (of_two(), of_two()))
-    events = fit(tmp_path, spec(epochs=20, network=network, batch_size=8, learning_rate=0.01, label_smoothing=0.05))
+    events = fit(tmp_path, spec(epochs=8, network=network, batch_size=8, learning_rate=0.03, label_smoothing=0.05))
     finished = events[-1]
     assert isinstance(finished, Finished)
     assert finished.test_accuracy == 1
@@ -291,7 +301,7 @@ def test_one_score_for_two_classes_trains_with_binary_cross_entropy(
     truth = torch.from_numpy(y).float()
     judged = torch.nn.functional.binary_cross_entropy(said, truth) if "d1-sg" in network or network == "slides" else \
         torch.nn.functional.binary_cross_entropy_with_logits(said, truth)
-    loss, confusion = numpy_fit.evaluate(trained.model, x, y, 2)
+    loss, confusion = losses.evaluate(trained.model, x, y, 2)
     assert loss == pytest.approx(float(judged), rel=1e-4)
     assert confusion.tolist() == [[30, 0], [0, 30]]
 
@@ -301,7 +311,7 @@ def test_a_smoothed_and_mixed_binary_label_is_what_torch_makes_of_it() -> None:
     scores, y = rng.normal(size=(6, 1)), np.array([0, 1, 1, 0, 1, 0])
     mixed = Augmentation(mixup=1.0).mix(rng.normal(size=(6, 1, 2, 2)), rng)
     ours = Tensor(scores, requires_grad=True)
-    loss = numpy_fit.mixed_loss(ours, y, mixed, 0.2)
+    loss = losses.mixed_loss(ours, y, mixed, 0.2)
     loss.backward()
     theirs = torch.tensor(scores, requires_grad=True)
     target = torch.tensor(mixed.share * y + (1 - mixed.share) * y[mixed.partner])[:, None]
@@ -318,13 +328,13 @@ def test_a_smoothed_and_mixed_binary_label_is_what_torch_makes_of_it() -> None:
 def test_stops_after_epochs_that_validate_no_better_and_keeps_the_last_weights(tmp_path: Path) -> None:
     request: dict[str, Any] = {"network": "linear", "batch_size": 8, "learning_rate": 30.0, "schedule": "constant"}
     whole = [event for event in fit(tmp_path / "whole", spec(epochs=12, **request)) if isinstance(event, Epoch)]
-    losses = [event.validation_loss for event in whole]
-    ends = next(k for k in range(1, 13) if stalled(losses[:k], 2))
+    held = [event.validation_loss for event in whole]
+    ends = next(k for k in range(1, 13) if stalled(held[:k], 2))
     assert ends < 12
-    best = int(np.argmin(losses[:ends]))
+    best = int(np.argmin(held[:ends]))
     assert ends - 1 - best == 2
     events = fit(tmp_path / "early", spec(epochs=12, early_stopping=2, **request))
-    assert [event.validation_loss for event in events if isinstance(event, Epoch)] == losses[:ends]
+    assert [event.validation_loss for event in events if isinstance(event, Epoch)] == held[:ends]
     assert isinstance(events[-1], Finished)
     assert (events[-1].reason, events[-1].epochs, events[-1].best_epoch) == ("completed", ends, None)
     again = fit(tmp_path / "early", spec(epochs=12, early_stopping=2, **request))  # killed before its last word
@@ -399,7 +409,7 @@ def test_a_changed_rate_counts_from_the_next_epoch_on(
     changed = [event for event in events if isinstance(event, RateChanged)]
     assert [(event.epoch, event.step) for event in changed] == [(2, 6), (4, 18)]
     assert [event.rate for event in changed] == [used[1, 0], used[3, 0]]
-    kinds = [type(event) for event in events if not isinstance(event, Batch | Saved)]
+    kinds = [type(event) for event in events if not isinstance(event, Batch | Saved | Measures)]
     assert kinds == [Started, Epoch, RateChanged, Epoch, Epoch, RateChanged, Epoch, Finished]
     view = runs.fold("20261129-120000-000000-abcd", asked, events, False, False)
     assert view.rate_changes == changed
@@ -460,6 +470,7 @@ def test_a_run_whose_rate_was_changed_is_nobody_elses(playground_home: Path) -> 
 WRONG: tuple[tuple[str, Any, str], ...] = (
     ("epochs", 0, "epochs 0"), ("epochs", "many", "epochs 'many'"), ("epochs", 2.5, "2.5"), ("epochs", True, "True"),
     ("batch_size", 1, "batch size 1"), ("learning_rate", -1, "a number above 0"), ("learning_rate", math.inf, "inf"),
+    ("learning_rate", 10**400, "a number above 0"),
     ("learning_rate", None, "None"), ("optimizer", "lion", "sgd, momentum, nesterov, adam, adamw or rmsprop"),
     ("optimizer", ["adam"], "adam"), ("schedule", "cyclic", "cosine, constant, step, linear or warmup"),
     ("weight_decay", -0.1, "from 0 to 1"), ("weight_decay", 1.5, "from 0 to 1"),

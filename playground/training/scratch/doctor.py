@@ -23,8 +23,9 @@ from playground.network.spelling import network_of
 from playground.network.suspicions import SATURATING
 from playground.numbers import number, percent
 from playground.training.runs.events import Epoch, Event, Measures, PartMeasures
+from playground.training.scratch.losses import loss_of, scoring
 from playground.training.scratch.measures import Look, Parts
-from playground.training.scratch.numpy_fit import loss_of, preprocessing_of, scoring
+from playground.training.scratch.numpy_fit import preprocessing_of
 from playground.training.scratch.settings import Settings, first_weights, optimizer_of
 
 NOT_FINITE, EXPLODING, VANISHING, DEAD, SATURATED, TOO_LARGE, IDLE, MEMORISING = (
