@@ -328,6 +328,7 @@ class Dropout2d(Dropout):
 
 __all__ = [
     "BatchNorm1d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Dropout2d", "Flow", "GroupNorm", "Identity",
-    "InstanceNorm2d", "LayerNorm", "Linear", "Module", "ModuleList", "Row", "Sequential", "Summary", "summary", "watched",
+    "InstanceNorm2d", "LayerNorm", "Linear", "Module", "ModuleList", "Row", "Sequential", "Summary", "summary",
+    "watched",
 ]
 __all__ += stateless.__all__

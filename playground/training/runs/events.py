@@ -219,8 +219,8 @@ Event = (Queued | Cancelled | Resumed | Started | Stage | Batch | Epoch | RateCh
          | Finished | Exported | Failed)
 KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (Queued, Cancelled, Resumed, Started, Stage, Batch, Epoch, RateChanged, Measured, Measures, Saved, Finished,
-                 Exported, Failed)
+    for kind in (Queued, Cancelled, Resumed, Started, Stage, Batch, Epoch, RateChanged, Measured, Measures, Saved,
+                 Finished, Exported, Failed)
 }
 
 
