@@ -15,7 +15,8 @@ from playground.datasets import named
 from playground.errors import PlaygroundError
 from playground.network.build import build, build_torch, placed
 from playground.network.spelling import network_of
-from playground.training.runs.events import Batch, Measures, NotFinite, from_json, to_json
+from playground.training.runs.events import Batch, Measures, NotFinite, Resumed, from_json, to_json
+from playground.training.runs.run_view import fold
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import measures, numpy_fit
 from playground.training.scratch.history_files import digest_of
@@ -136,6 +137,15 @@ def test_a_run_tells_its_measures_as_strict_json(tmp_path: Path, on_blobs: None)
         line = to_json(event)
         json.loads(line, parse_constant=lambda constant: pytest.fail(constant))
         assert from_json(line) == event
+
+
+def test_a_run_that_went_on_shows_the_measures_of_all_its_attempts_once_each() -> None:
+    def at(step: int, loss: float) -> Measures:
+        return Measures(1, step, 1.0, loss, (), None, 0.0)
+
+    told = [at(1, 3.0), at(5, 2.0), Resumed(1.0), at(3, 2.5), at(5, 2.0), at(9, 1.0)]
+    view = fold("20261129-120000-000000-abcd", spec(), told, True, False)
+    assert [(one.step, one.loss) for one in view.measures] == [(1, 3.0), (3, 2.5), (5, 2.0), (9, 1.0)]
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
