@@ -8,7 +8,8 @@ smallest of ENGINE_THREADS, OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and the cores 
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -53,6 +54,7 @@ _pool = _Pool()
 
 class _Here(threading.local):
     at_work = False  # whether this thread is doing a share: what it calls has no threads to wait for
+    exactly: int | None = None  # how many shares its work is cut into, whatever others are told
 
 
 _here = _Here()
@@ -81,8 +83,26 @@ def set_threads(count: int | None) -> None:
     _pool.asked = count
 
 
+@contextmanager
+def exactly(count: int) -> Iterator[None]:
+    """Inside it this thread's work is cut as for so many threads, on however many cores, and BLAS stays on one.
+
+    Sums are added up in the order in which work is cut, so the same numbers to the last bit need the same count.
+    """
+    if count < 1:
+        raise ValueError(f"kernels need at least one thread, not {count}")
+    blas_on_one_thread()
+    before, _here.exactly = _here.exactly, count
+    try:
+        yield
+    finally:
+        _here.exactly = before
+
+
 def threads() -> int:
     """How many threads kernels use."""
+    if _here.exactly is not None:
+        return _here.exactly
     if _pool.asked is None:
         _pool.asked = _default_threads()
     return _pool.asked if _pool.asked == 1 or blas_on_one_thread() else 1

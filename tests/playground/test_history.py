@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from engine import Tensor
+from engine.kernels import threads
 from playground.datasets import named
 from playground.errors import PlaygroundError
 from playground.training.runs.events import Epoch, Finished, Saved
@@ -184,9 +185,33 @@ def test_what_the_next_batch_would_be_is_known(
 def test_numbers_too_large_for_a_half_are_kept_whole(tmp_path: Path, on_blobs: None) -> None:
     training = numpy_fit.begun(spec(network="c2n-b-g-d3"))
     training.model.state_dict()["1.running_var"][:] = 1e6
-    history_files.keep(tmp_path, training.state, training.batches)
+    history_files.keep(tmp_path, training.state, training.batches, 1)
     numpy_fit._describe(tmp_path, training.network, (1, 9, 7), training.preprocessing, training.train.classes)
     assert history.at_epoch(tmp_path, 0).model.state_dict()["1.running_var"].tolist() == [1e6, 1e6]
+
+
+def test_a_replay_in_a_process_with_other_threads_comes_to_the_same_bits(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums are cut by threads, and come to other last bits where they are cut elsewhere."""
+    monkeypatch.setattr(threads, "LARGE", 0)  # so that even small work is cut
+    monkeypatch.setattr(threads, "WORTH", 0)
+    asked = RunSpec("digits", {"data": "digits", "epochs": 1, "train_pictures": 200}, 0, "mine")
+    exact = {}
+    for count in (1, 2, 3):
+        threads.set_threads(count)
+        try:
+            instrumented = Instrumented(monkeypatch)
+            instrumented.fit(tmp_path / str(count), asked)
+            exact[count] = instrumented.digests[6]
+        finally:
+            threads.set_threads(None)
+    assert len(set(exact.values())) > 1  # else this test would show nothing
+    for count, digest in exact.items():
+        assert digest_of(history.replayed(tmp_path / str(count), 6).model.state_dict()) == digest
+        for kind, epoch in history_files.kept(tmp_path / str(count)):
+            if kind == STATE:
+                history_files.path_of(tmp_path / str(count), kind, epoch).unlink()
+        assert digest_of(history.replayed(tmp_path / str(count), 6).model.state_dict()) == digest
 
 
 # --- sentences ---
@@ -266,7 +291,7 @@ def test_a_loss_that_is_no_number_can_be_replayed_up_to_it(tmp_path: Path, on_bl
 def test_the_index_is_strict_json_and_holds_no_secret(tmp_path: Path, on_blobs: None) -> None:
     killed_after(tmp_path / "a", spec(epochs=1, network="linear"), 1)
     said = json.loads((tmp_path / "a" / "history" / "history.json").read_text())
-    assert set(said) == {"version", "asked", "data", "batches", "steps", "factors"}
+    assert set(said) == {"version", "asked", "data", "batches", "steps", "threads", "factors"}
 
 
 def test_weights_of_an_epoch_are_there_in_a_moment(tmp_path: Path, on_blobs: None) -> None:

@@ -15,7 +15,8 @@ from playground.datasets import named
 from playground.errors import PlaygroundError
 from playground.network.build import build, build_torch, placed
 from playground.network.spelling import network_of
-from playground.training.runs.events import Batch, Measures, NotFinite, from_json, to_json
+from playground.training.runs.events import Batch, Measures, NotFinite, Resumed, from_json, to_json
+from playground.training.runs.run_view import fold
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import measures, numpy_fit
 from playground.training.scratch.history_files import digest_of
@@ -139,12 +140,21 @@ def test_a_run_tells_its_measures_as_strict_json(tmp_path: Path, on_blobs: None)
         assert from_json(line) == event
 
 
+def test_a_run_that_went_on_shows_the_measures_of_all_its_attempts_once_each() -> None:
+    def at(step: int, loss: float) -> Measures:
+        return Measures(1, step, 1.0, loss, (), None, 0.0)
+
+    told = [at(1, 3.0), at(5, 2.0), Resumed(1.0), at(3, 2.5), at(5, 2.0), at(9, 1.0)]
+    view = fold("20261129-120000-000000-abcd", spec(), told, True, False)
+    assert [(one.step, one.loss) for one in view.measures] == [(1, 3.0), (3, 2.5), (5, 2.0), (9, 1.0)]
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_first_number_that_is_none_is_told_with_its_op_before_the_run_fails(tmp_path: Path, on_blobs: None) -> None:
     told: list[Any] = []
+    training = numpy_fit.fit(spec(network="c4-r-c4-r-f-d3", learning_rate=1e30), tmp_path, never)
     with pytest.raises(PlaygroundError, match="no longer a number"):
-        for event in numpy_fit.fit(spec(network="c4-r-c4-r-f-d3", learning_rate=1e30), tmp_path, never):
-            told.append(event)
+        told.extend(iter(lambda: told.append(next(training)) or 0, 1))
     last = next(event for event in reversed(told) if isinstance(event, Measures))
     json.loads(to_json(last), parse_constant=lambda constant: pytest.fail(constant))
     assert last.loss is None

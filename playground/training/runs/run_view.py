@@ -13,6 +13,7 @@ from playground.training.runs.events import (
     Failed,
     Finished,
     Measured,
+    Measures,
     Queued,
     RateChanged,
     Resumed,
@@ -50,7 +51,7 @@ class RunView:
     "stopped", "failed" or "lost" (the worker died without a last word). `progress` is 0..1; `remaining_seconds` is None
     while nobody can know. `seconds` is how long the run has worked in all: from its start to its last word, without
     waiting in the queue and without lying dead. Curves of an earlier attempt are shown as long as its weights are kept,
-    until a later one has learnt something itself.
+    until a later one has learnt something itself. `measures` are of all attempts, which take the same steps.
     """
 
     run_id: str
@@ -61,6 +62,7 @@ class RunView:
     batches: list[Batch] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
+    measures: list[Measures] = field(default_factory=list)
     rate_changes: list[RateChanged] = field(default_factory=list)
     saved: Saved | None = None
     finished: Finished | None = None
@@ -121,6 +123,7 @@ def fold(run_id: str, spec: RunSpec, events: list[Event], alive: bool, stop_aske
         batches=[event for event in shown if isinstance(event, Batch)],
         epochs=[event for event in shown if isinstance(event, Epoch)],
         measured=[event for event in shown if isinstance(event, Measured)],
+        measures=[event for _, event in sorted({e.step: e for e in events if isinstance(e, Measures)}.items())],
         rate_changes=[event for event in shown if isinstance(event, RateChanged)],
         saved=told.get(Saved),  # type: ignore[arg-type]
         finished=told.get(Finished) if state in ENDED else finished,  # type: ignore[arg-type]

@@ -17,12 +17,13 @@ from playground.errors import PlaygroundError
 from playground.network.build import build
 from playground.network.edits import Edit
 from playground.network.kinds import WEIGHTED, Shape
-from playground.network.parts import Network, Path, place
+from playground.network.parts import Network, Path
 from playground.network.shapes import Row, walk
 from playground.network.spelling import network_of
 from playground.network.suspicions import SATURATING
 from playground.numbers import number, percent
-from playground.training.runs.events import Epoch, Event, Measures, PartMeasures
+from playground.training.runs.events import Epoch, Event, Measures
+from playground.training.scratch.doctor_patient import Patient, spread_of
 from playground.training.scratch.losses import loss_of, scoring
 from playground.training.scratch.measures import Look, Parts
 from playground.training.scratch.numpy_fit import preprocessing_of
@@ -31,17 +32,19 @@ from playground.training.scratch.settings import Settings, first_weights, optimi
 NOT_FINITE, EXPLODING, VANISHING, DEAD, SATURATED, TOO_LARGE, IDLE, MEMORISING = (
     "not finite", "exploding", "vanishing", "dead ReLU", "saturated", "step too large", "step idle", "memorising")
 LARGE_PICTURES, LARGE_NUMBERS, GROWTH = 10.0, 10.0, 2.5
-"""Sizes (root mean square) of what goes in and of what a layer gives, with the norm or activation behind it, at the first
-weights, and how much it may enlarge what it takes."""
+"""Sizes (root mean square) of what goes in and of what a layer gives, with the norm or activation behind it, at the
+first weights, and how much it may enlarge what it takes."""
 BACKWARD_GROWTH = 1e3
 VANISHED, LOSES = 1e-3, 0.03
 """Size of the gradient at the first layer, as a share of the last one's; what one part alone may take of it."""
 DEAD_SHARE, ZEROS, SATURATED_SHARE = 0.9, 0.97, 0.5
 LEAP, LARGE_STEP, IDLE_STEP, GOOD_STEP = 0.5, 1e-2, 1e-5, 0.03
 """|Δw| / |w|: of most layers in one step that leaps, over time, too small, and about right to begin with."""
-STUCK = 0.9
-"""Where the loss is still more than this share of the first, nothing was learnt."""
-RISEN, GAP, BY_HEART = 1.15, 0.15, 0.9
+STUCK, DOUBLED = 0.9, 2.0
+"""Where the loss is still more than this share of the first, nothing was learnt; where it was so many times as large at
+any time, a step has gone too far."""
+RISEN, GAP, BY_HEART = 1.15, 0.1, 0.9
+"""By how much the validation loss rises above its best, or the accuracies part, where pictures are learnt by heart."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def diagnose(network: str | Network, takes: Shape, events: Sequence[Event],
     finding is left out. Raises PlaygroundError when the network or the settings cannot be read.
     """
     told = network_of(network) if isinstance(network, str) else network
-    patient = _Patient(told, takes, [event for event in events if isinstance(event, Measures)],
+    patient = Patient(told, takes, [event for event in events if isinstance(event, Measures)],
                        [event for event in events if isinstance(event, Epoch)], Settings.from_request(settings or {}))
     found: list[Finding] = []
     for look, unless in _LOOKS:
@@ -111,66 +114,10 @@ def preflight(network: str | Network, takes: Shape, images: np.ndarray, labels: 
     return Preflight(measures, diagnose(told, takes, [measures], settings))
 
 
-class _Patient:
-    """What is known of a training, in the order and the words that the looks below need."""
-
-    def __init__(self, network: Network, takes: Shape, measures: list[Measures], epochs: list[Epoch],
-                 settings: Settings):
-        self.network, self.measures, self.epochs, self.settings = network, measures, epochs, settings
-        self.rows = walk(network, takes).by_path
-        self.first = {part.path: part for part in measures[0].parts if part.path in self.rows} if measures else {}
-        self.weighted = [path for path, part in self.first.items() if part.kind in WEIGHTED]
-
-    def title(self, path: Path, start: bool = True) -> str:
-        words = f"{place(path)} ({self.rows[path].part.title})"
-        return words[0].upper() + words[1:] if start else words
-
-    def over(self, path: Path, what: Callable[[PartMeasures], float | None], share: tuple[float, float]) -> float | None:
-        """The median of a measure of one part, over the measures between two shares of the training."""
-        at = self.measures[int(share[0] * len(self.measures)):max(1, math.ceil(share[1] * len(self.measures)))]
-        values = [value for one in at for part in one.parts if part.path == path and (value := what(part)) is not None]
-        return median(values) if values else None
-
-    def source(self, path: Path) -> tuple[Path, float] | None:
-        """The measured part that made what a part takes, and how much longer a gradient is behind the means between
-        them than before; None where there is none, or several."""
-        source, spread = self.rows[path].source, 1.0
-        while source is not None and source not in self.first:
-            row = self.rows[source]
-            source, spread = (None if row.part.of.container else row.source), spread * _spread(row)
-        return None if source is None else (source, spread)
-
-    def before(self, path: Path) -> float | None:
-        """The size of what a part took, at the first weights."""
-        source = self.rows[path].source
-        if source is None:
-            return self.measures[0].pictures
-        if source in self.first:
-            return self.first[source].activation
-        inside = [part.activation for inner, part in self.first.items()
-                  if inner[:len(source)] == source and part.activation is not None]
-        return max(inside) if inside else self.before(source)
-
-    def behind(self, path: Path) -> float:
-        """The size of what a part gave, at the first weights, once it went through the norm or activation behind it: a
-        sigmoid bounds it, a batch norm brings it back to 1."""
-        behind = next((one for one in self.first if self.rows[one].source == path and one not in self.weighted), path)
-        return self.first[behind].activation or 0.0
-
-    def norm(self, path: Path, rms: float | None) -> float | None:
-        """The length of one picture's gradient at what a part gives."""
-        return None if rms is None else rms * math.sqrt(math.prod(self.rows[path].gives))
-
-    def moved(self, share: tuple[float, float]) -> dict[Path, float]:
-        """|Δw| / |w| of the parts with weights, the median over a time."""
-        found = {path: self.over(path, lambda part: part.step, share) for path in self.weighted}
-        return {path: value for path, value in found.items() if value is not None}
-
-
 # --- one look each ---
 
 
-def _not_finite(patient: _Patient) -> Iterator[Finding]:
+def _not_finite(patient: Patient) -> Iterator[Finding]:
     broken = next((one for one in patient.measures if one.first is not None), None)
     if broken is None or broken.first is None:
         return
@@ -194,7 +141,7 @@ def _not_finite(patient: _Patient) -> Iterator[Finding]:
                   {"step": broken.step, "largest": largest, "moved": moved}, cure)
 
 
-def _leaping(patient: _Patient) -> Iterator[Finding]:
+def _leaping(patient: Patient) -> Iterator[Finding]:
     for one in patient.measures:
         steps = {part.path: part.step for part in one.parts if part.step is not None and part.kind in WEIGHTED}
         if steps and median(steps.values()) >= LEAP:
@@ -208,14 +155,14 @@ def _leaping(patient: _Patient) -> Iterator[Finding]:
             return
 
 
-def _exploding(patient: _Patient) -> Iterator[Finding]:
+def _exploding(patient: Patient) -> Iterator[Finding]:
     if not patient.weighted:
         return
     pictures = patient.measures[0].pictures or 0.0
     first = patient.weighted[0]
     if pictures > LARGE_PICTURES:
-        yield Finding(EXPLODING, first, f"The pictures go in with numbers of a size of {number(pictures, 3)} instead of "
-                                        f"about 1, and {patient.title(first, False)} hands them on.",
+        yield Finding(EXPLODING, first, f"The pictures go in with numbers of a size of {number(pictures, 3)} instead "
+                                        f"of about 1, and {patient.title(first, False)} hands them on.",
                       {"pictures": pictures}, {"normalize": True})
         return
     sizes = {path: patient.behind(path) for path in patient.weighted}
@@ -227,7 +174,7 @@ def _exploding(patient: _Patient) -> Iterator[Finding]:
                                        f"they are of a size of {number(max(sizes.values()), 3)}.",
                       {"growth": growing[path], "largest": max(sizes.values())}, _smaller_numbers(patient, path))
         return
-    norms = _norms(patient)
+    norms = patient.norms()
     if len(norms) > 1 and norms[patient.weighted[-1]] and norms[first] > BACKWARD_GROWTH * norms[patient.weighted[-1]]:
         growth = norms[first] / norms[patient.weighted[-1]]
         yield Finding(EXPLODING, first, f"The gradient that comes back to {patient.title(first, False)} is "
@@ -235,7 +182,23 @@ def _exploding(patient: _Patient) -> Iterator[Finding]:
                       {"growth": growth}, {"clip_norm": 1.0})
 
 
-def _saturated(patient: _Patient) -> Iterator[Finding]:
+def _risen(patient: Patient) -> Iterator[Finding]:
+    """The leap itself may fall between two measured steps; what it did to the loss is seen afterwards."""
+    losses = [(one.loss, one.step) for one in patient.measures if one.loss is not None]
+    if len(losses) < 2 or max(losses)[0] < DOUBLED * losses[0][0]:
+        return
+    (worst, at), first, rate = max(losses), losses[0][0], patient.settings.learning_rate
+    moved = {path: max((part.step or 0.0) for one in patient.measures if one.step <= at for part in one.parts
+                       if part.path == path) for path in patient.weighted}
+    path = max(moved, key=lambda each: moved[each])
+    yield Finding(TOO_LARGE, path, f"The loss has risen from {number(first, 3)} to {number(worst, 3)} at step "
+                                   f"{number(at, 9)}, with steps of {percent(moved[path], 0)} of the weights of "
+                                   f"{patient.title(path, False)}: the learning rate of {number(rate)} is too large.",
+                  {"first_loss": first, "loss": worst, "step": moved[path], "learning_rate": rate},
+                  {"learning_rate": _slower(rate, max(moved[path], 1.0))})
+
+
+def _saturated(patient: Patient) -> Iterator[Finding]:
     for path, part in patient.first.items():
         share = patient.over(path, lambda one: one.saturated, (0.67, 1.0))
         if part.saturated is not None and share is not None and share >= SATURATED_SHARE:
@@ -245,7 +208,7 @@ def _saturated(patient: _Patient) -> Iterator[Finding]:
             return
 
 
-def _dead(patient: _Patient) -> Iterator[Finding]:
+def _dead(patient: Patient) -> Iterator[Finding]:
     dead = {}
     for path, part in patient.first.items():
         if part.dead is None:
@@ -267,12 +230,12 @@ def _dead(patient: _Patient) -> Iterator[Finding]:
                       {"dead": dead[path], "layers": len(dead)}, cure)
 
 
-def _vanishing(patient: _Patient) -> Iterator[Finding]:
-    norms = _norms(patient)
+def _vanishing(patient: Patient) -> Iterator[Finding]:
+    norms = patient.norms()
     if len(norms) < 2:
         return
     first, last = patient.weighted[0], patient.weighted[-1]
-    spread = math.prod(_spread(row) for row in patient.rows.values())
+    spread = math.prod(spread_of(row) for row in patient.rows.values())
     share = spread * norms[first] / norms[last] if norms[last] else 1.0
     arrives = {path: size for path, part in patient.first.items()
                if (size := patient.norm(path, patient.over(path, lambda one: one.gradient, (0.0, 0.5))))}
@@ -288,13 +251,13 @@ def _vanishing(patient: _Patient) -> Iterator[Finding]:
                     f"{patient.title(first, False)} gets {number(share, 2)} of what the last layer gets.")
         cure: Edit | Mapping[str, Any] = _larger_numbers(patient, path)
     else:
-        sentence = (f"{patient.title(path)} gets {number(share, 2)} of the gradient that the last layer gets: it is lost "
-                    "a little at every layer on its way back.")
+        sentence = (f"{patient.title(path)} gets {number(share, 2)} of the gradient that the last layer gets: it is "
+                    "lost a little at every layer on its way back.")
         cure = _shortcut(patient)
     yield Finding(VANISHING, path, sentence, {"share": share, "first": norms[first], "last": norms[last]}, cure)
 
 
-def _idle(patient: _Patient) -> Iterator[Finding]:
+def _idle(patient: Patient) -> Iterator[Finding]:
     moved = patient.moved((0.0, 0.5))
     idle = [path for path, by in moved.items() if by < IDLE_STEP]
     if not idle:
@@ -304,13 +267,13 @@ def _idle(patient: _Patient) -> Iterator[Finding]:
     cure: Edit | Mapping[str, Any] = {"learning_rate": _rounded(rate * 1e-2 / max(moved[path], 1e-9))}
     if not whole:
         cure = _smaller_numbers(patient, path)
-    yield Finding(IDLE, path, f"A step changes the weights of {patient.title(path, False)} by {number(moved[path], 3)} of "
-                              f"their size{', and those of all others hardly more' if whole else ''}: "
-                              f"{'the learning rate of ' + number(rate) + ' is too small' if whole else 'it stands still'}"
-                              ".", {"step": moved[path], "layers": len(idle)}, cure)
+    others = ", and those of all others hardly more" if whole else ""
+    why = f"the learning rate of {number(rate)} is too small" if whole else "it stands still"
+    yield Finding(IDLE, path, f"A step changes the weights of {patient.title(path, False)} by {number(moved[path], 3)} "
+                              f"of their size{others}: {why}.", {"step": moved[path], "layers": len(idle)}, cure)
 
 
-def _too_large(patient: _Patient) -> Iterator[Finding]:
+def _too_large(patient: Patient) -> Iterator[Finding]:
     losses = [one.loss for one in patient.measures if one.loss is not None]
     moved = patient.moved((0.1, 0.6))
     if len(losses) < 4 or not moved:
@@ -320,12 +283,12 @@ def _too_large(patient: _Patient) -> Iterator[Finding]:
     if moved[path] > LARGE_STEP and last > STUCK * losses[0]:
         yield Finding(TOO_LARGE, path, f"Steps change the weights of {patient.title(path, False)} by "
                                        f"{percent(moved[path])} of their size each, over a long time, and the loss has "
-                                       f"gone from {number(losses[0], 3)} to {number(last, 3)}: the learning rate is too "
-                                       "large.", {"step": moved[path], "first_loss": losses[0], "loss": last},
+                                       f"gone from {number(losses[0], 3)} to {number(last, 3)}: the learning rate is "
+                                       "too large.", {"step": moved[path], "first_loss": losses[0], "loss": last},
                       {"learning_rate": _rounded(patient.settings.learning_rate / 10)})
 
 
-def _memorising(patient: _Patient) -> Iterator[Finding]:
+def _memorising(patient: Patient) -> Iterator[Finding]:
     if len(patient.epochs) < 2:
         return
     last, best = patient.epochs[-1], min(one.validation_loss for one in patient.epochs)
@@ -342,16 +305,18 @@ def _memorising(patient: _Patient) -> Iterator[Finding]:
         cure = Edit("insert", dense[-1], text="o0.5")
     yield Finding(MEMORISING, heavy, f"On the pictures it learns from the network is right in "
                                      f"{percent(last.train_accuracy)}, on those kept aside in "
-                                     f"{percent(last.validation_accuracy)}, where its loss is {number(last.validation_loss, 3)} "
-                                     f"(at best {number(best, 3)}): it learns them by heart.",
+                                     f"{percent(last.validation_accuracy)}, where its loss is "
+                                     f"{number(last.validation_loss, 3)} (at best {number(best, 3)}): it learns them "
+                                     "by heart.",
                   {"train_accuracy": last.train_accuracy, "validation_accuracy": last.validation_accuracy,
                    "train_loss": last.train_loss, "validation_loss": last.validation_loss, "best": best}, cure)
 
 
-_LOOKS: tuple[tuple[Callable[[_Patient], Iterator[Finding]], frozenset[str]], ...] = (
+_LOOKS: tuple[tuple[Callable[[Patient], Iterator[Finding]], frozenset[str]], ...] = (
     (_not_finite, frozenset()),
     (_leaping, frozenset({NOT_FINITE})),
     (_exploding, frozenset({NOT_FINITE, TOO_LARGE})),
+    (_risen, frozenset({NOT_FINITE, TOO_LARGE, EXPLODING})),
     (_saturated, frozenset({NOT_FINITE, TOO_LARGE, EXPLODING})),
     (_dead, frozenset({NOT_FINITE, TOO_LARGE, EXPLODING})),
     (_vanishing, frozenset({NOT_FINITE, TOO_LARGE, EXPLODING, SATURATED, DEAD})),
@@ -365,20 +330,7 @@ _LOOKS: tuple[tuple[Callable[[_Patient], Iterator[Finding]], frozenset[str]], ..
 # --- cures ---
 
 
-def _norms(patient: _Patient) -> dict[Path, float]:
-    """The length of the gradient at what each part with weights gives, over the first half of the training."""
-    found = {path: patient.norm(path, patient.over(path, lambda one: one.gradient, (0.0, 0.5)))
-             for path in patient.weighted}
-    return found if all(value is not None for value in found.values()) else {}  # type: ignore[return-value]
-
-
-def _spread(row: Row) -> float:
-    """A mean of n numbers sends each a n-th of its gradient, together 1/√n of its length: what is divided up is not
-    lost, a kernel that goes over all n places gathers it again. This √n; 1 for all other parts."""
-    return math.sqrt(math.prod(row.takes) / math.prod(row.gives)) if row.part.kind in ("global_pool", "avg_pool") else 1.0
-
-
-def _smaller_numbers(patient: _Patient, path: Path, before: bool = False) -> Edit | Mapping[str, Any]:
+def _smaller_numbers(patient: Patient, path: Path, before: bool = False) -> Edit | Mapping[str, Any]:
     """First weights as usual, pictures as usual, or a batch norm behind (or before) the part."""
     if patient.settings.weights_gain > 1:
         return {"weights_gain": 1.0}
@@ -387,7 +339,7 @@ def _smaller_numbers(patient: _Patient, path: Path, before: bool = False) -> Edi
     return Edit("insert", path if before else (*path[:-1], path[-1] + 1), text="b")
 
 
-def _larger_numbers(patient: _Patient, path: Path) -> Edit | Mapping[str, Any]:
+def _larger_numbers(patient: Patient, path: Path) -> Edit | Mapping[str, Any]:
     if patient.settings.weights_gain < 1:
         return {"weights_gain": 1.0}
     if patient.settings.init in ("zeros", "normal"):
@@ -397,7 +349,7 @@ def _larger_numbers(patient: _Patient, path: Path) -> Edit | Mapping[str, Any]:
     return Edit("insert", (*path[:-1], path[-1] + 1), text="b")
 
 
-def _shortcut(patient: _Patient) -> Edit:
+def _shortcut(patient: Patient) -> Edit:
     """A shortcut round as many parts of the network's own row as give what they take; where there are none, a ReLU for
     the first activation that flattens."""
     outer: list[Row] = sorted((row for path, row in patient.rows.items() if len(path) == 1), key=lambda row: row.path)

@@ -64,7 +64,8 @@ def training_at(run_dir: Path, step: int) -> tuple[Training, np.ndarray | None]:
     if not 0 <= step <= index["steps"]:
         raise PlaygroundError(f"There is no step {step} to go back to: this training has taken "
                               f"{count(index['steps'])} steps.")
-    training = begun(RunSpec("digits", index["asked"]["request"], index["asked"]["seed"], ""))
+    training = begun(RunSpec("digits", index["asked"]["request"], index["asked"]["seed"], ""),
+                     history_files.threads_of(run_dir))
     if training.state.data != index["data"]:
         raise PlaygroundError("The pictures are no longer those this training began with, so it cannot be replayed: "
                               "put them back as they were.")
@@ -105,7 +106,7 @@ def _check(training: Training, run_dir: Path, epoch: int) -> None:
         raise _damaged() from error
     if wanted != history_files.digest_of(training.model.state_dict()):
         raise PlaygroundError(f"The replay comes to other numbers after epoch {epoch} than the training did: it was "
-                              "trained on another machine, with other versions or another number of threads.")
+                              "trained on another machine or with other versions.")
 
 
 def _index(run_dir: Path) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from playground.training.scratch.numpy_checkpoint import State
 FOLDER, INDEX = "history", "history.json"
 VERSION = 1
 MOST_BYTES = 64_000_000
+MOST_THREADS = 1024
 LAST = 3
 """Epochs whose exact states are kept whatever their number."""
 LARGEST = float(np.finfo(np.float16).max)
@@ -58,7 +59,7 @@ def clear(run_dir: Path) -> None:
     (run_dir / FOLDER / INDEX).unlink(missing_ok=True)
 
 
-def keep(run_dir: Path, state: State, batches: int) -> None:
+def keep(run_dir: Path, state: State, batches: int, threads: int) -> None:
     """Keep what a training has come to after a whole epoch (or before its first), and let go what is too much.
 
     Every file is written whole or not at all, and the index last. What is there already is left as it is, so a run that
@@ -77,21 +78,30 @@ def keep(run_dir: Path, state: State, batches: int) -> None:
         state.write(path_of(run_dir, STATE, epoch))
     for kind, gone in too_many(kept(run_dir), epoch):
         path_of(run_dir, kind, gone).unlink(missing_ok=True)
-    index(run_dir, state, batches, epoch * batches)
+    index(run_dir, state, batches, epoch * batches, threads)
 
 
-def index(run_dir: Path, state: State, batches: int, steps: int) -> None:
-    """Say what the history is of, how many steps were taken, and from which epoch on the rates were times which
-    factors."""
+def index(run_dir: Path, state: State, batches: int, steps: int, threads: int) -> None:
+    """Say what the history is of, how many steps were taken, with the work cut for how many threads, and from which
+    epoch on the rates were times which factors."""
     changes: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         changes = dict(read_json(run_dir / FOLDER / INDEX)["factors"])
     if state.factors and state.factors not in changes.values():
         changes[str(max(1, -(-steps // batches)))] = state.factors
     said = {"version": VERSION, "asked": state.asked, "data": state.data, "batches": batches, "steps": steps,
-            "factors": changes}
+            "threads": threads, "factors": changes}
     with whole(run_dir / FOLDER / INDEX) as incoming:
         incoming.write_text(json.dumps(said, ensure_ascii=False), encoding="utf-8")
+
+
+def threads_of(run_dir: Path) -> int | None:
+    """For how many threads the work of the training in a folder was cut, None where nothing says so: who goes on with
+    it cuts it alike."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        said = read_json(run_dir / FOLDER / INDEX)["threads"]
+        return said if isinstance(said, int) and 1 <= said <= MOST_THREADS else None
+    return None
 
 
 def too_many(sizes: Mapping[tuple[str, int], int], last: int) -> list[tuple[str, int]]:

@@ -127,7 +127,8 @@ class Look:
 def _given(kind: str, y: np.ndarray) -> dict[str, Any]:
     """What is said of the numbers that a part gives, the batch along axis 0."""
     size, not_finite = _size(y)
-    found: dict[str, Any] = {"activation": size, "zeros": _short(1 - np.count_nonzero(y) / max(y.size, 1)),
+    others = np.count_nonzero(y.ravel(order="K"))  # in the order of memory: several times as fast
+    found: dict[str, Any] = {"activation": size, "zeros": _short(1 - others / max(y.size, 1)),
                              "not_finite": _short(not_finite / max(y.size, 1))}
     if kind in _EDGE:
         middle, far = _EDGE[kind]

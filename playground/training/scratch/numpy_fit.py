@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from engine import Tensor, layers
+from engine.kernels.threads import exactly, threads
 from engine.lr_scheduler import LRScheduler
 from engine.optim import Optimizer, clip_grad_norm_
 from playground.datasets import named
@@ -94,13 +95,19 @@ class Training:
     batches: int
     state: State
     parts: Parts
+    threads: int
 
     def order(self) -> list[np.ndarray]:
         """Which pictures the batches of the next epoch have. Drawn: to be asked once an epoch, at its beginning."""
         return np.array_split(self.order_rng.permutation(len(self.x)), self.batches)
 
     def step(self, chosen: np.ndarray, measure: bool = False) -> Step:
-        """Learn from one batch, the model being in training mode; `measure` changes nothing of what is learnt."""
+        """Learn from one batch, the model being in training mode; `measure` changes nothing of what is learnt. The work
+        is cut as for `threads` threads: on how many depends, in the last bit, what sums come to."""
+        with exactly(self.threads):
+            return self._step(chosen, measure)
+
+    def _step(self, chosen: np.ndarray, measure: bool) -> Step:
         raw, y, preprocessing, augment_rng = self.raw, self.y, self.preprocessing, self.augment_rng
         model, optimizer, schedule = self.model, self.optimizer, self.schedule
         settings, pipeline = self.settings, self.settings.augment
@@ -139,7 +146,7 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     does not fit, or the loss is no longer a number.
     """
     began = time.time()
-    training = begun(spec)
+    training = begun(spec, history_files.threads_of(run_dir))
     settings, state, schedule, batches = training.settings, training.state, training.schedule, training.batches
     epochs, model, train, test = settings.epochs, training.model, training.train, training.test
     x, x_held, y_held = training.x, training.x_held, training.y_held
@@ -148,7 +155,7 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     _describe(run_dir, network, x.shape[1:], preprocessing, train.classes)
     if not resumed:
         history_files.clear(run_dir)
-    history_files.keep(run_dir, state, batches)
+    history_files.keep(run_dir, state, batches, training.threads)
 
     yield Started("digits", epochs, batches, sum(p.size for p in model.parameters()), train.classes,
                   {"train": len(x), "validation": len(x_held), "test": len(test)}, "cpu", time.time())
@@ -177,7 +184,7 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
                 meter.took(steps, taken.look.seconds)
                 yield taken.look.measures(epoch, steps, time.time())
             if not math.isfinite(value):
-                history_files.index(run_dir, state, batches, steps)
+                history_files.index(run_dir, state, batches, steps, training.threads)
                 raise PlaygroundError(f"The loss is no longer a number after {steps} steps: the learning rate of "
                                       f"{schedule.base_lrs[0]:g} is too large for these data.")
             losses, right = losses + value * len(chosen), right + correct
@@ -194,20 +201,21 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
         saved = _save(run_dir, model, epoch)
         state.save(run_dir, told, time.time() - began)
         yield saved
-        history_files.keep(run_dir, state, batches)
+        history_files.keep(run_dir, state, batches, training.threads)
     if steps == 0:
         raise PlaygroundError("Stopped before anything was learnt, so there is nothing to keep.")
 
     if stopped:
         yield _save(run_dir, model, done)
-        history_files.index(run_dir, state, batches, steps)
+        history_files.index(run_dir, state, batches, steps, training.threads)
     _, confusion = evaluate(model, preprocessing.apply_all(test.images), test.labels, len(train.classes))
     yield Finished("stopped" if stopped else "completed", done, float(np.trace(confusion) / len(test)), len(test),
                    time.time() - began, tuple(tuple(map(int, row)) for row in confusion), time.time())
 
 
-def begun(spec: RunSpec) -> Training:
-    """The training that a spec asks for, before its first step. Raises PlaygroundError as `fit` does."""
+def begun(spec: RunSpec, cut: int | None = None) -> Training:
+    """The training that a spec asks for, before its first step, its work cut as for `cut` threads (None: as many as
+    there are). Raises PlaygroundError as `fit` does."""
     settings = Settings.from_request(spec.request)
     train, test = named.load(spec.request["data"])
     split_rng, weights_rng, order_rng, augment_rng, init_rng = np.random.default_rng(spec.seed).spawn(5)
@@ -230,7 +238,7 @@ def begun(spec: RunSpec) -> Training:
                   {"request": spec.request, "seed": spec.seed})
     return Training(train, test, network, preprocessing, x, y, raw, x_held, y_held, model, optimizer,
                     schedule, order_rng, augment_rng, settings, batches, state,
-                    Parts(scored, model))
+                    Parts(scored, model), cut or threads())
 
 
 def measured(spec: RunSpec, run_dir: Path, epochs: int, seconds: float) -> Finished:
