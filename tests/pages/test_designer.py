@@ -232,3 +232,13 @@ def test_another_preset_takes_the_settings_of_the_sick_one_away(open_page: OpenP
     assert app.number_input(key="few").value == 60
     next(box for box in app.selectbox if box.label == "Start from").set_value("vgg6").run()
     assert app.number_input(key="few").value == 0
+
+
+def test_photographs_can_be_trained_on_at_a_chosen_size(open_page: OpenPage) -> None:
+    app = open_page("train", data="faces (photos)", side="48", network="c4-r-g-d2", epochs="1")
+    assert errors(app) == []
+    app.button(key="start").click().run()
+    assert errors(app) == []
+    (run_id,) = runs.run_ids()
+    assert runs.read_spec(runs.run_dir(run_id)).request["data"].startswith("photos:48:")
+    assert "faces" in runs.read_spec(runs.run_dir(run_id)).name

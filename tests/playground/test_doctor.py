@@ -87,7 +87,8 @@ SICK = [
     Case("one layer saturates its tanh", TANH, {}, times((6,), 50), SATURATED, (7,)),
     Case("biases that saturate sigmoids", "f-d32-sg-d32-sg-d10", {}, biased((3,), 20), SATURATED, (4,)),
     Case("no rate to speak of", PLAIN, {"learning_rate": 1e-7}, None, IDLE, (0,)),
-    Case("one layer x 1/10000", PLAIN, {}, times((3,), 1e-4), VANISHING, (3,)),
+    # With Adam this heals at the first step, which is as large as the rate, however small the gradient.
+    Case("one layer x 1/10000", PLAIN, {"optimizer": "sgd", "learning_rate": 0.02}, times((3,), 1e-4), VANISHING, (3,)),
     Case("fourteen ReLUs with small weights", "f-" + "d32-r-" * 14 + "d10", {}, None, VANISHING, (1,)),
     Case("a rate beyond all", PLAIN, {"learning_rate": 1e30}, None, NOT_FINITE, (3,)),
     Case("a weight that is NaN", PLAIN, {}, times((7,), float("nan")), NOT_FINITE, (7,)),
@@ -218,6 +219,17 @@ def test_before_training_nothing_ails_the_healthy(case: Case) -> None:
     assert doctor.preflight(network, (1, 8, 8), images, labels, 10, case.settings).findings == ()
 
 
+@pytest.mark.parametrize("takes", [(1, 28, 28), (3, 32, 32)])
+@pytest.mark.parametrize("network", ["usual", "resnet8", "mobilenet", "lenet5", "all-convolution", "inception", "mlp",
+                                     "c8-r-g-d10", "c8-th-a2-c8-th-a2-g-d10"])
+def test_larger_pictures_do_not_make_the_healthy_sick(network: str, takes: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(0)
+    channels, height, width = takes
+    images = rng.integers(0, 256, (16, height, width) + ((3,) if channels == 3 else ())).astype(np.uint8)
+    told = PRESETS[network].network(takes, 10) if network in PRESETS else network_of(network)
+    assert doctor.preflight(told, takes, images, np.arange(16) % 10, 10, {"batch_size": 16}).findings == ()
+
+
 def test_preflight_is_of_the_very_first_step_of_the_training(tmp_path: Any) -> None:
     request = {"data": "digits", "network": "c8-r-f-d10", "weights_gain": 2.0, "learning_rate": 0.01}
     training = numpy_fit.begun(RunSpec("digits", request, 7, ""))
@@ -256,7 +268,7 @@ def test_nothing_told_is_nothing_found() -> None:
 
 def test_memorising_is_read_from_the_epochs_alone() -> None:
     told = [Epoch(k, loss, right, held, 0.7, 1.0, 0.0)
-            for k, (loss, right, held) in enumerate([(1.5, 0.5, 1.4), (0.5, 0.9, 1.0), (0.05, 1.0, 1.6)], 1)]
+            for k, (loss, right, held) in enumerate([(1.5, 0.5, 1.4), (0.5, 0.8, 1.0), (0.05, 1.0, 1.6)], 1)]
     found = doctor.diagnose(PLAIN, (1, 8, 8), [Measures(1, 1, 1.0, 2.3, (), None, 0.0), *told])
     assert [one.kind for one in found] == [MEMORISING]
     assert doctor.diagnose(PLAIN, (1, 8, 8), told[:2]) == ()

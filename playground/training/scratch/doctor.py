@@ -30,11 +30,11 @@ from playground.training.scratch.settings import Settings, first_weights, optimi
 
 NOT_FINITE, EXPLODING, VANISHING, DEAD, SATURATED, TOO_LARGE, IDLE, MEMORISING = (
     "not finite", "exploding", "vanishing", "dead ReLU", "saturated", "step too large", "step idle", "memorising")
-LARGE_PICTURES, LARGE_NUMBERS, GROWTH, GROWTH_ALONE = 10.0, 30.0, 3.0, 20.0
-"""Sizes (root mean square) of what goes in and of what a part gives, at the first weights, and how much a part may
-enlarge what it takes, where numbers became that large and where they did not."""
+LARGE_PICTURES, LARGE_NUMBERS, GROWTH = 10.0, 10.0, 2.5
+"""Sizes (root mean square) of what goes in and of what a layer gives, with the norm or activation behind it, at the first
+weights, and how much it may enlarge what it takes."""
 BACKWARD_GROWTH = 1e3
-VANISHED, LOSES = 1e-3, 1e-2
+VANISHED, LOSES = 1e-3, 0.03
 """Size of the gradient at the first layer, as a share of the last one's; what one part alone may take of it."""
 DEAD_SHARE, ZEROS, SATURATED_SHARE = 0.9, 0.97, 0.5
 LEAP, LARGE_STEP, IDLE_STEP, GOOD_STEP = 0.5, 1e-2, 1e-5, 0.03
@@ -131,6 +131,15 @@ class _Patient:
         values = [value for one in at for part in one.parts if part.path == path and (value := what(part)) is not None]
         return median(values) if values else None
 
+    def source(self, path: Path) -> tuple[Path, float] | None:
+        """The measured part that made what a part takes, and how much longer a gradient is behind the means between
+        them than before; None where there is none, or several."""
+        source, spread = self.rows[path].source, 1.0
+        while source is not None and source not in self.first:
+            row = self.rows[source]
+            source, spread = (None if row.part.of.container else row.source), spread * _spread(row)
+        return None if source is None else (source, spread)
+
     def before(self, path: Path) -> float | None:
         """The size of what a part took, at the first weights."""
         source = self.rows[path].source
@@ -142,8 +151,14 @@ class _Patient:
                   if inner[:len(source)] == source and part.activation is not None]
         return max(inside) if inside else self.before(source)
 
+    def behind(self, path: Path) -> float:
+        """The size of what a part gave, at the first weights, once it went through the norm or activation behind it: a
+        sigmoid bounds it, a batch norm brings it back to 1."""
+        behind = next((one for one in self.first if self.rows[one].source == path and one not in self.weighted), path)
+        return self.first[behind].activation or 0.0
+
     def norm(self, path: Path, rms: float | None) -> float | None:
-        """The length of one picture's gradient at what a part gives: a mean over a map spreads it, and loses none."""
+        """The length of one picture's gradient at what a part gives."""
         return None if rms is None else rms * math.sqrt(math.prod(self.rows[path].gives))
 
     def moved(self, share: tuple[float, float]) -> dict[Path, float]:
@@ -203,14 +218,13 @@ def _exploding(patient: _Patient) -> Iterator[Finding]:
                                         f"about 1, and {patient.title(first, False)} hands them on.",
                       {"pictures": pictures}, {"normalize": True})
         return
-    sizes = {path: part.activation or 0.0 for path, part in patient.first.items()}
+    sizes = {path: patient.behind(path) for path in patient.weighted}
     growing = {path: sizes[path] / before for path in patient.weighted if (before := patient.before(path))}
-    most = GROWTH if max(sizes.values()) > LARGE_NUMBERS else GROWTH_ALONE
-    if guilty := [path for path, by in growing.items() if by > most]:
+    if max(sizes.values()) > LARGE_NUMBERS and (guilty := [path for path, by in growing.items() if by > GROWTH]):
         path = guilty[0]
         yield Finding(EXPLODING, path, f"{patient.title(path)} makes the numbers that go through it "
-                                       f"{number(growing[path], 3)} times as large, at the first weights; the largest "
-                                       f"part gives numbers of a size of {number(max(sizes.values()), 3)}.",
+                                       f"{number(growing[path], 3)} times as large, at the first weights; in the end "
+                                       f"they are of a size of {number(max(sizes.values()), 3)}.",
                       {"growth": growing[path], "largest": max(sizes.values())}, _smaller_numbers(patient, path))
         return
     norms = _norms(patient)
@@ -258,15 +272,16 @@ def _vanishing(patient: _Patient) -> Iterator[Finding]:
     if len(norms) < 2:
         return
     first, last = patient.weighted[0], patient.weighted[-1]
-    share = norms[first] / norms[last] if norms[last] else 1.0
-    if share >= VANISHED:
-        return
+    spread = math.prod(_spread(row) for row in patient.rows.values())
+    share = spread * norms[first] / norms[last] if norms[last] else 1.0
     arrives = {path: size for path, part in patient.first.items()
                if (size := patient.norm(path, patient.over(path, lambda one: one.gradient, (0.0, 0.5))))}
-    kept = {path: arrives[source] / arrives[path] for path in arrives
-            if (source := patient.rows[path].source) in arrives and source is not None}
+    kept = {path: spread * arrives[source] / arrives[path] for path in arrives
+            if (found := patient.source(path)) and (source := found[0]) in arrives and (spread := found[1])}
     guilty = min(kept, key=lambda one: kept[one], default=first)
     alone = kept.get(guilty, 1.0) < LOSES
+    if share >= VANISHED and not alone:
+        return
     path = guilty if alone else first
     if alone:
         sentence = (f"{patient.title(path)} lets only {number(kept[path], 2)} of the gradient through; "
@@ -355,6 +370,12 @@ def _norms(patient: _Patient) -> dict[Path, float]:
     found = {path: patient.norm(path, patient.over(path, lambda one: one.gradient, (0.0, 0.5)))
              for path in patient.weighted}
     return found if all(value is not None for value in found.values()) else {}  # type: ignore[return-value]
+
+
+def _spread(row: Row) -> float:
+    """A mean of n numbers sends each a n-th of its gradient, together 1/√n of its length: what is divided up is not
+    lost, a kernel that goes over all n places gathers it again. This √n; 1 for all other parts."""
+    return math.sqrt(math.prod(row.takes) / math.prod(row.gives)) if row.part.kind in ("global_pool", "avg_pool") else 1.0
 
 
 def _smaller_numbers(patient: _Patient, path: Path, before: bool = False) -> Edit | Mapping[str, Any]:

@@ -1,10 +1,12 @@
 """The page "Build and train": data, a design, settings, a run, and what the design is in code."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
 from playground import numbers
+from playground.datasets import folders, small_photos
 from playground.datasets.named import ImageSet
 from playground.errors import PlaygroundError
 from playground.figures import maps
@@ -46,19 +48,32 @@ class Chosen:
 def chosen_data() -> Chosen | None:
     """The control of the data, and a design for them; None when they cannot be read."""
     with frame.guard("Data"):
-        choices = train.data_choices()
+        choices, photos = train.data_choices(), train.photo_choices()
         label = st.selectbox(
-            "Data", list(choices), key="data", bind="query-params",
+            "Data", [*choices, *photos], key="data", bind="query-params",
             help="`digits`: 1\u202f797 handwritten digits of 8 × 8 pixels that come with scikit-learn. Folders with "
                  "IDX files (MNIST, Fashion-MNIST) or CIFAR-10's binary files appear here when they lie below `data/` "
-                 "in the playground's home.",
+                 "in the playground's home; photographs are made small.",
         )
+        if label in photos:
+            side = st.segmented_control("Pixels a side", small_photos.SIDES, default=small_photos.SIDES[0], key="side",
+                                        bind="query-params", required=True)
+            data = small_photos.named_photos(folder_of(label, photos[label]), side)
+        else:
+            data = choices[label]
         downloads.small_sets()
-        training, test = train.loaded(choices[label])
-        found = Chosen(choices[label], label, training, test, numpy_fit.shape_of(training))
-        designer.begin(found.takes, found.classes)
+        training, test = train.loaded(data)
+        found = Chosen(data, label, training, test, numpy_fit.shape_of(training))
+        run = runs_view.followed("digits")
+        designer.begin(found.takes, found.classes, str(run.spec.request.get("network", numpy_fit.USUAL)) if run else
+                       numpy_fit.USUAL)
         return found
     return None
+
+
+def folder_of(label: str, folder: Path) -> Path:
+    """Where these photographs are; the sample ones are written where they are not yet."""
+    return folders.write_faces(folder) if label.startswith("faces ") else folder
 
 
 def start_from(chosen: Chosen) -> None:

@@ -1,10 +1,13 @@
 """The parts of the page that trains a small CNN from scratch with the NumPy engine."""
 
 
+from pathlib import Path
+
 import numpy as np
 import streamlit as st
 
 from playground import numbers
+from playground.datasets import downloads as catalogue
 from playground.datasets import named
 from playground.datasets.named import ImageSet
 from playground.deploy import session
@@ -33,6 +36,18 @@ def data_choices() -> dict[str, str]:
         label = str(file.parent.relative_to(top))
         if not any(part.startswith(".") for part in file.relative_to(top).parts):
             found[label] = str(file.parent)
+    return found
+
+
+def photo_choices() -> dict[str, Path]:
+    """Photographs that are on this server for everybody, as small pictures to train on: label -> their folder.
+
+    Sets of one's own and uploaded zips are not among them: a run here shows its pictures to all.
+    """
+    found = {"faces (photos)": data_dir() / "faces"}
+    for name, one in catalogue.CATALOGUE.items():
+        if one.photographs and (folder := catalogue.folder(name)) is not None:
+            found[f"{name} (photos)"] = folder
     return found
 
 

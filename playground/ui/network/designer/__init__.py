@@ -56,14 +56,14 @@ def history() -> History:
     return found
 
 
-def begin(takes: Shape, classes: int) -> None:
-    """Have a design: the address's, the reader's own so far, or the usual network.
+def begin(takes: Shape, classes: int, first: str = FIRST) -> None:
+    """Have a design: the address's, the reader's own so far, or the `first` network, by its name or spelling.
 
     A preset that nobody has changed follows the data: it is spelled anew for their shape and classes.
     """
     state = st.session_state
     if _STATE not in state:
-        asked = st.query_params.get(ADDRESS, FIRST)
+        asked = st.query_params.get(ADDRESS, first)
         try:
             network = presets.network_named(asked, takes, classes)
         except PlaygroundError as error:
