@@ -127,7 +127,7 @@ def test_planted_wrong_weights_are_refused_and_leave_nothing(exports: Path, monk
 def test_another_preprocessing_than_the_models_is_refused(exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = export.contract.finish
     other = Preprocessing(size=(8, 8), gray=True, mean=(0.31,), std=(0.25,))
-    monkeypatch.setattr(export.contract, "finish", lambda core, _, labels, source: real(core, other, labels, source))
+    monkeypatch.setattr(export.contract, "finish", lambda core, _, *rest, **more: real(core, other, *rest, **more))
     with pytest.raises(PlaygroundError, match="does not give the model's own answers"):
         export_run(trained(), "m", FACTS, digits())
     assert exported_names(exports) == []
