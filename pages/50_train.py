@@ -2,17 +2,20 @@
 
 import streamlit as st
 
-from playground.ui.network import building
+from playground.ui.network import building, run_look
 from playground.ui.studio import runs_view, train
 
 setup, beside = st.columns([2, 5], gap="large")
 with setup:
     chosen = building.chosen_data()
-    building.settings(chosen)
+    building.training(chosen)
     run = runs_view.chosen("digits")
 with beside:
     if run is not None:
         runs_view.watch(run, "validation", train.result)
+        run_look.rate(run)
+        run_look.examined(run)
+        run_look.overlaid(run)
     if chosen is not None:
         building.design(chosen)
         building.look(chosen)

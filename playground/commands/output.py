@@ -66,7 +66,7 @@ class Telling:
                 self.passing(f"epoch {event.epoch}/{self.total}  batch {event.batch}/{event.batches}  "
                              f"loss {event.loss:.3f}")
             case "RateChanged":
-                self.line(f"from epoch {event.epoch} on the learning rate is another: {number(event.rate, 3)}")
+                self.line(f"the learning rate was changed: epoch {event.epoch} begins with {number(event.rate, 3)}")
             case "Epoch":
                 self.line(f"epoch {event.epoch}/{self.total}  loss {event.train_loss:.3f}  accuracy "
                           f"{percent(event.train_accuracy)}  held out: loss {event.validation_loss:.3f}  accuracy "

@@ -59,8 +59,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--code", choices=("engine", "torch", "keras"), help="print the lines that make it instead")
 
     one = command(train, "train a small CNN from scratch with the NumPy engine, and export it")
-    one.add_argument("--data", default="digits", help="digits, or a folder of IDX files such as MNIST comes in "
-                                                      "(default: %(default)s)")
+    one.add_argument("--data", default="digits", help="digits, a folder of IDX files such as MNIST comes in, or "
+                                                      "photos:48:FOLDER (default: %(default)s)")
     one.add_argument("--network", metavar="SPELLING|PRESET",
                      help="which network (default: one that suits the pictures' size); see the command network")
     training(one, 15)

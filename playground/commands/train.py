@@ -28,9 +28,13 @@ def train(options: argparse.Namespace) -> int:
     data = options.data
     if data != "digits" or options.network:
         from playground.datasets import named
+        from playground.datasets.small_photos import named_photos, photos_named
 
         train, _ = named.load(data)  # so is a folder that is no data set
-        data = data if data == "digits" else str(Path(data).expanduser().resolve())
+        if (photos := photos_named(data)) is not None:
+            data = named_photos(photos[0].resolve(), photos[1])
+        elif data != "digits":
+            data = str(Path(data).expanduser().resolve())
         if options.network:  # and a network that does not fit
             from playground.training.scratch import numpy_fit
 

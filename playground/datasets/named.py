@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from playground.datasets.small_photos import halves, photos_named
 from playground.errors import PlaygroundError
 
 IMAGES_MAGIC, LABELS_MAGIC = 0x803, 0x801  # uint8 in three dimensions, and in one
@@ -37,17 +38,27 @@ class ImageSet:
 
 
 def load(data: str) -> tuple[ImageSet, ImageSet]:
-    """(train, test) of "digits", or of a folder of IDX files or of CIFAR-10's binary batches.
+    """(train, test) of "digits", of a folder of IDX files or of CIFAR-10's binary batches, or of photographs made small
+    (small_photos: "photos:48:FOLDER").
 
     The split is part of the data: the same every time. Raises PlaygroundError when there is no such set, or the files
     are missing, damaged, or do not fit together.
     """
     if data == "digits":
         return _digits()
+    if (photos := photos_named(data)) is not None:
+        return _photos(*photos)
     folder = Path(data).expanduser()
     if not folder.is_dir():
         raise PlaygroundError(f"There are no data called {data}: name digits, or a folder of IDX files.")
     return _cifar(folder.resolve()) if (folder / CIFAR_TRAIN[0]).is_file() else _idx(folder.resolve())
+
+
+def _photos(folder: Path, side: int) -> tuple[ImageSet, ImageSet]:
+    train, test, classes = halves(folder, side)
+    source, licence = f"the photographs in {folder.name}, {side} × {side} pixels", "as their makers say"
+    return (_frozen(ImageSet("photographs", *train, classes, source, licence)),
+            _frozen(ImageSet("photographs", *test, classes, source, licence)))
 
 
 @lru_cache(maxsize=1)

@@ -203,7 +203,7 @@ def chapter(url: str) -> Chapter:
     """The chapter at an address; a KeyError is a misspelt link in our own code.
 
     >>> chapter("train").title
-    'Train a CNN'
+    'Build and train'
     """
     return {c.url: c for c in CHAPTERS}[url]
 

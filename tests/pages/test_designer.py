@@ -166,7 +166,7 @@ def test_an_address_that_names_no_network_is_a_sentence_and_the_usual_design(ask
 
 
 def test_a_design_that_cannot_be_trained_is_refused_with_its_sentence(open_page: OpenPage) -> None:
-    app = open_page("train", network="c8-r-p2-p2-p2-p2-f-d10")
+    app = open_page("train", network="c8-r-p2-p2-p2-p2-f-d10", code="true")
     app.button(key="start").click().run()
     assert any("nothing would be left" in error for error in errors(app))
     assert not runs.run_ids()
@@ -206,3 +206,39 @@ def test_levels_of_a_history_are_all_different() -> None:
     for _ in range(150):
         design = design.undone()
     assert design.network == Network(())
+
+
+def test_the_settings_are_in_the_request_where_they_are_not_the_usual(open_page: OpenPage) -> None:
+    app = open_page("train", network="c4-r-g-d10", epochs="1", optimizer="SGD, momentum 0.9", decay="0.01",
+                    schedule="warm-up, then half a cosine", smoothing="0.1", clip="2.0", init="Kaiming normal",
+                    gain="2.0", few="200", patience="3", bias="0.5", normalize="false", rate="0.1", batch="16",
+                    drawn="true")
+    assert errors(app) == []
+    app.button(key="start").click().run()
+    assert errors(app) == []
+    (run_id,) = runs.run_ids()
+    assert runs.read_spec(runs.run_dir(run_id)).request == {
+        "data": "digits", "network": "c4-r-g-d10", "epochs": 1, "batch_size": 16, "learning_rate": 0.1,
+        "optimizer": "momentum", "schedule": "warmup", "weight_decay": 0.01, "label_smoothing": 0.1, "clip_norm": 2.0,
+        "init": "kaiming", "weights_gain": 2.0, "train_pictures": 200, "early_stopping": 3, "first_bias": 0.5,
+        "normalize": False}
+
+
+def test_another_preset_takes_the_settings_of_the_sick_one_away(open_page: OpenPage) -> None:
+    app = open_page("train", network="dead-relus")
+    assert app.number_input(key="bias").value == -5.0
+    next(box for box in app.selectbox if box.label == "Start from").set_value("memoriser").run()
+    assert app.number_input(key="bias").value is None
+    assert app.number_input(key="few").value == 60
+    next(box for box in app.selectbox if box.label == "Start from").set_value("vgg6").run()
+    assert app.number_input(key="few").value == 0
+
+
+def test_photographs_can_be_trained_on_at_a_chosen_size(open_page: OpenPage) -> None:
+    app = open_page("train", data="faces (photos)", side="48", network="c4-r-g-d2", epochs="1")
+    assert errors(app) == []
+    app.button(key="start").click().run()
+    assert errors(app) == []
+    (run_id,) = runs.run_ids()
+    assert runs.read_spec(runs.run_dir(run_id)).request["data"].startswith("photos:48:")
+    assert "faces" in runs.read_spec(runs.run_dir(run_id)).name

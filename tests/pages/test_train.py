@@ -64,7 +64,7 @@ def click_start(app: AppTest) -> str:
 
 
 def test_the_network_is_shown_before_it_is_trained(open_page: OpenPage) -> None:
-    app = open_page("train", library="PyTorch")
+    app = open_page("train", library="PyTorch", code="true")
     assert errors(app) == []
     written = app.code[0].value
     assert "nn.Conv2d(1, 32" in written
@@ -210,7 +210,7 @@ def test_a_folder_of_idx_files_below_data_can_be_chosen(open_page: OpenPage, pla
             prefix,
         )
     (playground_home / "data" / "linked").symlink_to(playground_home / "data" / "mini")
-    app = open_page("train", data="mini")
+    app = open_page("train", data="mini", code="true")
     assert list(app.selectbox(key="data").options) == ["digits", "linked", "mini"]
     assert errors(app) == []
     assert app.selectbox(key="data").value == "mini"

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from playground import __main__ as cli
-from playground.commands import serve
+from playground.commands import serve, train
 from playground.training.runs import runs
+from playground.training.scratch.settings import INITS, OPTIMIZERS, SCHEDULES, Settings
 from tests.waiting import HOPE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +59,20 @@ WRONG = {
     "no epochs": (["train", "--name", "a", "--epochs", "0"], "'0' is no whole number"),
     "a negative seed": (["train", "--name", "a", "--seed", "-1"], "'-1' is no whole number"),
     "a learning rate that is none": (["train", "--name", "a", "--learning-rate", "nan"], "'nan' is no number above 0"),
+    "an optimizer that is none": (["train", "--name", "a", "--optimizer", "lion"], "adamw or rmsprop"),
+    "a schedule that is none": (["train", "--name", "a", "--schedule", "cyclic"], "linear or warmup"),
+    "first weights that are none": (["train", "--name", "a", "--init", "ones"], "normal or zeros"),
+    "a weight decay that is too much": (["train", "--name", "a", "--weight-decay", "2"], "from 0 to 1"),
+    "a weight decay that is no number": (["train", "--name", "a", "--weight-decay", "x"], "'x' is no number"),
+    "all of a label smoothed": (["train", "--name", "a", "--label-smoothing", "1"], "below 1"),
+    "a negative norm": (["train", "--name", "a", "--clip-norm", "-1"], "no clipping"),
+    "a gain of nothing": (["train", "--name", "a", "--weights-gain", "0"], "above 0"),
+    "a bias that is no number": (["train", "--name", "a", "--first-bias", "nan"], "a number"),
+    "one picture to learn from": (["train", "--name", "a", "--train-pictures", "1"], "2 or more"),
+    "epochs to wait that are none": (["train", "--name", "a", "--early-stopping", "-1"], "'-1' is no whole number"),
+    "a step of augmentation that is none": (["train", "--name", "a", "--augment", "melt=1"], "'melt'"),
+    "a step without a number": (["train", "--name", "a", "--augment", "mirror"], "NAME=NUMBER"),
+    "a network that does not fit": (["train", "--name", "a", "--network", "f-d1"], "10 classes"),
     "a name with a path": (["train", "--name", "../a"], "cannot be called"),
     "an empty name": (["train", "--name", ""], "cannot be called"),
     "data that are not there": (["train", "--name", "a", "--data", "nowhere"], "nowhere"),
@@ -88,6 +103,47 @@ def test_bad_input_gets_one_sentence_on_stderr_and_exit_status_2(
     else:
         assert out == ""
     assert runs.run_ids() == []  # nothing was started
+
+
+def test_every_setting_of_a_training_can_be_said(
+        playground_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    requests: list[dict[str, object]] = []
+    monkeypatch.setattr(train, "follow", lambda options, kind, request: requests.append(request) or 0)
+    assert cli.main(["train", "--name", "a"]) == 0
+    assert requests.pop() == {"data": "digits", "epochs": 15}
+    assert cli.main([
+        "train", "--name", "a", "--epochs", "3", "--batch-size", "16", "--learning-rate", "0.1", "--optimizer",
+        "momentum", "--schedule", "step", "--weight-decay", "1e-4", "--label-smoothing", "0.1", "--clip-norm", "1",
+        "--init", "kaiming", "--weights-gain", "2", "--first-bias", "-0.5", "--no-normalize", "--train-pictures", "100",
+        "--early-stopping", "4", "--augment", "mirror=0.5", "rotate=5"]) == 0
+    request = requests.pop()
+    assert request == {
+        "data": "digits", "epochs": 3, "batch_size": 16, "learning_rate": 0.1, "optimizer": "momentum",
+        "schedule": "step", "weight_decay": 1e-4, "label_smoothing": 0.1, "clip_norm": 1.0, "init": "kaiming",
+        "weights_gain": 2.0, "first_bias": -0.5, "normalize": False, "train_pictures": 100, "early_stopping": 4,
+        "augment": {"mirror": 0.5, "rotate": 5.0}}
+    assert request.keys() - {"data"} == Settings.__dataclass_fields__.keys()
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    said = capsys.readouterr().out.replace("\n", " ")
+    for names in (OPTIMIZERS, SCHEDULES, INITS):
+        assert all(name in said for name in names)
+    for name in ("batch_size", "learning_rate", "optimizer", "schedule"):
+        assert f"(default: {getattr(Settings(), name)})" in " ".join(said.split())
+
+
+def test_a_sick_preset_brings_its_settings_unless_others_are_said(
+        playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[dict[str, object]] = []
+    monkeypatch.setattr(train, "follow", lambda options, kind, request: requests.append(request) or 0)
+    for network, more, wanted in (
+            ("weights-x10", [], {"weights_gain": 10.0}),
+            ("weights-x10", ["--weights-gain", "1"], {"weights_gain": 1.0}),
+            ("dead-relus", [], {"first_bias": -5.0}), ("raw-pixels", [], {"normalize": False}),
+            ("raw-pixels", ["--normalize"], {"normalize": True}), ("memoriser", [], {"train_pictures": 60}),
+            ("rate-x100", [], {"learning_rate": 0.3})):
+        assert cli.main(["train", "--name", "a", "--network", network, *more]) == 0
+        assert requests.pop() == {"data": "digits", "epochs": 15, "network": network, **wanted}
 
 
 def test_a_port_that_is_taken_is_said_to_be(playground_home: Path, capsys: pytest.CaptureFixture[str]) -> None:

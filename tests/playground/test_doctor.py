@@ -31,6 +31,7 @@ from playground.training.scratch.doctor import (
     VANISHING,
     Finding,
 )
+from playground.training.scratch.losses import evaluate
 from playground.training.scratch.numpy_fit import Training
 from playground.training.scratch.settings import Settings
 
@@ -126,7 +127,7 @@ def watched(case: Case) -> tuple[Training, list[Event]]:
                 if not math.isfinite(taken.loss):
                     return training, events
                 losses, right = losses + taken.loss * len(chosen), right + taken.right
-            loss, confusion = numpy_fit.evaluate(training.model, training.x_held, training.y_held, 10)
+            loss, confusion = evaluate(training.model, training.x_held, training.y_held, 10)
             seen = len(training.x)
             events.append(Epoch(epoch, losses / seen, right / seen, loss,
                                 float(np.trace(confusion) / confusion.sum()), 0.0, 0.0))

@@ -5,15 +5,20 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from playground import jobs
+from playground.datasets import named
 from playground.datasets.preprocessing import Preprocessing
 from playground.deploy import registry, session
 from playground.errors import PlaygroundError
+from playground.network import presets
+from playground.network.build import build_torch
 from playground.training.runs import runs, worker
 from playground.training.runs.events import Epoch, Event, Exported, Failed, Finished, Saved, Stage, Started
 from playground.training.runs.log import read
@@ -179,6 +184,41 @@ def test_the_pictures_an_export_is_checked_on_are_raw_rgb_and_spread_over_the_se
     assert all(picture.dtype == np.uint8 and picture.shape == (8, 6, 3) for picture in pictures)
     brightness = [picture.mean() > 120 for picture in pictures]
     assert 0.3 < np.mean(brightness) < 0.7
+
+
+@pytest.mark.parametrize(("network", "more"), [
+    ("slides", {}), ("c4-r-g-d1", {"label_smoothing": 0.1}), ("f-{d1-sg}", {"normalize": False}), ("f-d2-sm", {}),
+    ("f-d2-sg", {}),
+])
+def test_the_file_answers_as_torch_does_whatever_the_network_ends_in(
+        network: str, more: dict[str, object], asked: RunSpec, playground_home: Path) -> None:
+    import torch
+
+    folder = playground_home / "run"
+    folder.mkdir()
+    spec = replace(asked, request={**asked.request, "network": network, **more})
+    assert isinstance(list(jobs.events(spec, folder, never))[-1], Exported)
+    entry = registry.get("light")
+    assert isinstance(entry, registry.Entry)
+    assert registry.verify(entry).ok
+    _, test = named.load(spec.request["data"])
+    preprocessing = numpy_fit.load_trained(folder).preprocessing
+    whole = presets.network_named(network, (1, 8, 6), 2)
+    module = build_torch(whole, (1, 8, 6)).eval()  # with its last sigmoid
+    module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in
+                            load_file(folder / numpy_fit.WEIGHTS).items()})
+    with torch.no_grad():
+        scores = module(torch.from_numpy(preprocessing.apply_all(test.images)))
+    if scores.shape[1] == 1:
+        yes = scores if whole.parts[-1].kind in ("sigmoid", "block") else torch.sigmoid(scores)
+        wanted = torch.cat([1 - yes, yes], 1)
+    else:
+        wanted = torch.softmax(scores, 1)
+    answers = session.Classifier(entry.onnx).predict([np.repeat(image[..., None], 3, 2) for image in test.images])
+    np.testing.assert_allclose([answer.probabilities for answer in answers], wanted.numpy(), atol=2e-5)
+    assert answers[0].probabilities.shape == (2,)
+    assert entry.card["accuracy"] is not None
+    assert entry.card["accuracy"]["value"] == float((wanted.argmax(1).numpy() == test.labels).mean())
 
 
 @pytest.mark.parametrize("arguments", [[], ["/nowhere"], ["a", "b"]])

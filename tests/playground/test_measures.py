@@ -20,6 +20,7 @@ from playground.training.runs.run_view import fold
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import measures, numpy_fit
 from playground.training.scratch.history_files import digest_of
+from playground.training.scratch.losses import loss_of
 from playground.training.scratch.measures import Look, Meter, Parts
 from tests.playground.test_numpy_fit import blobs, never
 
@@ -62,7 +63,7 @@ def test_sizes_of_activations_gradients_and_steps_are_those_that_pytorch_sees() 
     torch.nn.functional.cross_entropy(twin(torch.from_numpy(x)), torch.from_numpy(y)).backward()
     optimizer = numpy_fit.optimizer_of(numpy_fit.Settings(), model.parameters())
     with layers.watched() as calls:
-        loss = numpy_fit.loss_of(model(Tensor(x)), y)
+        loss = loss_of(model(Tensor(x)), y)
     look = Look(Parts(network, model), calls, x, loss)
     look.backward()
     before = {path: weight.data.copy() for path, _, _, weight in look.parts.rows if weight is not None}

@@ -24,8 +24,9 @@ from playground.network.suspicions import SATURATING
 from playground.numbers import number, percent
 from playground.training.runs.events import Epoch, Event, Measures
 from playground.training.scratch.doctor_patient import Patient, spread_of
+from playground.training.scratch.losses import loss_of, scoring
 from playground.training.scratch.measures import Look, Parts
-from playground.training.scratch.numpy_fit import loss_of, preprocessing_of, scoring
+from playground.training.scratch.numpy_fit import preprocessing_of
 from playground.training.scratch.settings import Settings, first_weights, optimizer_of
 
 NOT_FINITE, EXPLODING, VANISHING, DEAD, SATURATED, TOO_LARGE, IDLE, MEMORISING = (

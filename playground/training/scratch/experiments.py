@@ -29,7 +29,7 @@ from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit
 from playground.training.scratch.experiment_networks import SIDE, deep_cnn, lenet, mlp, photo_cnn, small_cnn, wide_mlp
 from playground.training.scratch.experiment_reports import spread
-from playground.training.scratch.numpy_fit import evaluate, mixed_loss
+from playground.training.scratch.losses import evaluate, mixed_loss
 
 BATCH_SIZE = 32
 MOST_EPOCHS = 60

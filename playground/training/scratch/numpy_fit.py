@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from engine import Tensor, functional, layers, no_grad
+from engine import Tensor, layers
 from engine.kernels.threads import exactly, threads
 from engine.lr_scheduler import LRScheduler
 from engine.optim import Optimizer, clip_grad_norm_
 from playground.datasets import named
-from playground.datasets.augmentation import Mixed
 from playground.datasets.named import ImageSet
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
@@ -26,12 +25,13 @@ from playground.home import read_json, whole
 from playground.network import presets
 from playground.network.build import build
 from playground.network.faults import STOP, faults
-from playground.network.parts import Network, Part
+from playground.network.parts import Network
 from playground.network.shapes import walk
 from playground.network.spelling import spelled
 from playground.training.runs.events import Batch, Epoch, Event, Finished, RateChanged, Saved, Started
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import history_files
+from playground.training.scratch.losses import evaluate, mixed_loss, said, scoring
 from playground.training.scratch.measures import Look, Meter, Parts
 from playground.training.scratch.numpy_checkpoint import State, digest
 from playground.training.scratch.settings import (
@@ -45,7 +45,6 @@ from playground.training.scratch.settings import (
 
 VALIDATION_SHARE = 1 / 6
 BETWEEN_BATCHES_SECONDS = 0.1
-AT_ONCE = 256
 LARGEST_SIDE = 4096
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 USUAL = "usual"
@@ -264,24 +263,6 @@ def designed(request: Mapping[str, Any], shape: tuple[int, ...], classes: int) -
     return network
 
 
-def scoring(network: Network, shape: tuple[int, ...]) -> Network:
-    """The network without a last sigmoid of one score: the loss and the exported file take the sigmoid themselves.
-
-    >>> from playground.network.spelling import network_of
-    >>> [spelled(scoring(network_of(text), (1, 8, 8))) for text in ("f-d8-sg-d1-sg", "f-{d1-sg}", "f-d2-sg")]
-    ['f-d8-sg-d1', 'f-{d1}', 'f-d2-sg']
-    """
-    return Network(_without_sigmoid(network.parts)) if walk(network, shape).gives == (1,) else network
-
-
-def _without_sigmoid(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    *before, last = parts
-    if last.kind == "block":
-        inside = _without_sigmoid(last.branches[0])
-        return (*before, replace(last, branches=(inside,))) if inside else tuple(before)
-    return tuple(before) if last.kind == "sigmoid" else parts
-
-
 def _memory() -> int:
     """Bytes that a training may take: half of what the machine has."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
@@ -334,49 +315,6 @@ def _described(data: Mapping[str, Any], classes: int) -> tuple[Network, tuple[in
     if len(shape) != 3 or min(shape) < 1 or max(shape) > LARGEST_SIDE:
         raise ValueError("its pictures have no shape")
     return presets.network_named(str(said["network"]), shape, classes), shape
-
-
-def mixed_loss(scores: Tensor, y: np.ndarray, mixed: Mixed, label_smoothing: float = 0.0) -> Tensor:
-    """The loss against mixed labels: λ · loss(scores, y) + (1 - λ) · loss(scores, y of the partners).
-
-    That is the loss against λ y_i + (1 - λ) y_j, since it is linear in the label.
-    """
-    loss = loss_of(scores, y, label_smoothing)
-    if mixed.share == 1.0:
-        return loss
-    return mixed.share * loss + (1 - mixed.share) * loss_of(scores, y[mixed.partner], label_smoothing)
-
-
-def loss_of(scores: Tensor, y: np.ndarray, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
-    """Cross-entropy of scores (N, K); of one score for two classes (N, 1) the binary one, with its sigmoid.
-
-    The share `label_smoothing` of each label is spread over all classes, so a 1 becomes 1 - label_smoothing / 2 of two.
-
-    >>> [round(loss_of(Tensor(np.array(z)), np.array([1])).item(), 4) for z in ([[0.0, 2.0]], [[2.0]])]
-    [0.1269, 0.1269]
-    """
-    if scores.shape[1] > 1:
-        return functional.cross_entropy(scores, y, label_smoothing=label_smoothing, reduction=reduction)
-    target = (1 - label_smoothing) * y[:, None] + label_smoothing / 2
-    return functional.binary_cross_entropy_with_logits(scores, target.astype(scores.dtype), reduction=reduction)
-
-
-def said(scores: Tensor) -> np.ndarray:
-    """The likeliest class of each row, (N,): the largest score, or for one score whether it is above 0."""
-    return np.asarray(scores.data.argmax(1) if scores.shape[1] > 1 else (scores.data[:, 0] > 0).astype(np.int64))
-
-
-def evaluate(model: layers.Sequential, x: np.ndarray, y: np.ndarray, classes: int) -> tuple[float, np.ndarray]:
-    """Mean cross-entropy and confusion[true, predicted] on prepared pictures, in evaluation mode."""
-    model.eval()
-    total, confusion = 0.0, np.zeros((classes, classes), np.int64)
-    with no_grad():
-        for start in range(0, len(x), AT_ONCE):
-            truth = y[start:start + AT_ONCE]
-            scores = model(Tensor(x[start:start + AT_ONCE]))
-            total += loss_of(scores, truth, reduction="sum").item()
-            np.add.at(confusion, (truth, said(scores)), 1)
-    return total / max(len(x), 1), confusion
 
 
 def _divided(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -1,29 +1,28 @@
 """The page "Build and train": data, a design, settings, a run, and what the design is in code."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import streamlit as st
 
 from playground import numbers
-from playground.datasets.augmentation import Augmentation
+from playground.datasets import folders, small_photos
 from playground.datasets.named import ImageSet
 from playground.errors import PlaygroundError
 from playground.figures import maps
 from playground.network import code, presets
 from playground.network.kinds import Shape
+from playground.network.parts import Network
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit, timing
 from playground.ui import frame
-from playground.ui.lessons import augmentation
-from playground.ui.network import designer
+from playground.ui.network import designer, settings
 from playground.ui.studio import downloads, model_name, models, runs_view, train
 
-BATCH_SIZES = (8, 16, 32, 64, 128, 256)
-RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 LIBRARIES = {"Our engine": "engine", "PyTorch": "torch", "Keras": "keras"}
 DATA_COLUMNS = 14
+REQUEST = "design-request"
+"""Where the session keeps what the controls say, for the parts that are drawn by themselves."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +48,32 @@ class Chosen:
 def chosen_data() -> Chosen | None:
     """The control of the data, and a design for them; None when they cannot be read."""
     with frame.guard("Data"):
-        choices = train.data_choices()
+        choices, photos = train.data_choices(), train.photo_choices()
         label = st.selectbox(
-            "Data", list(choices), key="data", bind="query-params",
+            "Data", [*choices, *photos], key="data", bind="query-params",
             help="`digits`: 1\u202f797 handwritten digits of 8 × 8 pixels that come with scikit-learn. Folders with "
                  "IDX files (MNIST, Fashion-MNIST) or CIFAR-10's binary files appear here when they lie below `data/` "
-                 "in the playground's home.",
+                 "in the playground's home; photographs are made small.",
         )
+        if label in photos:
+            side = st.segmented_control("Pixels a side", small_photos.SIDES, default=small_photos.SIDES[0], key="side",
+                                        bind="query-params", required=True)
+            data = small_photos.named_photos(folder_of(label, photos[label]), side)
+        else:
+            data = choices[label]
         downloads.small_sets()
-        training, test = train.loaded(choices[label])
-        found = Chosen(choices[label], label, training, test, numpy_fit.shape_of(training))
-        designer.begin(found.takes, found.classes)
+        training, test = train.loaded(data)
+        found = Chosen(data, label, training, test, numpy_fit.shape_of(training))
+        run = runs_view.followed("digits")
+        designer.begin(found.takes, found.classes, str(run.spec.request.get("network", numpy_fit.USUAL)) if run else
+                       numpy_fit.USUAL)
         return found
     return None
+
+
+def folder_of(label: str, folder: Path) -> Path:
+    """Where these photographs are; the sample ones are written where they are not yet."""
+    return folders.write_faces(folder) if label.startswith("faces ") else folder
 
 
 def start_from(chosen: Chosen) -> None:
@@ -74,6 +86,7 @@ def start_from(chosen: Chosen) -> None:
                           help="A network to go on from. What was there before comes back with Undo.")
     if picked is not None and picked != now:
         designer.start_from(picked, chosen.takes, chosen.classes)
+        settings.follow_preset(now, picked)
         st.rerun()
     if now:
         st.caption(presets.preset(now).about)
@@ -85,33 +98,22 @@ def titled(name: str) -> str:
     return f"{one.title} (sick on purpose)" if one.sick else one.title
 
 
-def settings(chosen: Chosen | None) -> None:
+def training(chosen: Chosen | None) -> None:
     """The controls of a training and its start button."""
     if chosen is None:
         return
     with frame.guard("Settings"):
         start_from(chosen)
-        sick = dict(presets.preset(name).settings) if (name := designer.unchanged()) else {}
-        left, right = st.columns(2)
-        epochs = left.number_input("Epochs", 1, 1000, numpy_fit.EPOCHS, key="epochs", bind="query-params",
-                                   help="How often every training picture is seen.")
-        batch_size = right.selectbox("Batch size", BATCH_SIZES, index=BATCH_SIZES.index(numpy_fit.BATCH_SIZE),
-                                     key="batch", bind="query-params",
-                                     help="Pictures whose gradients are averaged before the weights move one step.")
-        rate = left.selectbox("Learning rate", RATES, index=RATES.index(numpy_fit.LEARNING_RATE), key="rate",
-                              bind="query-params",
-                              help="How far the weights move against the gradient. Too small: slow. Too large: the "
-                                   "loss jumps.")
-        seed = right.number_input("Seed", 0, 2**31 - 1, 0, key="seed", bind="query-params",
-                                  help="Decides the first weights, the order of pictures and the dropout. Same seed, "
-                                       "same run.")
-        with st.expander("Augmentation"):
-            augment = augmentation.builder(Augmentation(), columns=1)
+        asked = settings.controls(designer.unchanged())
+        seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="seed", bind="query-params",
+                               help="Decides the first weights, the order of pictures and the dropout. Same seed, same "
+                                    "run.")
         name_of_model, suggested = model_name.choose(st, models.tidy(chosen.label))
-        request = {"data": chosen.data, "epochs": int(epochs), "batch_size": batch_size, "learning_rate": rate,
-                   **({"augment": augment.to_dict()} if augment.active else {}), **sick}
+        request = {"data": chosen.data, "network": designer.address(), **asked}
+        st.session_state[REQUEST] = request
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start"):
-            begin(chosen, request, seed, name_of_model, suggested)
+            numpy_fit.designed(request, chosen.takes, chosen.classes)  # says why, where it cannot be trained
+            runs_view.begin(RunSpec(kind="digits", request=request, seed=seed, name=name_of_model), suggested)
         if said := runs_view.said_last_time(lambda spec: spec.kind == "digits" and spec.request == request):
             st.caption(said)
         st.caption(f"{numbers.count(len(chosen.training.images))} pictures to learn from, a sixth of them for "
@@ -119,36 +121,44 @@ def settings(chosen: Chosen | None) -> None:
                    f"over. {frame.literal(chosen.training.source)} ({frame.literal(chosen.training.licence)})")
 
 
-def begin(chosen: Chosen, request: Mapping[str, Any], seed: int, name: str, suggested: bool) -> None:
-    """Start the run of the design as it stands. Raises PlaygroundError where it cannot be trained."""
-    history = designer.history()
-    asked = {**request, "network": designer.unchanged() or history.texts[history.at]}
-    numpy_fit.designed(asked, chosen.takes, chosen.classes)
-    runs_view.begin(RunSpec(kind="digits", request=asked, seed=seed, name=name), suggested)
-
-
 @st.fragment
 @frame.guarded("The design")
 def design(chosen: Chosen) -> None:
     """The designer, and the same network as text and as code: drawn anew by themselves after each edit."""
-    batch = st.session_state.get("batch", numpy_fit.BATCH_SIZE)
+    request = st.session_state.get(REQUEST, {})
+    batch = request.get("batch_size", settings.USUAL.batch_size)
     history = designer.history()
     text = history.texts[history.at]
     resting = designer.rested() == text
     network = designer.designer(
         chosen.takes, chosen.classes, batch=batch,
         seconds=predicted(text, chosen.takes, chosen.classes, chosen.learnt, batch) if resting else None)
-    with st.expander("As text and as code", icon=":material/code:"):
-        written = st.text_input("The network as text", text, key=f"as-text-{hash(text)}",
-                                help="Every part by a letter or two and its numbers. A link to this page holds it.")
-        if written != text:
-            designer.take_text(written.strip(), chosen.takes, chosen.classes)
-            st.rerun(scope="fragment")
-        library = st.segmented_control("Library", list(LIBRARIES), default="Our engine", key="library", required=True)
-        try:
-            st.code(code.code(network, chosen.takes, LIBRARIES[library]), language="python")
-        except PlaygroundError as error:
-            st.info(frame.literal(str(error)))
+    # What nobody has opened is not made: an edit is answered at once.
+    drawn = st.expander("Schedule and first weights", icon=":material/show_chart:", key="drawn", on_change="rerun",
+                        bind="query-params")
+    if drawn.open:
+        with drawn:
+            settings.drawn(request, text, chosen.takes, chosen.classes, max(1, chosen.learnt // batch))
+    written = st.expander("As text and as code", icon=":material/code:", key="code", on_change="rerun",
+                          bind="query-params")
+    if written.open:
+        with written:
+            as_text(chosen, network, text)
+
+
+def as_text(chosen: Chosen, network: Network, text: str) -> None:
+    """The design's spelling, to be changed or taken along, and its code in three libraries."""
+    wanted = st.text_input("The network as text", text, key=f"as-text-{hash(text)}",
+                           help="Every part by a letter or two and its numbers. A link to this page holds it.")
+    if wanted != text:
+        designer.take_text(wanted.strip(), chosen.takes, chosen.classes)
+        st.rerun(scope="fragment")
+    library = st.segmented_control("Library", list(LIBRARIES), default="Our engine", key="library", required=True,
+                                   bind="query-params")
+    try:
+        st.code(code.code(network, chosen.takes, LIBRARIES[library]), language="python")
+    except PlaygroundError as error:
+        st.info(frame.literal(str(error)))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -15,6 +15,7 @@ from playground import numbers
 from playground.datasets import collection, photos, provenance, uploads, versions
 from playground.datasets.collection import PhotoSet, Refused
 from playground.datasets.folders import PhotoFolder
+from playground.datasets.small_photos import photos_named
 from playground.errors import PlaygroundError
 from playground.training.runs import runs
 from playground.ui import frame, links
@@ -81,7 +82,9 @@ def in_use() -> set[str]:
     found = set()
     for run_id in runs.run_ids():
         try:
-            found.add(str(runs.read_spec(runs.run_dir(run_id)).request.get("data")))
+            data = str(runs.read_spec(runs.run_dir(run_id)).request.get("data"))
+            small = photos_named(data)  # a network from scratch learns from them made small
+            found.add(str(small[0]) if small else data)
         except PlaygroundError:
             continue  # a damaged run needs no photographs
     return found

@@ -14,6 +14,8 @@ import streamlit as st
 from playground import home
 from playground.errors import PlaygroundError
 from playground.figures import curves, style
+from playground.network.parts import everything
+from playground.network.presets import network_named
 from playground.numbers import count, counted, number
 from playground.training.runs import log, runs
 from playground.training.runs.events import Exported, Failed, Finished, Queued, Resumed, ordinal
@@ -214,8 +216,8 @@ def why_below(view: RunView, held_out: str) -> str:
     if not below:
         return ""
     reasons = []
-    if view.spec.kind == "digits":
-        reasons.append("While it trains, dropout leaves half of the hidden units out; on the others all of them work.")
+    if view.spec.kind == "digits" and has_dropout(str(view.spec.request.get("network", "usual"))):
+        reasons.append("While it trains, dropout leaves a part of the units out; on the others all of them work.")
     if view.spec.request.get("augment"):
         reasons.append("Training pictures are augmented, and harder to name.")
     reasons.append("The training loss is the average over an epoch in which the weights moved on; the other is "
@@ -223,6 +225,15 @@ def why_below(view: RunView, held_out: str) -> str:
     return (f"After {len(below)} of {counted(len(view.epochs), 'epoch')} the {held_out} loss lies below the training "
             f"loss (epoch {below[0].epoch}: {number(below[0].validation_loss, 3)} and "
             f"{number(below[0].train_loss, 3)}), and nothing is wrong. " + " ".join(reasons))
+
+
+def has_dropout(asked: str) -> bool:
+    """Whether a network asked for by name or spelling leaves units out while it trains."""
+    try:
+        network = network_named(asked, (1, 32, 32), 10)
+    except PlaygroundError:
+        return False
+    return any(one.kind in ("dropout", "dropout2d") for _, one in everything(network.parts))
 
 
 def took(run_id: str) -> float | None:

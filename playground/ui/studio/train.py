@@ -1,26 +1,22 @@
 """The parts of the page that trains a small CNN from scratch with the NumPy engine."""
 
-from collections.abc import Mapping
-from typing import Any
+
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
-from engine.layers import summary
 from playground import numbers
+from playground.datasets import downloads as catalogue
 from playground.datasets import named
-from playground.datasets.augmentation import Augmentation
 from playground.datasets.named import ImageSet
 from playground.deploy import session
 from playground.figures import bars, confusion, maps, style
 from playground.home import data_dir
-from playground.training.runs.runs import RunSpec, RunView
-from playground.training.scratch import numpy_fit
-from playground.training.scratch.settings import Settings
+from playground.training.runs.runs import RunView
 from playground.ui import frame
-from playground.ui.lessons import augmentation
 from playground.ui.parts.drawing import drawing, filled
-from playground.ui.studio import downloads, model_name, models, runs_view
+from playground.ui.studio import models, runs_view
 
 BATCH_SIZES = (16, 32, 64, 128, 256)
 RATES = (0.0003, 0.001, 0.003, 0.01, 0.03)
@@ -43,110 +39,22 @@ def data_choices() -> dict[str, str]:
     return found
 
 
+def photo_choices() -> dict[str, Path]:
+    """Photographs that are on this server for everybody, as small pictures to train on: label -> their folder.
+
+    Sets of one's own and uploaded zips are not among them: a run here shows its pictures to all.
+    """
+    found = {"faces (photos)": data_dir() / "faces"}
+    for name, one in catalogue.CATALOGUE.items():
+        if one.photographs and (folder := catalogue.folder(name)) is not None:
+            found[f"{name} (photos)"] = folder
+    return found
+
+
 @st.cache_resource(max_entries=3, show_spinner="Reading the images …")
 def loaded(data: str) -> tuple[ImageSet, ImageSet]:
     """Training and test images, read once for everybody (nobody changes them)."""
     return named.load(data)
-
-
-def settings() -> Mapping[str, Any] | None:
-    """The controls of a run and its start button; the request they describe, or None when the data cannot be read."""
-    with frame.guard("Settings"):
-        choices = data_choices()
-        label = st.selectbox(
-            "Data",
-            list(choices),
-            key="data",
-            bind="query-params",
-            help="`digits`: 1\u202f797 handwritten digits of 8 × 8 pixels that come with scikit-learn. Folders with "
-                 "IDX "
-            "files (MNIST, Fashion-MNIST) or CIFAR-10's binary files appear here when they lie below `data/` in the "
-            "playground's home.",
-        )
-        downloads.small_sets()
-        training, test = loaded(choices[label])
-        epochs = st.slider(
-            "Epochs",
-            1,
-            40,
-            Settings.epochs,
-            key="epochs",
-            bind="query-params",
-            help="How often every training image is seen.",
-        )
-        left, right = st.columns(2)
-        batch_size = left.selectbox(
-            "Batch size",
-            BATCH_SIZES,
-            index=BATCH_SIZES.index(Settings.batch_size),
-            key="batch",
-            bind="query-params",
-            help="Images whose gradients are averaged before the weights move one step.",
-        )
-        rate = right.selectbox(
-            "Learning rate",
-            RATES,
-            index=RATES.index(Settings.learning_rate),
-            key="rate",
-            bind="query-params",
-            help="How far the weights move against the gradient. Too small: slow. Too large: the loss jumps.",
-        )
-        left, right = st.columns(2)
-        seed = left.number_input(
-            "Seed",
-            0,
-            2**31 - 1,
-            0,
-            key="seed",
-            bind="query-params",
-            help="Decides the starting weights, the order of images and the dropout. Same seed, same run.",
-        )
-        with st.expander("Augmentation"):
-            augment = augmentation.builder(Augmentation(), columns=1)
-        name, suggested = model_name.choose(right, models.tidy(label))
-        request = {"data": choices[label], "epochs": epochs, "batch_size": batch_size, "learning_rate": rate,
-                   **({"augment": augment.to_dict()} if augment.active else {})}
-        if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start"):
-            runs_view.begin(RunSpec(kind="digits", request=request, seed=seed, name=name), suggested)
-        if said := runs_view.said_last_time(lambda spec: spec.kind == "digits" and spec.request == request):
-            st.caption(said)
-        st.caption(
-            f"{numbers.count(len(training.images))} images to learn from, a sixth of them for validation; "
-            f"{numbers.count(len(test.images))} more "
-            "are looked at once, when training is over. "
-            f"{frame.literal(training.source)} ({frame.literal(training.licence)})"
-        )
-        return request
-    return None
-
-
-@frame.guarded("The network")
-def architecture(request: Mapping[str, Any] | None) -> None:
-    """A look at the data, and the network that will be trained on it, layer by layer."""
-    if request is None:
-        return
-    training, _ = loaded(request["data"])
-    columns = 14
-    st.image(
-        maps.contact_sheet(training.images[: 2 * columns], columns, scale=max(1, 48 // training.images.shape[1])),
-        width="stretch",
-        alt=f"The first {2 * columns} training images",
-        caption="training images, every pixel a number from 0 to 255",
-    )
-    model, shape = numpy_fit.sketch(training)
-    table = summary(model, shape)
-    st.dataframe(
-        [
-            {"layer": row.layer, "output": " × ".join(map(str, row.output_shape)),
-             "parameters": numbers.count(row.parameters)}
-            for row in table.rows
-        ],
-        hide_index=True,
-        height="content",
-        row_height=29,
-        column_config={"parameters": st.column_config.TextColumn(alignment="right")},
-    )
-    st.caption(f"{numbers.count(table.parameters)} numbers to learn; every one gets a gradient from every batch.")
 
 
 @st.cache_data(max_entries=8, show_spinner="Asking the exported model …")

@@ -56,14 +56,14 @@ def history() -> History:
     return found
 
 
-def begin(takes: Shape, classes: int) -> None:
-    """Have a design: the address's, the reader's own so far, or the usual network.
+def begin(takes: Shape, classes: int, first: str = FIRST) -> None:
+    """Have a design: the address's, the reader's own so far, or the `first` network, by its name or spelling.
 
     A preset that nobody has changed follows the data: it is spelled anew for their shape and classes.
     """
     state = st.session_state
     if _STATE not in state:
-        asked = st.query_params.get(ADDRESS, FIRST)
+        asked = st.query_params.get(ADDRESS, first)
         try:
             network = presets.network_named(asked, takes, classes)
         except PlaygroundError as error:
@@ -85,6 +85,11 @@ def unchanged() -> str | None:
     return name if history().network == presets.preset(name).network(takes, classes) else None
 
 
+def address() -> str:
+    """The design in few words: the name of the preset that it still is, or its spelling."""
+    return unchanged() or history().texts[history().at]
+
+
 def start_from(name: str, takes: Shape, classes: int) -> None:
     """Go on with a preset; the design before can be had back by undo."""
     one = presets.preset(name)
@@ -104,10 +109,8 @@ def designer(takes: Shape, classes: int, *, batch: int = BATCH, seconds: float |
         st.error(frame.literal(complaint), icon=":material/error:")
     design = history()
     text = design.texts[design.at]
-    name = unchanged()
-    address = name if name is not None else text
-    if st.query_params.get(ADDRESS, FIRST) != address and not links.locked():
-        st.query_params[ADDRESS] = address
+    if st.query_params.get(ADDRESS, FIRST) != address() and not links.locked():
+        st.query_params[ADDRESS] = address()
     data = {**view(design.network, takes, classes, batch), "applied": state.get(_APPLIED, 0), "seconds": seconds,
             "undo": design.can_undo, "redo": design.can_redo, "locked": links.locked(), "text": text,
             "history": {"texts": design.texts[-MOST_SENT:], "labels": design.labels[-MOST_SENT:],

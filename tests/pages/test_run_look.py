@@ -1,0 +1,78 @@
+"""What a run of a designed network shows besides its curves: findings and cures, other runs over it, its rate."""
+
+import pytest
+
+from playground.training.runs import runs
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch.settings import asked_factors
+from playground.ui.network import run_look
+from playground.ui.studio import runs_view
+from tests.pages.on_a_page import OpenPage, errors, texts
+from tests.waiting import ended
+
+SICK = {"data": "digits", "network": "ten-sigmoids", "epochs": 3, "batch_size": 32, "learning_rate": 0.003}
+WELL = {**SICK, "network": "c8n-b-r-p2-f-d10", "epochs": 2}
+ENDLESS = {**SICK, "network": "c4-r-g-d10", "epochs": 1000}
+
+
+def run(request: dict[str, object], name: str) -> str:
+    run_id = runs.start(RunSpec("digits", request, 0, name))
+    view = ended(run_id)
+    assert view.state == "completed", view.failed
+    return run_id
+
+
+@pytest.mark.slow
+def test_a_sick_run_says_what_ails_it_and_its_cure_is_tried_beside_it(open_page: OpenPage) -> None:
+    first = run(SICK, "sick")
+    app = open_page("train", run=first)
+    assert errors(app) == []
+    assert "**Vanishing.**" in texts(app)
+    assert app.query_params["network"] in ("ten-sigmoids", ["ten-sigmoids"]), "its design is what is gone on from"
+    cure = next(button for button in app.button if button.label.startswith("Try it: "))
+    cure.click().run()
+    assert errors(app) == []
+    second = next(run_id for run_id in runs.run_ids() if run_id != first)
+    assert ended(second).state == "completed"
+    before, after = (runs.read_spec(runs.run_dir(one)) for one in (first, second))
+    assert after.seed == before.seed
+    assert after.request["network"] != "ten-sigmoids"
+    assert {**after.request, "network": ""} == {**before.request, "network": ""}
+    app = open_page("train", run=second, beside=first)
+    assert errors(app) == []
+    assert "Vanishing" not in texts(app)
+    table = app.table[0].value
+    assert list(table["setting"]) == ["network"]
+
+
+@pytest.mark.slow
+def test_of_a_run_that_is_well_nothing_is_found(open_page: OpenPage) -> None:
+    app = open_page("train", run=run(WELL, "well"))
+    assert errors(app) == []
+    assert any(said.value.startswith("Nothing found") for said in app.success)
+    assert "dropout leaves" not in texts(app)
+
+
+@pytest.mark.slow
+def test_the_rate_of_a_run_under_way_is_changed_by_a_button(open_page: OpenPage) -> None:
+    run_id = runs.start(RunSpec("digits", ENDLESS, 0, "endless"))
+    app = open_page("train", run=run_id)
+    next(button for button in app.button if button.label == "½").click().run()
+    assert errors(app) == []
+    assert asked_factors(runs.run_dir(run_id)) == [0.5]
+
+
+def test_only_what_differs_is_listed_the_usual_said_or_not() -> None:
+    one = RunSpec("digits", {"data": "digits"}, 0, "a")
+    same = RunSpec("digits", {"data": "digits", "network": "usual", "epochs": 15, "optimizer": "adam"}, 0, "b")
+    other = RunSpec("digits", {"data": "digits", "label_smoothing": 0.1}, 1, "c")
+    assert run_look.differences([one, same]) == {}
+    assert run_look.differences([one, same, other]) == {"label smoothing": ["0.0", "0.0", "0.1"],
+                                                        "seed": ["0", "0", "1"]}
+
+
+@pytest.mark.parametrize(("asked", "leaves_out"), [
+    ("usual", True), ("c8-r-f-d10", False), ("[c8-oc0.2]-g-d10", True), ("nonsense", False),
+])
+def test_only_a_network_with_dropout_is_said_to_leave_units_out(asked: str, leaves_out: bool) -> None:
+    assert runs_view.has_dropout(asked) is leaves_out
