@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
                             "playground.datasets", "playground.home",
                             "playground.model_names", "playground.errors", "playground.numbers"},
     "playground/training/scratch/experiments.py": {"PIL"},
+    "playground/training/scratch/torch_*": {"torch"},
     "playground/training/transfer/pixels.py": {"PIL"},
     "playground/training/transfer": {"here", "numpy", "safetensors", "torch", "playground.datasets", "playground.home",
                                      "playground.model_names", "playground.errors", "playground.numbers"},
@@ -61,7 +62,7 @@ ALLOWED: dict[str, set[str]] = {
 # Modules that pull torch in: no page may reach them while it opens, so ui may not name them at module level.
 TORCH_FREE = ("backbone_facts", "feature_store", "parameters", "photo_list", "pixels", "recipe")
 TORCH = (*(f"playground.training.transfer.{file.stem}" for file in (ROOT / "playground/training/transfer").glob("*.py")
-           if file.stem not in TORCH_FREE), "playground.deploy.torch_")
+           if file.stem not in TORCH_FREE), "playground.training.scratch.torch_", "playground.deploy.torch_")
 
 
 def rows_for(path: str) -> list[str]:

@@ -14,7 +14,7 @@ from playground.network.shapes import walk
 from playground.network.spelling import network_of, spelled
 from playground.training.runs import runs
 from playground.ui.network import designer
-from tests.pages.on_a_page import OpenPage, errors
+from tests.pages.on_a_page import OpenPage, errors, texts
 
 DIGITS, CLASSES = (1, 8, 8), 10
 
@@ -242,3 +242,13 @@ def test_photographs_can_be_trained_on_at_a_chosen_size(open_page: OpenPage) -> 
     (run_id,) = runs.run_ids()
     assert runs.read_spec(runs.run_dir(run_id)).request["data"].startswith("photos:48:")
     assert "faces" in runs.read_spec(runs.run_dir(run_id)).name
+
+
+@pytest.mark.slow
+def test_the_first_steps_are_taken_by_both_engines(open_page: OpenPage) -> None:
+    app = open_page("train", network="c4-r-g-d10")
+    app.session_state["both-open"] = True
+    app.run()
+    app.button(key="both").click().run()
+    assert errors(app) == []
+    assert "At step 1 they are" in texts(app)

@@ -1,0 +1,105 @@
+"""The first steps of a training taken by our engine and by PyTorch: same design, weights, pictures and order.
+
+`python -m playground.training.scratch.torch_steps` reads {"request": ..., "seed": ..., "steps": ...} from its standard
+input and prints {"engine": losses, "torch": losses}: a process of its own, so that no page waits for torch.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from playground.errors import PlaygroundError
+from playground.network.build import build_torch
+from playground.network.parts import Network, Part
+from playground.network.spelling import spelled
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch import numpy_fit
+from playground.training.scratch.losses import scoring
+from playground.training.scratch.settings import MOMENTUM, Settings, rates
+
+MOST = 200
+DRAWS = ("dropout", "dropout2d")
+OPTIMIZERS: Mapping[str, Any] = {
+    "sgd": torch.optim.SGD,
+    "momentum": lambda parameters, **options: torch.optim.SGD(parameters, momentum=MOMENTUM, **options),
+    "nesterov": lambda parameters, **options: torch.optim.SGD(parameters, momentum=MOMENTUM, nesterov=True, **options),
+    "adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop,
+}
+
+
+def both(request: Mapping[str, Any], seed: int, steps: int) -> dict[str, list[float]]:
+    """The loss of each of the first steps, by our engine and by PyTorch, from the same first weights.
+
+    What draws random numbers while it trains is left out of both: dropout and augmentation, whose generators differ.
+    Raises PlaygroundError as the trainer does, and where there are no steps from 1 to 200.
+    """
+    if not 1 <= steps <= MOST:
+        raise PlaygroundError(f"From 1 to {MOST} steps are taken in both, not {steps}.")
+    first = numpy_fit.begun(RunSpec("digits", dict(request), seed, "both"))
+    network = Network(without_draws(first.network.parts))
+    asked = {**{name: value for name, value in request.items() if name != "augment"}, "network": spelled(network)}
+    ours = numpy_fit.begun(RunSpec("digits", asked, seed, "both"))
+    takes = ours.x.shape[1:]
+    theirs = build_torch(scoring(network, takes), takes)
+    theirs.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in ours.model.state_dict().items()})
+    settings = ours.settings
+    optimizer = OPTIMIZERS[settings.optimizer](theirs.parameters(), lr=settings.learning_rate,
+                                               weight_decay=settings.weight_decay)
+    at = rates(settings, settings.epochs * ours.batches)
+    losses: dict[str, list[float]] = {"engine": [], "torch": []}
+    ours.model.train()
+    theirs.train()
+    while len(losses["engine"]) < min(steps, len(at)):
+        for chosen in ours.order():
+            step = len(losses["engine"])
+            if step >= min(steps, len(at)):
+                break
+            optimizer.param_groups[0]["lr"] = float(at[step])
+            loss = _loss(theirs(torch.from_numpy(ours.x[chosen])), torch.from_numpy(ours.y[chosen]), settings)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            if settings.clip_norm:
+                torch.nn.utils.clip_grad_norm_(theirs.parameters(), settings.clip_norm)
+            optimizer.step()
+            losses["torch"].append(loss.item())
+            losses["engine"].append(ours.step(chosen).loss)
+    return losses
+
+
+def _loss(scores: torch.Tensor, y: torch.Tensor, settings: Settings) -> torch.Tensor:
+    if scores.shape[1] > 1:
+        return functional.cross_entropy(scores, y, label_smoothing=settings.label_smoothing)
+    target = (1 - settings.label_smoothing) * y[:, None].float() + settings.label_smoothing / 2
+    return functional.binary_cross_entropy_with_logits(scores, target)
+
+
+def without_draws(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts without those that draw while they train.
+
+    >>> from playground.network.spelling import network_of, spelled
+    >>> spelled(Network(without_draws(network_of("c8-o0.5-[c8-oc0.2]-g-d10").parts)))
+    'c8-[c8]-g-d10'
+    """
+    return tuple(replace(one, branches=tuple(map(without_draws, one.branches))) for one in parts
+                 if one.kind not in DRAWS)
+
+
+def main() -> int:
+    """Read the question, print the losses; 2 and a sentence when there are none."""
+    try:
+        asked = json.load(sys.stdin)
+        print(json.dumps(both(dict(asked["request"]), int(asked["seed"]), int(asked["steps"]))))
+    except (PlaygroundError, ValueError, KeyError, TypeError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
