@@ -14,7 +14,7 @@ from engine import functional as F
 from engine import init, stateless
 from engine.core import RefusedArgument, ShapeError, Tensor, TensorLike
 from engine.geometry import Padding, Sizes, pair
-from engine.module import Flow, Module, ModuleList, Row, Sequential, Summary, summary, watched
+from engine.module import Flow, Module, ModuleList, Row, Sequential, Summary, summary
 from engine.stateless import *  # noqa: F403
 
 Rng = np.random.Generator | None
@@ -329,6 +329,5 @@ class Dropout2d(Dropout):
 __all__ = [
     "BatchNorm1d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Dropout2d", "Flow", "GroupNorm", "Identity",
     "InstanceNorm2d", "LayerNorm", "Linear", "Module", "ModuleList", "Row", "Sequential", "Summary", "summary",
-    "watched",
 ]
 __all__ += stateless.__all__

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -238,17 +237,6 @@ def test_preflight_is_of_the_very_first_step_of_the_training(tmp_path: Any) -> N
     look = training.step(np.arange(32), measure=True).look
     assert look is not None
     assert found == look.measures(1, 1, 0.0)
-
-
-def test_preflight_is_quick() -> None:
-    images, labels = digits()
-    network = PRESETS["usual"].network((1, 8, 8), 10)
-    spent = []
-    for _ in range(3):
-        began = time.process_time()
-        doctor.preflight(network, (1, 8, 8), images, labels, 10)
-        spent.append(time.process_time() - began)
-    assert min(spent) < 0.3
 
 
 def test_preflight_of_what_does_not_fit_is_a_sentence() -> None:
