@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine import Tensor, layers
+from engine import Tensor
+from engine.module import watched
 from playground.datasets import named
 from playground.errors import PlaygroundError
 from playground.network.build import build, build_torch, placed
@@ -62,7 +63,7 @@ def test_sizes_of_activations_gradients_and_steps_are_those_that_pytorch_sees() 
             module.register_forward_hook(remember(paths[name]))
     torch.nn.functional.cross_entropy(twin(torch.from_numpy(x)), torch.from_numpy(y)).backward()
     optimizer = numpy_fit.optimizer_of(numpy_fit.Settings(), model.parameters())
-    with layers.watched() as calls:
+    with watched() as calls:
         loss = loss_of(model(Tensor(x)), y)
     look = Look(Parts(network, model), calls, x, loss)
     look.backward()

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from engine import Tensor, layers
+from engine import Tensor
+from engine.module import watched
 from playground.errors import PlaygroundError
 from playground.network.build import build
 from playground.network.edits import Edit
@@ -104,7 +105,7 @@ def preflight(network: str | Network, takes: Shape, images: np.ndarray, labels: 
     optimizer = optimizer_of(asked, model.parameters())
     x = preprocessing_of(images, asked.normalize).apply_all(images[:asked.batch_size])
     model.train()
-    with np.errstate(all="ignore"), layers.watched() as calls:
+    with np.errstate(all="ignore"), watched() as calls:
         loss = loss_of(model(Tensor(x)), labels[:asked.batch_size])
         look = Look(Parts(scored, model), calls, x, loss)
         look.backward()

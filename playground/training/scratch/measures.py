@@ -71,7 +71,7 @@ class Parts:
 class Look:
     """A look at one step: made after the loss was computed, `backward` walks back, `stepped` is told of the step.
 
-    `calls` are those that `engine.layers.watched` listed while the model ran on `x`.
+    `calls` are those that `engine.module.watched` listed while the model ran on `x`.
     """
 
     def __init__(self, parts: Parts, calls: Sequence[tuple[Any, Any]], x: np.ndarray, loss: Tensor):

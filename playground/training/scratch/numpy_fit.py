@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from engine import Tensor, layers
 from engine.kernels.threads import exactly, threads
 from engine.lr_scheduler import LRScheduler
+from engine.module import watched
 from engine.optim import Optimizer, clip_grad_norm_
 from playground.datasets import named
 from playground.datasets.named import ImageSet
@@ -115,7 +116,7 @@ class Training:
         if pipeline.active:
             prepared = preprocessing.apply_all(pipeline.draw_all(raw[chosen], augment_rng))
         mixed = pipeline.mix(prepared, augment_rng)
-        with layers.watched() as calls:
+        with watched() as calls:
             logits = model(Tensor(mixed.x))
         loss = mixed_loss(logits, y[chosen], mixed, settings.label_smoothing)
         value, correct = loss.item(), int((said(logits) == y[chosen]).sum())
