@@ -9,7 +9,7 @@ from engine.arithmetic import cat
 from engine.core import Tensor, TensorLike
 from playground.errors import PlaygroundError
 from playground.network.faults import faults
-from playground.network.kinds import Shape
+from playground.network.kind import Shape
 from playground.network.parts import Network, Part, Path
 from playground.network.shapes import Walk, walk
 

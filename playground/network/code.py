@@ -6,7 +6,7 @@ from typing import Any
 from playground.errors import PlaygroundError
 from playground.network import keras
 from playground.network.build import layers_of
-from playground.network.kinds import Shape
+from playground.network.kind import Shape
 from playground.network.parts import Network, Part, Path, everything, place
 from playground.network.shapes import Walk, walk
 

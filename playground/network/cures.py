@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from playground.network.edits import Edit
-from playground.network.kinds import SAME, Shape
+from playground.network.kind import SAME, Shape
 from playground.network.parts import Network, Part
 from playground.network.spelling import spelled
 

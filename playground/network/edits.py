@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from playground.errors import PlaygroundError
-from playground.network.kinds import SAME, Field, Shape
+from playground.network.kind import SAME, Field, Shape
 from playground.network.parts import Network, Part, Path, everything, part, place
 from playground.network.shapes import walk
 from playground.network.spelling import network_of, spelled

@@ -11,7 +11,7 @@ from math import gcd
 from playground.network import suspicions
 from playground.network.cures import Cure, aligned, projected
 from playground.network.edits import Edit, edited
-from playground.network.kinds import SAME, Shape
+from playground.network.kind import SAME, Shape
 from playground.network.parts import Network, Part, Path, place, shape_words
 from playground.network.shapes import Stopped, Walk, walk
 from playground.network.spelling import spelled

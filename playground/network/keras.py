@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from playground.errors import PlaygroundError
-from playground.network.kinds import Shape, padding_of, pool_stride
+from playground.network.kind import Shape
+from playground.network.kinds import padding_of, pool_stride
 from playground.network.parts import Network, Part, Path, everything
 from playground.network.shapes import Row, Walk, walk
 

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from playground.errors import PlaygroundError
-from playground.network.kinds import KINDS, Kind
+from playground.network.kind import Kind
+from playground.network.kinds import KINDS
 from playground.numbers import number
 
 VERSION = 1

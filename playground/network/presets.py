@@ -6,7 +6,7 @@ from math import log2
 from typing import Any
 
 from playground.errors import PlaygroundError
-from playground.network.kinds import Shape
+from playground.network.kind import Shape
 from playground.network.parts import Network
 from playground.network.spelling import network_of
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from playground.network.edits import edited
 from playground.network.faults import faults
-from playground.network.kinds import Shape
+from playground.network.kind import Shape
 from playground.network.parts import Network, place, shape_words
 from playground.network.shapes import walk
 from playground.network.spelling import spelled

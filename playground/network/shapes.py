@@ -9,7 +9,7 @@ inputs * units. Biases, norms, activations and pooling are not counted; the sums
 from dataclasses import dataclass, field
 from math import inf, prod
 
-from playground.network.kinds import MisfitError, Shape
+from playground.network.kind import MisfitError, Shape
 from playground.network.parts import Network, Part, Path
 
 BYTES = 4

@@ -8,7 +8,8 @@ one with parts on the shortcut; (one,other) are parallel branches, joined by cha
 import re
 
 from playground.errors import PlaygroundError
-from playground.network.kinds import KINDS, Field, Kind
+from playground.network.kind import Field, Kind
+from playground.network.kinds import KINDS
 from playground.network.parts import Network, Part, part
 
 LONGEST = 4000

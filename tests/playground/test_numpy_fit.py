@@ -253,11 +253,3 @@ def test_a_design_that_cannot_be_trained_is_refused_in_a_sentence(
         network: str, says: str, tmp_path: Path, on_blobs: None) -> None:
     with pytest.raises(PlaygroundError, match=says):
         fit(tmp_path, spec(network=network))
-
-
-def test_the_network_can_be_looked_at_before_it_is_trained() -> None:
-    from engine.layers import summary
-    model, shape = numpy_fit.sketch(blobs())
-    assert shape == (1, 9, 7)
-    kinds = {row.layer for row in summary(model, shape).rows}
-    assert kinds == {"Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "Flatten", "Linear", "Dropout"}

@@ -17,7 +17,8 @@ from engine.module import watched
 from playground.errors import PlaygroundError
 from playground.network.build import build
 from playground.network.edits import Edit
-from playground.network.kinds import WEIGHTED, Shape
+from playground.network.kind import Shape
+from playground.network.kinds import WEIGHTED
 from playground.network.parts import Network, Path
 from playground.network.shapes import Row, walk
 from playground.network.spelling import network_of

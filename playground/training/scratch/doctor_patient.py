@@ -5,7 +5,8 @@ import math
 from collections.abc import Callable
 from statistics import median
 
-from playground.network.kinds import WEIGHTED, Shape
+from playground.network.kind import Shape
+from playground.network.kinds import WEIGHTED
 from playground.network.parts import Network, Path, place
 from playground.network.shapes import Row, walk
 from playground.training.runs.events import Epoch, Measures, PartMeasures

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine import Tensor, functional, layers, no_grad
 from playground.datasets.augmentation import Mixed
-from playground.network.kinds import Shape
+from playground.network.kind import Shape
 from playground.network.parts import Network, Part
 from playground.network.shapes import walk
 

@@ -269,12 +269,6 @@ def _memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
-def sketch(images: ImageSet) -> tuple[layers.Sequential, tuple[int, ...]]:
-    """The untrained network for a set, and the shape (C, H, W) of what it takes: to be looked at before training."""
-    shape = shape_of(images)
-    return build(designed({}, shape, len(images.classes)), shape, np.random.default_rng(0)), shape
-
-
 def shape_of(images: ImageSet) -> tuple[int, int, int]:
     """The shape (C, H, W) in which a set's pictures go into a network."""
     height, width = images.images.shape[1:3]

@@ -8,7 +8,7 @@ import numpy as np
 from engine import Tensor, functional
 from engine.optim import Adam
 from playground.network.build import build
-from playground.network.kinds import Shape
+from playground.network.kind import Shape
 from playground.network.parts import Network
 from playground.network.shapes import walk
 

@@ -13,7 +13,7 @@ from playground.figures import contest, style
 from playground.network.build import build
 from playground.network.code import code
 from playground.network.edits import Edit, edited
-from playground.network.kinds import SAME
+from playground.network.kind import SAME
 from playground.network.parts import Network
 from playground.network.presets import preset
 from playground.numbers import count, counted, number, percent

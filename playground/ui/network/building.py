@@ -11,7 +11,7 @@ from playground.datasets.named import ImageSet
 from playground.errors import PlaygroundError
 from playground.figures import maps
 from playground.network import code, presets
-from playground.network.kinds import Shape
+from playground.network.kind import Shape
 from playground.network.parts import Network
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit, timing

@@ -9,7 +9,8 @@ import streamlit as st
 from playground.errors import PlaygroundError
 from playground.figures import style
 from playground.network.edits import Edit, edited, label
-from playground.network.kinds import KINDS, Shape
+from playground.network.kind import Shape
+from playground.network.kinds import KINDS
 from playground.network.parts import Network
 from playground.network.presets import network_named
 from playground.network.spelling import spelled

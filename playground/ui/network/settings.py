@@ -9,10 +9,11 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from playground.datasets.augmentation import Augmentation
+from playground.errors import PlaygroundError
 from playground.figures import lines, style
 from playground.network import presets
 from playground.network.build import build
-from playground.network.kinds import Shape
+from playground.network.kind import Shape
 from playground.training.scratch.settings import INITS, OPTIMIZERS, SCHEDULES, Settings, first_weights, rates
 from playground.ui import frame
 from playground.ui.lessons import augmentation
@@ -145,7 +146,7 @@ def histograms(text: str, takes: Shape, classes: int, init: str, gain: float, bi
     network = presets.network_named(text, takes, classes)
     try:
         model = build(network, takes, np.random.default_rng(0))
-    except Exception:  # a design that is still being made does not fit everywhere
+    except PlaygroundError:  # a design that is still being made does not fit everywhere
         return {}
     first_weights(model, Settings(init=init, weights_gain=gain), np.random.default_rng(0))
     found = {}

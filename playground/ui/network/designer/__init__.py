@@ -15,7 +15,8 @@ from playground.errors import PlaygroundError
 from playground.network import presets
 from playground.network.edits import Edit, History, said, stepped, what_if
 from playground.network.faults import Fault, faults
-from playground.network.kinds import KINDS, Shape
+from playground.network.kind import Shape
+from playground.network.kinds import KINDS
 from playground.network.parts import Network, Part, shape_words
 from playground.network.parts import Path as Place
 from playground.network.shapes import Row, Walk, walk
