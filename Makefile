@@ -1,5 +1,5 @@
 # make app    the app on http://localhost:8501 (PORT=... for another port, ADDRESS=0.0.0.0 for a class)
-# make check  lint, types and the quick tests, in 90 seconds: while you work
+# make check  lint, types and the quick tests of all but pages and parity: while you work
 # make test   lint, types and the whole test suite, in PROCESSES=2 processes: what decides
 # make bench  the engine against PyTorch in one run
 PYTHON ?= python3
@@ -7,7 +7,7 @@ PORT ?= 8501
 ADDRESS ?= 127.0.0.1
 PROCESSES ?= 2
 PY := .venv/bin/python
-PYTEST = $(PY) -m pytest -n $(PROCESSES) --dist loadgroup
+PYTEST = $(PY) -m pytest -n $(PROCESSES) --dist loadfile
 
 .PHONY: app check test lint bench clean
 .DEFAULT_GOAL := app
@@ -35,7 +35,7 @@ lint: .venv/.dev
 	$(PY) -m mypy
 
 check: lint
-	$(PYTEST) -m "not slow" --ignore=tests/browser --ignore=tests/parity/test_opinfo.py
+	$(PYTEST) -m "not slow" --ignore=tests/browser --ignore=tests/pages --ignore=tests/parity
 
 test: lint
 	@sh tests/browser/find_chromium.sh

@@ -51,25 +51,6 @@ def without_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_names, "SHIPPED", ())
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """How the tests are dealt out to several processes (pytest-xdist's loadgroup): file by file, long ones one by one.
-
-    All browser tests are one group: one app and one browser serve them. A slow test goes alone, so that one process
-    does not end minutes after the other, unless it shares something of its module's with others.
-    """
-    for item in items:
-        file = item.path.relative_to(ROOT)
-        fixtures = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
-        shares = any(found[-1].scope == "module" for found in fixtures)
-        if item.get_closest_marker("xdist_group"):  # what they share is in the module itself
-            continue
-        if "browser" in file.parts:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-        elif shares or item.get_closest_marker("slow") is None:
-            item.add_marker(pytest.mark.xdist_group(str(file)))
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name the tests that `make check` waits for too long: a share of the whole, so the machine's speed counts not."""
     ran = [report for report in terminalreporter.stats.get("passed", []) if report.when == "call"]

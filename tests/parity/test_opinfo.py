@@ -16,7 +16,7 @@ import torch
 from engine import Tensor
 from engine import functional as F
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("opinfo")]
+pytestmark = pytest.mark.slow
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
