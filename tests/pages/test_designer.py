@@ -13,7 +13,8 @@ from playground.network.parts import Network, everything
 from playground.network.shapes import walk
 from playground.network.spelling import network_of, spelled
 from playground.training.runs import runs
-from playground.ui.network import designer
+from playground.training.scratch import timing
+from playground.ui.network import designer, settings
 from tests.pages.on_a_page import OpenPage, errors, texts
 
 DIGITS, CLASSES = (1, 8, 8), 10
@@ -73,6 +74,18 @@ def test_every_step_a_card_offers_is_foretold_as_it_then_comes() -> None:
                 assert (view["whatif"][key][4] is None) == (after.stopped is None)
                 offered += 1
     assert offered > 100
+
+
+@pytest.mark.parametrize("text", ["c65536k64-c65536k64-g-d10", "f-d65536-d65536-d10", "c8n-" * 120 + "g-d10"])
+def test_a_design_of_any_size_is_drawn_and_neither_timed_nor_filled(text: str) -> None:
+    network = network_of(text)
+    view = designer.view(network, DIGITS, CLASSES, 32, memory=2**30)
+    assert len(cards(view["cards"])) == len(network)
+    assert bool(view["whatif"]) == (len(network) < 90)
+    if len(network) < 90:
+        assert any("may be used here" in fault["sentence"] for card in view["cards"] for fault in card["faults"])
+        assert timing.seconds_an_epoch(network, DIGITS, CLASSES, 1000, 32) is None
+        assert settings.histograms(text, DIGITS, CLASSES, "default", 1.0) == {}
 
 
 def test_everything_of_the_palette_can_be_inserted() -> None:

@@ -258,13 +258,13 @@ def designed(request: Mapping[str, Any], shape: tuple[int, ...], classes: int) -
     Raises PlaygroundError where it cannot be trained on them, with the sentence that says why.
     """
     network = presets.network_named(str(request.get("network", USUAL)), shape, classes)
-    stopping = [fault.sentence for fault in faults(network, shape, classes, memory=_memory()) if fault.level == STOP]
+    stopping = [fault.sentence for fault in faults(network, shape, classes, memory=memory()) if fault.level == STOP]
     if stopping:
         raise PlaygroundError(stopping[0])
     return network
 
 
-def _memory() -> int:
+def memory() -> int:
     """Bytes that a training may take: half of what the machine has."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 

@@ -16,12 +16,15 @@ STEPS, MOST_SECONDS = 4, 0.6
 """So many steps are taken after a first one, which brings memory and is not counted; no new one after so long."""
 HEAVY = 2e9
 """Multiply-adds of a batch, forward, from which on fewer pictures stand for it: the clock would be waited for."""
+MOST_BYTES = 2**29
+"""What a few steps may take of the server's memory: a network that needs more is not timed."""
 VALIDATION, BACK = 0.2, 3.0
 """A fifth as many pictures are looked at for validation, forward alone, which is a third of a step or less."""
 
 
 def seconds_an_epoch(network: Network, takes: Shape, classes: int, pictures: int, batch: int) -> float | None:
-    """Predicted seconds for `pictures` learnt once in batches of `batch`, and validated; None where it cannot be built.
+    """Predicted seconds for `pictures` learnt once in batches of `batch`, and validated; None where it cannot be built,
+    or is too large to be tried.
 
     The steps are of the NumPy engine, with random pictures (C, H, W) and labels: what is computed does not depend on
     what they show.
@@ -31,6 +34,8 @@ def seconds_an_epoch(network: Network, takes: Shape, classes: int, pictures: int
         return None
     per_picture = max(1, walked.multiply_adds)
     at_once = max(2, min(batch, int(HEAVY / per_picture)))
+    if per_picture * at_once > 2 * HEAVY or walked.memory(at_once) > MOST_BYTES:
+        return None
     rng = np.random.default_rng(0)
     model = build(network, takes, rng)
     optimizer = Adam(model.parameters())

@@ -131,7 +131,7 @@ def design(chosen: Chosen) -> None:
     text = history.texts[history.at]
     resting = designer.rested() == text
     network = designer.designer(
-        chosen.takes, chosen.classes, batch=batch,
+        chosen.takes, chosen.classes, batch=batch, memory=numpy_fit.memory(),
         seconds=predicted(text, chosen.takes, chosen.classes, chosen.learnt, batch) if resting else None)
     # What nobody has opened is not made: an edit is answered at once.
     drawn = st.expander("Schedule and first weights", icon=":material/show_chart:", key="drawn", on_change="rerun",

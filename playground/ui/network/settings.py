@@ -14,6 +14,7 @@ from playground.figures import lines, style
 from playground.network import presets
 from playground.network.build import build
 from playground.network.kind import Shape
+from playground.network.shapes import walk
 from playground.training.scratch.settings import INITS, OPTIMIZERS, SCHEDULES, Settings, first_weights, rates
 from playground.ui import frame
 from playground.ui.lessons import augmentation
@@ -31,6 +32,8 @@ SCHEDULE_WORDS = {"cosine": "half a cosine to 0", "constant": "constant", "step"
                   "linear": "straight to 0", "warmup": "warm-up, then half a cosine"}
 INIT_WORDS = {"default": "PyTorch's", "kaiming": "Kaiming normal", "xavier": "Xavier uniform",
               "normal": "normal, deviation 0.01", "zeros": "all zero"}
+MOST_DRAWN = 20_000_000
+"""Weights of which a histogram is made."""
 USUAL = Settings()
 assert (set(OPTIMIZER_WORDS), set(SCHEDULE_WORDS), set(INIT_WORDS)) == (set(OPTIMIZERS), set(SCHEDULES), set(INITS))
 
@@ -130,7 +133,7 @@ def drawn(request: Mapping[str, Any], text: str, takes: Shape, classes: int, bat
         config=style.CONFIG, key="schedule-drawn", alt="Learning rate over the epochs")
     counted = histograms(text, takes, classes, asked.init, asked.weights_gain)
     if not counted:
-        right.info("The first weights are drawn here once every part fits.")
+        right.info("The first weights are drawn here once every part fits, of networks that are not too large.")
         return
     figure = go.Figure([{"type": "scatter", "x": edges, "y": shares, "name": name, "mode": "lines",
                          "line": {"shape": "hvh"}} for name, (edges, shares) in counted.items()])
@@ -144,6 +147,8 @@ def histograms(text: str, takes: Shape, classes: int, init: str, gain: float, bi
                ) -> dict[str, tuple[list[float], list[float]]]:
     """Of each layer with weights: the middles of the bins and the share of its first weights in each, in per cent."""
     network = presets.network_named(text, takes, classes)
+    if walk(network, takes).parameters > MOST_DRAWN:
+        return {}
     try:
         model = build(network, takes, np.random.default_rng(0))
     except PlaygroundError:  # a design that is still being made does not fit everywhere

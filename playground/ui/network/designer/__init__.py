@@ -17,7 +17,7 @@ from playground.network.edits import Edit, History, said, stepped, what_if
 from playground.network.faults import Fault, faults
 from playground.network.kind import Shape
 from playground.network.kinds import KINDS
-from playground.network.parts import Network, Part, shape_words
+from playground.network.parts import Network, Part, everything, shape_words
 from playground.network.parts import Path as Place
 from playground.network.shapes import Row, Walk, walk
 from playground.network.spelling import spelled
@@ -28,6 +28,8 @@ KEY, ADDRESS = "designer", "network"
 FIRST = "usual"
 MOST_SENT = 120
 """States of the history that the browser keeps for a reload."""
+MOST_FORETOLD = 90
+"""Parts up to which every step is foretold: the table grows with their square."""
 BATCH = 32
 
 _STATE, _SAID, _APPLIED, _FOR = "design", "design-said", "design-applied", "design-for"
@@ -103,8 +105,10 @@ def take_text(text: str, takes: Shape, classes: int) -> None:
     st.session_state[_STATE] = history().to(presets.network_named(text, takes, classes), "Written as text")
 
 
-def designer(takes: Shape, classes: int, *, batch: int = BATCH, seconds: float | None = None) -> Network:
-    """Draw the cards; the design as it stands. `seconds` is what an epoch of it takes, where that is known."""
+def designer(takes: Shape, classes: int, *, batch: int = BATCH, memory: int | None = None,
+             seconds: float | None = None) -> Network:
+    """Draw the cards; the design as it stands. `memory` is how many bytes its training may take, `seconds` what an
+    epoch of it takes, where that is known."""
     state = st.session_state
     if complaint := state.pop(_SAID, ""):
         st.error(frame.literal(complaint), icon=":material/error:")
@@ -112,8 +116,8 @@ def designer(takes: Shape, classes: int, *, batch: int = BATCH, seconds: float |
     text = design.texts[design.at]
     if st.query_params.get(ADDRESS, FIRST) != address() and not links.locked():
         st.query_params[ADDRESS] = address()
-    data = {**view(design.network, takes, classes, batch), "applied": state.get(_APPLIED, 0), "seconds": seconds,
-            "undo": design.can_undo, "redo": design.can_redo, "locked": links.locked(), "text": text,
+    data = {**view(design.network, takes, classes, batch, memory), "applied": state.get(_APPLIED, 0),
+            "seconds": seconds, "undo": design.can_undo, "redo": design.can_redo, "locked": links.locked(), "text": text,
             "history": {"texts": design.texts[-MOST_SENT:], "labels": design.labels[-MOST_SENT:],
                         "at": max(0, design.at - max(0, len(design.texts) - MOST_SENT))}}
     _designer(key=KEY, data=data, on_edits_change=_take, on_restored_change=_restore, on_rested_change=_rest)
@@ -123,10 +127,10 @@ def designer(takes: Shape, classes: int, *, batch: int = BATCH, seconds: float |
 # --- what the browser draws ---
 
 
-def view(network: Network, takes: Shape, classes: int, batch: int) -> dict[str, Any]:
+def view(network: Network, takes: Shape, classes: int, batch: int, memory: int | None = None) -> dict[str, Any]:
     """Everything a browser needs to draw a network and to say what any step away from it would cost, as plain data."""
     walked = walk(network, takes)
-    found = faults(network, takes, classes, batch=batch)
+    found = faults(network, takes, classes, batch=batch, memory=memory)
     at: dict[Place, list[Fault]] = {}
     for fault in found:
         at.setdefault(fault.path, []).append(fault)
@@ -197,7 +201,10 @@ def _totals(walked: Walk, batch: int) -> dict[str, Any]:
 
 
 def _what_if(network: Network, takes: Shape, batch: int) -> dict[str, list[Any]]:
-    """"path:field:step" -> parameters, multiply-adds, memory, receptive field, first part that no longer fits."""
+    """"path:field:step" -> parameters, multiply-adds, memory, receptive field, first part that no longer fits; nothing
+    of a network of so many parts that it would take seconds."""
+    if sum(1 for _ in everything(network.parts)) > MOST_FORETOLD:
+        return {}
     return {f"{'.'.join(map(str, one.edit.path))}:{one.edit.name}:{one.step}": [
         one.parameters, one.multiply_adds, one.memory, _number(one.field),
         None if one.fault is None else one.fault[0] + 1]
