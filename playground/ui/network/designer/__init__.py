@@ -117,9 +117,10 @@ def designer(takes: Shape, classes: int, *, batch: int = BATCH, memory: int | No
     if st.query_params.get(ADDRESS, FIRST) != address() and not links.locked():
         st.query_params[ADDRESS] = address()
     data = {**view(design.network, takes, classes, batch, memory), "applied": state.get(_APPLIED, 0),
-            "seconds": seconds, "undo": design.can_undo, "redo": design.can_redo, "locked": links.locked(), "text": text,
-            "history": {"texts": design.texts[-MOST_SENT:], "labels": design.labels[-MOST_SENT:],
-                        "at": max(0, design.at - max(0, len(design.texts) - MOST_SENT))}}
+            "seconds": seconds, "undo": design.can_undo, "redo": design.can_redo, "locked": links.locked(),
+            "text": text, "history": {
+                "texts": design.texts[-MOST_SENT:], "labels": design.labels[-MOST_SENT:],
+                "at": max(0, design.at - max(0, len(design.texts) - MOST_SENT))}}
     _designer(key=KEY, data=data, on_edits_change=_take, on_restored_change=_restore, on_rested_change=_rest)
     return design.network
 
