@@ -211,7 +211,7 @@ def test_a_folder_of_idx_files_below_data_can_be_chosen(open_page: OpenPage, pla
         )
     (playground_home / "data" / "linked").symlink_to(playground_home / "data" / "mini")
     app = open_page("train", data="mini", code="true")
-    assert list(app.selectbox(key="data").options) == ["digits", "linked", "mini"]
+    assert list(app.selectbox(key="data").options) == ["digits", "linked", "mini", "faces (photos)"]
     assert errors(app) == []
     assert app.selectbox(key="data").value == "mini"
     assert "Linear(128, 2)" in app.code[0].value
@@ -300,7 +300,7 @@ def test_a_validation_loss_below_the_training_loss_is_explained(open_page: OpenP
     epochs = [Epoch(1, 1.4, 0.6, 0.5, 0.9, 3.0, time.time()), Epoch(2, 0.3, 0.9, 0.4, 0.9, 3.0, time.time())]
     said = texts(open_page("train", run=made_up("below", started(), *epochs)))
     assert "After 1 of 2 epochs the validation loss lies below the training loss (epoch 1: 0.5 and 1.4)" in said
-    assert "dropout leaves half of the hidden units out" in said
+    assert "dropout leaves a part of the units out" in said
     assert "lies below" not in texts(open_page("train", run=made_up("above", started(), started(), epochs[1])))
 
 
@@ -328,7 +328,7 @@ def test_a_trained_model_whose_export_was_refused_is_kept_under_another_name(
     app = open_page("train", run=run_id)
     assert not app.exception
     assert "does not give the model's own answers" in app.error[0].value.replace("\\", "")
-    assert len(app.get("plotly_chart")) == 3, "loss, accuracy and learning rate"
+    assert len(app.get("plotly_chart")) == 4, "loss, accuracy, learning rate, and the sizes of its parts"
     field = app.text_input(key=f"finish-name-{run_id}")
     assert field.value == "mine-2", "the run holds its own name as long as it can be finished"
 
