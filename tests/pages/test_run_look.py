@@ -12,7 +12,7 @@ from tests.waiting import ended
 
 SICK = {"data": "digits", "network": "ten-sigmoids", "epochs": 3, "batch_size": 32, "learning_rate": 0.003}
 WELL = {**SICK, "network": "c8n-b-r-p2-f-d10", "epochs": 2}
-ENDLESS = {**SICK, "network": "c4-r-g-d10", "epochs": 1000}
+ENDLESS = {**SICK, "network": "c4-r-g-d10", "epochs": 5000}
 
 
 def run(request: dict[str, object], name: str) -> str:
