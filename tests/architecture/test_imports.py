@@ -55,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
                       "playground.numbers"},
     "playground/ui/parts": {"numpy", "PIL", "streamlit", "plotly", "playground.ui.parts", "playground.ui.frame",
                             "playground.ui.links", "playground.steps", "playground.figures", "playground.datasets",
-                            "playground.errors", "playground.numbers"},
+                            "playground.home", "playground.errors", "playground.numbers"},
     "pages": {"streamlit", "playground.ui"},
 }
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from playground.datasets import named
 from playground.errors import PlaygroundError
 from playground.network.build import build_torch
 from playground.network.parts import Network, Part
@@ -41,8 +42,9 @@ def both(request: Mapping[str, Any], seed: int, steps: int) -> dict[str, list[fl
     """
     if not 1 <= steps <= MOST:
         raise PlaygroundError(f"From 1 to {MOST} steps are taken in both, not {steps}.")
-    first = numpy_fit.begun(RunSpec("digits", dict(request), seed, "both"))
-    network = Network(without_draws(first.network.parts))
+    train, _ = named.load(request["data"])
+    asked_for = numpy_fit.designed(request, numpy_fit.shape_of(train), len(train.classes))
+    network = Network(without_draws(asked_for.parts))
     asked = {**{name: value for name, value in request.items() if name != "augment"}, "network": spelled(network)}
     ours = numpy_fit.begun(RunSpec("digits", asked, seed, "both"))
     takes = ours.x.shape[1:]

@@ -1,14 +1,11 @@
 """The parts of the page on autograd: a formula, its graph stepped both ways, and the gradient checked three times."""
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 
-from playground import home
 from playground.errors import PlaygroundError
 from playground.figures.lines import lines
 from playground.figures.style import signed_limit
@@ -19,6 +16,7 @@ from playground.ui import frame, links
 from playground.ui.parts import lesson
 from playground.ui.parts.chart import chart
 from playground.ui.parts.graph import graph_player
+from playground.ui.parts.torch_process import asked_torch
 
 PRESETS: dict[str, tuple[str, dict[str, float]]] = {
     "A neuron and its error": ("(relu(w*x + b) - t)**2", {"w": 1.5, "x": 2.0, "b": -1.0, "t": 3.0}),
@@ -170,7 +168,7 @@ def torch_too(setting: Setting) -> None:
     """All derivatives by PyTorch beside the engine's, when asked."""
     if not st.button("Ask PyTorch, too", key="torch", icon=":material/calculate:"):
         return
-    theirs = asked_torch(setting.formula, json.dumps(setting.values))
+    theirs = torch_says(setting.formula, json.dumps(setting.values))
     ours = gradients(parse(setting.formula), setting.values)
     st.dataframe([{"variable": n, "our engine": ours[n], "PyTorch": theirs[n], "difference": abs(ours[n] - theirs[n])}
                   for n in ours], hide_index=True,
@@ -193,14 +191,11 @@ def differences(setting: Setting, name: str) -> list[tuple[float, float]]:
 
 
 @st.cache_data(max_entries=64, show_spinner="PyTorch starts in a process of its own …")
-def asked_torch(formula: str, values: str) -> dict[str, float]:
+def torch_says(formula: str, values: str) -> dict[str, float]:
     """torch's derivatives, computed by playground.steps.torch_gradient in another process."""
     question = json.dumps({"formula": formula, "values": json.loads(values)})
-    try:
-        done = subprocess.run([sys.executable, "-m", "playground.steps.torch_gradient"], input=question, text=True,
-                              capture_output=True, timeout=PATIENCE_SECONDS, cwd=home.REPOSITORY, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        raise PlaygroundError("PyTorch did not answer in a minute: try again when the server is less busy.") from None
+    done = asked_torch("playground.steps.torch_gradient", question, patience=PATIENCE_SECONDS,
+                       late="PyTorch did not answer in a minute: try again when the server is less busy.")
     if done.returncode:
         raise PlaygroundError("PyTorch could not compute this formula here.")
     return {name: float(value) for name, value in json.loads(done.stdout).items()}

@@ -1,19 +1,17 @@
 """The first steps of a design taken by our engine and by PyTorch, drawn over each other."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from playground import home
 from playground.errors import PlaygroundError
 from playground.figures import lines, style
 from playground.numbers import number
 from playground.ui import frame, links
+from playground.ui.parts.torch_process import asked_torch
 
 STEPS = 60
 PATIENCE_SECONDS = 120
@@ -46,12 +44,9 @@ def both_engines(request: Mapping[str, Any], seed: int) -> None:
 @st.cache_data(max_entries=32, show_spinner="PyTorch starts in a process of its own …")
 def taken(asked: str) -> dict[str, list[float]]:
     """The losses, computed by playground.training.scratch.torch_steps in another process."""
-    try:
-        done = subprocess.run([sys.executable, "-m", "playground.training.scratch.torch_steps"], input=asked, text=True,
-                              capture_output=True, timeout=PATIENCE_SECONDS, cwd=home.REPOSITORY, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        raise PlaygroundError("The steps took too long: choose a smaller network, or try again when the server is less "
-                              "busy.") from None
+    done = asked_torch(
+        "playground.training.scratch.torch_steps", asked, patience=PATIENCE_SECONDS,
+        late="The steps took too long: choose a smaller network, or try again when the server is less busy.")
     if done.returncode == 2:
         raise PlaygroundError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "There are no steps.")
     if done.returncode:

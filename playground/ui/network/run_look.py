@@ -1,7 +1,6 @@
 """What a run of a designed network shows besides its curves: what ails it, its parts' sizes, other runs over it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -15,7 +14,7 @@ from playground.network.parts import Network
 from playground.network.presets import network_named
 from playground.network.spelling import spelled
 from playground.numbers import number
-from playground.training.runs import log, runs
+from playground.training.runs import runs
 from playground.training.runs.events import Measures
 from playground.training.runs.runs import RunSpec, RunView
 from playground.training.scratch import numpy_fit
@@ -67,12 +66,11 @@ def described(view: RunView) -> tuple[Network | None, Shape]:
 @frame.guarded("The findings")
 def findings(view: RunView, told: Network, takes: Shape) -> None:
     """Findings and sizes as they are now; drawn anew while the run trains."""
-    events, _ = log.read(runs.run_dir(view.run_id) / "events.jsonl")
-    measured = [event for event in events if isinstance(event, Measures)]
-    if not measured:
+    now = runs_view.look(view.run_id)
+    if not now.measures:
         return
     st.subheader("What ails it", anchor=False)
-    found = diagnose(told, takes, events, asked(view.spec.request))
+    found = diagnose(told, takes, [*now.measures, *now.epochs], view.spec.request)
     if not found:
         st.success("Nothing found: gradients reach every part, no unit is dead, and steps are of a good size.",
                    icon=":material/check:")
@@ -86,15 +84,10 @@ def findings(view: RunView, told: Network, takes: Shape) -> None:
                          disabled=links.locked()):
                 attempt(view, told, finding)
     with st.expander("Sizes of every part", icon=":material/equalizer:", expanded=bool(found)):
-        st.plotly_chart(flow(measured[-1]), config=style.CONFIG, key=f"flow-{view.run_id}",
+        st.plotly_chart(flow(now.measures[-1]), config=style.CONFIG, key=f"flow-{view.run_id}",
                         alt="Size of activation and gradient of every part")
-        st.caption(f"At step {number(measured[-1].step, 9)}: root mean square of what each part gives, of the gradient "
-                   "that comes back to it, and by how much its weights moved in that step.")
-
-
-def asked(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings in a run's request."""
-    return {name: value for name, value in request.items() if name not in ("data", "network")}
+        st.caption(f"At step {number(now.measures[-1].step, 9)}: root mean square of what each part gives, of the "
+                   "gradient that comes back to it, and by how much its weights moved in that step.")
 
 
 def cure_words(told: Network, finding: Finding) -> str:

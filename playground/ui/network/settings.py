@@ -122,7 +122,7 @@ def _more(begin: Mapping[str, Any]) -> dict[str, Any]:
 @frame.guarded("Schedule and first weights")
 def drawn(request: Mapping[str, Any], text: str, takes: Shape, classes: int, batches: int) -> None:
     """The learning rate of every step, and a histogram of each layer's first weights."""
-    asked = Settings.from_request({name: value for name, value in request.items() if name not in ("data", "network")})
+    asked = Settings.from_request(request)
     steps = asked.epochs * batches
     at = np.unique(np.linspace(0, steps - 1, min(steps, 200)).astype(int))
     values = rates(asked, steps)[at]

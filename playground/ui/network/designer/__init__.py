@@ -114,8 +114,8 @@ def designer(takes: Shape, classes: int, *, batch: int = BATCH, memory: int | No
         st.error(frame.literal(complaint), icon=":material/error:")
     design = history()
     text = design.texts[design.at]
-    if st.query_params.get(ADDRESS, FIRST) != address() and not links.locked():
-        st.query_params[ADDRESS] = address()
+    if st.query_params.get(ADDRESS, FIRST) != (now := address()) and not links.locked():
+        st.query_params[ADDRESS] = now
     data = {**view(design.network, takes, classes, batch, memory), "applied": state.get(_APPLIED, 0),
             "seconds": seconds, "undo": design.can_undo, "redo": design.can_redo, "locked": links.locked(),
             "text": text, "history": {
