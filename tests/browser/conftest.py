@@ -1,14 +1,18 @@
 """One server for all browser tests, with an empty PLAYGROUND_HOME of its own, and Debian's Chromium to look at it."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 from playwright.sync_api import expect
 
 from bench.served import served
+from playground.datasets import named
 
 HOPE = 300_000
 """Milliseconds after which a test no longer waits for what the page is to show: no machine is that slow."""
@@ -89,3 +93,20 @@ def silent(page, sent: list[object]) -> None:  # type: ignore[no-untyped-def]
     while told < len(sent):
         told = len(sent)
         page.wait_for_timeout(500)  # that nothing comes is seen by waiting only
+
+
+def answers_of_the_download(page, into: Path) -> tuple[np.ndarray, list[str], named.ImageSet]:  # type: ignore[no-untyped-def]
+    """Download the model that the page offers and ask plain onnxruntime about the digits' test pictures: probabilities
+    (N, K), the labels in the file, and the pictures. The accuracy that the page shows has to be theirs."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download .onnx").click()
+    file = into / "model.onnx"
+    download.value.save_as(file)
+    session = onnxruntime.InferenceSession(file)
+    _, test = named.load("digits")
+    pixels = np.repeat(test.images[..., None], 3, axis=-1)
+    _, probabilities = session.run(["logits", "probabilities"], {"image": pixels})
+    accuracy = float((probabilities.argmax(1) == test.labels).mean())
+    shown = page.locator('[data-testid="stMetric"]', has_text="test accuracy").locator('[data-testid="stMetricValue"]')
+    assert shown.inner_text() == f"{100 * accuracy:.1f} %"
+    return probabilities, json.loads(session.get_modelmeta().custom_metadata_map["labels"]), test

@@ -1,17 +1,13 @@
 """Digits trained to the end on the page, the file downloaded, and plain onnxruntime giving the page's answer."""
 
-import json
 import re
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import pytest
 
-from playground.datasets import named
 from playground.training.runs import runs
 from playground.training.runs.runs import RunSpec
-from tests.browser.conftest import settled
+from tests.browser.conftest import answers_of_the_download, settled
 
 
 @pytest.mark.slow
@@ -29,21 +25,8 @@ def test_digits_are_trained_downloaded_and_answered_by_plain_onnxruntime(page, g
     settled(page)
     assert page.locator('[data-testid="stAlertContentError"]').all_inner_texts() == []
 
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download .onnx").click()
-    file = tmp_path / "model.onnx"
-    download.value.save_as(file)
-
-    session = onnxruntime.InferenceSession(file)
-    _, test = named.load("digits")
-    pixels = np.repeat(test.images[..., None], 3, axis=-1)
-    _, probabilities = session.run(["logits", "probabilities"], {"image": pixels})
-    labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
-
-    accuracy = float((probabilities.argmax(1) == test.labels).mean())
-    shown = page.locator('[data-testid="stMetric"]', has_text="test accuracy").locator('[data-testid="stMetricValue"]')
-    assert shown.inner_text() == f"{100 * accuracy:.1f} %"
-    assert accuracy > 0.8
+    probabilities, labels, test = answers_of_the_download(page, tmp_path)
+    assert (probabilities.argmax(1) == test.labels).mean() > 0.8
 
     best = int(probabilities[0].argmax())
     chart = page.locator(".st-key-bars-Test-image")

@@ -30,6 +30,7 @@ class Screen {
     this.setTriggerValue = setTriggerValue;
     this.edits.done(data.applied);
     if (this.edits.waiting.length) return; // the answer to those is on its way
+    this.root.setAttribute("aria-busy", "false");
     if (first) {
       const before = kept(data.text);
       if (before && data.history.texts.length === 1 && !data.locked) setTriggerValue("restored", before);
@@ -50,7 +51,7 @@ class Screen {
   }
 
   say(edit) {
-    if (!this.data.locked) this.edits.add(edit);
+    if (!this.data.locked && this.edits.add(edit)) this.root.setAttribute("aria-busy", "true");
   }
 
   button(words, label, act, options = {}) {
