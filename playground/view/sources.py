@@ -22,7 +22,9 @@ from playground.network.parts import Network, everything, place
 from playground.numbers import number
 from playground.training.scratch.numpy_fit import TrainedNumpy
 from playground.view.trace import Array, Mark, Trace, read
-from playground.view.words import DROPOUT, KINDS, ONNX, OPS, Sort
+from playground.view.words import CONCAT, DROPOUT, KINDS, ONNX, OPS, SUM, Sort
+
+JOINS = {"residual": Sort(SUM, "sum of both ways"), "parallel": Sort(CONCAT, "side by side")}
 
 
 class Source(Protocol):
@@ -53,7 +55,7 @@ class Design:
         self.lock = threading.RLock()
         modules = placed(network, model)
         self._path = {id(modules[path]): (path, one) for path, one in everything(network.parts)
-                      if not one.of.container or one.kind == "residual"}
+                      if one.kind in JOINS or not one.of.container}
         self.has_modes = any(one.kind in ("batch_norm", "dropout", "dropout2d") for _, one in everything(network.parts))
 
     @staticmethod
@@ -82,7 +84,7 @@ class Design:
     def _mark(self, module: layers.Module, result: Tensor, train: bool) -> Mark:
         path, one = self._path[id(module)]
         more = one.title.split(", ", 1)[1] if ", " in one.title else ""
-        sort = Sort("sum", "sum of both ways") if one.kind == "residual" else KINDS.get(one.kind)
+        sort = JOINS.get(one.kind) or KINDS.get(one.kind)
         if sort is not None and sort.key == DROPOUT and not train:
             more = f"p = {number(one['p'])}, all present"
         return Mark(place(path), result, sort, more)
