@@ -1,5 +1,16 @@
-"""The browser app: `python -m streamlit run playground/app.py` from the repository root."""
+"""The browser app: `python -m streamlit run playground/app.py` from the repository root.
 
+The server imports this file for `app`: Streamlit's pages and our own routes on one port. Each pass over a page runs it
+for what it shows.
+"""
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from playground import server
 from playground.ui import frame
 
-frame.run()
+if get_script_run_ctx(suppress_warning=True) is None:
+    app = st.App(__file__, routes=server.routes(), middleware=server.middleware(), lifespan=server.lifespan)
+else:
+    frame.run()

@@ -80,13 +80,18 @@ def public(text: str) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file says. Raises OSError when it cannot be read, and ValueError for everything that is no strict
-    JSON which can be written down again: half a file, NaN, a nesting without end, half a character."""
+    """What a JSON file says. Raises OSError when it cannot be read, and ValueError as `strict_json`."""
+    return strict_json(path.read_bytes(), path.name)
+
+
+def strict_json(content: bytes, name: str = "it") -> Any:
+    """What a JSON text says. Raises ValueError for everything that is no strict JSON which can be written down again:
+    half a file, NaN, a number without end, a nesting without end, half a character."""
     try:
-        said = json.loads(path.read_bytes(), parse_constant=_refused)
-        json.dumps(said, ensure_ascii=False).encode()
+        said = json.loads(content, parse_constant=_refused)
+        json.dumps(said, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError as error:
-        raise ValueError(f"{path.name} is nested too deeply") from error
+        raise ValueError(f"{name} is nested too deeply") from error
     return said
 
 

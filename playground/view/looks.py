@@ -18,7 +18,7 @@ import numpy as np
 
 from playground.errors import PlaygroundError
 from playground.view import describe, frames, maps, numbers
-from playground.view.answer import Answer
+from playground.view.answer import Answer, NotThereError
 from playground.view.folding import Fold, folded
 from playground.view.gradients import Gradients, Target, walk_back
 from playground.view.sources import Source
@@ -94,7 +94,7 @@ def answer(token: str, what: str, query: Mapping[str, str]) -> Answer:
         look = _LOOKS.get(token)
         busy = _BUSY.get(token)
     if look is None or busy is None:
-        raise PlaygroundError("This view has been put away. Reload the page to open it again.")
+        raise NotThereError("This view has been put away. Reload the page to open it again.")
     handler = _HANDLERS.get(what)
     if handler is None:
         raise PlaygroundError(f"A view is asked for {', '.join(_HANDLERS)}, not for {what[:20]!r}.")
@@ -102,7 +102,12 @@ def answer(token: str, what: str, query: Mapping[str, str]) -> Answer:
     with busy:  # one computation a look at a time: its requests share what was computed
         body, media_type = handler(asked)
     digest = hashlib.blake2s(f"{token}{what}{sorted(query.items())}{asked.version}".encode(), digest_size=12)
-    return Answer(body, media_type, f'"{digest.hexdigest()}"', asked.epoch != LIVE)
+    return Answer(body, media_type, digest.hexdigest(), asked.epoch != LIVE)
+
+
+def change(token: str, what: str, body: Mapping[str, Any]) -> Answer:
+    """Looks do not change: who changes a network opens another look at it. Raises PlaygroundError."""
+    raise NotThereError("A view shows and changes nothing.")
 
 
 class _Asked:
@@ -298,4 +303,4 @@ _HANDLERS: dict[str, Callable[[_Asked], tuple[bytes, str]]] = {
     "structure": _structure, "picture": _picture, "frame": _frame, "layer": _layer, "map": _map, "number": _number,
     "weight": _weight, "about": _about, "steps": _steps,
 }
-__all__ = ["LIVE", "Look", "answer", "maps", "opened"]
+__all__ = ["LIVE", "Look", "answer", "change", "maps", "opened"]
