@@ -105,7 +105,23 @@ def one_map(trace: Trace, part: Part, channel: int, gradients: Gradients | None)
         if summed.left:
             others = frames._tiles(np.asarray(summed.others[None], np.float32), SUMMAND_SIDE, 1)[0]
             header["sum"]["others"] = _picture(others, body)
+    else:
+        header["sources"] = _sources(trace, part, channel, gradients, body)
     return frames.packed(header, bytes(body))
+
+
+def _sources(trace: Trace, part: Part, channel: int, gradients: Gradients | None, body: bytearray
+             ) -> list[dict[str, Any]]:
+    """The same map of the parts that feed a part, or on the way back of those that take what it gives."""
+    near = [trace.parts[k] for k in part.sources if k >= 0] if gradients is None else \
+        [one for one in trace.parts if part.index in one.sources]
+    found = []
+    for one in near[:4]:
+        values = one.output.data[0] if gradients is None else gradients.at(one)
+        if values is not None and values.ndim == 3 and len(part.shape) == 3 and len(values) == part.shape[0]:
+            small = frames._tiles(values[channel : channel + 1], SUMMAND_SIDE, 1)[0]
+            found.append({"owner": one.index, "channel": channel, **_picture(small, body)})
+    return found
 
 
 def steps(trace: Trace, gradients: Gradients) -> list[dict[str, Any]]:

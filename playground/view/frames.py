@@ -56,9 +56,9 @@ def frame(trace: Trace, shown: Sequence[int], *, gradients: Gradients | None = N
         body += to_bytes(tiles).tobytes()
         row |= {"bar": len(body), "bars": len(bar)}
         body += to_bytes(bar).tobytes()
-        row |= _weights(part, gradients, learn)
         rows.append(row)
     header: dict[str, Any] = {"parts": rows, "backward": backward, "logits": _list(trace.logits.data[0])}
+    header |= _weights(trace, gradients, learn)
     if gradients is not None:
         header |= {"value": _short(gradients.value), "top": _short(top), "decades": DECADES}
     return packed(header, bytes(body))
@@ -190,18 +190,16 @@ def _bar(array: Array) -> Array:
         return np.asarray(array.reshape(array.shape[0], -1).mean(axis=1))
 
 
-def _weights(part: Part, gradients: Gradients | None, learn: Mapping[str, float] | None) -> dict[str, Any]:
-    """Of a part with weights: the size of its gradient beside its own, and of its last step."""
+def _weights(trace: Trace, gradients: Gradients | None, learn: Mapping[str, float] | None) -> dict[str, Any]:
+    """Of every part with weights, by its index: the size of its gradient beside its own, and of its last step."""
     said: dict[str, Any] = {}
-    if gradients is not None and part.weights:
-        ratios = [size(gradients.weights[name]) / own for name, weight in part.weights.items()
-                  if name in gradients.weights and (own := size(weight.data))]
-        if ratios:
-            said["gw"] = _short(max(ratios))
+    if gradients is not None:
+        said["gw"] = {part.index: _short(max(ratios)) for part in trace.parts if (ratios := [
+            size(gradients.weights[name]) / own for name, weight in part.weights.items()
+            if name in gradients.weights and (own := size(weight.data))])}
     if learn:
-        moved = [learn[name] for name in part.weights if name in learn]
-        if moved:
-            said["dw"] = _short(max(moved))
+        said["dw"] = {part.index: _short(max(moved)) for part in trace.parts
+                      if (moved := [learn[name] for name in part.weights if name in learn])}
     return said
 
 

@@ -169,7 +169,7 @@ def _made(trace: Trace, result: Tensor, at: tuple[int, ...]) -> Account:
             continue
         owner = trace.part_of(x)
         assert owner is not None
-        where = np.argwhere(factors)
+        where = np.array([at]) if name in POINTWISE and x.shape == result.shape else np.argwhere(factors)
         window = _window(node.options, x, at) if name == "max_pool2d" else None
         if window is not None:
             where = window

@@ -18,7 +18,7 @@ from playground.datasets.preprocessing import Preprocessing
 from playground.deploy.engine_backend import EngineModel
 from playground.deploy.engine_maps import core_of, opened
 from playground.network.build import placed
-from playground.network.parts import Network, everything, place
+from playground.network.parts import Network, Path, everything, place
 from playground.numbers import number
 from playground.training.scratch.numpy_fit import TrainedNumpy
 from playground.view.trace import Array, Mark, Trace, read
@@ -64,6 +64,11 @@ class Design:
         if trained.network is None:
             raise ValueError("the trained network has no description")
         return Design(trained.network, trained.model, trained.preprocessing, trained.classes)
+
+    def names(self) -> dict[Path, str]:
+        """What each part is called in the state of the built network."""
+        called = {id(module): name for name, module in self.model.named_modules()}
+        return {path: called[id(module)] for path, module in placed(self.network, self.model).items()}
 
     def run(self, x: Array, train: bool = False) -> Trace:
         picture = Tensor(x, requires_grad=True)

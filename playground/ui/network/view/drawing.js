@@ -1,5 +1,5 @@
 // Frames from the server and how they are drawn: bytes through a table of 256 colours on canvases.
-const SMALLEST_TILE = 12, LARGEST_TILE = 40, GAP = 2, MAPS_HEIGHT = 250;
+const SMALLEST_TILE = 12, LARGEST_TILE = 40, GAP = 3, MAPS_HEIGHT = 250;
 const COMPARED = 1e-4; // how far apart sizes of two networks' numbers are called different, relative
 
 function unpack(buffer) {
@@ -93,9 +93,11 @@ function drawTiles(canvas, frame, row, layout, table) {
     return;
   }
   const source = sheet(frame.body.subarray(row.at, row.at + row.n * row.h * row.w), row.w, row.n * row.h, table);
+  context.strokeStyle = "#8a8f9880";
   for (let index = 0; index < row.n; index++) {
     const [x, y] = place(layout, index);
     context.drawImage(source, 0, index * row.h, row.w, row.h, x, y, layout.wide, layout.tall);
+    if (layout.gap) context.strokeRect(x - 0.5, y - 0.5, layout.wide + 1, layout.tall + 1); // where a map of zeros ends
   }
 }
 

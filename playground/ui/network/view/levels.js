@@ -138,8 +138,9 @@ Object.assign(Pane.prototype, {
     const values = frame.values ? floats(frame, frame.values) : null;
     const bytes = values ? bytesOf(values, frame.limit) : frame.body.subarray(frame.bytes, frame.bytes + frame.h * frame.w);
     drawBytes(canvas, bytes, frame.w, frame.h, table, wide, tall);
-    if (values && unit >= 26) this.printNumbers(canvas.getContext("2d"), values, frame, unit);
+    const power = values && unit >= 26 ? this.printNumbers(canvas.getContext("2d"), values, frame, unit) : 0;
     this.legend(left, { limit: frame.limit });
+    if (power) make("small", "", left, `The numbers in it are to be multiplied by 10${raised(power)}.`);
     const cursor = make("button", "cursor", holder);
     cursor.type = "button";
     cursor.hidden = true;
@@ -171,6 +172,7 @@ Object.assign(Pane.prototype, {
     if (frame.sum) this.drawSum(box, frame, channel);
     if (frame.kernel && !frame.sum) this.drawKernel(box, frame, channel);
     else if (frame.kernel?.gradient) this.drawKernel(box, frame, channel);
+    if (frame.sources?.length) this.drawSources(box, frame);
     if (!frame.sum) this.words(box, part, words, { ...frame });
   },
 
@@ -180,17 +182,20 @@ Object.assign(Pane.prototype, {
   },
 
   printNumbers(context, values, frame, unit) {
-    const digits = frame.limit >= 100 ? 0 : frame.limit >= 10 ? 1 : 2;
+    const power = frame.limit >= 0.1 && frame.limit < 1e4 ? 0 : Math.floor(Math.log10(frame.limit));
+    const [unitOf, top] = [10 ** power, frame.limit / 10 ** power];
+    const digits = top >= 100 ? 0 : top >= 10 ? 1 : 2;
     context.textAlign = "center";
     context.textBaseline = "middle";
     for (let k = 0; k < values.length; k++) {
-      const words = Number.isFinite(values[k]) ? written(values[k], digits) : "NaN";
+      const words = Number.isFinite(values[k]) ? written(values[k] / unitOf, digits) : "NaN";
       context.font = `${Math.max(11, Math.min(13, (unit * 1.7) / words.length))}px sans-serif`;
       if (unit * 1.8 < words.length * 6.2) continue;
       const at = Math.max(-1, Math.min(1, values[k] / frame.limit));
       context.fillStyle = inkOn(colourAt(this.app.data.scale, at / 2 + 0.5));
       context.fillText(words, (k % frame.w + 0.5) * unit, (Math.floor(k / frame.w) + 0.5) * unit);
     }
+    return power;
   },
 
   // The map as a sum of input maps times kernels.
@@ -237,6 +242,21 @@ Object.assign(Pane.prototype, {
       thumb(item, sum.others, "the sum of the others");
     }
     if (!sum.turned) make("p", "", box, sum.bias ? `and the bias b[${channel}] = ${exact(sum.bias)}.` : "No bias is added.");
+  },
+
+  // What a part without kernels made the map of.
+  drawSources(parent, frame) {
+    const box = make("div", "sum", parent);
+    make("h4", "", box, this.back ? "is made of what comes back from" : "is made of");
+    for (const one of frame.sources) {
+      const button = make("button", "plain", box);
+      button.type = "button";
+      const canvas = make("canvas", "", button);
+      const scale = Math.min(120 / Math.max(one.h, one.w), 20);
+      drawBytes(canvas, frame.body.subarray(one.at, one.at + one.h * one.w), one.w, one.h, this.app.table, one.w * scale, one.h * scale);
+      make("small", "", button, `map ${one.channel} of ${this.partWords(one.owner)}`);
+      button.onclick = () => this.app.go({ part: one.owner, channel: one.channel, place: null });
+    }
   },
 
   drawKernel(parent, frame, channel) {

@@ -78,6 +78,15 @@ class Pane {
     return frame;
   }
 
+  // The largest of what is known of parts, for every column.
+  inFolds(columns, known) {
+    return columns.map(({ item, part }) => {
+      const [first, last] = typeof item === "number" ? [part, part] : [item.first, item.last];
+      const values = Object.entries(known ?? {}).filter(([k]) => first <= k && k <= last).map(([, v]) => v);
+      return values.length ? Math.max(...values) : undefined;
+    });
+  }
+
   // --- the network level ---
   async drawNetwork() {
     const columns = this.columns();
@@ -86,6 +95,7 @@ class Pane {
     const gradientOfPicture = this.back ? unpack(await (await this.ask("picture", { back: this.back, ...this.common })).arrayBuffer()) : null;
     if (this.app.state.part !== null) return null; // a level below was opened in the meantime
     this.shown = { columns, frame };
+    this.gradientOfPicture = gradientOfPicture;
     const wide = this.app.wide;
     const key = `${columns.map((one) => one.part + (one.item.key || "")).join()}|${wide}|${this.token}|${this.app.width}`;
     if (this.laidOut !== key) this.layOut(columns, frame, wide);
@@ -233,7 +243,9 @@ class Pane {
     const [first, ...rest] = this.cells;
     const { h, w } = this.structure.picture;
     const scale = first.side / Math.max(h, w);
-    if (gradientOfPicture) {
+    const reached = this.app.reached();
+    if (gradientOfPicture && reached && !reached.has(-1)) sized(first.canvas, Math.round(w * scale), Math.round(h * scale));
+    else if (gradientOfPicture) {
       drawBytes(first.canvas, gradientOfPicture.body, gradientOfPicture.w, gradientOfPicture.h, this.app.table, Math.round(w * scale), Math.round(h * scale));
     } else {
       const image = new ImageData(w, h);
@@ -249,7 +261,6 @@ class Pane {
       sized(first.canvas, Math.round(w * scale), Math.round(h * scale)).drawImage(tooMuch, 0, 0, w, h, 0, 0, Math.round(w * scale), Math.round(h * scale));
     }
     first.canvas.setAttribute("aria-label", gradientOfPicture ? "The gradient at every pixel" : "The picture as the network sees it");
-    const reached = this.app.reached();
     rest.forEach((cell, k) => {
       const row = frame.parts[k];
       cell.row = row;

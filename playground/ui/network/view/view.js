@@ -131,11 +131,11 @@ class View {
       one.onclick = act;
       return one;
     };
-    button("⏮", "To the beginning of the walk", () => this.step(0));
-    button("◀", "One op less", () => this.step((this.state.step ?? this.steps?.length ?? 1) - 1));
+    button("First", "To the beginning of the walk", () => this.step(0));
+    button("− 1", "One op less", () => this.step((this.state.step ?? this.steps?.length ?? 1) - 1));
     this.playing = button("▶ Play", "Play the walk back as a wave", () => this.play());
-    button("▷", "One op more", () => this.step((this.state.step ?? -1) + 1));
-    button("⏭", "All of it", () => this.step(null));
+    button("+ 1", "One op more", () => this.step((this.state.step ?? -1) + 1));
+    button("All", "All of the walk", () => this.step(null));
     this.slider = make("input", "", this.walk);
     this.slider.type = "range";
     this.slider.min = 0;
@@ -175,7 +175,6 @@ class View {
     this.slider.value = this.state.step ?? this.steps.length - 1;
     this.tell();
     this.panes.forEach((pane) => pane.shown && pane.token && this.state.part === null && pane.paint(pane.shown.columns, pane.shown.frame, pane.gradientOfPicture));
-    this.draw();
   }
 
   play() {
@@ -300,10 +299,10 @@ class View {
     const series = [{ name: "size of the numbers", mark: "circle", values: forward.parts.map((row) => row.rms), colour: "var(--st-text-color)" }];
     if (back) {
       series.push({ name: "size of their gradients", mark: "square", values: back.parts.map((row) => row.rms), colour: this.data.series[0] });
-      const ratios = back.parts.map((row) => row.gw);
+      const ratios = pane.inFolds(columns, back.gw);
       if (ratios.some((v) => v > 0)) series.push({ name: "gradient of the weights over the weights", mark: "triangle", values: ratios, colour: this.data.series[1] });
     }
-    const moved = forward.parts.map((row) => row.dw);
+    const moved = pane.inFolds(columns, forward.dw);
     if (moved.some((v) => v > 0)) series.push({ name: "last step over the weights, |Δw| / |w|", mark: "diamond", values: moved, colour: this.data.series[2] });
     const known = series.flatMap((one) => one.values).filter((v) => v > 0);
     this.flow.replaceChildren();
@@ -343,7 +342,7 @@ class View {
     this.film.replaceChildren();
     this.film.hidden = epochs.length < 2 && !this.data.live;
     if (this.film.hidden) return;
-    const head = make("div", "head", this.film);
+    const head = make("div", "line", this.film);
     const play = make("button", "", head, "▶ Play the training");
     play.type = "button";
     this.epochWords = make("span", "told", head);
