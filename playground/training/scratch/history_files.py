@@ -70,7 +70,7 @@ def keep(run_dir: Path, state: State, batches: int, threads: int) -> None:
     epoch, there = state.epoch, kept(run_dir)
     weights = state.model.state_dict()
     if (WEIGHTS, epoch) not in there:
-        halves = {name: _half(array) for name, array in weights.items()}
+        halves = {name: half(array) for name, array in weights.items()}
         said = json.dumps({"epoch": epoch, "digest": digest_of(weights)})
         with whole(path_of(run_dir, WEIGHTS, epoch)) as incoming:
             save_file(halves, incoming, {"weights": said})
@@ -140,7 +140,7 @@ def digest_of(weights: Mapping[str, np.ndarray]) -> str:
     return found.hexdigest()
 
 
-def _half(array: np.ndarray) -> np.ndarray:
+def half(array: np.ndarray) -> np.ndarray:
     """As float16, where all of it has room there; counts stay whole numbers."""
     there: Any = np.abs(array).max(initial=0)
     small = array.dtype.kind == "f" and there <= LARGEST

@@ -31,7 +31,7 @@ from playground.network.shapes import walk
 from playground.network.spelling import spelled
 from playground.training.runs.events import Batch, Epoch, Event, Finished, RateChanged, Saved, Started
 from playground.training.runs.runs import RunSpec
-from playground.training.scratch import history_files
+from playground.training.scratch import history_files, live_files
 from playground.training.scratch.losses import evaluate, mixed_loss, said, scoring
 from playground.training.scratch.measures import Look, Meter, Parts
 from playground.training.scratch.numpy_checkpoint import State, digest
@@ -147,6 +147,11 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
     whole epoch (numpy_checkpoint). Raises PlaygroundError when the data or the request make no training, the network
     does not fit, or the loss is no longer a number.
     """
+    with live_files.showing(run_dir) as live:
+        yield from _fit(spec, run_dir, should_stop, live)
+
+
+def _fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool], live: live_files.Live) -> Iterator[Event]:
     began = time.time()
     training = begun(spec, history_files.threads_of(run_dir))
     settings, state, schedule, batches = training.settings, training.state, training.schedule, training.batches
@@ -189,6 +194,7 @@ def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterat
                 history_files.index(run_dir, state, batches, steps, training.threads)
                 raise PlaygroundError(f"The loss is no longer a number after {steps} steps: the learning rate of "
                                       f"{schedule.base_lrs[0]:g} is too large for these data.")
+            live.stepped(model, epoch, number, steps)
             losses, right = losses + value * len(chosen), right + correct
             if time.time() - written >= BETWEEN_BATCHES_SECONDS:
                 written = time.time()
@@ -280,8 +286,17 @@ def load_trained(run_dir: Path, weights_path: Path | None = None) -> TrainedNump
     """The network that a run left in its folder, with its last weights or those of another file. Raises PlaygroundError
     when there is none."""
     try:
-        data = read_json(run_dir / DESCRIPTION)
         weights = load_file(weights_path or run_dir / WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _no_network(run_dir) from error
+    return trained_with(run_dir, weights)
+
+
+def trained_with(run_dir: Path, weights: dict[str, np.ndarray]) -> TrainedNumpy:
+    """The network that the description in a run's folder is of, with these weights. Raises PlaygroundError as
+    `load_trained`."""
+    try:
+        data = read_json(run_dir / DESCRIPTION)
         # A damaged description may ask for a layer of any size: not of more numbers than there are weights.
         room = sum(array.size for array in weights.values())
         classes = tuple(map(str, data["classes"]))
@@ -295,13 +310,16 @@ def load_trained(run_dir: Path, weights_path: Path | None = None) -> TrainedNump
         model = build(scored, shape, np.random.default_rng(0))
         model.load_state_dict(weights)
         found = TrainedNumpy(model, Preprocessing.from_dict(data["preprocessing"]), classes, network=scored)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, SafetensorError,
-            PlaygroundError) as error:
-        raise PlaygroundError(f"There is no trained network in {run_dir}, or it is damaged.") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, PlaygroundError) as error:
+        raise _no_network(run_dir) from error
     if not all(np.isfinite(array).all() for array in weights.values()):
         raise PlaygroundError(f"The network in {run_dir} is damaged: not all of its weights are numbers.")
     model.eval()
     return found
+
+
+def _no_network(run_dir: Path) -> PlaygroundError:
+    return PlaygroundError(f"There is no trained network in {run_dir}, or it is damaged.")
 
 
 def _described(data: Mapping[str, Any], classes: int) -> tuple[Network, tuple[int, ...]]:
