@@ -12,6 +12,7 @@ from playground.view.gradients import Gradients
 from playground.view.numbers import Account
 from playground.view.trace import Array, Part, Trace
 from playground.view.wording import code_of, formula_of, what_it_is
+from playground.view.words import CONV, DENSE
 
 MOST_NUMBERS = 4096
 """Of a map that are sent as they are; larger ones are sent as colours, and each number when it is asked for."""
@@ -30,15 +31,15 @@ def multiply_adds(part: Part) -> int | None:
     weight = next((one for one in part.weights.values() if one.ndim >= 2), None)
     if weight is None or part.op is None or part.op.node is None:
         return None
-    if part.sort.key == "conv":
-        return int(math.prod(part.shape) * math.prod(weight.shape[1:]))
-    return int(weight.size) if part.sort.key == "dense" else None
+    if part.sort.key == CONV:
+        return math.prod(part.shape) * math.prod(weight.shape[1:])
+    return math.prod(part.shape[:-1]) * weight.size if part.sort.key == DENSE else None
 
 
 def one_number(trace: Trace, part: Part, place: Sequence[int], gradients: Gradients | None) -> dict[str, Any]:
     """A number of a part: how it was made, and where a walk back is asked for, what its gradient is a sum of."""
     numbers.check_place(part, place)
-    said: dict[str, Any] = {"value": _exact(part.output.data[(0, *place)]),
+    said: dict[str, Any] = {"value": _exact(part.output.data[part.at(place)]),
                             "made": accounts(numbers.forward(trace, part, place))}
     if gradients is not None:
         arrived = gradients.at(part)
@@ -75,7 +76,7 @@ def one_map(trace: Trace, part: Part, channel: int, gradients: Gradients | None)
         body.extend(np.ascontiguousarray(array, "<f4").tobytes())
         return {"at": at, "shape": list(array.shape)}
 
-    found = (part.output.data[0] if gradients is None else gradients.at(part))
+    found = part.of(part.output.data) if gradients is None else gradients.at(part)
     header: dict[str, Any] = {"part": part.index, "channel": channel, "none": found is None}
     kernels = maps.kernels(part, channel, gradients) if part.shape and part.weights else None
     if kernels is not None:
@@ -86,7 +87,7 @@ def one_map(trace: Trace, part: Part, channel: int, gradients: Gradients | None)
     if found is None:
         return frames.packed(header, bytes(body))
     values = found[channel] if found.ndim > 1 else found
-    values = values.reshape(1, -1) if values.ndim < 2 else values
+    values = values.reshape(1, -1) if values.ndim < 2 else values.reshape(-1, values.shape[-1])
     header |= {"h": values.shape[0], "w": values.shape[1], **frames.sizes(values)}
     summed = None
     if found.ndim == 3:

@@ -4,14 +4,14 @@ A fold is a run of parts next to each other, read off the graph alone (who feeds
 origin fold alike. Parts that fit no fold stay columns of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from playground.numbers import counted, number
 from playground.view.trace import PICTURE, Part, Trace
-from playground.view.words import ACTIVATION, BATCH_NORM, CONCAT, DROPOUT, FLATTEN, LOSS, NORM, SUM, WEIGHTED
+from playground.view.words import ACTIVATION, BATCH_NORM, CONCAT, CONV, DROPOUT, LOSS, NORM, SUM, WEIGHTED
 
-MOST_COLUMNS = 13
+MOST_COLUMNS = 12
 """More than so many columns are folded into stages."""
 
 
@@ -20,7 +20,7 @@ class Fold:
     """Parts `first` to `last`, drawn as one column until opened: what it is called, and what lies in it (parts by
     index, and further folds)."""
 
-    kind: str  # "unit", "block", "stage"
+    kind: str  # "unit", "block", "run", "stage"
     title: str
     first: int
     last: int
@@ -36,12 +36,11 @@ def folded(trace: Trace) -> tuple[Fold | int, ...]:
     """The network as at most about a dozen columns, each a part or a fold."""
     parts = trace.parts
     fed = consumers(parts)
-    intervals = _blocks(parts, fed)
-    items = _nested(parts, fed, 0, len(parts) - 1, intervals)
-    if len(items) > MOST_COLUMNS:
-        items = _equal_runs(parts, items)
-    if len(items) > MOST_COLUMNS:
-        items = _stages(parts, items)
+    blocks = _blocks(parts, fed)
+    items = _nested(parts, fed, 0, len(parts) - 1, [*blocks, *_inverted(parts, fed, blocks)])
+    for gathered in (_of_one_shape, _equal_runs, _of_one_resolution):
+        if len(items) > MOST_COLUMNS:
+            items = gathered(parts, items)
     return tuple(items)
 
 
@@ -95,6 +94,46 @@ def _blocks(parts: Sequence[Part], fed: dict[int, list[int]]) -> list[tuple[int,
         if all(last < a or first > b or (a <= first and last <= b) for a, b, _ in kept):
             kept.append((first, last, words))
     return kept
+
+
+def _inverted(parts: Sequence[Part], fed: dict[int, list[int]], blocks: list[tuple[int, int, str]]
+              ) -> list[tuple[int, int, str]]:
+    """Inverted residual blocks that have no shortcut: a depthwise convolution, widened before or not, narrowed by a
+    1 × 1 convolution without activation (Sandler et al., 2018)."""
+    found: list[tuple[int, int, str]] = []
+    before: tuple[int, int] | None = None  # the unit in front
+    at = 0
+    while at < len(parts):
+        end = _unit(parts, fed, at, len(parts) - 1)
+        if before is not None and _depthwise(parts[at]) and fed[end] == [end + 1] and _narrows(parts, fed, end + 1):
+            last = _unit(parts, fed, end + 1, len(parts) - 1)
+            first = before[0] if _one_by_one(parts[before[0]]) and fed[before[1]] == [at] else at
+            if not any(a <= last and first <= b for a, b, _ in blocks):
+                found.append((first, last, "inverted residual block"))
+        before, at = (at, end), end + 1
+    return found
+
+
+def _kernel(part: Part) -> tuple[int, ...]:
+    """The shape of a convolution's filters; empty for other parts."""
+    node = part.op.node if part.sort.key == CONV and part.op is not None else None
+    w = node.inputs[1] if node is not None and len(node.inputs) > 1 else None
+    return () if w is None or w.ndim != 4 else w.shape
+
+
+def _depthwise(part: Part) -> bool:
+    kernel = _kernel(part)
+    return bool(kernel) and kernel[1] == 1 and kernel[0] == part.shape[0] > 1 and kernel[2:] != (1, 1)
+
+
+def _one_by_one(part: Part) -> bool:
+    return _kernel(part)[2:] == (1, 1)
+
+
+def _narrows(parts: Sequence[Part], fed: dict[int, list[int]], at: int) -> bool:
+    end = _unit(parts, fed, at, len(parts) - 1)
+    return _one_by_one(parts[at]) and all(parts[k].sort.key != ACTIVATION for k in range(at, end + 1)) \
+        and len(parts[end].shape) == 3
 
 
 def _nested(parts: Sequence[Part], fed: dict[int, list[int]], first: int, last: int,
@@ -162,24 +201,33 @@ def _equal_runs(parts: Sequence[Part], items: list[Fold | int]) -> list[Fold | i
     return folds
 
 
-def _stages(parts: Sequence[Part], items: list[Fold | int]) -> list[Fold | int]:
-    """Neighbours that give maps of one resolution as one; what follows the maps as one, where it is much."""
+def _of_one_shape(parts: Sequence[Part], items: list[Fold | int]) -> list[Fold | int]:
+    """Neighbours that give as many maps of one size as one."""
+    return _stages(parts, items, lambda shape: shape, lambda shape, group:
+                   f"stage of {number(shape[1])} × {number(shape[2])}, {counted(shape[0], 'map')}")
+
+
+def _of_one_resolution(parts: Sequence[Part], items: list[Fold | int]) -> list[Fold | int]:
+    """Neighbours that give maps of one size as one."""
+    return _stages(parts, items, lambda shape: shape[1:], lambda shape, group:
+                   f"stage of {number(shape[1])} × {number(shape[2])}, {counted(len(group), 'block')}")
+
+
+def _stages(parts: Sequence[Part], items: list[Fold | int], alike: Callable[[tuple[int, ...]], tuple[int, ...]],
+            title: Callable[[tuple[int, ...], list[Fold | int]], str]) -> list[Fold | int]:
     groups: list[tuple[tuple[int, ...], list[Fold | int]]] = []
     for item in items:
         shape = parts[_ends(parts, item)[1]].shape
-        size: tuple[int, ...] = ()
-        if len(shape) == 3 and parts[_ends(parts, item)[1]].sort.key != FLATTEN:
-            size = shape[1:]
-        if groups and size and groups[-1][0] == size:
+        if groups and len(shape) == len(groups[-1][0]) == 3 and shape[1:] != (1, 1) \
+                and alike(groups[-1][0]) == alike(shape):
             groups[-1][1].append(item)
         else:
-            groups.append((size, [item]))
+            groups.append((shape, [item]))
     folds: list[Fold | int] = []
-    for size, group in groups:
+    for shape, group in groups:
         if len(group) < 2:
             folds += group
             continue
         first, last = _ends(parts, group[0])[0], _ends(parts, group[-1])[1]
-        title = f"stage of {number(size[0])} × {number(size[1])}, {counted(len(group), 'block')}"
-        folds.append(Fold("stage", title, first, last, tuple(group)))
+        folds.append(Fold("stage", title(shape, group), first, last, tuple(group)))
     return folds

@@ -41,7 +41,7 @@ def frame(trace: Trace, shown: Sequence[int], *, gradients: Gradients | None = N
     backward = gradients is not None
     values = [_values(part, gradients) for part in parts]
     top = top_gradient(gradients, trace) if gradients is not None else 0.0
-    limits = dict(held) if held is not None else (limits_of(trace, scale) if not backward else {})
+    limits = dict(held) if held is not None else (limits_of(trace, scale, parts) if not backward else {})
     rows: list[dict[str, Any]] = []
     body = bytearray()
     for part, array in zip(parts, values, strict=True):
@@ -80,23 +80,30 @@ def unpacked(data: bytes) -> tuple[dict[str, Any], bytes]:
     return json.loads(data[4 : 4 + length]), data[4 + length :]
 
 
-def limits_of(trace: Trace, scale: str) -> dict[int, float]:
-    """The full colour of every part: the 99.5 % quantile of the magnitudes of the part, of the parts of its resolution
-    (a stage), or of the whole network."""
-    found: dict[int, float] = {part.index: _quantile(part.output.data[0]) for part in trace.parts}
+def limits_of(trace: Trace, scale: str, parts: Sequence[Part] | None = None) -> dict[int, float]:
+    """The full colour of every part (or of some `parts`): the 99.5 % quantile of the magnitudes of the part, of the
+    parts of its resolution (a stage), or of the whole network."""
+    wanted = trace.parts if parts is None else parts
     if scale == "layer":
-        return found
+        return {part.index: _quantile(part.of(part.output.data)) for part in wanted}
     groups: dict[tuple[int, ...], float] = {}
+    asked = {_group(part, scale) for part in wanted}
     for part in trace.parts:
-        key = part.shape[1:] if scale == "stage" else ()
-        groups[key] = max(groups.get(key, 0.0), found[part.index])
-    return {part.index: groups[part.shape[1:] if scale == "stage" else ()] for part in trace.parts}
+        if (key := _group(part, scale)) in asked:
+            groups[key] = max(groups.get(key, 0.0), _quantile(part.of(part.output.data)))
+    return {part.index: groups[_group(part, scale)] for part in wanted}
+
+
+def _group(part: Part, scale: str) -> tuple[int, ...]:
+    return part.shape[1:] if scale == "stage" else ()
 
 
 def top_gradient(gradients: Gradients, trace: Trace) -> float:
     """The largest finite magnitude of all gradients of the picture looked at: the one full colour of a walk back."""
-    tops = [_top(array) for part in trace.parts if (array := gradients.at(part)) is not None]
-    return max(tops, default=0.0) or 1.0
+    if gradients.top is None:
+        tops = [_top(array) for part in trace.parts if (array := gradients.at(part)) is not None]
+        gradients.top = max(tops, default=0.0) or 1.0
+    return gradients.top
 
 
 def sizes(array: Array) -> dict[str, Any]:
@@ -133,8 +140,8 @@ def quantised_log(array: Array, top: float) -> Array:
 def _bytes(limit: float) -> Any:
     def convert(array: Array) -> Array:
         with np.errstate(all="ignore"):
-            places = np.rint(np.clip(array * (127 / limit if limit else 0.0), -127, 127)) + ZERO
-        return np.where(np.isfinite(array), places, 0).astype(np.uint8)
+            places = np.rint(np.clip(array * 127.0 / np.float64(limit or 1.0), -127, 127)) + ZERO
+            return np.where(np.isfinite(array), places, 0).astype(np.uint8)
 
     return convert
 
@@ -142,9 +149,9 @@ def _bytes(limit: float) -> Any:
 def _log_bytes(top: float) -> Any:
     def convert(array: Array) -> Array:
         with np.errstate(all="ignore"):
-            magnitude = 1 + np.log10(np.abs(array) / top) / DECADES
+            magnitude = 1 + np.log10(np.abs(array) / np.float64(top)) / DECADES
             places = ZERO + np.sign(array) * np.clip(np.rint(127 * magnitude), 1, 127)
-        return np.where(array == 0, ZERO, np.where(np.isfinite(array), places, 0)).astype(np.uint8)
+            return np.where(array == 0, ZERO, np.where(np.isfinite(array), places, 0)).astype(np.uint8)
 
     return convert
 
@@ -157,7 +164,7 @@ def _part(trace: Trace, index: int) -> Part:
 
 def _values(part: Part, gradients: Gradients | None) -> Array | None:
     if gradients is None:
-        return np.asarray(part.output.data[0])
+        return part.of(part.output.data)
     return gradients.at(part)
 
 
@@ -179,15 +186,21 @@ def _joined(maps: Array, down: int, across: int) -> Array:
         return maps
     n, height, width = maps.shape
     rows, columns = height // down, width // across
-    cut = maps[:, : rows * down, : columns * across].reshape(n, rows, down, columns, across)
-    with np.errstate(all="ignore"):
-        return np.asarray(cut.mean(axis=(2, 4), dtype=np.float32))
+    return _mean(maps[:, : rows * down, : columns * across].reshape(n, rows, down, columns, across), (2, 4))
 
 
 def _bar(array: Array) -> Array:
     """One number a channel, its mean."""
+    return _mean(array.reshape(array.shape[0], -1), (1,))
+
+
+def _mean(array: Array, axes: tuple[int, ...]) -> Array:
+    """The mean as float32: no number only where one of its numbers is none, not where their sum is too large."""
     with np.errstate(all="ignore"):
-        return np.asarray(array.reshape(array.shape[0], -1).mean(axis=1))
+        means = np.asarray(array.mean(axis=axes, dtype=np.float32))
+        if not np.isfinite(means).all():
+            means = array.mean(axis=axes, dtype=np.float64).astype(np.float32)
+        return np.asarray(means)
 
 
 def _weights(trace: Trace, gradients: Gradients | None, learn: Mapping[str, float] | None) -> dict[str, Any]:
@@ -204,7 +217,9 @@ def _weights(trace: Trace, gradients: Gradients | None, learn: Mapping[str, floa
 
 
 def _quantile(array: Array) -> float:
-    magnitudes = np.abs(array[np.isfinite(array)]).ravel()
+    magnitudes = np.abs(array).ravel()
+    if not np.isfinite(magnitudes.max(initial=0)):
+        magnitudes = magnitudes[np.isfinite(magnitudes)]
     if not magnitudes.size:
         return 1.0
     place = min(magnitudes.size - 1, math.ceil(QUANTILE * magnitudes.size) - 1)

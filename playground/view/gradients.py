@@ -1,16 +1,20 @@
 """The walk back through a traced network: from the loss, a class's score or any number to every part and weight."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from engine import Tensor, backward_steps
+from engine import BackwardStep, Tensor, backward_steps
 from engine import functional as F
 from playground.errors import PlaygroundError
 from playground.numbers import number
 from playground.view.trace import PICTURE, Array, Part, Trace
+
+_WALKING = threading.Lock()
+"""Two walks over one network would add to the same weights' `.grad`."""
 
 
 @dataclass(frozen=True)
@@ -77,53 +81,69 @@ class Gradients:
     sent: dict[int, tuple[Array | None, ...]] = field(default_factory=dict)  # by id of the result, to each input
     weights: dict[str, Array] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    walked: list[Tensor] = field(default_factory=list)  # the results that sent something, the last first
     picture: Array | None = None
+    top: float | None = None  # the largest magnitude, once it was asked for
 
     def at(self, part: Part) -> Array | None:
         """What arrived at what a part gives, for the picture looked at; None where the walk does not come by."""
         found = self.arrived.get(id(part.output))
-        return None if found is None else found[0]
+        return None if found is None else part.of(found)
+
+    @property
+    def bytes(self) -> int:
+        """What it holds in memory, about."""
+        return sum(array.nbytes for array in {id(array): array for array in (
+            *self.arrived.values(), *self.weights.values(), *(one for sent in self.sent.values() for one in sent))
+            if array is not None}.values())
 
 
 def walk_back(trace: Trace, target: Target) -> Gradients:
     """The gradients of a target. The weights' `.grad` are as before.
 
-    Raises PlaygroundError when there is no such class or number.
+    Raises PlaygroundError when there is no such class or number, or when it does not depend on the picture.
     """
     start, gradient, value = _start(trace, target)
+    if not start.requires_grad:
+        raise PlaygroundError("There is no way back from there: nothing that can change smoothly leads to it.")
     found = Gradients(target, value)
-    names = {id(weight): name for part in trace.parts for name, weight in part.weights.items()}
-    leaves = [trace.picture, *(weight for part in trace.parts for weight in part.weights.values())]
-    before = [leaf.grad for leaf in leaves]
-    for leaf in leaves:
-        leaf.grad = None
-    try:
-        if gradient is not None:
-            found.arrived[id(start)] = gradient
-        for step in backward_steps(start, gradient):
-            index = trace.part_of(step.output)
-            found.arrived[id(step.output)] = step.gradient
-            found.sent[id(step.output)] = step.input_gradients
-            if index is not None:
-                found.steps.append(Step(index, step.op.name, _sent(trace, names, step.inputs, step.input_gradients)))
-        for part in trace.parts:
-            for name, weight in part.weights.items():
+    weights = {id(weight): (name, weight) for part in trace.parts for name, weight in part.weights.items()}
+    names = {key: name for key, (name, _) in weights.items()}
+    leaves = [trace.picture, *(weight for _, weight in weights.values())]
+    with _WALKING:
+        before = [leaf.grad for leaf in leaves]
+        for leaf in leaves:
+            leaf.grad = None
+        try:
+            if gradient is not None:
+                found.arrived[id(start)] = gradient
+            for step in backward_steps(start, gradient):
+                index = trace.part_of(step.output)
+                found.walked.append(step.output)
+                found.arrived[id(step.output)] = step.gradient
+                found.sent[id(step.output)] = step.input_gradients
+                if index is not None:
+                    found.steps.append(Step(index, step.op.name, _sent(trace, names, step)))
+            for name, weight in weights.values():
                 if weight.grad is not None:
                     found.weights[name] = weight.grad
-        found.picture = None if trace.picture.grad is None else trace.picture.grad[0]
-    finally:
-        for leaf, kept in zip(leaves, before, strict=True):
-            leaf.grad = kept
+            if trace.picture.grad is not None:
+                found.arrived[id(trace.picture)] = trace.picture.grad
+                found.picture = trace.picture.grad[0]
+        finally:
+            for leaf, kept in zip(leaves, before, strict=True):
+                leaf.grad = kept
     return found
 
 
-def _sent(trace: Trace, names: Mapping[int, str], inputs: tuple[Tensor | None, ...],
-          gradients: tuple[Array | None, ...]) -> tuple[tuple[int | str, float], ...]:
+def _sent(trace: Trace, names: Mapping[int, str], step: BackwardStep) -> tuple[tuple[int | str, float], ...]:
     said: list[tuple[int | str, float]] = []
-    for x, g in zip(inputs, gradients, strict=True):
+    index = trace.part_of(step.output)
+    taker = None if index is None else trace.parts[index]
+    for x, g in zip(step.inputs, step.input_gradients, strict=True):
         if x is None or g is None:
             continue
-        to: int | str | None = names.get(id(x), trace.part_of(x))
+        to: int | str | None = names.get(id(x), trace.part_of(x, taker))
         if to is not None:
             said.append((to, size(g)))
     return tuple(said)
@@ -140,7 +160,8 @@ def _start(trace: Trace, target: Target) -> tuple[Tensor, Array | None, float]:
             sizes = " × ".join(number(n, 9) for n in part.shape)
             raise PlaygroundError(f"The {part.title} gives {sizes} numbers: there is none at "
                                   f"{', '.join(map(str, target.place))}.")
-        return part.output, _one(part.output, (0, *target.place)), float(part.output.data[(0, *target.place)])
+        place = part.at(target.place)
+        return part.output, _one(part.output, place), float(part.output.data[place])
     classes = max(trace.logits.shape[1], 2)
     if not 0 <= target.label < classes:
         raise PlaygroundError(f"The network knows {classes} classes: there is no class {target.label}.")

@@ -56,8 +56,9 @@ class Look:
         """The name under which a browser asks for it."""
         text = hashlib.blake2s(self.key.encode(), key=_SECRET, digest_size=16)
         for array in (self.x, self.crowd):
+            text.update(f"|{None if array is None else array.shape}|".encode())
             text.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
-        text.update(str(self.label).encode())
+        text.update(f"|{self.label}".encode())
         return text.hexdigest()
 
 
@@ -66,6 +67,10 @@ class _Seen:
     trace: Trace
     source: Source
     gradients: "OrderedDict[str, Gradients]" = field(default_factory=OrderedDict)
+
+    @property
+    def bytes(self) -> int:
+        return self.trace.bytes + sum(one.bytes for one in self.gradients.values())
 
 
 _LOCK = threading.RLock()
@@ -101,8 +106,15 @@ def answer(token: str, what: str, query: Mapping[str, str]) -> Answer:
     asked = _Asked(look, token, query)
     with busy:  # one computation a look at a time: its requests share what was computed
         body, media_type = handler(asked)
-    digest = hashlib.blake2s(f"{token}{what}{sorted(query.items())}{asked.version}".encode(), digest_size=12)
-    return Answer(body, media_type, digest.hexdigest(), asked.epoch != LIVE)
+    about = f"{token}{what}{sorted(query.items())}{asked.version}|{asked.other}"
+    digest = hashlib.blake2s(about.encode(errors="replace"), digest_size=12)
+    return Answer(body, media_type, digest.hexdigest(), asked.lasting)
+
+
+def _put_away() -> None:
+    """Forget the traces asked for longest ago, but for the last one, where they take too much memory."""
+    while len(_SEEN) > 1 and sum(one.bytes for one in _SEEN.values()) > TRACE_BYTES:
+        _SEEN.popitem(last=False)
 
 
 def change(token: str, what: str, body: Mapping[str, Any]) -> Answer:
@@ -115,8 +127,9 @@ class _Asked:
 
     def __init__(self, look: Look, token: str, query: Mapping[str, str]):
         self.look, self.token, self.query = look, token, query
-        self.version = ""
+        self.version = self.other = ""
         self.epoch = query.get("epoch", "")
+        self.lasting = self.epoch != LIVE
         self.train = query.get("mode") == "train"
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
@@ -142,6 +155,8 @@ class _Asked:
         key = (self.token, version, self.train and source.has_modes)
         if epoch is None:
             self.version = version
+        elif epoch != self.epoch:  # what is answered depends on it, too
+            self.other, self.lasting = version, self.lasting and epoch != LIVE
         with _LOCK:
             if key in _SEEN:
                 _SEEN.move_to_end(key)
@@ -152,12 +167,11 @@ class _Asked:
         seen = _Seen(source.run(x, key[2]), source)
         with _LOCK:
             _SEEN[key] = seen
-            while len(_SEEN) > 1 and sum(one.trace.bytes for one in _SEEN.values()) > TRACE_BYTES:
-                _SEEN.popitem(last=False)
+            _put_away()
         return seen
 
     def _source(self, epoch: str) -> tuple[Source, str]:
-        if epoch not in ("", LIVE) and not (epoch.isdigit() and int(epoch) in self.look.epochs):
+        if epoch not in ("", LIVE) and epoch not in map(str, self.look.epochs):
             raise PlaygroundError(f"Nothing is kept of epoch {epoch[:12]}.")
         key = (self.look.key, epoch)
         if epoch != LIVE:
@@ -187,6 +201,7 @@ class _Asked:
                 seen.gradients[target.key] = found
                 while len(seen.gradients) > MOST_GRADIENTS:
                     seen.gradients.popitem(last=False)
+                _put_away()
         return found
 
     def part(self) -> Any:

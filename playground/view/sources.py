@@ -122,15 +122,20 @@ class File:
     def run(self, x: Array, train: bool = False) -> Trace:
         picture = Tensor(x, requires_grad=True)
         with self.lock:
-            marks, logits = [], picture
+            marks = []
             wanted = self.model.outputs[0]
+            logits = picture if wanted in self.model.inputs else self.model.values.get(wanted, picture)
             for step in self.model.steps(picture):
                 node = self.nodes[step.index]
-                logits = dict(zip(node.output, step.outputs, strict=False)).get(wanted, logits)
-                result = step.outputs[0]
-                if result.dtype.kind == "f":
-                    marks.append(Mark(step.name or node.output[0], result, _sort(step.op_type, result)))
+                made = [(name, result) for name, result in zip(node.output, step.outputs, strict=False) if name]
+                logits = dict(made).get(wanted, logits)
+                for name, result in made:
+                    called = step.name or name
+                    marks.append(Mark(called if result is made[0][1] else f"{called} ({name})", result,
+                                      _sort(step.op_type, result)))
             names = {id(weight): name for name, weight in self.model.named_parameters()}
+            if logits.ndim != 2 or len(logits) != len(x):  # scores in another form than (N, K)
+                logits = logits.reshape((len(x), -1))
         return read(picture, logits, marks, names)
 
     def scores(self, x: Array) -> Array:
@@ -143,6 +148,7 @@ class File:
 
 
 def _sort(op_type: str, result: Tensor) -> Sort | None:
+    """None where the op on the tape tells."""
     if op_type == "ReduceMean" and not (result.ndim == 2 or result.shape[2:] == (1, 1)):
         return Sort("other", "mean")
     if op_type in ONNX:

@@ -47,11 +47,22 @@ class Part:
     sources: tuple[int, ...]
     weights: Mapping[str, Tensor]
     fixed: tuple[Tensor, ...]
+    head: tuple[int, ...] = (0,)
+    """Where in `output` the numbers of the picture looked at stand: empty where a result has no axis of pictures."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what it gives for one picture."""
-        return self.output.shape[1:]
+        """Of what it gives for one picture; a single number is a row of one."""
+        return self.output.shape[len(self.head):] or (1,)
+
+    def of(self, array: Array) -> Array:
+        """The numbers of the picture looked at, of an array of the output's shape: its values, or their gradients."""
+        own = np.asarray(array[self.head]).reshape(self.shape)
+        return own if own.dtype.kind == "f" else own.astype(np.float32)
+
+    def at(self, place: Sequence[int]) -> tuple[int, ...]:
+        """Where in the output a number stands, by its place for one picture."""
+        return (*self.head, *place)[: self.output.ndim]
 
     @property
     def title(self) -> str:
@@ -87,9 +98,21 @@ class Trace:
         """What it holds in memory, about: results and what the ways back keep of them."""
         return 2 * sum(result.data.nbytes for part in self.parts for result in part.made)
 
-    def part_of(self, tensor: Tensor) -> int | None:
-        """The part that made a tensor, PICTURE for the picture."""
-        return PICTURE if tensor is self.picture else self.owner.get(id(tensor))
+    def part_of(self, tensor: Tensor, taker: Part | None = None) -> int | None:
+        """The part that made a tensor, PICTURE for the picture. Of parts that pass the tensor on, the one that feeds
+        the `taker`, if that is given."""
+        for source in taker.sources if taker is not None else ():
+            if (self.picture if source == PICTURE else self.parts[source].output) is tensor:
+                return source
+        return self.owner.get(id(tensor), PICTURE if tensor is self.picture else None)
+
+    def head(self, tensor: Tensor) -> tuple[int, ...]:
+        """Where in a tensor the numbers of picture 0 stand."""
+        return _head(tensor, self.picture)
+
+    def place(self, tensor: Tensor, index: Sequence[int]) -> tuple[int, ...]:
+        """The place for one picture of a number at an index of a tensor."""
+        return tuple(map(int, index[len(self.head(tensor)):])) or (0,)
 
 
 def read(picture: Tensor, logits: Tensor, marks: Iterable[Mark], names: Mapping[int, str],
@@ -103,13 +126,13 @@ def read(picture: Tensor, logits: Tensor, marks: Iterable[Mark], names: Mapping[
     builder = _Builder(picture, moving, names)
     at = 0
     for mark in marks:
-        if mark.output.node is None:
+        if id(mark.output) not in moving:  # constant, or beside the way to the scores
             continue
         claimed = []
-        while at < len(results) and _place(results[at]) <= mark.output.node.place:
+        while mark.output.node is not None and at < len(results) and _place(results[at]) <= mark.output.node.place:
             claimed.append(results[at])
             at += 1
-        if claimed or (mark.sort is not None and mark.sort.key == "dropout" and id(mark.output) in moving):
+        if claimed or (mark.sort is not None and mark.sort.key == "dropout"):
             builder.add(mark, claimed)
     for result in results[at:]:
         assert result.node is not None
@@ -126,9 +149,10 @@ class _Builder:
     def add(self, mark: Mark, claimed: Sequence[Tensor]) -> None:
         index = len(self.parts)
         if not claimed:  # passes on what it got
-            source = PICTURE if mark.output is self.picture else self.owner[id(mark.output)]
             assert mark.sort is not None
-            self.parts.append(Part(index, mark.name, mark.sort, mark.more, (), mark.output, (source,), {}, ()))
+            source = self.owner.get(id(mark.output), PICTURE)
+            self.parts.append(Part(index, mark.name, mark.sort, mark.more, (), mark.output, (source,), {}, (),
+                                   _head(mark.output, self.picture)))
             self.owner[id(mark.output)] = index
             return
         sources: dict[int, None] = {}
@@ -145,7 +169,7 @@ class _Builder:
                     self._leaves(x, weights, fixed)
                     continue
                 moved += 1
-                fed_by = PICTURE if x is self.picture else self.owner.get(id(x))
+                fed_by = self.owner.get(id(x), PICTURE if x is self.picture else None)
                 if fed_by is not None:
                     sources.setdefault(fed_by)
             ops.append((result.node.op.name, moved))
@@ -153,27 +177,24 @@ class _Builder:
             self.owner[id(result)] = index
         sort = mark.sort or sort_of(ops)
         self.parts.append(Part(index, mark.name, sort, mark.more or _sizes(sort, weights.values(), claimed),
-                               tuple(claimed), claimed[-1], tuple(sources), weights, tuple(fixed)))
+                               tuple(claimed), claimed[-1], tuple(sources), weights, tuple(fixed),
+                               _head(claimed[-1], self.picture)))
 
     def _leaves(self, tensor: Tensor, weights: dict[str, Tensor], fixed: list[Tensor]) -> None:
         """What a tensor that does not come from the picture was made of."""
-        waiting = [tensor]
-        while waiting:
-            one = waiting.pop()
+        for one in _reached(tensor):
             if one.node is not None:
-                waiting += [x for x in one.node.inputs if x is not None]
-            elif id(one) in self.names and one.requires_grad:
+                continue
+            if id(one) in self.names and one.requires_grad:
                 weights[self.names[id(one)]] = one
-            else:
+            elif all(one is not known for known in fixed):
                 fixed.append(one)
 
 
 def _sizes(sort: Sort, weights: Iterable[Tensor], made: Sequence[Tensor]) -> str:
     """The numbers that matter most of a part, read off its weights and options."""
     shapes = [weight.shape for weight in weights]
-    options = next((result.node.options for result in made if result.node and "stride" in result.node.options), {})
-    stride = options.get("stride", 1)
-    steps = stride if isinstance(stride, int) else max(stride, default=1) if stride else 1
+    steps = max(_option(made, "stride") or (1,))
     after = f", stride {steps}" if steps != 1 else ""
     if sort.key in (CONV, TRANSPOSED):
         found = next((shape for shape in shapes if len(shape) == 4), None)
@@ -182,11 +203,19 @@ def _sizes(sort: Sort, weights: Iterable[Tensor], made: Sequence[Tensor]) -> str
             return f"{counted(filters, 'filter')} {found[2]} × {found[3]}{after}"
     if sort.key == DENSE and len(made[-1].shape) == 2:
         return counted(made[-1].shape[1], "unit")
-    kernel = next((result.node.options.get("kernel_size") for result in made if result.node), None)
-    if kernel is not None:
-        sides = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
-        return f"{number(sides[0])} × {number(sides[1])}"
-    return ""
+    kernel = _option(made, "kernel_size")
+    return f"{number(kernel[0])} × {number(kernel[-1])}" if kernel else ""
+
+
+def _option(made: Sequence[Tensor], name: str) -> tuple[int, ...]:
+    """An option of the first op that has it, a number an axis; empty where none has."""
+    given = next((result.node.options[name] for result in made
+                  if result.node is not None and result.node.options.get(name) is not None), ())
+    return tuple(map(int, np.ravel(given)))
+
+
+def _head(tensor: Tensor, picture: Tensor) -> tuple[int, ...]:
+    return (0,) if tensor.ndim and tensor.shape[0] == picture.shape[0] else ()
 
 
 def _place(result: Tensor) -> int:
