@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 
 from engine import Tensor
-from engine.geometry import Placement, pair, place
+from engine.geometry import pair, place
 from playground.view.replay import in_order
-from playground.view.trace import Part, Trace
+from playground.view.trace import Array, Part, Trace
 from playground.view.words import OPS, POINTWISE_OPS
 
 Region = tuple[int, int, int, int]
 """Rows from, to (both included), columns from, to."""
+Box = tuple[Array, Array, Array]
+"""The channels, rows and columns that are needed, each as bools: what is needed is within their product."""
 POINTWISE = (*POINTWISE_OPS, "clip", "contiguous")
 MOVING = ("pad", "interpolate", "concat", "getitem")
 """Ops that put every number of the result together from some of the input's, whatever the numbers are."""
@@ -21,13 +23,13 @@ MOVING = ("pad", "interpolate", "concat", "getitem")
 def receptive_field(trace: Trace, part: Part, at: tuple[int, ...]) -> Region:
     """The rectangle of the picture that can reach the number of a part at a place, (C, H, W) or (F,).
 
-    Windows are followed back by kernel, stride, padding and dilation, whatever the weights in them; an op that mixes all
-    places, or that is not known, sees everything.
+    Windows are followed back by kernel, stride, padding and dilation, whatever the weights in them; an op that mixes
+    all places, or that is not known, sees everything.
     """
-    everything = _all_of(trace.picture)
+    everything = _region(_all_of(trace.picture))
     if part.output.ndim != 4:
         return everything
-    needed: dict[int, Region] = {id(part.output): (at[1], at[1], at[2], at[2])}
+    needed: dict[int, Box] = {id(part.output): _box(part.output, at)}
     for result in reversed(in_order(part.output)):
         if id(result) not in needed or result.node is None:
             continue
@@ -37,97 +39,122 @@ def receptive_field(trace: Trace, part: Part, at: tuple[int, ...]) -> Region:
             if x.ndim != 4:
                 return everything
             before = _through(result, k, x, needed[id(result)])
-            if before is not None:
-                needed[id(x)] = _joined(needed.get(id(x)), _within(before, x))
-    return needed.get(id(trace.picture), everything)
+            if all(side.any() for side in before):
+                needed[id(x)] = _joined(needed.get(id(x)), before)
+    return _region(needed[id(trace.picture)]) if id(trace.picture) in needed else everything
 
 
-def _all_of(x: Tensor) -> Region:
-    return 0, x.shape[2] - 1, 0, x.shape[3] - 1
+def _region(box: Box) -> Region:
+    _, rows, columns = map(np.flatnonzero, box)
+    return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
 
 
-def _joined(one: Region | None, other: Region) -> Region:
-    if one is None:
-        return other
-    return min(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), max(one[3], other[3])
+def _box(tensor: Tensor, at: tuple[int, ...]) -> Box:
+    channels, rows, columns = (np.arange(many) == one for many, one in zip(tensor.shape[1:], at, strict=True))
+    return channels, rows, columns
 
 
-def _within(region: Region, x: Tensor) -> Region:
-    (top, bottom, left, right), (_, last, _, end) = region, _all_of(x)
-    return min(max(top, 0), last), max(min(bottom, last), 0), min(max(left, 0), end), max(min(right, end), 0)
+def _all_of(x: Tensor) -> Box:
+    channels, rows, columns = (np.ones(many, bool) for many in x.shape[1:])
+    return channels, rows, columns
 
 
-def _through(result: Tensor, k: int, x: Tensor, region: Region) -> Region | None:
-    """The region of its input k that a region of the result needs; None where it needs nothing of it."""
+def _joined(one: Box | None, other: Box) -> Box:
+    return other if one is None else (one[0] | other[0], one[1] | other[1], one[2] | other[2])
+
+
+def _through(result: Tensor, k: int, x: Tensor, box: Box) -> Box:
+    """What is needed of its input k for what is needed of a result."""
     node = result.node
     assert node is not None
     name = node.op.name
     if name in _RULES:
-        return _RULES[name](node.options, result, x, region)
+        return _RULES[name](node.options, result, x, box)
     if name in MOVING:
-        return _support(result, k, region)
-    pointwise = name in POINTWISE or (name in OPS and OPS[name].pointwise)
-    return region if pointwise and x.shape[2:] == result.shape[2:] else _all_of(x)
+        return _support(result, k, box)
+    if (name in POINTWISE or (name in OPS and OPS[name].pointwise)) and x.shape[2:] == result.shape[2:]:
+        return box if x.shape[1] == result.shape[1] else (np.ones(x.shape[1], bool), *box[1:])
+    return _all_of(x)
 
 
-def _support(result: Tensor, k: int, region: Region) -> Region | None:
-    """Where a gradient of 1 in the region comes out."""
+def _support(result: Tensor, k: int, box: Box) -> Box:
+    """Where a gradient of 1 at what is needed comes out."""
     node = result.node
     assert node is not None
     g = np.zeros(result.shape, result.dtype)
-    g[:, :, region[0]:region[1] + 1, region[2]:region[3] + 1] = 1
-    sent = node.vjp(g, (True,) * len(node.inputs)) if node.op.selective else node.vjp(g)
-    rows, columns = (np.flatnonzero((sent[k] != 0).any(axis=axes)) for axes in ((0, 1, 3), (0, 1, 2)))
-    return (int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])) if len(rows) else None
+    g[:, box[0][:, None, None] & box[1][:, None] & box[2]] = 1
+    sent = (node.vjp(g, (True,) * len(node.inputs)) if node.op.selective else node.vjp(g))[k]
+    if sent is None:
+        sent = np.zeros((1, 1, 1, 1))
+    channels, rows, columns = ((sent != 0).any(axis=axes) for axes in ((0, 2, 3), (0, 1, 3), (0, 1, 2)))
+    return channels, rows, columns
 
 
-Rule = Callable[[Mapping[str, Any], Tensor, Tensor, Region], Region]
+Rule = Callable[[Mapping[str, Any], Tensor, Tensor, Box], Box]
 
 
-def _sides(region: Region) -> tuple[tuple[int, int], tuple[int, int]]:
-    return region[:2], region[2:]
+def _hit(many: int, places: Array) -> Array:
+    """Which of so many rows are among the places; what lies outside is padding."""
+    found = np.zeros(many, bool)
+    found[places[(places >= 0) & (places < many)]] = True
+    return found
 
 
-def _windows(where: Placement, region: Region) -> Region:
-    (top, bottom), (left, right) = (
-        (first * step - before, last * step - before + reach - 1) for (first, last), step, (before, _), reach in
-        zip(_sides(region), where.stride, where.pads, where.reach, strict=True))
-    return top, bottom, left, right
-
-
-def _kernel(result: Tensor) -> tuple[int, ...]:
+def _weight(result: Tensor) -> Tensor:
     assert result.node is not None
     weight = result.node.inputs[1]
     assert weight is not None
-    return weight.shape[2:]
+    return weight
 
 
-def _conv(options: Mapping[str, Any], result: Tensor, x: Tensor, region: Region) -> Region:
-    return _windows(place(x.shape, _kernel(result), options.get("stride", 1), options.get("padding", 0),
-                          options.get("dilation", 1)), region)
+def _windows(x: Tensor, box: Box, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool = False
+             ) -> tuple[Array, Array]:
+    where = place(x.shape, kernel, stride, padding, dilation, ceil_mode)
+    rows, columns = (
+        _hit(many, np.add.outer(np.flatnonzero(side) * step - before, np.arange(size) * gap)) for
+        many, side, step, (before, _), size, gap in
+        zip(x.shape[2:], box[1:], where.stride, where.pads, where.size, where.dilation, strict=True))
+    return rows, columns
 
 
-def _pool(options: Mapping[str, Any], result: Tensor, x: Tensor, region: Region) -> Region:
+def _grouped(box: Box, given: int, groups: int) -> Array:
+    """The input channels of the groups that the needed output channels are in."""
+    return np.repeat(box[0].reshape(groups, -1).any(axis=1), given // groups)
+
+
+def _conv(options: Mapping[str, Any], result: Tensor, x: Tensor, box: Box) -> Box:
+    rows, columns = _windows(x, box, _weight(result).shape[2:], options.get("stride", 1), options.get("padding", 0),
+                             options.get("dilation", 1))
+    return _grouped(box, x.shape[1], options.get("groups", 1)), rows, columns
+
+
+def _pool(options: Mapping[str, Any], result: Tensor, x: Tensor, box: Box) -> Box:
     kernel, stride = options.get("kernel_size", 2), options.get("stride")
-    return _windows(place(x.shape, kernel, kernel if stride is None else stride, options.get("padding", 0),
-                          options.get("dilation", 1), bool(options.get("ceil_mode"))), region)
+    return box[0], *_windows(x, box, kernel, kernel if stride is None else stride, options.get("padding", 0),
+                             options.get("dilation", 1), bool(options.get("ceil_mode")))
 
 
-def _transposed(options: Mapping[str, Any], result: Tensor, x: Tensor, region: Region) -> Region:
-    """Pixel p paints rows from p * stride - padding on, as many as the kernel reaches: which pixels meet the region."""
+def _transposed(options: Mapping[str, Any], result: Tensor, x: Tensor, box: Box) -> Box:
+    """Pixel p paints rows p * stride - padding + i * dilation: the pixels that paint on what is needed."""
     steps, away, gaps = (pair(options.get(name, usual), name) for name, usual in
                          (("stride", 1), ("padding", 0), ("dilation", 1)))
-    (top, bottom), (left, right) = (
-        (-((gap * (size - 1) - first - less) // step), (last + less) // step) for (first, last), step, less, gap, size in
-        zip(_sides(region), steps, away, gaps, _kernel(result), strict=True))
-    return top, bottom, left, right
+    sides = []
+    for many, side, step, less, gap, size in zip(x.shape[2:], box[1:], steps, away, gaps, _weight(result).shape[2:],
+                                                 strict=True):
+        painted = np.add.outer(np.arange(many) * step - less, np.arange(size) * gap)
+        inside = (painted >= 0) & (painted < len(side))
+        sides.append((inside & side[painted.clip(0, len(side) - 1)]).any(axis=1))
+    return _grouped(box, x.shape[1], options.get("groups", 1)), sides[0], sides[1]
 
 
-def _adaptive(options: Mapping[str, Any], result: Tensor, x: Tensor, region: Region) -> Region:
-    (top, bottom), (left, right) = (
-        (first * length // many, -((last + 1) * length // -many) - 1) for (first, last), many, length in
-        zip(_sides(region), result.shape[2:], x.shape[2:], strict=True))
-    return top, bottom, left, right
+def _adaptive(options: Mapping[str, Any], result: Tensor, x: Tensor, box: Box) -> Box:
+    sides = []
+    for many, side in zip(x.shape[2:], box[1:], strict=True):
+        own = np.zeros(many, bool)
+        for p in np.flatnonzero(side):
+            own[p * many // len(side):-((p + 1) * many // -len(side))] = True
+        sides.append(own)
+    return box[0], sides[0], sides[1]
 
 
 _RULES: Mapping[str, Rule] = {

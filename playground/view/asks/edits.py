@@ -57,7 +57,7 @@ class Edits:
             for name, index, value in edit.values:
                 if name not in own:
                     raise PlaygroundError(f"This network has no weights called {name[:40]}.")
-                if not np.isfinite(value) or abs(value) > np.finfo(own[name].dtype).max:
+                if not np.isfinite(value) or abs(value) > float(np.finfo(own[name].dtype).max):
                     raise PlaygroundError("A weight has to be a number, and not infinite.")
                 array = found.setdefault(name, own[name].data.copy())
                 if len(index) != array.ndim or any(not 0 <= i < n for i, n in zip(index, array.shape, strict=True)):
@@ -69,8 +69,8 @@ class Edits:
 
 
 def plane(weight: Array, index: Index) -> tuple[Array, Mapping[tuple[int, int], Index]]:
-    """The kernel that a weight belongs to, as a matrix to paint in: (KH, KW) of a convolution's weights, else the weight
-    alone (1, 1); and which weight stands at each row and column.
+    """The kernel that a weight belongs to, as a matrix to paint in: (KH, KW) of a convolution's weights, else the
+    weight alone (1, 1); and which weight stands at each row and column.
 
     >>> kernel, where = plane(np.arange(18.0).reshape(2, 1, 3, 3), (1, 0, 2, 2))
     >>> kernel[0].tolist(), where[0, 2]

@@ -36,7 +36,7 @@ class Measured:
     def recalls(self) -> np.ndarray:
         """Of each class the share that was named rightly, (K,); nan where there is none."""
         totals = self.confusion.sum(axis=1)
-        return np.divide(np.diag(self.confusion), totals, out=np.full(len(totals), np.nan), where=totals > 0)
+        return np.asarray(np.divide(np.diag(self.confusion), totals, out=np.full(len(totals), np.nan), where=totals > 0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,7 +51,8 @@ def pushes(use: Use, index: tuple[int, ...]) -> Array:
         alone = np.zeros_like(g)
         alone[n] = g[n]
         sent = vjp(alone, (True,) * len(inputs)) if use.op.selective else vjp(alone)
-        found[n] = sent[use.position][index]
+        own = sent[use.position]
+        found[n] = 0.0 if own is None else own[index]
     return found
 
 
@@ -124,7 +125,7 @@ def _linear(use: Use, index: tuple[int, ...]) -> tuple[Array, Array]:
 
 
 def _norm(use: Use, index: tuple[int, ...]) -> tuple[Array, Array]:
-    at = (..., *index) if use.op.name == "layer_norm" else (slice(None), *index)
+    at: tuple[Any, ...] = (..., *index) if use.op.name == "layer_norm" else (slice(None), *index)
     g = use.g[at].astype(np.float64)
     if use.is_bias:
         return _ones(g)

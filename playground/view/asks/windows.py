@@ -51,7 +51,7 @@ def peaks(source: Design | File, x: Array, part: int) -> Peaks:
 
 def windows(source: Design | File, x: Array, part: int, of: Peaks, one: int, *, count: int = 9,
             lowest: bool = False) -> list[Window]:
-    """The `count` pictures that drive map `one` of a part most (or, the `lowest`, most below zero), each with its window.
+    """The `count` pictures that drive map `one` of a part most (or, `lowest`, most below zero), each with its window.
 
     Distinct pictures: each by its own largest value. Values that are not above (below) zero are left out, as are NaN.
     """
