@@ -99,6 +99,14 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
+        "06_network.py",
+        "network",
+        "A whole network",
+        ":material/account_tree:",
+        "Every part of a network at work on one picture, from the pixels to the loss and back, down to one product.",
+    ),
+    Chapter(
+        "Learn",
         "07_pooling.py",
         "pooling",
         "Max pooling",

@@ -65,6 +65,38 @@ def sent(key: str, trigger: str) -> object:
         return None
 
 
+_WRITTEN = "written-by-the-page"
+
+
+def write(key: str, value: object) -> None:
+    """In a callback, set what another control says.
+
+    The browser hears of it with the answer. A message that it sends before, such as the one that asks for the rest of
+    the page, still brings what the control said until then: `hold_written` sees to it.
+    """
+    state = st.session_state
+    state.setdefault(_WRITTEN, {})[key] = (state.get(key), value)
+    state[key] = value
+
+
+def hold_written(by_reader: bool = False) -> None:
+    """Before controls are drawn: what a callback wrote stands, whatever a message says that crossed the answer.
+
+    In a pass that a control began (`by_reader`), what a control says again is the reader's wish, and what was written
+    is forgotten.
+    """
+    state = st.session_state
+    written = state.get(_WRITTEN, {})
+    for key, (before, value) in list(written.items()):
+        if by_reader:
+            if state.get(key) != value:
+                del written[key]
+        elif state.get(key) == before != value:
+            state[key] = value
+    if not by_reader:
+        written.clear()
+
+
 @contextmanager
 def guard(what: str) -> Iterator[None]:
     """A part of a page, or (as a decorator) of a fragment, whose failure is a sentence and leaves the rest standing.

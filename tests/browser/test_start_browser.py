@@ -3,6 +3,7 @@
 import pytest
 
 from playground.ui import contents
+from tests.browser.conftest import settled
 
 URLS = [chapter.url for chapter in contents.CHAPTERS]
 
@@ -66,10 +67,12 @@ def test_letters_stand_out_from_the_ground_in_light_and_in_dark(page, goto, sche
 def test_a_page_can_be_reached_with_the_keyboard_alone(page, goto) -> None:
     goto()
     page.get_by_role("heading", name="CNN Playground").wait_for()
-    for place in ("Build", "Build and train"):  # the menu's group, and in it the page
-        for _ in range(60):
-            page.keyboard.press("Tab")
-            if page.evaluate("document.activeElement.textContent").endswith(place):
-                break
-        page.keyboard.press("Enter")
+    settled(page)  # what is drawn anew loses the focus
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent").endswith("Build and train"):
+            break
+    else:
+        pytest.fail("no way to the page with the keyboard")
+    page.keyboard.press("Enter")
     page.get_by_role("heading", name="Build and train").wait_for()

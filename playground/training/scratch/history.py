@@ -20,6 +20,7 @@ from playground.training.runs.events import MOST
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import history_files
 from playground.training.scratch.history_files import STATE, WEIGHTS
+from playground.training.scratch.losses import scoring
 from playground.training.scratch.numpy_fit import TrainedNumpy, Training, begun, load_trained
 
 
@@ -54,7 +55,8 @@ def replayed(run_dir: Path, step: int) -> TrainedNumpy:
     """
     training, _ = training_at(run_dir, step)
     training.model.eval()
-    return TrainedNumpy(training.model, training.preprocessing, training.train.classes)
+    return TrainedNumpy(training.model, training.preprocessing, training.train.classes,
+                        network=scoring(training.network, training.x.shape[1:]))
 
 
 def training_at(run_dir: Path, step: int) -> tuple[Training, np.ndarray | None]:

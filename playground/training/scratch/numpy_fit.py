@@ -61,6 +61,7 @@ class TrainedNumpy:
     preprocessing: Preprocessing
     classes: tuple[str, ...]
     scores_are_logits: bool = True
+    network: Network | None = None  # what `model` was built from
 
 
 @dataclass(frozen=True)
@@ -305,9 +306,10 @@ def trained_with(run_dir: Path, weights: dict[str, np.ndarray]) -> TrainedNumpy:
             raise ValueError("its description is of another network")
         if walked.gives != (len(classes),) and (walked.gives, len(classes)) != ((1,), 2):
             raise ValueError("it gives another number of scores than it names classes")
-        model = build(scoring(network, shape), shape, np.random.default_rng(0))
+        scored = scoring(network, shape)
+        model = build(scored, shape, np.random.default_rng(0))
         model.load_state_dict(weights)
-        found = TrainedNumpy(model, Preprocessing.from_dict(data["preprocessing"]), classes)
+        found = TrainedNumpy(model, Preprocessing.from_dict(data["preprocessing"]), classes, network=scored)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, PlaygroundError) as error:
         raise _no_network(run_dir) from error
     if not all(np.isfinite(array).all() for array in weights.values()):

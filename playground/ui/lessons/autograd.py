@@ -83,9 +83,9 @@ def _take_preset() -> None:
     chosen = st.session_state["preset"]
     if chosen in PRESETS:
         text, values = PRESETS[chosen]
-        st.session_state["formula"] = text
+        frame.write("formula", text)
         for name, value in values.items():
-            st.session_state[f"v-{name}"] = value
+            frame.write(f"v-{name}", value)
 
 
 def predict(setting: Setting) -> None:

@@ -246,4 +246,4 @@ def _take_move() -> None:
     moved = frame.sent("patch_picker", "moved")
     if isinstance(moved, dict):
         for name in ("across", "down"):
-            st.session_state[name] = min(100, max(0, round(float(moved.get(name, 0)))))
+            frame.write(name, min(100, max(0, round(float(moved.get(name, 0))))))

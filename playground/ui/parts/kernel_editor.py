@@ -222,14 +222,14 @@ def _take_preset() -> None:
     size = st.session_state["kernel_size"]
     sizes = PRESETS.get(st.session_state["preset"], {})
     if sizes:
-        st.session_state["kernel"] = text_of(sizes[size] if size in sizes else sizes[3])
+        frame.write("kernel", text_of(sizes[size] if size in sizes else sizes[3]))
 
 
 def _take_size(kernel: Kernel) -> None:
-    st.session_state["kernel"] = text_of(resized(kernel, st.session_state["kernel_size"]))
+    frame.write("kernel", text_of(resized(kernel, st.session_state["kernel_size"])))
 
 
 def _take_edit() -> None:
     edited = frame.sent("kernel_grid", "edited")
     if isinstance(edited, str):
-        st.session_state["kernel"] = edited[:400]
+        frame.write("kernel", edited[:400])

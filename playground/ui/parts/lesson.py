@@ -118,6 +118,7 @@ def figure_first(
             return None
         if said < len(groups):  # the page was broken off before it knew all that is said
             st.rerun()
+        frame.hold_written(by_reader=True)
         with frame.guard("this figure"):
             draw(number)
         with figures[number]:  # the same place for all: a wait that another group began is begun anew
@@ -156,6 +157,7 @@ def _rest(run: int, seconds: float) -> None:
     @st.fragment(run_every=seconds + run % 2 / 1000)
     def rest() -> None:
         if next(runs):
+            frame.hold_written()
             st.rerun()
 
     rest()

@@ -1,0 +1,325 @@
+// One network on one picture: its columns, and the levels below them. What is chosen is shared between two of them.
+class Pane {
+  constructor(app, root, second) {
+    this.app = app;
+    this.second = second;
+    this.root = make("div", "pane", root);
+    this.title = make("p", "title", this.root);
+    this.answer = make("div", "answer", this.root);
+    this.area = make("div", "area", this.root);
+    this.frames = new Map();
+    this.cells = [];
+  }
+
+  // --- what the server says ---
+  async ask(what, query, fresh = false) {
+    const url = new URL(`${this.app.data.base}/api/view/${this.token}/${what}`, location.origin);
+    for (const [name, value] of Object.entries(query)) if (value !== undefined && value !== "") url.searchParams.set(name, value);
+    const response = await fetch(url, fresh ? { cache: "no-cache" } : {});
+    if (!response.ok) {
+      let said = "The server could not be asked. Reload the page.";
+      try { said = (await response.json()).error || said; } catch { /* no sentence came */ }
+      throw new Error(said);
+    }
+    return response;
+  }
+
+  async open(token, title) {
+    this.title.textContent = title || "";
+    this.title.hidden = !title;
+    if (token === this.token) return;
+    this.token = token;
+    this.frames.clear();
+    this.structure = await (await this.ask("structure", {})).json();
+    this.picture = new Uint8Array(await (await this.ask("picture", {})).arrayBuffer());
+    this.folds = new Map();
+    const walk = (items, above) => items.forEach((item) => {
+      if (typeof item === "number") return;
+      this.folds.set(item.key, { ...item, above });
+      walk(item.inside, item.key);
+    });
+    walk(this.structure.tree, "");
+  }
+
+  get common() {
+    const { mode, epoch } = this.app.state;
+    return { mode: this.structure.modes && mode === "train" ? "train" : "", epoch: this.structure.epochs.length ? epoch : "" };
+  }
+
+  get back() {
+    const { state } = this.app;
+    if (!state.back) return "";
+    return state.target ?? `loss:${this.structure.label}`;
+  }
+
+  // The columns that stand: the tree cut where folds are open.
+  columns() {
+    const found = [];
+    const walk = (items, depth) => items.forEach((item) => {
+      if (typeof item !== "number" && this.app.state.open.has(item.key)) walk(item.inside, depth + 1);
+      else found.push({ item, part: typeof item === "number" ? item : item.last, depth });
+    });
+    const inside = this.folds.get(this.app.state.inside);
+    walk(inside ? inside.inside : this.structure.tree, 0);
+    return found;
+  }
+
+  async frame(parts, more = {}) {
+    const hold = this.structure.epochs.length && !this.back && this.app.state.epoch !== "" ? String(this.structure.epochs.at(-1)) : undefined;
+    const query = { parts: parts.join("."), back: this.back, scale: this.app.state.scale, side: 32, most: 16, hold, ...this.common, ...more };
+    const key = JSON.stringify(query);
+    const live = query.epoch === "live";
+    if (!live && this.frames.has(key)) return this.frames.get(key);
+    const frame = unpack(await (await this.ask("frame", query, live)).arrayBuffer());
+    if (!live) {
+      this.frames.set(key, frame);
+      if (this.frames.size > 240) this.frames.delete(this.frames.keys().next().value);
+    }
+    return frame;
+  }
+
+  // The largest of what is known of parts, for every column.
+  inFolds(columns, known) {
+    return columns.map(({ item, part }) => {
+      const [first, last] = typeof item === "number" ? [part, part] : [item.first, item.last];
+      const values = Object.entries(known ?? {}).filter(([k]) => first <= k && k <= last).map(([, v]) => v);
+      return values.length ? Math.max(...values) : undefined;
+    });
+  }
+
+  // --- the network level ---
+  async drawNetwork() {
+    const columns = this.columns();
+    const parts = columns.map((one) => one.part);
+    const frame = await this.frame(parts);
+    const gradientOfPicture = this.back ? unpack(await (await this.ask("picture", { back: this.back, ...this.common })).arrayBuffer()) : null;
+    if (this.app.state.part !== null) return null; // a level below was opened in the meantime
+    this.shown = { columns, frame };
+    this.gradientOfPicture = gradientOfPicture;
+    const wide = this.app.wide;
+    const key = `${columns.map((one) => one.part + (one.item.key || "")).join()}|${wide}|${this.token}|${this.app.width}`;
+    if (this.laidOut !== key) this.layOut(columns, frame, wide);
+    this.laidOut = key;
+    this.paint(columns, frame, gradientOfPicture);
+    this.drawAnswer(frame);
+    return frame;
+  }
+
+  layOut(columns, frame, wide) {
+    this.area.replaceChildren();
+    this.area.className = `area ${wide ? "wide" : "narrow"}`;
+    const list = make("div", "columns", this.area);
+    list.setAttribute("role", "list");
+    const room = this.app.width - 2;
+    const each = wide ? Math.max(64, Math.floor((room - 8 * columns.length) / (columns.length + 1))) : room - 8;
+    list.style.gridTemplateColumns = wide ? `repeat(${columns.length + 1}, ${each}px)` : "";
+    this.each = each;
+    this.list = list;
+    this.cells = [this.pictureCell(list, each, wide), ...columns.map((one, k) => this.cell(list, one, frame.parts[k], each, wide))];
+    this.cursor = make("button", "cursor", list);
+    this.cursor.type = "button";
+    this.cursor.hidden = true;
+  }
+
+  pictureCell(list, each, wide) {
+    const section = make("section", "column picture", list);
+    section.setAttribute("role", "listitem");
+    const head = make("div", "head", section);
+    make("b", "", head, "picture");
+    make("small", "", head, shapeText(this.structure.takes));
+    const canvas = make("canvas", "maps", section);
+    canvas.setAttribute("role", "img");
+    return { section, canvas, side: Math.min(each, wide ? 160 : 120) };
+  }
+
+  cell(list, column, row, each, wide) {
+    const { item, part } = column;
+    const about = this.structure.parts[part];
+    const fold = typeof item === "number" ? null : item;
+    const section = make("section", "column", list);
+    section.setAttribute("role", "listitem");
+    section.dataset.part = part;
+    const head = make("button", "head", section);
+    head.type = "button";
+    const words = fold ? fold.title : about.more ? `${about.words}, ${about.more}` : about.words;
+    make("b", "", head, words);
+    make("small", "", head, shapeText(about.shape));
+    const inside = fold ? this.structure.parts.slice(fold.first, fold.last + 1) : [about];
+    const count = inside.reduce((sum, one) => sum + one.parameters, 0);
+    make("small", "", head, count ? counted(count, "weight") : "no weights");
+    head.title = "All maps of this part, its formula and its code";
+    head.onclick = () => this.app.go({ part, channel: null, place: null });
+    const tools = make("div", "tools", section);
+    if (fold) {
+      const open = make("button", "open", tools, "+ open");
+      open.type = "button";
+      const names = inside.map((one) => one.words);
+      open.title = `${names.slice(0, 8).join(", ")}${names.length > 8 ? ", …" : ""}`;
+      open.setAttribute("aria-label", `Open ${words}: ${open.title}`);
+      open.onclick = () => this.app.unfold(item.key);
+    } else if (column.depth) {
+      const above = [...this.folds.values()].find((one) => one.inside.includes(part));
+      const close = make("button", "open", tools, "− close");
+      close.type = "button";
+      close.setAttribute("aria-label", `Close ${above?.title}`);
+      close.onclick = () => this.app.fold(above.key);
+    }
+    const holder = make("div", "holder", section);
+    const canvas = make("canvas", "maps", holder);
+    canvas.setAttribute("role", "img");
+    const barcode = make("canvas", "barcode", section);
+    barcode.setAttribute("role", "img");
+    barcode.setAttribute("aria-label", `One line a channel: the mean of each of ${about.shape[0]}`);
+    barcode.title = "One line a channel: its mean";
+    const pill = make("span", "pill", section);
+    const cell = { section, head, canvas, barcode, pill, part, column, words, wide };
+    const at = (event) => {
+      const box = canvas.getBoundingClientRect();
+      const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+      const { layout } = cell;
+      if (!layout) return -1;
+      const index = Math.floor(y / layout.step) * layout.columns + Math.min(layout.columns - 1, Math.floor(x / layout.step));
+      return index >= 0 && index < layout.count ? index : -1;
+    };
+    canvas.onpointermove = (event) => { const index = at(event); if (index >= 0) this.point(cell, index); };
+    canvas.onclick = (event) => { const index = at(event); if (index >= 0) this.enter(cell, index); };
+    return cell;
+  }
+
+  // Move the one button over a tile and say what is there.
+  point(cell, index, focus = false) {
+    const { layout, canvas } = cell;
+    if (!layout) return;
+    const [x, y] = place(layout, index);
+    const box = canvas.getBoundingClientRect(), origin = this.list.getBoundingClientRect();
+    const { cursor } = this;
+    cursor.hidden = false;
+    cursor.style.left = `${box.left - origin.left + x - 2}px`;
+    cursor.style.top = `${box.top - origin.top + y - 2}px`;
+    cursor.style.width = `${layout.wide + 4}px`;
+    cursor.style.height = `${layout.tall + 4}px`;
+    const what = layout.cells ? "number" : "map";
+    const words = `${cell.words}, ${what} ${index} of ${this.structure.parts[cell.part].shape[0]}${this.back ? ", gradient" : ""}`;
+    cursor.setAttribute("aria-label", `${words}. Enter opens it.`);
+    cursor.title = words;
+    cursor.onclick = () => this.enter(cell, index);
+    this.pointed = { cell, index };
+    cursor.onkeydown = (event) => this.key(event);
+    if (focus) cursor.focus();
+    this.app.say(words);
+  }
+
+  key(event) {
+    const { cell, index } = this.pointed;
+    const { layout } = cell;
+    const cells = this.cells.filter((one) => one.layout);
+    const where = cells.indexOf(cell);
+    const moves = { ArrowUp: -layout.columns, ArrowDown: layout.columns, Home: -index, End: layout.count - 1 - index };
+    if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+      const step = event.key === "ArrowLeft" ? -1 : 1;
+      const column = (index % layout.columns) + step;
+      if (column >= 0 && column < layout.columns && index + step < layout.count) this.point(cell, index + step, true);
+      else {
+        const next = cells[where + step];
+        if (next) this.point(next, Math.min(next.layout.count - 1, step > 0 ? 0 : next.layout.columns - 1), true);
+      }
+    } else if (event.key in moves) {
+      const target = index + moves[event.key];
+      if (target >= 0 && target < layout.count) this.point(cell, target, true);
+    } else return;
+    event.preventDefault();
+  }
+
+  enter(cell, index) {
+    const shape = this.structure.parts[cell.part].shape;
+    if (cell.layout.cells) {
+      const step = Math.ceil(shape.reduce((a, b) => a * b, 1) / cell.row.w);
+      const at = index * step;
+      this.app.go({ part: cell.part, channel: at, place: shape.length === 1 ? [at] : [at, 0, 0] });
+    } else this.app.go({ part: cell.part, channel: index, place: null });
+  }
+
+  paint(columns, frame, gradientOfPicture) {
+    const [first, ...rest] = this.cells;
+    const { h, w } = this.structure.picture;
+    const scale = first.side / Math.max(h, w);
+    const reached = this.app.reached();
+    if (gradientOfPicture && reached && !reached.has(-1)) sized(first.canvas, Math.round(w * scale), Math.round(h * scale));
+    else if (gradientOfPicture) {
+      drawBytes(first.canvas, gradientOfPicture.body, gradientOfPicture.w, gradientOfPicture.h, this.app.table, Math.round(w * scale), Math.round(h * scale));
+    } else {
+      const image = new ImageData(w, h);
+      for (let k = 0, j = 0; k < w * h; k++) {
+        image.data[4 * k] = this.picture[j++];
+        image.data[4 * k + 1] = this.picture[j++];
+        image.data[4 * k + 2] = this.picture[j++];
+        image.data[4 * k + 3] = 255;
+      }
+      tooMuch.width = w;
+      tooMuch.height = h;
+      tooMuch.getContext("2d").putImageData(image, 0, 0);
+      sized(first.canvas, Math.round(w * scale), Math.round(h * scale)).drawImage(tooMuch, 0, 0, w, h, 0, 0, Math.round(w * scale), Math.round(h * scale));
+    }
+    first.canvas.setAttribute("aria-label", gradientOfPicture ? "The gradient at every pixel" : "The picture as the network sees it");
+    rest.forEach((cell, k) => {
+      const row = frame.parts[k];
+      cell.row = row;
+      const parts = cell.column.item.first === undefined ? [cell.part] : Array.from({ length: cell.column.item.last - cell.column.item.first + 1 }, (_, j) => cell.column.item.first + j);
+      const waits = reached && !parts.some((part) => reached.has(part));
+      cell.section.classList.toggle("waits", Boolean(waits));
+      cell.section.classList.toggle("now", Boolean(reached && parts.includes(reached.now)));
+      cell.section.classList.toggle("chosen", this.app.state.part === cell.part);
+      if (row.none || waits) {
+        cell.layout = null;
+        sized(cell.canvas, 40, 40);
+        sized(cell.barcode, 40, 6);
+        cell.canvas.setAttribute("aria-label", row.none ? "No gradient comes by here" : "No gradient has come here yet");
+        cell.pill.textContent = row.none ? "no gradient" : "";
+        cell.pill.className = "pill";
+        return;
+      }
+      const single = !cell.wide && row.n > 1;
+      cell.layout = single ? { ...lay({ ...row, n: 1 }, 40, 40), columns: row.n, count: row.n, step: 42, gap: GAP, cells: false } : lay(row, this.each, cell.wide ? MAPS_HEIGHT : 90);
+      drawTiles(cell.canvas, frame, row, cell.layout, this.app.table);
+      drawBarcode(cell.barcode, frame, row, this.each, this.app.table);
+      const maps = row.c > row.n && row.h > 1 ? `the first ${row.n} of ${row.c} maps` : row.h > 1 ? counted(row.n, "map") : counted(row.c, "number");
+      cell.canvas.setAttribute("aria-label", `${this.back ? "Gradients of " : ""}${cell.words}: ${maps}`);
+      const said = [];
+      if (row.zeros >= 0.005) said.push(`${percentText(row.zeros)} zero`);
+      if (row.bad) said.push(`${percentText(row.bad)} NaN or ∞`);
+      cell.pill.textContent = said.join(", ");
+      cell.pill.className = `pill${row.bad ? " bad" : ""}`;
+    });
+  }
+
+  // Which classes, with scores; on the way back p − y where the loss is what is walked from.
+  drawAnswer(frame) {
+    const { labels, label } = this.structure;
+    const logits = frame.logits.length === 1 ? [0, frame.logits[0]] : frame.logits;
+    const top = Math.max(...logits.map((v) => v ?? -Infinity));
+    const powers = logits.map((v) => Math.exp((v ?? -Infinity) - top));
+    const total = powers.reduce((a, b) => a + b, 0);
+    const order = powers.map((_, k) => k).sort((a, b) => powers[b] - powers[a]);
+    const most = this.app.wide ? 5 : 3;
+    const list = order.slice(0, Math.min(most, order.length));
+    if (!list.includes(label) && label < order.length && this.back.startsWith("loss")) list.push(label);
+    this.answer.replaceChildren();
+    make("span", "says", this.answer, "It says");
+    for (const k of list) {
+      const p = powers[k] / total;
+      const one = make("span", "class", this.answer);
+      const words = labels[k] ?? `class ${k}`;
+      make("span", "name", one, words);
+      const bar = make("span", "bar", one);
+      make("i", "", bar).style.width = `${100 * p}%`;
+      make("span", "number", one, `${percentText(p)}`);
+      one.title = `score ${exact(frame.logits.length === 1 ? frame.logits[0] : logits[k])}, exp of it over the sum of all: ${numberText(p, 4)}`;
+      if (this.back.startsWith("loss")) make("span", "number", one, `p − y = ${numberText(p - (k === label ? 1 : 0), 3)}`);
+    }
+    if (frame.backward) {
+      const [kind, of] = this.back.split(":");
+      const words = { loss: `the loss for “${labels[label] ?? label}”`, score: `the score of “${labels[of] ?? of}”`, number: "the chosen number" }[kind];
+      make("span", "number", this.answer, `Gradients of ${words}, ${exact(frame.value)}`);
+    }
+  }
+}

@@ -1,0 +1,458 @@
+// The whole: what is asked (forward or back, of what, in which colours), the way down, the walk, the film of a training.
+class View {
+  constructor(parent) {
+    this.root = parent.querySelector(".network");
+    this.state = { back: false, target: null, scale: "layer", mode: "eval", epoch: "", open: new Set(), inside: "", part: null, channel: null, place: null, step: null };
+    this.bar = make("div", "bar", this.root);
+    this.bar.setAttribute("role", "group");
+    this.bar.setAttribute("aria-label", "What is shown");
+    this.crumbs = make("nav", "crumbs", this.root);
+    this.crumbs.setAttribute("aria-label", "Where you are");
+    this.walk = make("div", "walk", this.root);
+    this.body = make("div", "panes", this.root);
+    this.panes = [new Pane(this, this.body, false), new Pane(this, this.body, true)];
+    this.flow = make("div", "flow", this.root);
+    this.film = make("div", "film", this.root);
+    this.trouble = make("p", "trouble", this.root);
+    this.trouble.setAttribute("role", "alert");
+    this.said = make("p", "said", this.root);
+    this.said.setAttribute("aria-live", "polite");
+    this.still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.width = this.root.clientWidth;
+    new ResizeObserver(() => {
+      const width = this.root.clientWidth;
+      if (width && Math.abs(width - this.width) > 4) { this.width = width; this.draw(); }
+    }).observe(this.root);
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.state.part !== null) { this.up(); event.preventDefault(); }
+    });
+  }
+
+  get wide() { return this.width >= 700; }
+
+  say(words) { this.said.textContent = words; }
+
+  async take(data, send) {
+    this.data = data;
+    this.send = send;
+    this.table = tableOf(data.scale);
+    if (!this.started) {
+      this.started = true;
+      this.restore(data.at);
+    }
+    await this.guard(async () => {
+      const other = data.token !== this.panes[0].token;
+      await this.panes[0].open(data.token, data.titles?.[0]);
+      this.panes[1].root.hidden = !data.second;
+      if (data.second) await this.panes[1].open(data.second, data.titles?.[1]);
+      const { structure } = this.panes[0];
+      if (other) {
+        if (this.state.part !== null && this.state.part >= structure.parts.length) Object.assign(this.state, { part: null, channel: null, place: null });
+        const epochs = structure.epochs;
+        if (data.live) this.state.epoch = "live";
+        else if (epochs.length && (this.state.epoch === "" || this.state.epoch === "live" || !epochs.includes(Number(this.state.epoch)))) this.state.epoch = String(epochs.at(-1));
+        else if (!epochs.length) this.state.epoch = "";
+        this.steps = null;
+      }
+      this.controls();
+      this.drawFilm();
+      await this.draw();
+      this.poll();
+    });
+  }
+
+  async guard(work) {
+    try {
+      this.trouble.textContent = "";
+      await work();
+    } catch (error) {
+      this.trouble.textContent = error.message;
+    }
+  }
+
+  // --- what is asked ---
+  controls() {
+    const { structure } = this.panes[0];
+    const { labels, label, scores, modes } = structure;
+    this.bar.replaceChildren();
+    const pair = make("div", "tabs", this.bar);
+    pair.setAttribute("role", "group");
+    pair.setAttribute("aria-label", "Direction");
+    for (const [words, back] of [["Forward", false], ["Backward", true]]) {
+      const button = make("button", "", pair, words);
+      button.type = "button";
+      button.setAttribute("aria-pressed", String(this.state.back === back));
+      button.onclick = () => { this.state.back = back; this.state.step = null; this.controls(); this.draw(); };
+    }
+    const choose = (words, options, chosen, take) => {
+      const holder = make("label", "", this.bar);
+      make("span", "", holder, words);
+      const select = make("select", "", holder);
+      for (const [value, text] of options) { const option = make("option", "", select, text); option.value = value; }
+      select.value = chosen;
+      select.onchange = () => { take(select.value); this.controls(); this.draw(); };
+      return select;
+    };
+    if (this.state.back) {
+      const classes = labels.slice(0, Math.max(2, scores));
+      const few = classes.length <= 40 ? classes.map((words, k) => [k, words]) : this.likely().map((k) => [k, labels[k]]);
+      const options = [[`loss:${label}`, `the loss for “${labels[label] ?? label}”`], ...few.filter(([k]) => k !== label).map(([k, words]) => [`loss:${k}`, `the loss, were it “${words}”`]), ...few.map(([k, words]) => [`score:${k}`, `the score of “${words}”`])];
+      const now = this.state.target ?? `loss:${label}`;
+      if (!options.some(([value]) => value === now)) options.push([now, now.startsWith("number") ? "a chosen number" : now]);
+      choose("from", options, now, (value) => { this.state.target = value; this.state.step = null; this.steps = null; });
+    } else choose("Full colour by", [["layer", "layer"], ["stage", "stage"], ["network", "network"]], this.state.scale, (value) => { this.state.scale = value; });
+    if (modes) choose("Mode", [["eval", "evaluation"], ["train", "training: batch statistics, dropout"]], this.state.mode, (value) => { this.state.mode = value; });
+    this.walkControls();
+  }
+
+  likely() {
+    const logits = this.panes[0].shown?.frame.logits ?? [];
+    return logits.map((_, k) => k).sort((a, b) => logits[b] - logits[a]).slice(0, 12);
+  }
+
+  walkFrom(target) {
+    this.state.back = true;
+    this.state.target = target;
+    this.steps = null;
+    this.controls();
+    this.go({ part: null, channel: null, place: null });
+  }
+
+  // --- the walk back, op by op ---
+  walkControls() {
+    this.walk.replaceChildren();
+    this.walk.hidden = !this.state.back || this.state.part !== null;
+    if (this.walk.hidden) return;
+    const button = (words, label, act) => {
+      const one = make("button", "", this.walk, words);
+      one.type = "button";
+      one.setAttribute("aria-label", label);
+      one.title = label;
+      one.onclick = act;
+      return one;
+    };
+    button("First", "To the beginning of the walk", () => this.step(0));
+    button("− 1", "One op less", () => this.step((this.state.step ?? this.steps?.length ?? 1) - 1));
+    this.playing = button("▶ Play", "Play the walk back as a wave", () => this.play());
+    button("+ 1", "One op more", () => this.step((this.state.step ?? -1) + 1));
+    button("All", "All of the walk", () => this.step(null));
+    this.slider = make("input", "", this.walk);
+    this.slider.type = "range";
+    this.slider.min = 0;
+    this.slider.setAttribute("aria-label", "Op of the walk back");
+    this.slider.oninput = () => this.step(Number(this.slider.value));
+    this.told = make("span", "told", this.walk);
+    this.loadSteps();
+  }
+
+  async loadSteps() {
+    const pane = this.panes[0];
+    if (!this.steps) {
+      const asked = { back: pane.back, ...pane.common };
+      const steps = await (await pane.ask("steps", asked)).json();
+      if (asked.back !== pane.back) return;
+      this.steps = steps;
+    }
+    if (!this.slider) return;
+    this.slider.max = Math.max(0, this.steps.length - 1);
+    this.slider.value = this.state.step ?? this.steps.length - 1;
+    this.tell();
+  }
+
+  tell() {
+    if (!this.steps || !this.told) return;
+    const { step } = this.state;
+    if (step === null || !this.steps[step]) { this.told.textContent = `${counted(this.steps.length, "op")}, all walked`; return; }
+    const { part, op, sent } = this.steps[step];
+    const pane = this.panes[0];
+    const to = sent.map(([name, size]) => `${exact(size)} to ${typeof name === "number" ? pane.partWords(name) : name}`);
+    this.told.textContent = `Op ${step + 1} of ${this.steps.length}, ${op.replaceAll("_", " ")} of ${pane.partWords(part)}: sends ${to.join(", ") || "nothing on"} (root mean squares)`;
+  }
+
+  step(at) {
+    if (!this.steps) return;
+    this.state.step = at === null || at >= this.steps.length ? null : Math.max(0, at);
+    this.slider.value = this.state.step ?? this.steps.length - 1;
+    this.tell();
+    this.panes.forEach((pane) => pane.shown && pane.token && this.state.part === null && pane.paint(pane.shown.columns, pane.shown.frame, pane.gradientOfPicture));
+  }
+
+  play() {
+    if (this.timer) { clearInterval(this.timer); this.timer = null; this.playing.textContent = "▶ Play"; return; }
+    if (!this.steps) return;
+    this.state.step = this.state.step ?? 0;
+    this.playing.textContent = "❚❚ Pause";
+    const pause = Math.max(60, Math.min(400, 9000 / this.steps.length));
+    this.timer = setInterval(() => {
+      if (this.state.step === null || !this.state.back) { clearInterval(this.timer); this.timer = null; if (this.playing) this.playing.textContent = "▶ Play"; return; }
+      this.step(this.state.step + 1);
+    }, pause);
+  }
+
+  // The parts a gradient has come to, as far as the walk is; null when it is shown whole.
+  reached() {
+    if (!this.state.back || this.state.step === null || !this.steps) return null;
+    const found = new Set();
+    this.steps.slice(0, this.state.step + 1).forEach(({ part, sent }) => {
+      found.add(part);
+      sent.forEach(([to]) => typeof to === "number" && found.add(to));
+    });
+    found.now = this.steps[this.state.step].part;
+    return found;
+  }
+
+  // --- where one is ---
+  unfold(key) {
+    this.state.open.add(key);
+    this.draw();
+  }
+
+  fold(key) {
+    this.state.open.delete(key);
+    this.draw();
+  }
+
+  go(to) {
+    Object.assign(this.state, to);
+    this.focusNext = true;
+    this.walkControls();
+    this.draw().then(() => { this.focusNext = false; });
+    const { part, channel, place } = this.state;
+    this.send("chosen", part === null ? null : { part, channel, place, back: this.panes[0].back, epoch: this.state.epoch });
+  }
+
+  up() {
+    const { channel, place } = this.state;
+    if (place !== null && this.panes[0].structure.parts[this.state.part].shape.length === 3) this.go({ place: null });
+    else if (channel !== null) this.go({ channel: null, place: null });
+    else this.go({ part: null, channel: null, place: null });
+  }
+
+  drawCrumbs() {
+    this.crumbs.replaceChildren();
+    const { part, channel, place } = this.state;
+    const pane = this.panes[0];
+    const steps = [["Network", { part: null, channel: null, place: null }]];
+    if (part !== null) {
+      const folds = [...pane.folds.values()].filter((one) => one.first <= part && part <= one.last && one.kind !== "unit");
+      folds.forEach((one) => steps.push([one.title, null, one.key]));
+      steps.push([pane.partWords(part), { part, channel: null, place: null }]);
+      if (channel !== null && pane.structure.parts[part].shape.length === 3) steps.push([`map ${channel}`, { part, channel, place: null }]);
+      if (place !== null) steps.push([pane.placeWords(place).replace(/^map \d+, /, ""), { part, channel, place }]);
+    }
+    steps.forEach(([words, to, key], k) => {
+      if (k) make("span", "", this.crumbs, "›");
+      if (k === steps.length - 1) { make("b", "", this.crumbs, words); return; }
+      const button = make("button", "plain link", this.crumbs, words);
+      button.type = "button";
+      button.onclick = () => {
+        if (key) { this.state.open.add(key); this.go({ part: null, channel: null, place: null }); } else this.go(to);
+      };
+    });
+    this.crumbs.hidden = steps.length < 2;
+  }
+
+  // --- drawing ---
+  async draw() {
+    const turn = (this.turn = (this.turn ?? 0) + 1);
+    await this.guard(async () => {
+      this.drawCrumbs();
+      const { part, channel, place } = this.state;
+      const panes = this.panes.filter((pane) => pane.token && !pane.root.hidden);
+      this.flow.hidden = part !== null;
+      this.root.setAttribute("aria-busy", "true");
+      for (const pane of panes) {
+        if (part !== null && part >= pane.structure.parts.length) { pane.area.replaceChildren(); make("p", "", pane.area, "This network has no such part."); continue; }
+        if (place !== null) await pane.drawNumber(part, place);
+        else if (channel !== null) await pane.drawMap(part, channel);
+        else if (part !== null) await pane.drawLayer(part);
+        else await pane.drawNetwork();
+        if (turn !== this.turn) return;
+      }
+      if (part === null) {
+        this.drawFlow(panes[0]);
+        this.compare(panes);
+      }
+      this.remember();
+    });
+    if (turn === this.turn) this.root.setAttribute("aria-busy", "false");
+  }
+
+  // The first column in which two networks' numbers differ.
+  compare(panes) {
+    if (panes.length < 2 || !panes[0].shown || !panes[1].shown) return;
+    const [a, b] = panes.map((pane) => pane.shown.frame.parts);
+    const apart = (x, y) => Math.abs((x ?? 0) - (y ?? 0)) > COMPARED * Math.max(Math.abs(x ?? 0), Math.abs(y ?? 0), 1e-12);
+    const alike = a.length === b.length;
+    const first = alike ? a.findIndex((row, k) => !row.none && ["rms", "min", "max"].some((name) => apart(row[name], b[k][name]))) : -1;
+    panes.forEach((pane) => pane.cells.slice(1).forEach((cell, k) => cell.section.classList.toggle("apart", k === first)));
+    this.say(!alike ? "The two networks have other parts." : first < 0 ? "No part differs." : `The first part where they differ: ${panes[0].cells[first + 1].words}.`);
+  }
+
+  // Sizes of activations and gradients, column by column, on a logarithmic axis.
+  async drawFlow(pane) {
+    if (!pane.shown) return;
+    const { columns, frame } = pane.shown;
+    const parts = columns.map((one) => one.part);
+    const forward = this.state.back ? await pane.frame(parts, { back: "" }) : frame;
+    const back = this.state.back ? frame : null;
+    const series = [{ name: "size of the numbers", mark: "circle", values: forward.parts.map((row) => row.rms), colour: "var(--st-text-color)" }];
+    if (back) {
+      series.push({ name: "size of their gradients", mark: "square", values: back.parts.map((row) => row.rms), colour: this.data.series[0] });
+      const ratios = pane.inFolds(columns, back.gw);
+      if (ratios.some((v) => v > 0)) series.push({ name: "gradient of the weights over the weights", mark: "triangle", values: ratios, colour: this.data.series[1] });
+    }
+    const moved = pane.inFolds(columns, forward.dw);
+    if (moved.some((v) => v > 0)) series.push({ name: "last step over the weights, |Δw| / |w|", mark: "diamond", values: moved, colour: this.data.series[2] });
+    const known = series.flatMap((one) => one.values).filter((v) => v > 0);
+    this.flow.replaceChildren();
+    if (!known.length) return;
+    const low = Math.floor(Math.log10(Math.min(...known))), high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...known))));
+    const { wide } = this;
+    const width = this.width, height = 130, left = wide ? pane.each : 44, step = wide ? pane.each + 8 : (width - left - 10) / columns.length;
+    const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `Sizes part by part: ${series.map((one) => `${one.name} ${one.values.map((v) => numberText(v ?? 0, 2)).join(", ")}`).join("; ")}` }, this.flow);
+    const y = (v) => 8 + (height - 28) * (1 - (Math.log10(v) - low) / (high - low));
+    const every = Math.max(1, Math.ceil((high - low) / 5));
+    for (let power = low; power <= high; power += every) {
+      draw("line", { x1: left, x2: width - 4, y1: y(10 ** power), y2: y(10 ** power), class: "grid" }, svg);
+      draw("text", { x: left - 6, y: y(10 ** power) + 4, class: "tick", "text-anchor": "end" }, svg, `10${raised(power)}`);
+    }
+    series.forEach((one) => {
+      const points = one.values.map((v, k) => (v > 0 ? [left + 8 + k * step + (step - 8) / 2, y(v), v] : null));
+      const lines = [];
+      points.forEach((point, k) => { if (point && points[k - 1]) lines.push(`M${points[k - 1][0]},${points[k - 1][1]}L${point[0]},${point[1]}`); });
+      draw("path", { d: lines.join(""), fill: "none", stroke: one.colour, "stroke-width": 1.5 }, svg);
+      points.forEach((point, k) => {
+        if (!point) return;
+        const [px, py, v] = point;
+        const marks = { circle: `M${px - 4},${py}a4,4 0 1 0 8,0a4,4 0 1 0 -8,0`, square: `M${px - 4},${py - 4}h8v8h-8z`, triangle: `M${px},${py - 5}l5,9h-10z`, diamond: `M${px},${py - 5}l5,5l-5,5l-5,-5z` };
+        const mark = draw("path", { d: marks[one.mark], fill: one.colour }, svg);
+        draw("title", {}, mark, `${pane.cells[k + 1]?.words ?? ""}: ${one.name} ${numberText(v, 4)}`);
+      });
+    });
+    const legend = make("p", "legend", this.flow);
+    const shapes = { circle: "●", square: "■", triangle: "▲", diamond: "◆" };
+    series.forEach((one) => { const item = make("span", "", legend); make("b", "", item, shapes[one.mark]).style.color = one.colour; item.append(` ${one.name}`); });
+  }
+
+  // --- the film of a training ---
+  drawFilm() {
+    const { structure } = this.panes[0];
+    const { epochs } = structure;
+    this.film.replaceChildren();
+    this.film.hidden = epochs.length < 2 && !this.data.live;
+    if (this.film.hidden) return;
+    const head = make("div", "line", this.film);
+    const play = make("button", "", head, "▶ Play the training");
+    play.type = "button";
+    this.epochWords = make("span", "told", head);
+    if (this.data.live) {
+      const live = make("button", "", head, "● Live");
+      live.type = "button";
+      live.setAttribute("aria-pressed", String(this.state.epoch === "live"));
+      live.onclick = () => { this.state.epoch = "live"; this.drawFilm(); this.draw(); this.poll(); };
+    }
+    const curve = this.data.curve ?? [];
+    if (curve.length > 1 && epochs.length) {
+      const width = this.width, height = 90, last = epochs.at(-1) || 1;
+      const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": "Loss by epoch" }, this.film);
+      const top = Math.max(...curve.flatMap(([, a, b]) => [a ?? 0, b ?? 0])) || 1;
+      const x = (e) => 50 + ((width - 66) * e) / last, y = (v) => 6 + (height - 26) * (1 - v / top);
+      draw("line", { x1: 50, x2: width - 16, y1: y(0), y2: y(0), class: "grid" }, svg);
+      for (const v of [0, top]) draw("text", { x: 44, y: y(v) + 4, class: "tick", "text-anchor": "end" }, svg, numberText(v, 2));
+      draw("text", { x: 50, y: height - 2, class: "tick" }, svg, "loss by epoch: training solid, validation dashed");
+      [[1, this.data.series[0], ""], [2, this.data.series[1], "5 3"]].forEach(([at, colour, dash]) => {
+        const known = curve.filter((row) => row[at] !== null && row[at] !== undefined);
+        draw("path", { d: known.map((row, k) => `${k ? "L" : "M"}${x(row[0])},${y(row[at])}`).join(""), fill: "none", stroke: colour, "stroke-width": 2, "stroke-dasharray": dash }, svg);
+      });
+      this.needle = draw("line", { y1: 4, y2: height - 18, class: "needle" }, svg);
+      this.xOf = x;
+      svg.onpointerdown = (event) => {
+        const box = svg.getBoundingClientRect();
+        const at = (((event.clientX - box.left) * (width / box.width) - 50) / (width - 66)) * last;
+        this.toEpoch(epochs.reduce((best, e) => (Math.abs(e - at) < Math.abs(best - at) ? e : best), epochs[0]));
+      };
+    } else this.needle = null;
+    if (epochs.length) {
+      const slider = make("input", "", this.film);
+      slider.type = "range";
+      slider.min = 0;
+      slider.max = epochs.length - 1;
+      slider.value = Math.max(0, epochs.indexOf(Number(this.state.epoch)));
+      slider.setAttribute("aria-label", "Epoch");
+      slider.oninput = () => this.toEpoch(epochs[Number(slider.value)]);
+      this.epochSlider = slider;
+    }
+    play.onclick = () => {
+      if (this.filmTimer) { clearInterval(this.filmTimer); this.filmTimer = null; play.textContent = "▶ Play the training"; return; }
+      play.textContent = "❚❚ Pause";
+      let at = epochs.indexOf(Number(this.state.epoch));
+      if (at < 0 || at === epochs.length - 1) at = -1;
+      this.filmTimer = setInterval(() => {
+        if (this.root.getAttribute("aria-busy") === "true") return; // the last one is not drawn yet
+        at += 1;
+        if (at >= epochs.length) { clearInterval(this.filmTimer); this.filmTimer = null; play.textContent = "▶ Play the training"; return; }
+        this.toEpoch(epochs[at]);
+      }, 160);
+    };
+    this.tellEpoch();
+  }
+
+  toEpoch(epoch) {
+    this.state.epoch = String(epoch);
+    this.steps = null;
+    if (this.epochSlider) this.epochSlider.value = this.panes[0].structure.epochs.indexOf(epoch);
+    this.tellEpoch();
+    this.scheduled ??= requestAnimationFrame(() => { this.scheduled = null; this.draw(); });
+  }
+
+  tellEpoch() {
+    if (!this.epochWords) return;
+    const { epoch } = this.state;
+    if (epoch === "live") { this.epochWords.textContent = "as the training is now"; return; }
+    const row = (this.data.curve ?? []).find(([e]) => e === Number(epoch));
+    const words = row ? `: training loss ${exact(row[1])}${row[2] === null || row[2] === undefined ? "" : `, validation loss ${exact(row[2])}`}` : epoch === "0" ? ": the first weights" : "";
+    this.epochWords.textContent = `after epoch ${epoch}${words}`;
+    if (this.needle) { this.needle.setAttribute("x1", this.xOf(Number(epoch))); this.needle.setAttribute("x2", this.xOf(Number(epoch))); }
+  }
+
+  // While a training runs: twice a second, one after the other, as long as the tab is looked at.
+  poll() {
+    clearTimeout(this.next);
+    if (!this.data.live || this.state.epoch !== "live" || !this.root.isConnected) return;
+    this.next = setTimeout(async () => {
+      if (!document.hidden) await this.draw();
+      this.poll();
+    }, 500);
+  }
+
+  // --- an address that leads back here ---
+  remember() {
+    const { back, target, open, part, channel, place, epoch } = this.state;
+    const words = [back ? `back-${(target ?? "").replaceAll(":", "_")}` : "", ...[...open].map((key) => `open-${key}`), part === null ? "" : `part-${part}`, channel === null ? "" : `map-${channel}`, place === null ? "" : `at-${place.join("_")}`, epoch === "" || epoch === "live" ? "" : `epoch-${epoch}`];
+    window.playgroundView = words.filter(Boolean).join(".");
+  }
+
+  restore(text) {
+    for (const word of (text ?? "").split(".")) {
+      const [name, ...rest] = word.split("-");
+      const value = rest.join("-");
+      if (name === "back") { this.state.back = true; this.state.target = value ? value.replaceAll("_", ":").replace(/^(number:\d+):(.*)$/, (_, head, tail) => `${head}:${tail.replaceAll(":", ".")}`) : null; }
+      if (name === "open") this.state.open.add(value);
+      if (name === "part" && /^\d+$/.test(value)) this.state.part = Number(value);
+      if (name === "map" && /^\d+$/.test(value)) this.state.channel = Number(value);
+      if (name === "at" && /^\d+(_\d+)*$/.test(value)) this.state.place = value.split("_").map(Number);
+      if (name === "epoch" && /^\d+$/.test(value)) this.state.epoch = value;
+    }
+  }
+}
+
+const views = new WeakMap();
+export default function ({ data, parentElement, setStateValue }) {
+  if (!views.has(parentElement)) views.set(parentElement, new View(parentElement));
+  const view = views.get(parentElement);
+  const told = JSON.stringify(data);
+  if (view.toldData === told) return;
+  view.toldData = told;
+  view.take(data, setStateValue);
+}

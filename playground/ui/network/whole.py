@@ -1,0 +1,235 @@
+"""The page "Network": which network, on which picture, what beside it, and what is asked of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from playground.datasets.preprocessing import Preprocessing
+from playground.deploy import registry
+from playground.deploy.registry import Entry
+from playground.errors import PlaygroundError
+from playground.training.runs import runs
+from playground.training.runs.runs import RunView
+from playground.training.scratch import history
+from playground.ui import frame, links
+from playground.ui.network import view
+from playground.ui.parts import camera
+from playground.ui.parts.image_input import Picture, choose_picture
+from playground.ui.studio import models, pretrained, runs_view
+from playground.view import looks
+from playground.view.looks import Look
+from playground.view.sources import Design, File, Source
+
+CROWD = 31
+"""Pictures that stand beside the one looked at in training mode, for the statistics of a batch."""
+NOBODY = "nothing"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network that can be looked at: its name in lists, what goes before it, its classes, and where it comes from.
+
+    `source` gives it after an epoch; `crowd` pictures of its training; `suggested` the picture to begin with; `names`
+    what its parts are called in the built network.
+    """
+
+    key: str
+    title: str
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+    source: Callable[[str], tuple[Source, str]]
+    epochs: tuple[int, ...] = ()
+    run: RunView | None = None
+    suggested: str = "Cat"
+    crowd: Callable[[], np.ndarray | None] = lambda: None
+    names: Mapping[tuple[int, ...], str] | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it is being trained."""
+        return self.run is not None and not self.run.ended
+
+
+def subjects() -> dict[str, Subject]:
+    """All networks there are to look at, by the words of the list: trainings with a history, then models."""
+    found: dict[str, Subject] = {}
+    for one in runs_view.listed(None):
+        if one.spec.kind == "digits" and (subject := of_run(one)) is not None:
+            found[f"training {one.spec.name}"] = subject
+    for entry in registry.entries():
+        found[entry.name] = of_entry(entry)
+    return found
+
+
+def of_entry(entry: Entry) -> Subject:
+    """An exported model."""
+    preparation = Preprocessing.from_dict(entry.card["preprocessing"])
+    labels = tuple(map(str, entry.card["labels"]))
+    version = str(entry.onnx.stat().st_mtime_ns)
+
+    def source(_: str) -> tuple[Source, str]:
+        return File.of_export(entry.onnx, preparation, labels), version
+
+    return Subject(f"model {entry.onnx} {version}", entry.name, preparation, labels, source,
+                   suggested=models.first_picture(entry))
+
+
+def of_run(run: RunView) -> Subject | None:
+    """A training from scratch that keeps its weights; None while there are none yet."""
+    folder = runs.run_dir(run.run_id)
+    epochs = tuple(history.epochs(folder))
+    if not epochs:
+        return None
+    try:
+        first = history.at_epoch(folder, epochs[-1])
+    except PlaygroundError:
+        return None
+
+    def source(epoch: str) -> tuple[Source, str]:
+        if epoch == looks.LIVE:
+            pass  # LIVE
+        at = int(epoch) if epoch not in ("", looks.LIVE) else history.epochs(folder)[-1]
+        return Design.of_trained(history.at_epoch(folder, at)), f"{run.run_id} {at}"
+
+    suggested = "Handwritten digit" if first.preprocessing.gray else "Cat"
+    return Subject(f"run {run.run_id}", run.spec.name, first.preprocessing, first.classes, source, epochs, run,
+                   suggested, lambda: crowd_of(run), Design.of_trained(first).names())
+
+
+def crowd_of(run: RunView) -> np.ndarray | None:
+    """Pictures of a training's data, prepared: the batch beside the picture looked at."""
+    from playground.ui.studio import train
+
+    try:
+        training, _ = train.loaded(run.spec.request["data"])
+    except PlaygroundError:
+        return None
+    return np.asarray(training.images[:CROWD])
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the page's controls say."""
+
+    subject: Subject
+    picture: Picture
+    label: int
+    look: Look
+    beside: Look | None
+    titles: tuple[str, ...]
+
+
+def controls(live_camera: camera.Live) -> Setting | None:
+    """Network, picture, its class, and what stands beside; None without a network."""
+    found = subjects()
+    if not found:
+        models.empty()
+        return None
+    left, middle, right = st.columns([2, 2, 2], gap="medium")
+    with left:
+        name = st.selectbox("Network", list(found), key="model", bind="query-params", disabled=links.locked(),
+                            help="Trainings from scratch keep their weights of every epoch: they can be watched while "
+                                 "they learn, and afterwards.")
+        subject = found[name]
+    with middle:
+        picture = choose_picture(subject.suggested, live=live_camera, least=1)
+    x = subject.preprocessing.apply(picture.pixels)[None]
+    with right:
+        label = label_of(subject, picture, x)
+        beside, titles = second(found, name, picture, label)
+    return Setting(subject, picture, label, look_at(subject, picture, label), beside, titles)
+
+
+def label_of(subject: Subject, picture: Picture, x: np.ndarray) -> int:
+    """The class that the picture is said to be: the loss is against it. The digit's own where it is one."""
+    names = list(dict.fromkeys(subject.labels))
+    own = str(st.session_state.get("digit")) if st.session_state.get("picture") == "Handwritten digit" else None
+    begin = names.index(own) if own in names else likeliest(subject, x)
+    said = st.selectbox("Its class", names, index=begin, key=f"class-{subject.title}-{own}", disabled=links.locked(),
+                        help="The loss is computed against it.")
+    return subject.labels.index(said)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _likeliest(_subject: Subject, key: str, epochs: tuple[int, ...], x: np.ndarray) -> int:
+    source, _ = _subject.source(str(epochs[-1]) if epochs else "")
+    scores = source.scores(x)[0]
+    return int(scores.argmax()) if scores.size > 1 else int(scores[0] > 0)
+
+
+def likeliest(subject: Subject, x: np.ndarray) -> int:
+    """The class that the network itself says."""
+    return _likeliest(subject, subject.key, subject.epochs, x)
+
+
+def second(found: dict[str, Subject], first: str, picture: Picture, label: int
+           ) -> tuple[Look | None, tuple[str, ...]]:
+    """What stands beside: nothing, another network, or another epoch of this one."""
+    subject = found[first]
+    epochs = [f"epoch {epoch} of it" for epoch in subject.epochs]
+    name = st.selectbox("Beside it", [NOBODY, *epochs, *(one for one in found if one != first)], key="beside",
+                        bind="query-params", disabled=links.locked(),
+                        help="Both are drawn below each other and moved together; the first part in which they differ "
+                             "is marked.")
+    if name == NOBODY:
+        return None, ()
+    if name in epochs:
+        epoch = subject.epochs[epochs.index(name)]
+        return look_at(subject, picture, label, epoch), (subject.title, f"{subject.title}, epoch {epoch}")
+    other = found[name]
+    return look_at(other, picture, min(label, len(other.labels) - 1)), (subject.title, other.title)
+
+
+def look_at(subject: Subject, picture: Picture, label: int, epoch: int | None = None) -> Look:
+    """A look at a network, at all of its epochs or at one alone."""
+    x = subject.preprocessing.apply(picture.pixels)[None]
+    crowd = subject.crowd()
+    prepared = subject.preprocessing.apply_all(crowd) if crowd is not None else None
+    if epoch is not None:
+        return Look(f"{subject.key} at {epoch}", lambda _: subject.source(str(epoch)), x,
+                    seen(subject.preprocessing, picture.pixels), label, prepared)
+    return Look(subject.key, subject.source, x, seen(subject.preprocessing, picture.pixels), label, prepared,
+                subject.epochs, moved(subject))
+
+
+def seen(preparation: Preprocessing, pixels: np.ndarray) -> np.ndarray:
+    """What of the picture the network sees, uint8 (H, W, 3)."""
+    x = preparation.apply(pixels)
+    mean, std = (np.asarray(values, np.float32)[:, None, None] for values in (preparation.mean, preparation.std))
+    levels = np.rint(np.clip((x * std + mean) * 255, 0, 255)).astype(np.uint8)
+    return np.ascontiguousarray(np.repeat(levels, 3 // len(levels), axis=0).transpose(1, 2, 0))
+
+
+def moved(subject: Subject) -> dict[str, dict[str, float]]:
+    """|Δw| / |w| of each part's weight at the last step that was measured in an epoch, by the weight's name."""
+    if subject.run is None or subject.names is None:
+        return {}
+    return {str(one.epoch): {f"{subject.names[part.path]}.weight": part.step for part in one.parts
+                             if part.step is not None and part.path in subject.names}
+            for one in subject.run.measures}
+
+
+@st.fragment
+@frame.guarded("The network")
+def shown(setting: Setting) -> None:
+    """The view itself, and what is asked of what was chosen in it."""
+    subject = setting.subject
+    curve = [(one.epoch, one.train_loss, one.validation_loss) for one in subject.run.epochs] if subject.run else []
+    view.view(setting.look, setting.beside, titles=setting.titles, curve=curve, live=subject.live)
+
+
+def network() -> Setting | None:
+    """The whole page: controls, view; without a model, the ways to one."""
+    with camera.Live() as live_camera, st.container(key="whole-network"):
+        setting = controls(live_camera)
+        if setting is not None:
+            shown(setting)
+    if pretrained.exported_entry() is None:
+        with st.expander("Or look into a network that knows a thousand things"):
+            pretrained.offer()
+    return setting
+
+
+__all__ = ["CROWD", "Setting", "Subject", "network", "of_entry", "of_run", "shown", "subjects"]

@@ -1,0 +1,321 @@
+"""Looks at networks: a network and a picture under a name nobody can guess, and what a browser may ask of them.
+
+A page opens a look for its reader and hands the name to the browser, which asks for frames by it. Equal networks and
+pictures have one name, so a class that looks at one thing has it computed once. Names are forgotten when many newer
+ones have come, and with the process.
+"""
+
+import hashlib
+import json
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from playground.errors import PlaygroundError
+from playground.view import describe, frames, maps, numbers
+from playground.view.answer import Answer, NotThereError
+from playground.view.folding import Fold, folded
+from playground.view.gradients import Gradients, Target, walk_back
+from playground.view.sources import Source
+from playground.view.trace import Array, Trace
+
+MOST_LOOKS, MOST_SOURCES, MOST_GRADIENTS = 512, 12, 4
+TRACE_BYTES = 400 * 2**20
+"""What the traces kept for the next request may take in memory, about."""
+LAYER_BYTES = 280_000
+LIVE = "live"
+"""As an epoch: the weights that a training has now."""
+_SECRET = secrets.token_bytes(32)
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A network and the picture it looks at.
+
+    source: the network after an epoch ("" for a network that has none, "live" for a training's present weights), with
+    a version that differs where its weights do. x (1, C, H, W) is the picture as the network takes it, `crowd`
+    (N, C, H, W) the pictures beside it in training mode; `shown` uint8 (H, W, 3) what of the picture it sees.
+    """
+
+    key: str
+    source: Callable[[str], tuple[Source, str]]
+    x: Array
+    shown: Array
+    label: int = 0
+    crowd: Array | None = None
+    epochs: tuple[int, ...] = ()
+    changes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # |Δw| / |w| by epoch, by weight
+
+    @property
+    def token(self) -> str:
+        """The name under which a browser asks for it."""
+        text = hashlib.blake2s(self.key.encode(), key=_SECRET, digest_size=16)
+        for array in (self.x, self.crowd):
+            text.update(f"|{None if array is None else array.shape}|".encode())
+            text.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+        text.update(f"|{self.label}".encode())
+        return text.hexdigest()
+
+
+@dataclass(eq=False)
+class _Seen:
+    trace: Trace
+    source: Source
+    gradients: "OrderedDict[str, Gradients]" = field(default_factory=OrderedDict)
+
+    @property
+    def bytes(self) -> int:
+        return self.trace.bytes + sum(one.bytes for one in self.gradients.values())
+
+
+_LOCK = threading.RLock()
+_LOOKS: "OrderedDict[str, Look]" = OrderedDict()
+_SOURCES: "OrderedDict[tuple[str, str], tuple[Source, str]]" = OrderedDict()
+_SEEN: "OrderedDict[tuple[str, str, bool], _Seen]" = OrderedDict()
+_BUSY: "OrderedDict[str, threading.RLock]" = OrderedDict()
+
+
+def opened(look: Look) -> str:
+    """Keep a look; the name under which it is asked for."""
+    token = look.token
+    with _LOCK:
+        _LOOKS[token] = look
+        _LOOKS.move_to_end(token)
+        _BUSY.setdefault(token, threading.RLock())
+        while len(_LOOKS) > MOST_LOOKS:
+            gone, _ = _LOOKS.popitem(last=False)
+            _BUSY.pop(gone, None)
+    return token
+
+
+def answer(token: str, what: str, query: Mapping[str, str]) -> Answer:
+    """What a browser asked. Raises PlaygroundError where that cannot be answered, with the sentence that says why."""
+    with _LOCK:
+        look = _LOOKS.get(token)
+        busy = _BUSY.get(token)
+    if look is None or busy is None:
+        raise NotThereError("This view has been put away. Reload the page to open it again.")
+    handler = _HANDLERS.get(what)
+    if handler is None:
+        raise PlaygroundError(f"A view is asked for {', '.join(_HANDLERS)}, not for {what[:20]!r}.")
+    asked = _Asked(look, token, query)
+    with busy:  # one computation a look at a time: its requests share what was computed
+        body, media_type = handler(asked)
+    about = f"{token}{what}{sorted(query.items())}{asked.version}|{asked.other}"
+    digest = hashlib.blake2s(about.encode(errors="replace"), digest_size=12)
+    return Answer(body, media_type, digest.hexdigest(), asked.lasting)
+
+
+def _put_away() -> None:
+    """Forget the traces asked for longest ago, but for the last one, where they take too much memory."""
+    while len(_SEEN) > 1 and sum(one.bytes for one in _SEEN.values()) > TRACE_BYTES:
+        _SEEN.popitem(last=False)
+
+
+def change(token: str, what: str, body: Mapping[str, Any]) -> Answer:
+    """Looks do not change: who changes a network opens another look at it. Raises PlaygroundError."""
+    raise NotThereError("A view shows and changes nothing.")
+
+
+class _Asked:
+    """A request's parameters, read when they are needed, and the trace and gradients it is about."""
+
+    def __init__(self, look: Look, token: str, query: Mapping[str, str]):
+        self.look, self.token, self.query = look, token, query
+        self.version = self.other = ""
+        self.epoch = query.get("epoch", "")
+        self.lasting = self.epoch != LIVE
+        self.train = query.get("mode") == "train"
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        text = self.query.get(name, str(default))
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not (low <= value <= high and len(text) <= 9):
+            raise PlaygroundError(f"“{name}” is a whole number from {low} to {high}, not {text[:20]!r}.")
+        return value
+
+    def numbers(self, name: str, most: int) -> tuple[int, ...]:
+        words = self.query.get(name, "").replace(".", ",").split(",")
+        if not all(word.isascii() and word.isdigit() and len(word) <= 7 for word in words) or len(words) > most:
+            raise PlaygroundError(f"“{name}” lists at most {most} whole numbers.")
+        return tuple(map(int, words))
+
+    def seen(self, epoch: str | None = None) -> _Seen:
+        """The trace of the epoch asked for (or of another)."""
+        at = self.epoch if epoch is None else epoch
+        source, version = self._source(at)
+        key = (self.token, version, self.train and source.has_modes)
+        if epoch is None:
+            self.version = version
+        elif epoch != self.epoch:  # what is answered depends on it, too
+            self.other, self.lasting = version, self.lasting and epoch != LIVE
+        with _LOCK:
+            if key in _SEEN:
+                _SEEN.move_to_end(key)
+                return _SEEN[key]
+        x = self.look.x
+        if key[2] and self.look.crowd is not None:
+            x = np.concatenate([x, self.look.crowd])
+        seen = _Seen(source.run(x, key[2]), source)
+        with _LOCK:
+            _SEEN[key] = seen
+            _put_away()
+        return seen
+
+    def _source(self, epoch: str) -> tuple[Source, str]:
+        if epoch not in ("", LIVE) and epoch not in map(str, self.look.epochs):
+            raise PlaygroundError(f"Nothing is kept of epoch {epoch[:12]}.")
+        key = (self.look.key, epoch)
+        if epoch != LIVE:
+            with _LOCK:
+                if key in _SOURCES:
+                    _SOURCES.move_to_end(key)
+                    return _SOURCES[key]
+        found = self.look.source(epoch)
+        with _LOCK:
+            _SOURCES[key] = found
+            while len(_SOURCES) > MOST_SOURCES:
+                _SOURCES.popitem(last=False)
+        return found
+
+    def gradients(self) -> Gradients | None:
+        """The gradients asked for; None where the way forward is."""
+        text = self.query.get("back", "")
+        if not text:
+            return None
+        target = Target.of(text)
+        seen = self.seen()
+        with _LOCK:
+            found = seen.gradients.get(target.key)
+        if found is None:
+            found = walk_back(seen.trace, target)
+            with _LOCK:
+                seen.gradients[target.key] = found
+                while len(seen.gradients) > MOST_GRADIENTS:
+                    seen.gradients.popitem(last=False)
+                _put_away()
+        return found
+
+    def part(self) -> Any:
+        trace = self.seen().trace
+        return trace.parts[self.number("part", 0, 0, len(trace.parts) - 1)]
+
+
+def _json(said: Any) -> tuple[bytes, str]:
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(), "application/json"
+
+
+BINARY = "application/octet-stream"
+
+
+def _structure(asked: _Asked) -> tuple[bytes, str]:
+    seen = asked.seen()
+    trace, look = seen.trace, asked.look
+
+    def tree(item: Fold | int) -> Any:
+        if isinstance(item, int):
+            return item
+        return {"key": item.key, "kind": item.kind, "title": item.title, "first": item.first, "last": item.last,
+                "inside": [tree(one) for one in item.inside]}
+
+    parts = [{"i": part.index, "name": part.name, "sort": part.sort.key, "words": part.sort.words, "more": part.more,
+              "shape": list(part.shape), "sources": list(part.sources), "parameters": part.parameters,
+              "weights": [[name, list(weight.shape)] for name, weight in part.weights.items()]}
+             for part in trace.parts]
+    return _json({"parts": parts, "tree": [tree(item) for item in folded(trace)], "labels": list(seen.source.labels),
+                  "takes": list(look.x.shape[1:]), "modes": seen.source.has_modes and look.crowd is not None,
+                  "epochs": list(look.epochs), "label": look.label, "scores": int(trace.logits.shape[1]),
+                  "picture": {"h": int(look.shown.shape[0]), "w": int(look.shown.shape[1])}})
+
+
+def _picture(asked: _Asked) -> tuple[bytes, str]:
+    """What the network sees, RGB bytes row by row; with `back` the gradient at every pixel, channels put together by
+    the largest magnitude, as bytes of the logarithmic scale."""
+    gradients = asked.gradients()
+    if gradients is None:
+        return asked.look.shown.tobytes(), BINARY
+    picture = gradients.picture
+    top = frames.top_gradient(gradients, asked.seen().trace)
+    flat = np.zeros(asked.look.x.shape[2:], np.float32)
+    if picture is not None:
+        strongest = np.abs(picture).argmax(axis=0)[None]
+        flat = np.take_along_axis(picture, strongest, axis=0)[0]
+    return frames.packed({"h": flat.shape[0], "w": flat.shape[1], "top": top},
+                         frames.quantised_log(flat, top).tobytes()), BINARY
+
+
+def _frame(asked: _Asked) -> tuple[bytes, str]:
+    shown = asked.numbers("parts", 120)
+    scale = asked.query.get("scale", "layer")
+    side, most = asked.number("side", 24, 4, 64), asked.number("most", 16, 1, 64)
+    held = None
+    if (hold := asked.query.get("hold")) is not None and "back" not in asked.query:
+        held = frames.limits_of(asked.seen(hold).trace, scale)
+    changes = asked.look.changes.get(asked.epoch)
+    return frames.frame(asked.seen().trace, shown, gradients=asked.gradients(), side=side, most=most, scale=scale,
+                        held=held, learn=changes), BINARY
+
+
+def _layer(asked: _Asked) -> tuple[bytes, str]:
+    """All maps of a part, as large as there is room for."""
+    part = asked.part()
+    count = part.shape[0] if part.shape else 1
+    side = 64
+    if len(part.shape) == 3:
+        while side > 4 and count * _after(part.shape[1], side) * _after(part.shape[2], side) > LAYER_BYTES:
+            side -= 4
+    return frames.frame(asked.seen().trace, [part.index], gradients=asked.gradients(), side=side, most=10**6,
+                        scale=asked.query.get("scale", "layer")), BINARY
+
+
+def _after(n: int, side: int) -> int:
+    return n // -(-n // side)
+
+
+def _map(asked: _Asked) -> tuple[bytes, str]:
+    """One map with its numbers, and the maps and kernels it is the sum of."""
+    part, trace = asked.part(), asked.seen().trace
+    channel = asked.number("channel", 0, 0, max(0, part.shape[0] - 1))
+    gradients = asked.gradients()
+    return describe.one_map(trace, part, channel, gradients), BINARY
+
+
+def _number(asked: _Asked) -> tuple[bytes, str]:
+    part, trace = asked.part(), asked.seen().trace
+    place = asked.numbers("place", 4)
+    return _json(describe.one_number(trace, part, place, asked.gradients()))
+
+
+def _weight(asked: _Asked) -> tuple[bytes, str]:
+    gradients = asked.gradients()
+    if gradients is None:
+        raise PlaygroundError("The gradient of a weight needs a walk back.")
+    name = asked.query.get("weight", "")
+    return _json(describe.accounts(numbers.of_weight(asked.seen().trace, gradients, name, asked.numbers("place", 4))))
+
+
+def _about(asked: _Asked) -> tuple[bytes, str]:
+    return _json(describe.about(asked.seen().trace, asked.part()))
+
+
+def _steps(asked: _Asked) -> tuple[bytes, str]:
+    """The walk back, op by op."""
+    gradients = asked.gradients()
+    if gradients is None:
+        raise PlaygroundError("Steps are of a walk back: say from where.")
+    return _json(describe.steps(asked.seen().trace, gradients))
+
+
+_HANDLERS: dict[str, Callable[[_Asked], tuple[bytes, str]]] = {
+    "structure": _structure, "picture": _picture, "frame": _frame, "layer": _layer, "map": _map, "number": _number,
+    "weight": _weight, "about": _about, "steps": _steps,
+}
+__all__ = ["LIVE", "Look", "answer", "change", "maps", "opened"]
