@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from playground.ui.network import building, run_look
+from playground.ui.network import at_work, building, run_look
 from playground.ui.studio import runs_view, train
 
 setup, beside = st.columns([2, 5], gap="large")
@@ -14,6 +14,7 @@ with beside:
     if run is not None:
         runs_view.watch(run, "validation", train.result)
         run_look.rate(run)
+        at_work.of_training(run)
         run_look.examined(run)
         run_look.overlaid(run)
     if chosen is not None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from playground.errors import PlaygroundError
-from playground.view import describe, frames, maps, numbers
+from playground.view import describe, frames, numbers
 from playground.view.answer import Answer, NotThereError
 from playground.view.folding import Fold, folded
 from playground.view.gradients import Gradients, Target, walk_back
@@ -115,6 +115,13 @@ def _put_away() -> None:
     """Forget the traces asked for longest ago, but for the last one, where they take too much memory."""
     while len(_SEEN) > 1 and sum(one.bytes for one in _SEEN.values()) > TRACE_BYTES:
         _SEEN.popitem(last=False)
+
+
+def traced(look: Look, epoch: str = "", train: bool = False) -> Trace:
+    """The trace that a look's frames are drawn from. Raises PlaygroundError as `answer`."""
+    token = opened(look)
+    with _BUSY[token]:
+        return _Asked(look, token, {"epoch": epoch, "mode": "train" if train else ""}).seen().trace
 
 
 def change(token: str, what: str, body: Mapping[str, Any]) -> Answer:
@@ -318,4 +325,4 @@ _HANDLERS: dict[str, Callable[[_Asked], tuple[bytes, str]]] = {
     "structure": _structure, "picture": _picture, "frame": _frame, "layer": _layer, "map": _map, "number": _number,
     "weight": _weight, "about": _about, "steps": _steps,
 }
-__all__ = ["LIVE", "Look", "answer", "change", "maps", "opened"]
+__all__ = ["LIVE", "Look", "answer", "change", "opened", "traced"]

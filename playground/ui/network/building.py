@@ -16,7 +16,7 @@ from playground.network.parts import Network
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit, timing
 from playground.ui import frame
-from playground.ui.network import both_engines, designer, settings
+from playground.ui.network import at_work, both_engines, designer, settings
 from playground.ui.studio import downloads, model_name, models, runs_view, train
 
 LIBRARIES = {"Our engine": "engine", "PyTorch": "torch", "Keras": "keras"}
@@ -139,6 +139,11 @@ def design(chosen: Chosen) -> None:
     if drawn.open:
         with drawn:
             settings.drawn(request, text, chosen.takes, chosen.classes, max(1, chosen.learnt // batch))
+    work = st.expander("At work, untrained", icon=":material/view_column:", key="untrained", on_change="rerun",
+                       bind="query-params")
+    if work.open:
+        with work:
+            at_work.untrained(chosen.data, text, chosen.takes, request, int(st.session_state.get("seed", 0)))
     beside = st.expander("The same in PyTorch", icon=":material/compare_arrows:", key="both-open", on_change="rerun")
     if beside.open:
         with beside:

@@ -1,6 +1,7 @@
 """What a run of a designed network shows besides its curves: what ails it, its parts' sizes, other runs over it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -92,10 +93,21 @@ def findings(view: RunView, told: Network, takes: Shape) -> None:
 
 def cure_words(told: Network, finding: Finding) -> str:
     """What the cure of a finding does, for its button."""
-    if isinstance(finding.cure, Edit):
-        return label(told, finding.cure)
-    return ", ".join(f"{name.replace('_', ' ')} {value if isinstance(value, str | bool) else number(value, 3)}"
-                     for name, value in finding.cure.items())
+    return label(told, finding.cure) if isinstance(finding.cure, Edit) else settings_words(finding.cure)
+
+
+def settings_words(asked: Mapping[str, Any]) -> str:
+    """Settings as a person says them.
+
+    >>> settings_words({"learning_rate": 0.003, "augment": {"rotate": 10.0, "translate": 0.1}})
+    'learning rate 0.003, augment (rotate 10, translate 0.1)'
+    """
+    def said(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return f"({settings_words(value)})"
+        return str(value) if isinstance(value, str | bool) else number(value, 3)
+
+    return ", ".join(f"{name.replace('_', ' ')} {said(value)}" for name, value in asked.items())
 
 
 def attempt(view: RunView, told: Network, finding: Finding) -> None:

@@ -12,9 +12,9 @@ from playground.deploy.registry import Entry
 from playground.errors import PlaygroundError
 from playground.training.runs import runs
 from playground.training.runs.runs import RunView
-from playground.training.scratch import history
+from playground.training.scratch import history, live
 from playground.ui import frame, links
-from playground.ui.network import view
+from playground.ui.network import stepped, view
 from playground.ui.parts import camera
 from playground.ui.parts.image_input import Picture, choose_picture
 from playground.ui.studio import models, pretrained, runs_view
@@ -79,17 +79,20 @@ def of_entry(entry: Entry) -> Subject:
 def of_run(run: RunView) -> Subject | None:
     """A training from scratch that keeps its weights; None while there are none yet."""
     folder = runs.run_dir(run.run_id)
-    epochs = tuple(history.epochs(folder))
-    if not epochs:
-        return None
     try:
+        epochs = tuple(history.epochs(folder))
+        if not epochs:
+            return None
         first = history.at_epoch(folder, epochs[-1])
     except PlaygroundError:
         return None
 
     def source(epoch: str) -> tuple[Source, str]:
         if epoch == looks.LIVE:
-            pass  # LIVE
+            live.watch(folder)
+            if live.position(folder) is not None:
+                trained, found = live.latest(folder)
+                return Design.of_trained(trained), f"live {found.version}"
         at = int(epoch) if epoch not in ("", looks.LIVE) else history.epochs(folder)[-1]
         return Design.of_trained(history.at_epoch(folder, at)), f"{run.run_id} {at}"
 
@@ -217,7 +220,18 @@ def shown(setting: Setting) -> None:
     """The view itself, and what is asked of what was chosen in it."""
     subject = setting.subject
     curve = [(one.epoch, one.train_loss, one.validation_loss) for one in subject.run.epochs] if subject.run else []
-    view.view(setting.look, setting.beside, titles=setting.titles, curve=curve, live=subject.live)
+    at = view.view(setting.look, setting.beside, titles=setting.titles, curve=curve, live=subject.live)
+    if at is None:
+        return
+    if at.place is not None and not subject.live:
+        trace = looks.traced(setting.look, at.epoch)
+        if at.part < len(trace.parts) and on_part(trace.parts[at.part].shape, at.place):
+            stepped.steps(trace.parts[at.part], at.place, "one-number")
+
+
+def on_part(shape: tuple[int, ...], place: tuple[int, ...]) -> bool:
+    """Whether a part gives a number at a place."""
+    return len(shape) == len(place) and all(0 <= i < n for i, n in zip(place, shape, strict=True))
 
 
 def network() -> Setting | None:

@@ -3,8 +3,9 @@ browser, which fetches what it shows from the app's own routes."""
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import streamlit as st
 
@@ -26,9 +27,9 @@ _view = st.components.v2.component(
 
 
 def view(look: Look, beside: Look | None = None, *, titles: Sequence[str] = (), curve: Sequence[Sequence[Any]] = (),
-         live: bool = False, key: str = "network-view") -> dict[str, Any] | None:
-    """Draw a network at work, with another or another epoch beside it; what is chosen in it: part, channel, place (None
-    where the reader is not that deep), the target of a walk back and the epoch. None while the whole is looked at.
+         live: bool = False, key: str = "network-view") -> "Place | None":
+    """Draw a network at work, with another or another epoch beside it; where in it the reader is, None while the whole
+    is looked at.
 
     curve: rows of epoch, training and validation loss, over which the film of a training runs; `live` that it is under
     way.
@@ -37,12 +38,45 @@ def view(look: Look, beside: Look | None = None, *, titles: Sequence[str] = (), 
     said = _view(
         key=key, on_chosen_change=lambda: None,
         data={"token": looks.opened(look), "second": looks.opened(beside) if beside is not None else None,
-              "titles": list(titles), "curve": [list(row) for row in curve], "live": live, "base": base(),
+              "titles": list(titles), "epochs": list(look.epochs), "curve": [list(row) for row in curve], "live": live,
+              "base": base(),
               "scale": [list(stop) for stop in style.SIGNED], "series": list(style.CATEGORICAL[:4]),
               "at": place if _PLACE.fullmatch(place) else ""},
     )
-    chosen = said.get("chosen") if said is not None else None
-    return chosen if isinstance(chosen, dict) else None
+    return chosen_of(said.get("chosen") if said is not None else None)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the view the reader is: a part, one of its maps, one of its numbers; the target of the walk back ("" on
+    the way forward), and the epoch."""
+
+    part: int
+    channel: int | None
+    place: tuple[int, ...] | None
+    back: str
+    epoch: str
+
+
+def chosen_of(said: object) -> Place | None:
+    """What a browser said it shows. It may say anything.
+
+    >>> chosen_of({"part": 2, "channel": 1, "place": [1, 0, 3], "back": "", "epoch": ""})
+    Place(part=2, channel=1, place=(1, 0, 3), back='', epoch='')
+    >>> chosen_of({"part": -2}), chosen_of("part")
+    (None, None)
+    """
+    if not isinstance(said, dict) or not _whole(said.get("part")):
+        return None
+    channel, place = said.get("channel"), said.get("place")
+    numbers = place if isinstance(place, list) and len(place) <= 4 and all(_whole(n) for n in place) else None
+    back, epoch = said.get("back"), said.get("epoch")
+    return Place(said["part"], channel if _whole(channel) else None, None if numbers is None else tuple(numbers),
+                 back[:80] if isinstance(back, str) else "", epoch[:12] if isinstance(epoch, str) else "")
+
+
+def _whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**7
 
 
 def base() -> str:

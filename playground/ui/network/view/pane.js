@@ -41,9 +41,14 @@ class Pane {
     walk(this.structure.tree, "");
   }
 
+  // Whether it has an epoch that can be chosen; what stands beside it stays at its own.
+  get films() {
+    return !this.second && this.app.data.epochs.length > 0;
+  }
+
   get common() {
     const { mode, epoch } = this.app.state;
-    return { mode: this.structure.modes && mode === "train" ? "train" : "", epoch: this.structure.epochs.length ? epoch : "" };
+    return { mode: this.structure.modes && mode === "train" ? "train" : "", epoch: this.films ? epoch : "" };
   }
 
   get back() {
@@ -65,7 +70,7 @@ class Pane {
   }
 
   async frame(parts, more = {}) {
-    const hold = this.structure.epochs.length && !this.back && this.app.state.epoch !== "" ? String(this.structure.epochs.at(-1)) : undefined;
+    const hold = this.films && !this.back && this.app.state.epoch !== "live" ? String(this.app.data.epochs.at(-1)) : undefined;
     const query = { parts: parts.join("."), back: this.back, scale: this.app.state.scale, side: 32, most: 16, hold, ...this.common, ...more };
     const key = JSON.stringify(query);
     const live = query.epoch === "live";

@@ -48,12 +48,13 @@ class View {
       const { structure } = this.panes[0];
       if (other) {
         if (this.state.part !== null && this.state.part >= structure.parts.length) Object.assign(this.state, { part: null, channel: null, place: null });
-        const epochs = structure.epochs;
-        if (data.live) this.state.epoch = "live";
+        const { epochs } = data;
+        if (data.live && !(this.state.epoch !== "" && epochs.includes(Number(this.state.epoch)))) this.state.epoch = "live";
         else if (epochs.length && (this.state.epoch === "" || this.state.epoch === "live" || !epochs.includes(Number(this.state.epoch)))) this.state.epoch = String(epochs.at(-1));
         else if (!epochs.length) this.state.epoch = "";
         this.steps = null;
       }
+      if (!data.live && this.state.epoch === "live") this.state.epoch = data.epochs.length ? String(data.epochs.at(-1)) : "";
       this.controls();
       this.drawFilm();
       await this.draw();
@@ -337,8 +338,7 @@ class View {
 
   // --- the film of a training ---
   drawFilm() {
-    const { structure } = this.panes[0];
-    const { epochs } = structure;
+    const { epochs } = this.data;
     this.film.replaceChildren();
     this.film.hidden = epochs.length < 2 && !this.data.live;
     if (this.film.hidden) return;
@@ -401,7 +401,7 @@ class View {
   toEpoch(epoch) {
     this.state.epoch = String(epoch);
     this.steps = null;
-    if (this.epochSlider) this.epochSlider.value = this.panes[0].structure.epochs.indexOf(epoch);
+    if (this.epochSlider) this.epochSlider.value = this.data.epochs.indexOf(epoch);
     this.tellEpoch();
     this.scheduled ??= requestAnimationFrame(() => { this.scheduled = null; this.draw(); });
   }
