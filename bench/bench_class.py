@@ -1,12 +1,13 @@
 """A class at work: many readers of one server, each moving sliders; how long does each wait for the figure?
 
-    python -m bench.bench_class [--readers 1 10 30] [--seconds 40] [--pause 3 8]
+    python -m bench.bench_class [--readers 1 10 30] [--seconds 40] [--pause 3 8] [--watchers 30]
 
 Readers speak to the server as a browser does, in Streamlit's messages over a websocket, but draw nothing: what is
 measured is the server's part, from the press to the first message that carries a figure (`bench_app` measures the
 browser's). Like a browser they ask for the rest of the page when nothing was pressed for a while. They share the
 lessons with sliders, open their page at once, and press again `pause` seconds after a page has answered. Milliseconds
-are of this machine, on which the readers run, too. Results are written to bench/results/.
+are of this machine, on which the readers run, too. Then as many as asked for watch one training together (`watchers`).
+Results are written to bench/results/.
 """
 
 import argparse
@@ -17,8 +18,10 @@ import platform
 import random
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -27,6 +30,7 @@ from streamlit.proto.Slider_pb2 import Slider
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from bench import watchers
 from bench.bench_app import p95
 from bench.report import save
 from bench.served import served
@@ -45,6 +49,7 @@ class Reader:
     def __init__(self, socket: ClientConnection, page: str, dice: random.Random):
         self.socket, self.page, self.dice = socket, page, dice
         self.script = ""
+        self.token = ""  # of the view of a network on the page
         self.sliders: dict[str, tuple[Slider, str]] = {}  # by its id: the slider, and the fragment it stands in
         self.moved: dict[str, float] = {}
         self.opened = 0.0
@@ -83,6 +88,9 @@ class Reader:
                 self.sliders.clear()
             elif kind == "delta" and message.delta.WhichOneof("type") == "new_element":
                 element = message.delta.new_element
+                if element.WhichOneof("type") == "bidi_component" and (found := watchers.TOKEN.search(
+                        element.SerializeToString())):
+                    self.token = found[1].decode()
                 if element.WhichOneof("type") == "slider":
                     self.sliders[element.slider.id] = element.slider, message.delta.fragment_id
                 wrong = element.WhichOneof("type") == "alert" and element.alert.body.startswith("Something went wrong")
@@ -148,6 +156,14 @@ async def read(url: str, page: str, dice: random.Random, seconds: float, pause: 
     return reader
 
 
+async def token_of(url: str, page: str) -> str:
+    """The name of the view that a page shows. It stays with the server when the page is closed."""
+    reader = await read(url, page, random.Random(0), 0, (0, 0))
+    if not reader.token:
+        raise RuntimeError(f"The page {page} shows no network at work.")
+    return reader.token
+
+
 async def together(url: str, pages: Sequence[str], seconds: float = 0, pause: Sequence[float] = (1, 3)) -> list[Reader]:
     """A reader a page, all at once."""
     return await asyncio.gather(*(
@@ -176,21 +192,29 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--readers", type=int, nargs="+", default=[1, 10, 30])
+    parser.add_argument("--readers", type=int, nargs="*", default=[1, 10, 30])
     parser.add_argument("--seconds", type=float, default=40)
     parser.add_argument("--pause", type=float, nargs=2, default=(3, 8), metavar="SECONDS")
+    parser.add_argument("--watchers", type=int, nargs="*", default=[30])
     options = parser.parse_args()
-    rows = []
-    with served() as url:
+    rows, watching = [], []
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as url:
         asyncio.run(together(url, LESSONS, 3))  # the server is warm
         for count in options.readers:
             pages = [LESSONS[k % len(LESSONS)] for k in range(count)]
             rows.append(row(asyncio.run(together(url, pages, options.seconds, options.pause))))
             print(table(rows).splitlines()[-1], file=sys.stderr, flush=True)
+        if options.watchers:
+            with watchers.training(Path(folder)):
+                address = asyncio.run(watchers.frames_of(url, asyncio.run(token_of(url, "network"))))
+                for count in options.watchers:
+                    found = asyncio.run(watchers.watched(url, address, count, options.seconds))
+                    watching.append(watchers.row(found))
     about = (f"{datetime.date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores (the "
              f"readers' as well), a press {options.pause[0]:g} to {options.pause[1]:g} s after each answer")
-    print(f"{about}\n\n{table(rows)}\n")
-    save("class", about, table(rows), rows=rows)
+    tables = "\n\n".join([*([table(rows)] if rows else []), *([watchers.table(watching)] if watching else [])])
+    print(f"{about}\n\n{tables}\n")
+    save("class", about, tables, rows=rows, watching=watching)
 
 
 if __name__ == "__main__":

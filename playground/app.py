@@ -11,6 +11,7 @@ from playground import server
 from playground.ui import frame
 
 if get_script_run_ctx(suppress_warning=True) is None:
-    app = st.App(__file__, routes=server.routes(), middleware=server.middleware(), lifespan=server.lifespan)
+    app = st.App(__file__, routes=server.routes(st.get_option("server.baseUrlPath")), middleware=server.middleware(),
+                 lifespan=server.lifespan)
 else:
     frame.run()

@@ -21,9 +21,14 @@ __all__ = ["lifespan", "middleware", "routes"]
 _work: SingleFlight[Packed] = SingleFlight()
 
 
-def routes() -> list[BaseRoute]:
-    """All routes below /api."""
-    return [Route("/api/view/{token}/{what}", Views(_work)), Mount("/api", nothing_there)]
+def routes(base: str = "") -> list[BaseRoute]:
+    """All routes, below BASE/api where the app is served below a path.
+
+    >>> [route.path for route in routes("/play/")]
+    ['/play/api/view/{token}/{what}', '/play/api']
+    """
+    above = f"/{base.strip('/')}".rstrip("/")
+    return [Route(f"{above}/api/view/{{token}}/{{what}}", Views(_work)), Mount(f"{above}/api", nothing_there)]
 
 
 def middleware() -> list[Middleware]:
