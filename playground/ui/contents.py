@@ -151,7 +151,16 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
-        "13_imagenet.py",
+        "13_loss.py",
+        "loss",
+        "The loss",
+        ":material/target:",
+        "Softmax makes probabilities of a network's scores, cross-entropy asks how little the label was expected; the "
+        "gradient is p\u00a0−\u00a0y.",
+    ),
+    Chapter(
+        "Learn",
+        "16_imagenet.py",
         "imagenet",
         "The ImageNet challenge",
         ":material/trophy:",
@@ -160,7 +169,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
-        "14_lab.py",
+        "17_lab.py",
         "lab",
         "Lab: cats vs dogs",
         ":material/science:",

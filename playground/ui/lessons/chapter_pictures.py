@@ -163,6 +163,14 @@ def _maps() -> np.ndarray:
     return maps.contact_sheet(np.stack([_soft(m) for m in found]), columns=2, gap=3)
 
 
+def _softmaxed() -> np.ndarray:
+    """Scores of six rows, signed, and the probabilities softmax makes of them, the larger the darker."""
+    z = np.random.default_rng(5).normal(0, 2.5, (6, 5))
+    p = F.softmax(z, 1).numpy()
+    return np.concatenate([maps.signed_map(z, 5.0), np.full((6, 1, 3), 255, np.uint8),
+                           maps.signed_map(-p, 1.0)], axis=1)
+
+
 _PICTURES: dict[str, tuple[Callable[[], np.ndarray], str]] = {
     "images": (lambda: _whole(_gray(12)), "A cat's face in a few large gray squares"),
     "mlp": (_rows, "Three digits, and each as one row of its pixels"),
@@ -176,6 +184,7 @@ _PICTURES: dict[str, tuple[Callable[[], np.ndarray], str]] = {
     "batch-norm": (_batch, "Rows of numbers before and after they have mean 0 and variance 1"),
     "dropout": (_dropped, "A coarse picture of which many squares are left out"),
     "autograd": (_gradient, "A gradient: which pixels of a cat count"),
+    "loss": (_softmaxed, "Rows of scores, and beside each its probabilities: one dark square where one score leads"),
     "imagenet": (lambda: _photos("coffee", "rocket", "cat"), "Photos of a cup of coffee, a rocket and a cat"),
     "lab": (lambda: _photos("cat", "astronaut"), "Photos of a cat and of a woman"),
     "train": (lambda: maps.contact_sheet(_digits(45), columns=9, scale=3, gap=2), "Handwritten digits"),
