@@ -160,6 +160,15 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
+        "14_whole_cnn.py",
+        "whole-cnn",
+        "A whole CNN",
+        ":material/route:",
+        "One digit goes through a whole network to a loss, the loss goes back to every weight, and one small step "
+        "makes the network a little less wrong.",
+    ),
+    Chapter(
+        "Learn",
         "16_imagenet.py",
         "imagenet",
         "The ImageNet challenge",

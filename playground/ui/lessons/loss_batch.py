@@ -75,6 +75,7 @@ def check(setting: Setting) -> None:
     st.caption("The finite difference moves one score by 0.00001 up and down: (L(z + h) − L(z − h)) / 2h.")
     with st.container(horizontal=True):
         frame.link("autograd", "Any formula's gradient, stepped: Autograd")
+        frame.link("whole-cnn", "Where the scores come from: A whole CNN")
 
 
 def in_code(setting: Setting) -> None:
