@@ -90,20 +90,12 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
-        "06_feature_maps.py",
-        "feature-maps",
-        "Feature maps",
-        ":material/stacks:",
-        "Every filter answers with a map of where it found what it looks for; the next layer looks at those "
-        "maps.",
-    ),
-    Chapter(
-        "Learn",
         "06_network.py",
         "network",
-        "A whole network",
-        ":material/account_tree:",
-        "Every part of a network at work on one picture, from the pixels to the loss and back, down to one product.",
+        "Feature maps and the whole network",
+        ":material/stacks:",
+        "Every filter answers with a map of where it found what it looks for; the next layer looks at those maps, up "
+        "to the loss and all the way back.",
     ),
     Chapter(
         "Learn",
@@ -225,6 +217,10 @@ CHAPTERS: tuple[Chapter, ...] = (
 )
 
 
+MOVED = {"feature-maps": "network"}
+"""Addresses of earlier versions, and where they lead now."""
+
+
 def chapter(url: str) -> Chapter:
     """The chapter at an address; a KeyError is a misspelt link in our own code.
 
@@ -254,8 +250,8 @@ def following(current: Chapter) -> Chapter:
 
 
 def navigation() -> dict[str, list[st.Page]]:
-    """The chapters as Streamlit pages, under their groups."""
-    return {
+    """The chapters as Streamlit pages, under their groups; what stood elsewhere before can still be reached there."""
+    found = {
         group: [
             st.Page(
                 c.path,
@@ -268,3 +264,11 @@ def navigation() -> dict[str, list[st.Page]]:
         ]
         for group, rows in groupby(CHAPTERS, key=lambda c: c.group)
     }
+    last = list(found)[-1]
+    found[last] += [st.Page(_nothing, title=chapter(now).title, url_path=before,
+                            visibility="hidden") for before, now in MOVED.items()]
+    return found
+
+
+def _nothing() -> None:
+    """An address that has moved shows nothing of its own."""

@@ -148,6 +148,8 @@ def run() -> None:
     st.set_page_config(page_icon=Image.fromarray(EMBLEM), layout="wide")
     # In the menu above a list is drawn when it is opened; in a sidebar, all its links at each pass over the page
     page = st.navigation(contents.navigation(), position="top", expanded=True)
+    if page.url_path in contents.MOVED:
+        st.switch_page(contents.chapter(contents.MOVED[page.url_path]).path, query_params=st.query_params.to_dict())
     current = next((c for c in contents.CHAPTERS if c.url == page.url_path), contents.CHAPTERS[0])
     st.set_page_config(page_title=contents.tab_title(current))
     st.title(current.title, anchor=False)

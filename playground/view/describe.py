@@ -8,6 +8,7 @@ import numpy as np
 
 from playground.numbers import number
 from playground.view import frames, maps, numbers
+from playground.view.field import receptive_field
 from playground.view.gradients import Gradients
 from playground.view.numbers import Account
 from playground.view.trace import Array, Part, Trace
@@ -37,10 +38,11 @@ def multiply_adds(part: Part) -> int | None:
 
 
 def one_number(trace: Trace, part: Part, place: Sequence[int], gradients: Gradients | None) -> dict[str, Any]:
-    """A number of a part: how it was made, and where a walk back is asked for, what its gradient is a sum of."""
+    """A number of a part: how it was made, which rows and columns of the picture can reach it, and where a walk back is asked for, what its gradient is a sum of."""
     numbers.check_place(part, place)
     said: dict[str, Any] = {"value": _exact(part.output.data[part.at(place)]),
-                            "made": accounts(numbers.forward(trace, part, place))}
+                            "made": accounts(numbers.forward(trace, part, place)),
+                            "field": list(receptive_field(trace, part, tuple(place)))}
     if gradients is not None:
         arrived = gradients.at(part)
         said["gradient"] = None if arrived is None else _exact(arrived[tuple(place)])

@@ -101,7 +101,7 @@ def test_autograd_the_link_restores_the_step(page: Page, goto) -> None:  # type:
 
 
 @pytest.mark.parametrize(("url", "words"), [
-    ("feature-maps", "in onnxruntime. Below, our engine runs"), ("imagenet", "Five guesses each"),
+    ("network", "It says"), ("imagenet", "Five guesses each"),
     ("lab", "8 Your own photo"),
 ])
 def test_a_page_has_its_model_without_being_asked(page: Page, goto, url: str, words: str) -> None:  # type: ignore[no-untyped-def]

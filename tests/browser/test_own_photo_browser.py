@@ -31,7 +31,7 @@ def test_it_stays_on_the_next_page_and_after_a_reload_and_is_nobody_elses(page, 
     settled(page)
 
     page.get_by_role("link", name=re.compile("Next: ")).click()  # as a reader goes, within the session
-    page.wait_for_url("**/feature-maps**")
+    page.wait_for_url("**/network**")
     says(page, "Your photo")
     page.go_back()
     page.wait_for_url("**/channels**")

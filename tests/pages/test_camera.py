@@ -11,6 +11,7 @@ from PIL import Image
 from playground.ui import frame
 from playground.ui.parts import camera
 from playground.ui.parts.image_input import LIVE
+from playground.view import looks
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 from tests.pages.test_kernels import put_convolution
 
@@ -118,17 +119,16 @@ def test_while_it_is_on_answers_keep_their_places_and_nothing_slow_is_offered(
     assert len(app.get("image")) == 0
 
 
-def test_feature_maps_keep_their_places_while_it_is_on(
-    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_whole_network_follows_it(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     put_convolution("net", 3)
-    app = open_page("feature-maps", picture=LIVE)
-    assert "The 4 strongest of 4 maps" in texts(app)
+    app = open_page("network", picture=LIVE)
+    assert errors(app) == []
+    before = set(looks._LOOKS)
     monkeypatch.setattr(camera, "is_on", lambda: True)
     app.session_state[camera.SEEN] = camera.jpeg(shot())
     app.run()
     assert errors(app) == []
-    assert "The first 4 of 4 maps" in texts(app)
+    assert set(looks._LOOKS) - before
 
 
 def test_what_a_component_sent_before_it_left_the_page_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ SETTINGS: dict[str, tuple[dict[str, str], ...]] = {
     "kernels": ({}, {"kernel": "2"}, {"kernel": "1/3 0 -1/3; 1/3 0 -1/3; 1/3 0 -1/3"},
                 {"kernel": "0 0 -1 0 0; 0 -1 -2 -1 0; -1 -2 17 -2 -1; 0 -1 -2 -1 0; 0 0 -1 0 0"}),
     "channels": ({}, {"filters": "1", "bias": "-0.55"}),
-    "feature-maps": ({},),
+    "network": ({},),
     "pooling": ({}, {"kind": "average"}, {"window": "4", "stride": "1"},
                 {"kind": "average", "window": "2", "stride": "4"}, {"window": "3", "stride": "2"}),
     "augmentation": ({}, {"steps": "rotate"}),

@@ -78,7 +78,7 @@ def test_what_is_said_of_the_last_layer_is_so(open_page: OpenPage) -> None:
     assert "transferring the knowledge" in said
 
 
-@pytest.mark.parametrize("url", ["imagenet", "feature-maps", "transfer"])
+@pytest.mark.parametrize("url", ["imagenet", "network", "transfer"])
 def test_the_network_gets_ready_by_itself_once_for_everybody(url: str, open_page: OpenPage,
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "BY_ITSELF", True)

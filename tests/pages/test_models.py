@@ -83,7 +83,7 @@ def test_the_shipped_model_is_there_at_the_first_click_and_cannot_be_removed(ope
     assert "comes with the playground and cannot be removed" in texts(app)
     app.button(key="verify-digits-example").click().run()
     assert errors(app) == []
-    for url in ("feature-maps", "kernels"):
+    for url in ("network", "kernels"):
         app = open_page(url)
         assert errors(app) == [], url
         assert app.selectbox(key="model").value == "digits-example"

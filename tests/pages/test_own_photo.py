@@ -15,7 +15,7 @@ from playground.ui.parts import image_input, own_photo
 from playground.ui.studio import pretrained
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
-WITH_A_LIST = ("images", "convolution", "kernels", "channels", "feature-maps", "pooling", "augmentation", "imagenet",
+WITH_A_LIST = ("images", "convolution", "kernels", "channels", "network", "pooling", "augmentation", "imagenet",
                "models")
 
 

@@ -192,7 +192,7 @@ _PICTURES: dict[str, tuple[Callable[[], np.ndarray], str]] = {
     "convolution": (lambda: _soft(_response(_gray(), "Sobel x")[0]), "A cat's face as its vertical edges"),
     "kernels": (_directions, "A cat's edges, each direction in its colour"),
     "channels": (_channels, "A cat's face in red, in green and in blue"),
-    "feature-maps": (_maps, "Four feature maps of a cat"),
+    "network": (_maps, "Four feature maps of a cat"),
     "pooling": (_pooled, "A cat's edges, the right half pooled to large squares"),
     "augmentation": (_draws, "A cat's face, and the same mirrored and turned"),
     "normalization": (_normalized, "A dark photo, its right half normalized"),

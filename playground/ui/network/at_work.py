@@ -95,7 +95,7 @@ def of_training(run: RunView) -> None:
 def drawn_at_work(run: RunView, waits: bool) -> None:
     """The view, or where it will be."""
     place = st.expander("The network at work", icon=":material/view_column:", key="at-work", on_change="rerun",
-                        bind="query-params", expanded=not run.ended)
+                        bind="query-params", expanded=True)
     if not place.open:
         return
     with place:

@@ -17,7 +17,7 @@ from playground.ui import frame, links
 from playground.ui.network import stepped, view
 from playground.ui.parts import camera
 from playground.ui.parts.image_input import Picture, choose_picture
-from playground.ui.studio import models, pretrained, runs_view
+from playground.ui.studio import models, pretrained, runs_view, train
 from playground.view import looks
 from playground.view.looks import Look
 from playground.view.sources import Design, File, Source
@@ -31,8 +31,8 @@ NOBODY = "nothing"
 class Subject:
     """A network that can be looked at: its name in lists, what goes before it, its classes, and where it comes from.
 
-    `source` gives it after an epoch; `crowd` pictures of its training; `suggested` the picture to begin with; `names`
-    what its parts are called in the built network.
+    `source` gives it after an epoch; `crowd` prepared pictures of its training; `suggested` the picture to begin
+    with; `names` what its parts are called in the built network.
     """
 
     key: str
@@ -98,18 +98,18 @@ def of_run(run: RunView) -> Subject | None:
 
     suggested = "Handwritten digit" if first.preprocessing.gray else "Cat"
     return Subject(f"run {run.run_id}", run.spec.name, first.preprocessing, first.classes, source, epochs, run,
-                   suggested, lambda: crowd_of(run), Design.of_trained(first).names())
+                   suggested, lambda: crowd_of(run.spec.request["data"], first.preprocessing, str(first.preprocessing)),
+                   Design.of_trained(first).names())
 
 
-def crowd_of(run: RunView) -> np.ndarray | None:
-    """Pictures of a training's data, prepared: the batch beside the picture looked at."""
-    from playground.ui.studio import train
-
+@st.cache_resource(max_entries=8, show_spinner=False)
+def crowd_of(data: str, _preparation: Preprocessing, key: str) -> np.ndarray | None:
+    """Pictures of a training's data, prepared: the batch beside the picture looked at. Nobody changes them."""
     try:
-        training, _ = train.loaded(run.spec.request["data"])
+        training, _ = train.loaded(data)
     except PlaygroundError:
         return None
-    return np.asarray(training.images[:CROWD])
+    return _preparation.apply_all(training.images[:CROWD])
 
 
 @dataclass(frozen=True)
@@ -188,8 +188,7 @@ def second(found: dict[str, Subject], first: str, picture: Picture, label: int
 def look_at(subject: Subject, picture: Picture, label: int, epoch: int | None = None) -> Look:
     """A look at a network, at all of its epochs or at one alone."""
     x = subject.preprocessing.apply(picture.pixels)[None]
-    crowd = subject.crowd()
-    prepared = subject.preprocessing.apply_all(crowd) if crowd is not None else None
+    prepared = subject.crowd()
     if epoch is not None:
         return Look(f"{subject.key} at {epoch}", lambda _: subject.source(str(epoch)), x,
                     seen(subject.preprocessing, picture.pixels), label, prepared)
@@ -238,11 +237,11 @@ def network() -> Setting | None:
     """The whole page: controls, view; without a model, the ways to one."""
     with camera.Live() as live_camera, st.container(key="whole-network"):
         setting = controls(live_camera)
+        if pretrained.exported_entry() is None:
+            with st.expander("Or look into a network that knows a thousand things", expanded=setting is None):
+                pretrained.offer()
         if setting is not None:
             shown(setting)
-    if pretrained.exported_entry() is None:
-        with st.expander("Or look into a network that knows a thousand things"):
-            pretrained.offer()
     return setting
 
 

@@ -296,6 +296,7 @@ Object.assign(Pane.prototype, {
     const box = make("div", "number", this.area);
     make("h4", "", box, `${this.partWords(part)}, ${this.placeWords(place)}`);
     make("p", "value", box, `value ${exact(said.value)}${this.back ? `, gradient ${exact(said.gradient)}` : ""}`);
+    if (said.field && !this.back) this.drawField(box, said.field);
     const accounts = this.back ? said.shares ?? [] : said.made;
     if (this.back && said.gradient === null) make("p", "", box, "What the gradients are of does not depend on this number.");
     else if (this.back && accounts.length > 1) make("p", "", box, `Its gradient is the sum of what ${accounts.length} ops that take it send back: ${accounts.map((one) => exact(one.value)).join(" + ")}.`);
@@ -307,6 +308,25 @@ Object.assign(Pane.prototype, {
     from.onclick = () => this.app.walkFrom(`number:${part}:${place.join(".")}`);
     void channel;
     if (this.app.focusNext && !this.second) from.focus();
+  },
+
+  // The picture with the pixels that can reach the number.
+  drawField(parent, [top, bottom, left, right]) {
+    const { h, w } = this.structure.picture;
+    const scale = 120 / Math.max(h, w);
+    const [tall, wide] = [bottom - top + 1, right - left + 1];
+    const words = `It can see rows ${top} to ${bottom} and columns ${left} to ${right} of the picture: ${tall} × ${wide} of ${h} × ${w} pixels.`;
+    const line = make("div", "line", parent);
+    const canvas = make("canvas", "", line);
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", words);
+    const context = this.drawPicture(canvas, w * scale, h * scale);
+    for (const [colour, width] of [["#000000", 4], ["#ffffff", 2]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = width;
+      context.strokeRect(left * scale + 2, top * scale + 2, wide * scale - 4, tall * scale - 4);
+    }
+    make("small", "", line, words);
   },
 
   drawAccount(parent, account) {
@@ -330,7 +350,8 @@ Object.assign(Pane.prototype, {
     const words = [counted(terms.length, "product")];
     if (count > terms.length) { signs.push(exact(others)); words.push(`${count - terms.length} smaller ones`); }
     if (rest !== null && rest !== undefined) { signs.push(exact(rest)); words.push(account.op.startsWith("batch_norm") ? "shift" : "bias"); }
-    if (terms.length || rest !== null) make("p", "formula", box, `${signs.join(" + ").replaceAll("+ −", "− ")} = ${exact(sum)}   (${words.join(", ")})`);
+    if (signs.length === 1 && terms.length) make("p", "formula", box, `the sum of ${words[0]}: ${exact(sum)}`);
+    else if (terms.length || rest !== null) make("p", "formula", box, `${signs.join(" + ").replaceAll("+ −", "− ")} = ${exact(sum)}   (${words.join(", ")})`);
     if (!terms.length) { if (back) make("p", "", box, "Every product is 0."); return; }
     const top = Math.max(...products.map(Math.abs)) || 1;
     const table = make("table", "", box);

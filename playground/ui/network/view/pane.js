@@ -252,19 +252,7 @@ class Pane {
     if (gradientOfPicture && reached && !reached.has(-1)) sized(first.canvas, Math.round(w * scale), Math.round(h * scale));
     else if (gradientOfPicture) {
       drawBytes(first.canvas, gradientOfPicture.body, gradientOfPicture.w, gradientOfPicture.h, this.app.table, Math.round(w * scale), Math.round(h * scale));
-    } else {
-      const image = new ImageData(w, h);
-      for (let k = 0, j = 0; k < w * h; k++) {
-        image.data[4 * k] = this.picture[j++];
-        image.data[4 * k + 1] = this.picture[j++];
-        image.data[4 * k + 2] = this.picture[j++];
-        image.data[4 * k + 3] = 255;
-      }
-      tooMuch.width = w;
-      tooMuch.height = h;
-      tooMuch.getContext("2d").putImageData(image, 0, 0);
-      sized(first.canvas, Math.round(w * scale), Math.round(h * scale)).drawImage(tooMuch, 0, 0, w, h, 0, 0, Math.round(w * scale), Math.round(h * scale));
-    }
+    } else this.drawPicture(first.canvas, w * scale, h * scale);
     first.canvas.setAttribute("aria-label", gradientOfPicture ? "The gradient at every pixel" : "The picture as the network sees it");
     rest.forEach((cell, k) => {
       const row = frame.parts[k];
@@ -286,6 +274,7 @@ class Pane {
       const single = !cell.wide && row.n > 1;
       cell.layout = single ? { ...lay({ ...row, n: 1 }, 40, 40), columns: row.n, count: row.n, step: 42, gap: GAP, cells: false } : lay(row, this.each, cell.wide ? MAPS_HEIGHT : 90);
       drawTiles(cell.canvas, frame, row, cell.layout, this.app.table);
+      if (cell.part === this.structure.parts.length - 1) this.nameClasses(cell, frame, row);
       drawBarcode(cell.barcode, frame, row, this.each, this.app.table);
       const maps = row.c > row.n && row.h > 1 ? `the first ${row.n} of ${row.c} maps` : row.h > 1 ? counted(row.n, "map") : counted(row.c, "number");
       cell.canvas.setAttribute("aria-label", `${this.back ? "Gradients of " : ""}${cell.words}: ${maps}`);
@@ -295,6 +284,35 @@ class Pane {
       cell.pill.textContent = said.join(", ");
       cell.pill.className = `pill${row.bad ? " bad" : ""}`;
     });
+  }
+
+  // Over the cells of the scores the classes' names, where they have room.
+  nameClasses(cell, frame, row) {
+    const { layout, canvas } = cell, { labels } = this.structure;
+    if (!layout.cells || layout.side < 18 || row.w > labels.length) return;
+    const context = canvas.getContext("2d");
+    [context.textAlign, context.textBaseline, context.font] = ["center", "middle", "11px sans-serif"];
+    for (let k = 0; k < row.w; k++) {
+      if (labels[k].length > 3) continue;
+      const [x, y] = place(layout, k);
+      context.fillStyle = inkOn(colourAt(this.app.data.scale, (frame.body[row.at + k] - 1) / 254));
+      context.fillText(labels[k], x + layout.side / 2, y + layout.side / 2 + 1);
+    }
+  }
+
+  drawPicture(canvas, wide, tall) {
+    const { h, w } = this.structure.picture;
+    const image = new ImageData(w, h);
+    for (let k = 0, j = 0; k < w * h; k++) {
+      for (let c = 0; c < 3; c++) image.data[4 * k + c] = this.picture[j++];
+      image.data[4 * k + 3] = 255;
+    }
+    tooMuch.width = w;
+    tooMuch.height = h;
+    tooMuch.getContext("2d").putImageData(image, 0, 0);
+    const context = sized(canvas, Math.round(wide), Math.round(tall));
+    context.drawImage(tooMuch, 0, 0, w, h, 0, 0, Math.round(wide), Math.round(tall));
+    return context;
   }
 
   // Which classes, with scores; on the way back p − y where the loss is what is walked from.

@@ -1,0 +1,118 @@
+"""The Network page: which networks it offers, what the browser is told, and what the server answers to it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from playground.training.runs import runs
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch import numpy_fit
+from playground.ui.network import stepped, view, whole
+from playground.view import looks
+from playground.view.frames import unpacked
+from tests.pages.on_a_page import OpenPage, errors, put_model, sent, texts
+from tests.pages.test_kernels import put_convolution, put_deep
+
+VIEW = "network_view"
+
+
+def trained(epochs: int = 2, network: str = "c4n-b-r-p2-f-d10") -> str:
+    """The id of a small training that has ended here, in this process."""
+    spec = RunSpec("digits", {"data": "digits", "network": network, "epochs": epochs, "train_pictures": 60}, 0, "small")
+    folder = runs.new_folder()
+    runs.write_spec(folder, spec, "cpu")
+    for event in numpy_fit.fit(spec, folder, lambda: False):
+        runs._append(folder, event)
+    return folder.name
+
+
+@pytest.mark.usefixtures("without_shipped")
+def test_without_a_model_it_says_how_to_get_one(open_page: OpenPage) -> None:
+    app = open_page("network")
+    assert errors(app) == []
+    assert "There are no models yet" in texts(app)
+    assert app.button(key="go-imagenet")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("picture", ["Cat", "Handwritten digit"])
+def test_a_model_is_drawn_and_its_prediction_computed(open_page: OpenPage, channels: int, picture: str) -> None:
+    put_convolution("net", channels)
+    app = open_page("network", picture=picture)
+    assert errors(app) == []
+    told = sent(app, VIEW)[0]
+    structure = json.loads(looks.answer(told["token"], "structure", {}).body)
+    assert structure["parts"][0]["shape"] == [4, 6, 6]
+    assert structure["labels"] == ["a", "b", "c", "d"]
+    guess = next(radio for radio in app.radio if radio.key.startswith("guess"))
+    guess.set_value("3 × 3").run()
+    assert app.success[0].value.startswith("Yes")
+
+
+def test_another_picture_and_another_class_are_another_look(open_page: OpenPage) -> None:
+    put_convolution("net", 1)
+    app = open_page("network")
+    first = sent(app, VIEW)[0]["token"]
+    app.selectbox(key="picture").set_value("Handwritten digit").run()
+    second = sent(app, VIEW)[0]["token"]
+    box = next(box for box in app.selectbox if box.label == "Its class")
+    box.set_value(next(name for name in box.options if name != box.value)).run()
+    assert len({first, second, sent(app, VIEW)[0]["token"]}) == 3
+    assert errors(app) == []
+
+
+def test_a_model_without_maps_is_drawn_too(open_page: OpenPage) -> None:
+    put_model("linear")
+    app = open_page("network")
+    assert errors(app) == []
+    assert sent(app, VIEW)[0]["token"]
+
+
+def test_a_training_is_watched_at_each_of_its_epochs_and_beside_itself(open_page: OpenPage) -> None:
+    run_id = trained()
+    app = open_page("network", model="training small")
+    assert errors(app) == []
+    told = sent(app, VIEW)[0]
+    assert (told["epochs"], told["live"], told["second"]) == ([0, 1, 2], False, None)
+    assert [row[0] for row in told["curve"]] == [1, 2]
+    frames = [unpacked(looks.answer(told["token"], "frame", {"parts": "0", "epoch": str(epoch)}).body)
+              for epoch in (0, 1, 2)]
+    assert len({body for _, body in frames}) == 3
+    assert frames[1][0]["dw"]  # the first step is always measured
+    app.selectbox(key="beside").set_value("epoch 0 of it").run()
+    assert errors(app) == []
+    told = sent(app, VIEW)[0]
+    one = unpacked(looks.answer(told["second"], "frame", {"parts": "0"}).body)
+    assert one[1] == frames[0][1]
+    assert told["titles"] == ["small", "small, epoch 0"]
+    app = open_page("train", run=run_id)
+    assert sent(app, VIEW)[0]["epochs"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("said", [None, "part", {"part": -1}, {"part": True}, {"part": 10**9}, {"channel": 2}])
+def test_what_is_no_place_in_the_view_is_none(said: object) -> None:
+    assert view.chosen_of(said) is None
+
+
+def test_a_design_is_at_work_before_it_is_trained(open_page: OpenPage) -> None:
+    app = open_page("train", network="c4-r-f-d10", untrained="true")
+    assert errors(app) == []
+    assert "One batch forward and back at the first weights" in texts(app)
+    told = sent(app, VIEW)[0]
+    structure = json.loads(looks.answer(told["token"], "structure", {}).body)
+    assert [part["words"] for part in structure["parts"]] == ["convolution", "ReLU", "flatten", "dense layer"]
+    app = open_page("train", network="ten-sigmoids", untrained="true")
+    assert "vanish" in texts(app).lower()
+
+
+def test_one_number_is_stepped_through_to_the_engines_own() -> None:
+    put_deep("two-convolutions")
+    subject = whole.subjects()["two-convolutions"]
+    x = np.random.default_rng(0).normal(size=(1, 1, 8, 8)).astype(np.float32)
+    trace = subject.source("")[0].run(x)
+    for part, place in ((trace.parts[0], (2, 3, 4)), (trace.parts[1], (1, 0, 0))):
+        told = stepped.story(part, place)
+        assert told is not None
+        assert told.writes["y"][-1] == pytest.approx(float(part.output.data[(0, *place)]), rel=1e-5)
+    assert stepped.story(trace.parts[2], (0,)) is None
