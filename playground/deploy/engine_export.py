@@ -1,6 +1,6 @@
 """The NumPy engine's models as ONNX: the tape of one example is walked, and every op on it spelled out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,24 @@ def engine_to_onnx(model: Module, example_shape: Sequence[int]) -> onnx.ModelPro
         raise PlaygroundError("The model computes something from the picture, or from how many there are, without "
                               "Tensors, so it cannot be exported.")
     return first
+
+
+def tape_to_onnx(
+    example: Tensor, result: Tensor, inner: Tensor, names: Mapping[int, str],
+) -> tuple[onnx.ModelProto, str]:
+    """A recorded run as a graph from `pixels` to its result, with one of its inner results as a second output: the
+    model, and that output's name. names: of weights, by `id` of their arrays.
+
+    For pictures as many and as large as the example's: what depends on them is written out as it was. Raises
+    PlaygroundError as `engine_to_onnx`, and where the inner result is none that the result was made of.
+    """
+    writer = _Writer(example, dict(names))
+    model = writer.write(result)
+    if (name := writer.values.get(id(inner))) is None:
+        raise PlaygroundError("The network's answer does not depend on this number, so the exported graph has none.")
+    if name not in (output.name for output in model.graph.output):
+        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    return model, name
 
 
 def engine_answers(model: Module, pixels: Array) -> Array:

@@ -159,7 +159,25 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
-        "13_imagenet.py",
+        "13_loss.py",
+        "loss",
+        "The loss",
+        ":material/target:",
+        "Softmax makes probabilities of a network's scores, cross-entropy asks how little the label was expected; the "
+        "gradient is p\u00a0−\u00a0y.",
+    ),
+    Chapter(
+        "Learn",
+        "14_whole_cnn.py",
+        "whole-cnn",
+        "A whole CNN",
+        ":material/route:",
+        "One digit goes through a whole network to a loss, the loss goes back to every weight, and one small step "
+        "makes the network a little less wrong.",
+    ),
+    Chapter(
+        "Learn",
+        "16_imagenet.py",
         "imagenet",
         "The ImageNet challenge",
         ":material/trophy:",
@@ -168,7 +186,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
-        "14_lab.py",
+        "17_lab.py",
         "lab",
         "Lab: cats vs dogs",
         ":material/science:",

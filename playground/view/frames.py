@@ -190,8 +190,9 @@ def _joined(maps: Array, down: int, across: int) -> Array:
 
 
 def _bar(array: Array) -> Array:
-    """One number a channel, its mean."""
-    return _mean(array.reshape(array.shape[0], -1), (1,))
+    """One number a channel, its mean; of more than `MOST_CELLS` every so many put together."""
+    means = array if array.ndim == 1 else _mean(array.reshape(array.shape[0], -1), (1,))
+    return _joined(means[None, None, :], 1, -(-means.size // MOST_CELLS)).ravel()
 
 
 def _mean(array: Array, axes: tuple[int, ...]) -> Array:

@@ -90,6 +90,11 @@ class Gradients:
         found = self.arrived.get(id(part.output))
         return None if found is None else part.of(found)
 
+    def of(self, part: Part, weight: Tensor) -> Array | None:
+        """The gradient of one of a part's weights, or of what was made of them."""
+        name = next((name for name, one in part.weights.items() if one is weight), "")
+        return self.weights.get(name, self.arrived.get(id(weight)))
+
     @property
     def bytes(self) -> int:
         """What it holds in memory, about."""

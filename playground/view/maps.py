@@ -11,7 +11,7 @@ from engine import Tensor
 from engine import functional as F
 from playground.errors import PlaygroundError
 from playground.view.gradients import Gradients
-from playground.view.numbers import takers
+from playground.view.numbers import PRODUCTS, takers
 from playground.view.trace import Array, Part, Trace
 from playground.view.words import DENSE
 
@@ -99,20 +99,23 @@ def backward_sum(trace: Trace, gradients: Gradients, part: Part, channel: int) -
 def kernels(part: Part, channel: int, gradients: Gradients | None = None) -> tuple[Array, Array | None, int] | None:
     """The weights of one filter or unit (C, KH, KW), their gradients, and how many there are in all; of a dense layer's
     unit that looks at maps they lie as those maps would. None where a part has none."""
-    name, one = next(((name, one) for name, one in part.weights.items() if one.ndim >= 2), ("", None))
-    op = next((result for result in part.made if result.node is not None and any(x is one for x in result.node.inputs)),
-              None) if one is not None else None
-    if one is None or op is None or op.node is None:
+    op = part.op
+    if op is None or op.node is None or not part.weights:
         return None
-    found = gradients.weights.get(name) if gradients is not None else None
-    own = _of_filter(op, one, one.data, channel)
-    if own is None:
+    if op.node.op.name in PRODUCTS:
+        one = op.node.inputs[1]  # as it meets the maps, whatever the file makes it of
+    else:
+        one = next((x for x in op.node.inputs if x is not None and x.ndim >= 2
+                    and any(x is weight for weight in part.weights.values())), None)
+    own = None if one is None else _of_filter(op, one, one.data, channel)
+    if one is None or own is None:
         return None
     shape = own.shape if own.ndim == 3 else (1, 1, own.size)
     source = op.node.inputs[0]
-    if part.sort.key == DENSE and source is not None and source is not one:
+    if part.sort.key == DENSE and source is not None:
         maps = _maps_before(source)
         shape = maps if maps is not None and math.prod(maps) == own.size else shape
+    found = None if gradients is None else gradients.of(part, one)
     gradient = None if found is None else _of_filter(op, one, found, channel)
     return own.reshape(shape), None if gradient is None else gradient.reshape(shape), own.size
 

@@ -22,8 +22,8 @@ LINEAR = ("conv2d", "conv_transpose2d", "linear", "matmul", "avg_pool2d", "adapt
 """Ops that are linear, but for something added, in what comes from the picture."""
 PRODUCTS = ("conv2d", "conv_transpose2d", "linear", "matmul")
 """Linear in each factor while the other stays: where both come from the picture, the first is taken."""
-ADDED = ("linear", "conv_transpose2d", "add", "sub", "pad", "batch_norm_inference")
-"""Linear ops that may add what does not come from the picture; conv2d's bias is taken as it is."""
+ADDED = ("conv_transpose2d", "add", "sub", "pad", "batch_norm_inference")
+"""Linear ops that may add what does not come from the picture, besides those that have a bias."""
 SCALED = ("batch_norm_training", "batch_norm_inference", "layer_norm", "group_norm", "instance_norm")
 """Ops that are linear in their scale and shift, the inputs named in `_SCALES`."""
 _SCALES = {"batch_norm_inference": (3, 4)}
@@ -204,15 +204,21 @@ def _made(trace: Trace, part: Part, result: Tensor, at: tuple[int, ...]) -> Acco
         kind = "largest" if name in ("max_pool2d", "adaptive_max_pool2d", "max") else \
             "pointwise" if name in POINTWISE and len(terms) <= 2 else "coupled"
         return _account(name, kind, value, terms, None)
-    rest = None
-    if name == "conv2d":
+    return _account(name, "linear", value, terms, _added(result, moving, at))
+
+
+def _added(result: Tensor, moving: Sequence[int], at: tuple[int, ...]) -> float | None:
+    """What a linear op adds to a number; None where it adds nothing."""
+    node = result.node
+    assert node is not None
+    name = node.op.name
+    if name in ("conv2d", "linear"):
         bias = node.inputs[2] if len(node.inputs) > 2 else None
-        rest = None if bias is None else float(bias.data[at[1]])
-    elif (name in ADDED and any(x is not None and k not in moving for k, x in enumerate(node.inputs))) or name == "pad":
-        rest = value - added_up(term.product for term in terms)
-        if abs(rest) <= 1e-6 * max(1e-30, added_up(abs(term.product) for term in terms)):
-            rest = None
-    return _account(name, "linear", value, terms, rest)
+        return None if bias is None else float(bias.data[at[1 if name == "conv2d" else -1]])
+    if name not in ADDED:
+        return None
+    rest = float(_applied(result, moving, None)[at])
+    return rest or None
 
 
 Factors = list[tuple[tuple[int, ...], float]]
@@ -312,21 +318,29 @@ def _column(result: Tensor, k: int, at: tuple[int, ...]) -> Factors | None:
 
 
 def _linear(result: Tensor, k: int, at: tuple[int, ...]) -> Factors:
-    """The result with the input that is 1 at `at` and 0 elsewhere, less that with none: what is added goes away. In
-    float64, so that nothing is lost of it."""
+    """The result with the input that is 1 at `at` and 0 elsewhere, less that with none: what is added goes away."""
+    counts = _applied(result, (k,), at) - _applied(result, (k,), None)
+    return [(index, float(counts[index])) for index in (tuple(map(int, found)) for found in np.argwhere(counts))]
+
+
+def _applied(result: Tensor, inputs: Sequence[int], at: tuple[int, ...] | None) -> Array:
+    """An op applied again, in float64 so that nothing is lost: some of its inputs are 0 but for a 1 at `at`."""
     node = result.node
     assert node is not None
-    arrays = [None if x is None else x.data.astype(np.float64) if x.dtype.kind == "f" else x.data for x in node.inputs]
+    arrays: list[Array | None] = []
+    for k, x in enumerate(node.inputs):
+        if x is None:
+            arrays.append(None)
+            continue
+        array = x.data.astype(np.float64) if x.dtype.kind == "f" else x.data
+        if k in inputs:
+            array = np.zeros_like(array)
+            if at is not None:
+                array[at] = 1
+        arrays.append(array)
     options = {**node.options, **({"dtype": np.float64} if node.op.name == "cast" else {})}
-    own = arrays[k]
-    assert own is not None
-    arrays[k] = np.zeros_like(own)
     with np.errstate(all="ignore"):
-        none = node.op.rule(*arrays, **options)[0]
-        arrays[k] = np.zeros_like(own)
-        arrays[k][at] = 1  # type: ignore[index]
-        counts = np.asarray(node.op.rule(*arrays, **options)[0] - none)
-    return [(index, float(counts[index])) for index in (tuple(map(int, found)) for found in np.argwhere(counts))]
+        return np.asarray(node.op.rule(*arrays, **options)[0])
 
 
 def _of_conv(result: Tensor, k: int, at: tuple[int, ...]) -> Factors:

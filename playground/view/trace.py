@@ -99,8 +99,8 @@ class Trace:
         return 2 * sum(result.data.nbytes for part in self.parts for result in part.made)
 
     def part_of(self, tensor: Tensor, taker: Part | None = None) -> int | None:
-        """The part that made a tensor, PICTURE for the picture. Of parts that pass the tensor on, the one that feeds
-        the `taker`, if that is given."""
+        """The part that made a tensor, PICTURE for the picture; for a `taker` the one that gave it the tensor, which
+        may have passed it on only."""
         for source in taker.sources if taker is not None else ():
             if (self.picture if source == PICTURE else self.parts[source].output) is tensor:
                 return source
@@ -145,15 +145,16 @@ class _Builder:
         self.picture, self.moving, self.names = picture, moving, names
         self.parts: list[Part] = []
         self.owner: dict[int, int] = {}
+        self.given: dict[int, int] = {id(picture): PICTURE}  # by whom last, the owner or a part that passed it on
 
     def add(self, mark: Mark, claimed: Sequence[Tensor]) -> None:
         index = len(self.parts)
         if not claimed:  # passes on what it got
             assert mark.sort is not None
-            source = self.owner.get(id(mark.output), PICTURE)
+            source = self.given[id(mark.output)]
             self.parts.append(Part(index, mark.name, mark.sort, mark.more, (), mark.output, (source,), {}, (),
                                    _head(mark.output, self.picture)))
-            self.owner[id(mark.output)] = index
+            self.given[id(mark.output)] = index
             return
         sources: dict[int, None] = {}
         weights: dict[str, Tensor] = {}
@@ -169,12 +170,11 @@ class _Builder:
                     self._leaves(x, weights, fixed)
                     continue
                 moved += 1
-                fed_by = self.owner.get(id(x), PICTURE if x is self.picture else None)
-                if fed_by is not None:
-                    sources.setdefault(fed_by)
+                if id(x) in self.given:
+                    sources.setdefault(self.given[id(x)])
             ops.append((result.node.op.name, moved))
         for result in claimed:
-            self.owner[id(result)] = index
+            self.owner[id(result)] = self.given[id(result)] = index
         sort = mark.sort or sort_of(ops)
         self.parts.append(Part(index, mark.name, sort, mark.more or _sizes(sort, weights.values(), claimed),
                                tuple(claimed), claimed[-1], tuple(sources), weights, tuple(fixed),

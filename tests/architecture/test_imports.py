@@ -45,6 +45,8 @@ ALLOWED: dict[str, set[str]] = {
                         "playground.training", "playground.figures", "playground.home", "playground.errors",
                         "playground.numbers"},
     "playground/view/sources.py": {"onnx"},
+    "playground/view/asks/onnx_number.py": {"onnx", "onnxruntime"},
+    "playground/view/asks/torch_number.py": {"torch"},  # a process of its own
     "playground/jobs.py": {"numpy", "playground.training", "playground.deploy",
                             "playground.datasets", "playground.home", "playground.model_names",
                            "playground.errors", "playground.numbers"},
@@ -56,8 +58,8 @@ ALLOWED: dict[str, set[str]] = {
     "playground/server": {"here", "starlette", "playground.view", "playground.home", "playground.errors"},
     "playground/ui": {"here", "numpy", "PIL", "streamlit", "plotly", "engine", "playground.steps",
                       "playground.figures", "playground.datasets", "playground.training", "playground.deploy",
-                      "playground.jobs", "playground.home", "playground.network", "playground.view", "playground.errors",
-                      "playground.numbers"},
+                      "playground.jobs", "playground.home", "playground.network", "playground.view",
+                      "playground.errors", "playground.numbers"},
     "playground/ui/parts": {"numpy", "PIL", "streamlit", "plotly", "playground.ui.parts", "playground.ui.frame",
                             "playground.ui.links", "playground.steps", "playground.figures", "playground.datasets",
                             "playground.home", "playground.errors", "playground.numbers"},
@@ -67,7 +69,8 @@ ALLOWED: dict[str, set[str]] = {
 # Modules that pull torch in: no page may reach them while it opens, so ui may not name them at module level.
 TORCH_FREE = ("backbone_facts", "feature_store", "parameters", "photo_list", "pixels", "recipe")
 TORCH = (*(f"playground.training.transfer.{file.stem}" for file in (ROOT / "playground/training/transfer").glob("*.py")
-           if file.stem not in TORCH_FREE), "playground.training.scratch.torch_", "playground.deploy.torch_")
+           if file.stem not in TORCH_FREE), "playground.training.scratch.torch_", "playground.deploy.torch_",
+         "playground.view.asks.torch_")
 
 
 def rows_for(path: str) -> list[str]:

@@ -5,7 +5,7 @@ from playwright.sync_api import Page
 
 from playground.ui import contents
 
-ADDRESSES = [*(chapter.url for chapter in contents.CHAPTERS), "convolution?pass=Backward",
+ADDRESSES = [*(chapter.url for chapter in contents.CHAPTERS), "convolution?pass=Backward", "loss?pass=Backward",
              "convolution?pass=As+a+matrix+product&size=16", "pooling?kind=average&window=4"]
 PLAIN = {"home", "lab", "train", "transfer", "models"}
 """Pages without a formula."""

@@ -42,6 +42,8 @@ SETTINGS: dict[str, tuple[dict[str, str], ...]] = {
                  {"formula": "result*print + F", "v-F": "0.7"}, {"formula": "relu(np*torch) + Tensor/keras - os"},
                  {"formula": "x + relu(3)"}, {"formula": "exp(2)*x + exp(log(3) + 1)*x"}, {"formula": "1/x - 2**0.5/x"},
                  {"formula": "relu(3)*v*v"}, {"formula": "-(x**-2)"}, {"formula": "sigmoid(x - relu(y - 5)*y)"}),
+    "loss": ({}, {"classes": "5", "label": "1", "z3": "-2.5", "smoothing": "0.1", "temperature": "2.0"}),
+    "whole-cnn": ({}, {"digit": "3", "label": "5", "rate": "0.03"}),
     "imagenet": ({},),
 }
 """Addresses of every page with code, by their settings: the default, and what changes the code."""

@@ -50,7 +50,7 @@ def words(app: AppTest) -> Iterator[str]:
             if isinstance(value, str):
                 yield value
         yield from (str(option) for option in getattr(proto, "options", ()) if isinstance(option, str))
-    for element in (*app.get("imgs"),):
+    for element in app.get("image"):
         yield from (image.caption for image in element.proto.imgs)
 
 

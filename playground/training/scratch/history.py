@@ -89,6 +89,20 @@ def training_at(run_dir: Path, step: int) -> tuple[Training, np.ndarray | None]:
     return training, following
 
 
+def before_step(run_dir: Path, step: int) -> tuple[Training, np.ndarray]:
+    """A training about to take the step after `step` steps, in training mode, and which pictures are in its batch: also
+    where that is the first of an epoch. Raises PlaygroundError as `replayed`, and after the run's last step."""
+    index = _index(run_dir)
+    if step == index["steps"]:
+        raise PlaygroundError(f"After {count(step)} steps this training was over: there is no step after that.")
+    training, chosen = training_at(run_dir, step)
+    if chosen is None:
+        training.state.change_rate(index["factors"].get(str(step // training.batches + 1), ()))
+        training.model.train()
+        chosen = training.order()[0]
+    return training, chosen
+
+
 def _go_to_state(training: Training, run_dir: Path, step: int) -> None:
     """From the latest exact state that is not behind the step; where there is none, a training begins as it began."""
     there = [epoch for kind, epoch in history_files.kept(run_dir) if kind == STATE and epoch * training.batches <= step]

@@ -19,6 +19,7 @@ from engine.lr_scheduler import LRScheduler
 from engine.module import watched
 from engine.optim import Optimizer, clip_grad_norm_
 from playground.datasets import named
+from playground.datasets.augmentation import Mixed
 from playground.datasets.named import ImageSet
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
@@ -75,6 +76,16 @@ class Step:
     look: Look | None
 
 
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """A batch on its way through the network: what went in, the modules' calls, the scores, the loss; on the tape."""
+
+    mixed: Mixed
+    calls: list[tuple[layers.Module, Any]]
+    logits: Tensor
+    loss: Tensor
+
+
 @dataclass(frozen=True)
 class Training:
     """A training between two steps: `fit` takes its steps, and so does who replays it (`history`)."""
@@ -110,31 +121,41 @@ class Training:
             return self._step(chosen, measure)
 
     def _step(self, chosen: np.ndarray, measure: bool) -> Step:
+        taken = self.forward(chosen)
+        loss = taken.loss
+        value, correct = loss.item(), int((said(taken.logits) == self.y[chosen]).sum())
+        measured = measure or not math.isfinite(value)
+        look = Look(self.parts, taken.calls, taken.mixed.x, loss) if measured else None
+        self.model.zero_grad()
+        if look is None:
+            loss.backward()
+        else:
+            look.backward()
+        rate = self.optimizer.lr
+        self.update()
+        if look is not None:
+            look.stepped()
+        return Step(value, correct, rate, look)
+
+    def forward(self, chosen: np.ndarray) -> "Forward":
+        """The first half of a step: a batch drawn as the network sees it, its scores and its loss, recorded."""
         raw, y, preprocessing, augment_rng = self.raw, self.y, self.preprocessing, self.augment_rng
-        model, optimizer, schedule = self.model, self.optimizer, self.schedule
-        settings, pipeline = self.settings, self.settings.augment
+        pipeline = self.settings.augment
         prepared = self.x[chosen]
         if pipeline.active:
             prepared = preprocessing.apply_all(pipeline.draw_all(raw[chosen], augment_rng))
         mixed = pipeline.mix(prepared, augment_rng)
         with watched() as calls:
-            logits = model(Tensor(mixed.x))
-        loss = mixed_loss(logits, y[chosen], mixed, settings.label_smoothing)
-        value, correct = loss.item(), int((said(logits) == y[chosen]).sum())
-        look = Look(self.parts, calls, mixed.x, loss) if measure or not math.isfinite(value) else None
-        model.zero_grad()
-        if look is None:
-            loss.backward()
-        else:
-            look.backward()
-        if settings.clip_norm:
-            clip_grad_norm_(model.parameters(), settings.clip_norm)
-        rate = optimizer.lr
-        optimizer.step()
-        if look is not None:
-            look.stepped()
-        schedule.step()
-        return Step(value, correct, rate, look)
+            logits = self.model(Tensor(mixed.x))
+        loss = mixed_loss(logits, y[chosen], mixed, self.settings.label_smoothing)
+        return Forward(mixed, calls, logits, loss)
+
+    def update(self) -> None:
+        """The second half, once the parameters have their gradients: clipping, the optimizer's step, the next rate."""
+        if self.settings.clip_norm:
+            clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.optimizer.step()
+        self.schedule.step()
 
 
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:

@@ -163,6 +163,29 @@ def _maps() -> np.ndarray:
     return maps.contact_sheet(np.stack([_soft(m) for m in found]), columns=2, gap=3)
 
 
+def _softmaxed() -> np.ndarray:
+    """Scores of six rows, signed, and the probabilities softmax makes of them, the larger the darker."""
+    z = np.random.default_rng(5).normal(0, 2.5, (6, 5))
+    p = F.softmax(z, 1).numpy()
+    return np.concatenate([maps.signed_map(z, 5.0), np.full((6, 1, 3), 255, np.uint8),
+                           maps.signed_map(-p, 1.0)], axis=1)
+
+
+def _through() -> np.ndarray:
+    """A digit, its edges, where they are above 0, and what pooling leaves of that."""
+    digit = _digits(3)[2].astype(np.float32)
+    with engine.no_grad():
+        edges = F.conv2d(digit[None, None] / 255, np.stack([WEIGHTS[k] for k in ("Sobel x", "Sobel y")])[:, None],
+                         padding=1)
+        risen = F.relu(edges)
+        pooled = F.max_pool2d(risen, 2)
+    shown = [np.repeat(digit.astype(np.uint8)[..., None], 3, axis=2).repeat(4, 0).repeat(4, 1)]
+    for values, times in ((edges, 2), (risen, 2), (pooled, 4)):
+        pair = np.concatenate(list(values.data[0]))
+        shown.append(maps.signed_map(pair, 3.0).repeat(times, 0).repeat(times, 1))
+    return _beside(*shown)
+
+
 _PICTURES: dict[str, tuple[Callable[[], np.ndarray], str]] = {
     "images": (lambda: _whole(_gray(12)), "A cat's face in a few large gray squares"),
     "mlp": (_rows, "Three digits, and each as one row of its pixels"),
@@ -176,6 +199,8 @@ _PICTURES: dict[str, tuple[Callable[[], np.ndarray], str]] = {
     "batch-norm": (_batch, "Rows of numbers before and after they have mean 0 and variance 1"),
     "dropout": (_dropped, "A coarse picture of which many squares are left out"),
     "autograd": (_gradient, "A gradient: which pixels of a cat count"),
+    "loss": (_softmaxed, "Rows of scores, and beside each its probabilities: one dark square where one score leads"),
+    "whole-cnn": (_through, "A digit, two maps of its edges, the same above 0 alone, and pooled"),
     "imagenet": (lambda: _photos("coffee", "rocket", "cat"), "Photos of a cup of coffee, a rocket and a cat"),
     "lab": (lambda: _photos("cat", "astronaut"), "Photos of a cat and of a woman"),
     "train": (lambda: maps.contact_sheet(_digits(45), columns=9, scale=3, gap=2), "Handwritten digits"),

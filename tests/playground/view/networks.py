@@ -1,4 +1,4 @@
-"""Networks to look at: our presets with statistics as after training, ResNet-18 and EfficientNet-Lite0, small graphs."""
+"""Networks to look at: presets with statistics as after training, ResNet-18 and EfficientNet-Lite0, small graphs."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -107,8 +107,9 @@ def filed(name: str, side: int) -> File:
 
 
 def graph(text: str, **weights: np.ndarray) -> File:
-    """A graph in ONNX's own text form: "(float[N, 1, 6, 6] x) => (float[N, 4] y) { ... }", with initialisers."""
-    model = onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["": 20]> graph {text}')
+    """A graph in ONNX's own text form: "g (float[N, 1, 6, 6] x) => (float[N, 4] y) { ... }", with
+    initialisers."""
+    model = onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["": 20]> {text}')
     model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
     onnx.checker.check_model(model)
     return File(model, level((6, 6), 1), ("a", "b", "c", "d"))

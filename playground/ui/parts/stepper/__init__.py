@@ -84,7 +84,8 @@ class Equation:
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """What every step adds to a cell of `target`: the product of the marked cells of `operands`.
+    """What every step adds to a cell of `target`: the product of the marked cells of `operands`, unless `signs` say
+    otherwise.
 
     Where the target's mark is -1 the step adds nothing: `nowhere` says why, or is empty when that needs no words.
     """
@@ -95,6 +96,8 @@ class Update:
     replaces: bool = False
     """The step leaves just the product, instead of adding it to what was there."""
     nowhere: str = "nothing is added"
+    signs: tuple[str, str, str] = ("", "·", "")
+    """What is written before, between and after the operands: ("exp(", "", ")"), or ("", " − ", "")."""
 
 
 @dataclass(frozen=True, kw_only=True)

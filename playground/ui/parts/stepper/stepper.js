@@ -105,7 +105,7 @@ class Player {
     const legible = large.every((grid) => this.matrices[grid.name].readable(Math.floor(Math.min(36, room)))[1]);
     const beside = wide || (room >= 20 && legible);
     if (!beside) room = (width + 6) / most;
-    this.find(".grids").className = `grids ${beside ? "beside" : "stacked"}`;
+    this.find(".grids").className = `grids ${beside ? "beside" : "stacked"}${large.length > 5 ? " many" : ""}`;
     const cell = Math.max(8, Math.floor(Math.min(46, room, wide ? 560 / tallest : 36)));
     const sideCell = Math.floor(Math.min(44, sideWidth / Math.max(1, sideColumns)));
     for (const matrix of Object.values(this.matrices)) matrix.resize(matrix.grid.side ? sideCell : cell, sideWidth);

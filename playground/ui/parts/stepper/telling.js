@@ -1,4 +1,7 @@
 // What the player says of a step, a window or a cell: the line below the grids, and the sentence a screen reader reads.
+const PRODUCT = ["", "·", ""];
+const SPOKEN = { "·": " times ", "−": " minus ", "/": " divided by " };
+
 class Telling {
   constructor(player) {
     this.player = player;
@@ -27,7 +30,17 @@ class Telling {
   }
 
   product(step, formula = this.player.story.equation) {
-    return formula.operands.map((name) => this.operandText(name, step)).join("·");
+    const [before, between, after] = formula.signs ?? PRODUCT;
+    if (before.endsWith("(")) return before + formula.operands.map((name) => this.valueText(name, step)).join(between) + after;
+    return before + formula.operands.map((name) => this.operandText(name, step)).join(between) + after;
+  }
+
+  // "w[0,1]·dy[1,1]", each name in its grid's colour.
+  formula(update, step, parent) {
+    const [before, between, after] = update.signs ?? PRODUCT;
+    parent.append(before);
+    update.operands.forEach((name, k) => { if (k) parent.append(between); this.named(name, this.player.story.marks[name][step], parent); });
+    parent.append(after);
   }
 
   // What each update does in the step just done: dx[2,3] = 4 + w[0,1]·dy[1,1] = 4 + 2·3 = 10.
@@ -52,7 +65,7 @@ class Telling {
       if ((cell < 0 && !update.nowhere) || update.operands.some((name) => marks[name][now] < 0)) continue;
       const line = html("div", "", terms);
       if (cell < 0) {
-        update.operands.forEach((name, k) => { if (k) line.append("·"); this.named(name, marks[name][now], line); });
+        this.formula(update, now, line);
         line.append(` = ${this.product(now, update)}: ${update.nowhere}`);
         continue;
       }
@@ -60,7 +73,7 @@ class Telling {
       const before = this.before(update, now);
       const [old, gap] = update.replaces ? ["", ""] : [before, " + "];
       line.append(` = ${old}${gap}`);
-      update.operands.forEach((name, k) => { if (k) line.append("·"); this.named(name, marks[name][now], line); });
+      this.formula(update, now, line);
       line.append(` = ${old}${gap}`);
       html("span", "term now", line, this.product(now, update));
       html("span", "total", line, ` = ${written(writes[target][now], update.digits)}`);
@@ -178,9 +191,9 @@ class Telling {
       (marks[target][now] >= 0 || nowhere) && operands.every((name) => marks[name][now] >= 0)).map((update) => {
       const { target, operands, digits, replaces, nowhere } = update;
       const cell = marks[target][now];
-      if (cell < 0) return `${this.factors(operands, now)}: ${nowhere}`;
+      if (cell < 0) return `${this.factors(operands, now, update.signs)}: ${nowhere}`;
       const before = replaces ? "" : `${this.before(update, now)} plus `;
-      return `${this.label(target, now)}: ${before}${this.factors(operands, now)} is ${written(writes[target][now], digits)}`;
+      return `${this.label(target, now)}: ${before}${this.factors(operands, now, update.signs)} is ${written(writes[target][now], digits)}`;
     });
   }
 
@@ -188,8 +201,9 @@ class Telling {
     return this.player.matrices[name].label(this.player.story.marks[name][step]);
   }
 
-  factors(operands, step) {
-    return operands.map((name) => `${this.label(name, step)} ${this.valueText(name, step)}`).join(" times ");
+  factors(operands, step, [before, between] = PRODUCT) {
+    const said = operands.map((name) => `${this.label(name, step)} ${this.valueText(name, step)}`);
+    return before.replace("(", " of ").replace(MINUS, "minus ") + said.join(SPOKEN[between.trim()] ?? between);
   }
 
   multiplied(operands, step, digits) {
