@@ -12,7 +12,9 @@ from contextlib import asynccontextmanager
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 
+from playground.server.closed import Closed
 from playground.server.headers import Headers
+from playground.server.hosts import KnownHosts
 from playground.server.single_flight import SingleFlight
 from playground.server.views import Packed, Views, nothing_there
 
@@ -33,7 +35,7 @@ def routes(base: str = "") -> list[BaseRoute]:
 
 def middleware() -> list[Middleware]:
     """What every answer goes through, Streamlit's too."""
-    return [Middleware(Headers)]
+    return [Middleware(Headers), Middleware(KnownHosts), Middleware(Closed)]
 
 
 @asynccontextmanager

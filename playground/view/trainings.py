@@ -10,10 +10,9 @@ from pathlib import Path
 
 from playground.errors import PlaygroundError
 from playground.training.scratch import history, live
+from playground.view.looks import LIVE
 from playground.view.sources import Design
 
-LIVE = "live"
-"""As an epoch: now."""
 MOST = 8
 _LOCK = threading.Lock()
 _KEPT: "OrderedDict[tuple[Path, str], Design]" = OrderedDict()

@@ -12,15 +12,15 @@ from playground.deploy.registry import Entry
 from playground.errors import PlaygroundError
 from playground.training.runs import runs
 from playground.training.runs.runs import RunView
-from playground.training.scratch import history, live
+from playground.training.scratch import history
 from playground.ui import frame, links
 from playground.ui.network import stepped, view
 from playground.ui.parts import camera
 from playground.ui.parts.image_input import Picture, choose_picture
 from playground.ui.studio import models, pretrained, runs_view, train
-from playground.view import looks
+from playground.view import looks, trainings
 from playground.view.looks import Look
-from playground.view.sources import Design, File, Source
+from playground.view.sources import File, Source
 
 CROWD = 31
 """Pictures that stand beside the one looked at in training mode, for the statistics of a batch."""
@@ -83,23 +83,14 @@ def of_run(run: RunView) -> Subject | None:
         epochs = tuple(history.epochs(folder))
         if not epochs:
             return None
-        first = history.at_epoch(folder, epochs[-1])
+        last, _ = trainings.at(folder, str(epochs[-1]))
     except PlaygroundError:
         return None
 
-    def source(epoch: str) -> tuple[Source, str]:
-        if epoch == looks.LIVE:
-            live.watch(folder)
-            if live.position(folder) is not None:
-                trained, found = live.latest(folder)
-                return Design.of_trained(trained), f"live {found.version}"
-        at = int(epoch) if epoch not in ("", looks.LIVE) else history.epochs(folder)[-1]
-        return Design.of_trained(history.at_epoch(folder, at)), f"{run.run_id} {at}"
-
-    suggested = "Handwritten digit" if first.preprocessing.gray else "Cat"
-    return Subject(f"run {run.run_id}", run.spec.name, first.preprocessing, first.classes, source, epochs, run,
-                   suggested, lambda: crowd_of(run.spec.request["data"], first.preprocessing, str(first.preprocessing)),
-                   Design.of_trained(first).names())
+    suggested = "Handwritten digit" if last.preprocessing.gray else "Cat"
+    return Subject(f"run {run.run_id}", run.spec.name, last.preprocessing, last.labels,
+                   lambda epoch: trainings.at(folder, epoch), epochs, run, suggested,
+                   lambda: crowd_of(run.spec.request["data"], last.preprocessing, str(last.preprocessing)), last.names())
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

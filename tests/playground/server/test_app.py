@@ -1,12 +1,15 @@
 """The app as the server finds it, and as it answers: our routes and Streamlit's on one port."""
 
+import asyncio
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPMessage
 from pathlib import Path
 
+import httpx2
 import pytest
 from streamlit.web.server.app_discovery import discover_asgi_app
 
@@ -51,9 +54,41 @@ def test_our_routes_and_streamlits_answer_on_one_port(url: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", ["", "pooling", "_stcore/health", "static/nothing.js", "api/nothing", "media/nothing"])
+@pytest.mark.parametrize("path", ["", "pooling", "_stcore/health", "static/nothing.js", "api/nothing", "media/nothing",
+                                  "_stcore/metrics"])
 def test_every_answer_has_the_headers_that_do_no_harm(url: str, path: str) -> None:
     _, headers, _ = asked(f"{url}/{path}")
     assert headers.get_all("X-Content-Type-Options") == ["nosniff"]
     assert headers.get_all("Referrer-Policy") == ["same-origin"]
     assert headers.get_all("X-Frame-Options") == ["DENY"]
+
+
+@pytest.mark.slow
+def test_what_streamlit_tells_of_its_readers_is_told_to_nobody(url: str) -> None:
+    for path in ("_stcore/metrics", "_stcore/metrics/", "_stcore/metrics?families=session", "_stcore%2Fmetrics"):
+        status, _, said = asked(f"{url}/{path}")
+        assert (status, said) == (404, b"There is nothing at this address.\n"), path
+
+
+@pytest.mark.slow
+def test_pages_and_their_websocket_answer_under_names_that_are_ours_alone(url: str) -> None:
+    port = url.rpartition(":")[2]
+    for host in (f"localhost:{port}", f"127.0.0.1:{port}", "192.168.0.7", f"[::1]:{port}", f"{socket.gethostname()}:1"):
+        assert asked(f"{url}/_stcore/health", Host=host)[0] == 200, host
+        assert asyncio.run(opens(port, host)), host
+    status, headers, said = asked(f"{url}/convolution", Host="evil.example:8501")
+    assert (status, headers.get_content_type()) == (400, "text/plain")
+    assert b"'evil.example'" in said
+    assert b"PLAYGROUND_HOSTS" in said
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert not asyncio.run(opens(port, "evil.example"))
+
+
+async def opens(port: str, host: str) -> bool:
+    """Whether a page's websocket is let in under a name."""
+    headers = {"Host": host, "Origin": f"http://{host}"}
+    async with httpx2.AsyncClient(timeout=HOPE_SECONDS) as client:
+        found = await client.get(f"http://localhost:{port}/_stcore/stream", headers=headers | {
+            "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "streamlit"})
+    return found.status_code == 101

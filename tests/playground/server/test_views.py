@@ -10,12 +10,13 @@ from typing import Any
 import httpx2
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from playground import server
 from playground.errors import PlaygroundError
 from playground.home import home
+from playground.server.headers import Headers
 from playground.server.single_flight import SingleFlight
 from playground.server.views import Views, nothing_there
 from playground.view.answer import Answer, NotThereError
@@ -59,7 +60,7 @@ def app_of(stand: Stand, most: int = 100) -> Starlette:
     """The routes as the server has them, the stand-in behind them."""
     views = Views(SingleFlight(most=most), lambda: stand)
     return Starlette(routes=[Route("/api/view/{token}/{what}", views), Mount("/api", nothing_there)],
-                     middleware=server.middleware())
+                     middleware=[Middleware(Headers)])
 
 
 @pytest.fixture
