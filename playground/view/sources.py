@@ -22,7 +22,7 @@ from playground.network.parts import Network, everything, place
 from playground.numbers import number
 from playground.training.scratch.numpy_fit import TrainedNumpy
 from playground.view.trace import Array, Mark, Trace, read
-from playground.view.words import CONCAT, DROPOUT, KINDS, ONNX, OPS, SUM, Sort
+from playground.view.words import ACTIVATION, CONCAT, DROPOUT, KINDS, ONNX, OPS, SUM, Sort
 
 JOINS = {"residual": Sort(SUM, "sum of both ways"), "parallel": Sort(CONCAT, "side by side")}
 
@@ -146,6 +146,10 @@ def _sort(op_type: str, result: Tensor) -> Sort | None:
     """None where the op on the tape tells."""
     if op_type == "ReduceMean" and not (result.ndim == 2 or result.shape[2:] == (1, 1)):
         return Sort("other", "mean")
+    if op_type == "Clip":
+        bounds = result.node.options if result.node is not None and result.node.op.name == "clip" else {}
+        if (bounds.get("min"), bounds.get("max")) != (0, 6):
+            return Sort(ACTIVATION, "clip", True)
     if op_type in ONNX:
         return ONNX[op_type]
     known = result.node is not None and (result.node.op.name in OPS or result.node.op.name == "add")
