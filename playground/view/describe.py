@@ -10,9 +10,10 @@ from playground.numbers import number
 from playground.view import frames, maps, numbers
 from playground.view.field import receptive_field
 from playground.view.gradients import Gradients
+from playground.view.layer_code import code_of
 from playground.view.numbers import Account
 from playground.view.trace import Array, Part, Trace
-from playground.view.wording import code_of, formula_of, what_it_is
+from playground.view.wording import formula_of, what_it_is
 from playground.view.words import CONV, DENSE
 
 MOST_NUMBERS = 4096

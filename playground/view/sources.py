@@ -22,7 +22,7 @@ from playground.network.parts import Network, Path, everything, place
 from playground.numbers import number
 from playground.training.scratch.numpy_fit import TrainedNumpy
 from playground.view.trace import Array, Mark, Trace, read
-from playground.view.words import CONCAT, DROPOUT, KINDS, ONNX, OPS, SUM, Sort
+from playground.view.words import ACTIVATION, CONCAT, DROPOUT, KINDS, ONNX, OPS, SUM, Sort
 
 JOINS = {"residual": Sort(SUM, "sum of both ways"), "parallel": Sort(CONCAT, "side by side")}
 
@@ -37,7 +37,8 @@ class Source(Protocol):
 
     def run(self, x: Array, train: bool = False) -> Trace:
         """Its trace for a batch, picture 0 being looked at. In training mode batch norm takes the batch's statistics
-        and dropout leaves numbers out; no weight and no statistic is changed. Raises PlaygroundError."""
+        and dropout leaves numbers out, always the same ones; nothing of the network is changed. Raises
+        PlaygroundError."""
 
     def scores(self, x: Array) -> Array:
         """What it says of a batch in evaluation mode, (N, K), without a tape."""
@@ -56,6 +57,7 @@ class Design:
         modules = placed(network, model)
         self._path = {id(modules[path]): (path, one) for path, one in everything(network.parts)
                       if one.kind in JOINS or not one.of.container}
+        self._dropouts = [one for one in modules.values() if isinstance(one, layers.Dropout)]
         self.has_modes = any(one.kind in ("batch_norm", "dropout", "dropout2d") for _, one in everything(network.parts))
 
     @staticmethod
@@ -74,11 +76,16 @@ class Design:
         picture = Tensor(x, requires_grad=True)
         with self.lock:
             before = {name: array.copy() for name, array in self.model.named_buffers()} if train else {}
+            drawing = [one.rng for one in self._dropouts]
+            for seed, one in enumerate(self._dropouts):  # the same numbers are left out whenever it is looked at
+                one.rng = np.random.default_rng(seed)
             (self.model.train if train else self.model.eval)()
             try:
                 with watched() as calls:
                     logits = self.model(picture)
             finally:
+                for one, rng in zip(self._dropouts, drawing, strict=True):
+                    one.rng = rng
                 for name, array in self.model.named_buffers() if train else ():
                     array[...] = before[name]
                 self.model.eval()
@@ -151,6 +158,10 @@ def _sort(op_type: str, result: Tensor) -> Sort | None:
     """None where the op on the tape tells."""
     if op_type == "ReduceMean" and not (result.ndim == 2 or result.shape[2:] == (1, 1)):
         return Sort("other", "mean")
+    if op_type == "Clip":
+        bounds = result.node.options if result.node is not None and result.node.op.name == "clip" else {}
+        if (bounds.get("min"), bounds.get("max")) != (0, 6):
+            return Sort(ACTIVATION, "clip", True)
     if op_type in ONNX:
         return ONNX[op_type]
     known = result.node is not None and (result.node.op.name in OPS or result.node.op.name == "add")

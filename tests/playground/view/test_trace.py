@@ -257,3 +257,12 @@ def test_changed_weights_are_put_back_to_the_bit():
         fails()
     np.testing.assert_array_equal(source.scores(x), before)
     assert all(weight.data is arrays[name] for name, weight in source.weights().items())
+
+
+def test_a_dropout_leaves_out_the_same_numbers_whenever_it_is_looked_at_and_trains_on_as_it_would_have():
+    source, x = design("f-d64-o0.5-d4"), pictures()
+    first, again = (source.run(x, train=True).logits.data for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    dropout = source.model[2]
+    expected = design("f-d64-o0.5-d4").model[2].rng.random(5)
+    np.testing.assert_array_equal(dropout.rng.random(5), expected)
