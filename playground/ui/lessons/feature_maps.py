@@ -40,9 +40,7 @@ class Setting:
     @property
     def seen(self) -> np.ndarray:
         """What the network sees, as a picture again: uint8 (H, W, 3)."""
-        mean, std = (np.asarray(v)[:, None, None] for v in (self.preparation.mean, self.preparation.std))
-        levels = np.rint(np.clip(255 * (self.inside.prepared * std + mean), 0, 255)).astype(np.uint8)
-        return np.ascontiguousarray(np.repeat(levels, 4 - len(levels), 0)[:3].transpose(1, 2, 0))
+        return self.preparation.pictured(self.inside.prepared)
 
     @cached_property
     def strength(self) -> np.ndarray:
