@@ -75,6 +75,17 @@ class Preprocessing:
         prepared = [self.apply(image) for image in images]
         return np.stack(prepared) if prepared else np.zeros((0, 1 if self.gray else 3, *self.size), np.float32)
 
+    def pictured(self, prepared: np.ndarray) -> np.ndarray:
+        """What a network was given, as a picture again: (C, H, W) -> uint8 (H, W, 3), levels outside 0..255 cut off.
+
+        >>> digits = Preprocessing(size=(1, 2), gray=True, mean=(0.5,), std=(0.5,))
+        >>> digits.pictured(np.array([[[-1.0, 1.0]]]))[0].tolist()
+        [[0, 0, 0], [255, 255, 255]]
+        """
+        mean, std = (np.asarray(values)[:, None, None] for values in (self.mean, self.std))
+        levels = np.rint(np.clip(np.nan_to_num(255 * (prepared * std + mean)), 0, 255)).astype(np.uint8)
+        return np.ascontiguousarray(np.repeat(levels, 4 - len(levels), 0)[:3].transpose(1, 2, 0))
+
     def crop(self, height: int, width: int) -> tuple[int, int, int, int]:
         """The largest rectangle of the target's proportions in the middle: (top, left, height, width) in pixels.
 

@@ -7,6 +7,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from playground.figures import style
+from playground.numbers import number
+
+_POWERS = {"exponentformat": "power", "minexponent": 3}
+"""Of an axis whose numbers may be very small: 2 × 10⁻⁴, not 200µ."""
 
 
 def shortened(label: str, most: int = 28) -> str:
@@ -67,6 +71,51 @@ def signed_bars(x: Sequence[int], values: Sequence[float], *, titles: tuple[str,
         x=[str(k) for k in x], y=list(values), hovertemplate="%{x}: %{y:.4~g}<extra></extra>",
         marker={"color": [style.POSITIVE if v >= 0 else style.NEGATIVE for v in values]}))
     style.layout(figure, x=titles[0], y=titles[1], height=height)
+    figure.update_yaxes(_POWERS)
+    return figure.update_xaxes(type="category")
+
+
+def signed_rows(names: Sequence[str], values: Sequence[float], *, x: str, total: str = "") -> go.Figure:
+    """Signed numbers as bars to the left and right of 0, one a row, the first on top, each with its number.
+
+    With `total`, their sum is a row more, in gray, under that name.
+
+    >>> signed_rows(["a", "b"], [2.0, -0.5], x="step", total="sum").data[0].text
+    ('1.5', '−0.5', '2')
+    """
+    rows = [(name, float(value), style.POSITIVE if value >= 0 else style.NEGATIVE)
+            for name, value in zip(names, values, strict=True)]
+    if total:
+        rows.append((total, float(sum(values)), style.REFERENCE))
+    rows.reverse()
+    low, high = min((0.0, *(value for _, value, _ in rows))), max((0.0, *(value for _, value, _ in rows)))
+    room = 0.3 * (high - low) or 1.0  # for the numbers at the bars' ends
+    figure = go.Figure(go.Bar(
+        orientation="h", y=list(range(len(rows))), x=[value for _, value, _ in rows],
+        text=[number(value, 4) for _, value, _ in rows], textposition="outside", cliponaxis=False,
+        marker={"color": [colour for *_, colour in rows]}, customdata=[escape(name) for name, *_ in rows],
+        hovertemplate="%{customdata}: %{text}<extra></extra>"))
+    style.layout(figure, x=x, height=86 + 34 * len(rows), spelled="y")
+    figure.update_xaxes(_POWERS, zeroline=True, zerolinecolor=style.REFERENCE, nticks=5,
+                        range=[low - (room if low < 0 else 0.1 * room), high + (room if high > 0 else 0.1 * room)])
+    return figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=[shortened(name) for name, *_ in rows],
+                               showgrid=False)
+
+
+def beside_bars(names: Sequence[str], values: Mapping[str, Sequence[float]], *, titles: tuple[str, str],
+                height: int = 280) -> go.Figure:
+    """Several series of numbers over the same names, side by side, hatched from the second on.
+
+    >>> [bar.name for bar in beside_bars(["a"], {"before": [1.0], "after": [0.5]}, titles=("class", "%")).data]
+    ['before', 'after']
+    """
+    figure = go.Figure([
+        {"type": "bar", "x": [escape(name) for name in names], "y": list(own), "name": name,
+         "marker": {"color": style.CATEGORICAL[k], "pattern": {"shape": "/" if k else ""}},
+         "hovertemplate": "%{x}: %{y:.4~g}<extra>" + escape(name) + "</extra>"}
+        for k, (name, own) in enumerate(values.items())], {"barmode": "group"})
+    style.layout(figure, x=titles[0], y=titles[1], height=height)
+    figure.update_yaxes(_POWERS)
     return figure.update_xaxes(type="category")
 
 

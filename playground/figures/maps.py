@@ -74,6 +74,30 @@ def contact_sheet(images: np.ndarray, columns: int, scale: int = 1, gap: int = 1
     return sheet
 
 
+def outlined(image: np.ndarray, region: tuple[int, int, int, int], side: int = 160) -> np.ndarray:
+    """A picture, enlarged as by `enlarged`, with a rectangle of it in full light and a frame round that.
+
+    image uint8 (H, W, 3); region: rows from, to, columns from, to, both included -> uint8 (H', W', 3).
+
+    >>> outlined(np.full((4, 4, 3), 255, np.uint8), (1, 2, 1, 2), 40)[5, 5].tolist()
+    [153, 153, 153]
+    """
+    times = max(1, side // max(image.shape[:2]))
+    whole = enlarged(image, side)
+    top, bottom, left, right = region
+    inside = np.zeros(whole.shape[:2], bool)
+    inside[top * times:(bottom + 1) * times, left * times:(right + 1) * times] = True
+    found = np.where(inside[..., None], whole, np.uint8(0.6 * whole))
+    thick = max(1, side // 80)
+    core = inside.copy()
+    for axis in (0, 1):
+        for step in (-thick, thick):
+            core &= np.roll(inside, step, axis)
+    edge = inside & ~core
+    found[edge] = [int(style.VALIDATION[k : k + 2], 16) for k in (1, 3, 5)]
+    return found
+
+
 def enlarged(image: np.ndarray, side: int = 160) -> np.ndarray:
     """A small image whose pixels can be seen, each a square block; a large one as it is.
 

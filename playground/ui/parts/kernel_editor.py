@@ -4,8 +4,9 @@ The line of text is the only state. The preset and the size are read off it and 
 `kernel=` restores everything and nothing can disagree.
 """
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -198,12 +199,18 @@ def choose_kernel() -> Kernel:
 
 def grid(kernel: Kernel, *, key: str, on_edited: Callable[[], None]) -> None:
     """The weights as fields to type into; `frame.sent(key, "edited")` is the edited kernel as one line of text."""
+    fields(kernel.texts, style.signed_limit(kernel.weights), key=key, on_edited=on_edited)
+
+
+def fields(texts: Sequence[str], limit: float, *, key: str, on_edited: Callable[[], None]) -> None:
+    """A square of numbers, row by row, as fields to type into, coloured from -limit to limit.
+
+    `frame.sent(key, "edited")` is all of them as one line of text: rows separated by `;`, numbers by spaces.
+    """
     _grid(
         key=key,
-        data={
-            "texts": kernel.texts, "size": kernel.size, "limit": style.signed_limit(kernel.weights),
-            "scale": list(style.SIGNED), "locked": links.locked(),
-        },
+        data={"texts": list(texts), "size": math.isqrt(len(texts)), "limit": limit, "scale": list(style.SIGNED),
+              "locked": links.locked()},
         on_edited_change=on_edited,
     )
 

@@ -18,9 +18,8 @@ def bytes_a_picture(source: Source, x: Array) -> int:
 
 
 def affordable(source: Source, x: Array, most: int = MOST) -> int:
-    """How many of the prepared pictures x (N, C, H, W) a network answers while a reader waits: all of 200 for small
-    ones."""
-    return max(min(LEAST, len(x)), min(most, len(x), BYTES_IN_ALL // bytes_a_picture(source, x)))
+    """How many pictures, at most `most`, a network answers while a reader waits, judged by one, x (1, C, H, W)."""
+    return min(most, max(LEAST, BYTES_IN_ALL // bytes_a_picture(source, x)))
 
 
 def chunks(source: Source, x: Array) -> Iterator[slice]:

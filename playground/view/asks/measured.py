@@ -36,7 +36,9 @@ class Measured:
     def recalls(self) -> np.ndarray:
         """Of each class the share that was named rightly, (K,); nan where there is none."""
         totals = self.confusion.sum(axis=1)
-        return np.asarray(np.divide(np.diag(self.confusion), totals, out=np.full(len(totals), np.nan), where=totals > 0))
+        shares = np.full(len(totals), np.nan)
+        np.divide(np.diag(self.confusion), totals, out=shares, where=totals > 0)
+        return shares
 
 
 @dataclass(frozen=True, eq=False)
