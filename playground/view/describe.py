@@ -39,7 +39,8 @@ def multiply_adds(part: Part) -> int | None:
 
 
 def one_number(trace: Trace, part: Part, place: Sequence[int], gradients: Gradients | None) -> dict[str, Any]:
-    """A number of a part: how it was made, which rows and columns of the picture can reach it, and where a walk back is asked for, what its gradient is a sum of."""
+    """A number of a part: how it was made, which rows and columns of the picture can reach it, and, where a walk back
+    is asked for, what its gradient is a sum of."""
     numbers.check_place(part, place)
     said: dict[str, Any] = {"value": _exact(part.output.data[part.at(place)]),
                             "made": accounts(numbers.forward(trace, part, place)),

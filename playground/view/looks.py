@@ -131,6 +131,11 @@ def traced(look: Look, epoch: str = "", train: bool = False) -> Trace:
         return _Asked(look, token, {"epoch": epoch, "mode": "train" if train else ""}).seen().trace
 
 
+def source_of(look: Look, epoch: str = "") -> Source:
+    """The network a look shows, as long as it is kept the same object. Raises PlaygroundError as `answer`."""
+    return _Asked(look, opened(look), {})._source(epoch)[0]
+
+
 def change(token: str, what: str, body: Mapping[str, Any]) -> Answer:
     """Looks do not change: who changes a network opens another look at it. Raises PlaygroundError."""
     raise NotThereError("A view shows and changes nothing.")
@@ -346,4 +351,4 @@ _HANDLERS: dict[str, Callable[[_Asked], tuple[bytes, str]]] = {
     "structure": _structure, "picture": _picture, "frame": _frame, "layer": _layer, "map": _map, "number": _number,
     "weight": _weight, "about": _about, "steps": _steps,
 }
-__all__ = ["LIVE", "Look", "answer", "change", "opened", "traced"]
+__all__ = ["LIVE", "Look", "answer", "change", "opened", "source_of", "traced"]

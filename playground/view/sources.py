@@ -6,6 +6,7 @@ A source is immutable but for the moment of a run: it is run under its lock, so 
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path as FilePath
 from typing import Protocol
 
@@ -166,6 +167,20 @@ def _sort(op_type: str, result: Tensor) -> Sort | None:
         return ONNX[op_type]
     known = result.node is not None and (result.node.op.name in OPS or result.node.op.name == "add")
     return None if known else Sort("other", op_type)
+
+
+def edited(source: "Design | File", new: Mapping[str, Array]) -> "Design | File":
+    """A copy of a source with some of its weights others, by name."""
+    copy: Design | File
+    if isinstance(source, Design):
+        with source.lock:
+            copy = Design(source.network, deepcopy(source.model), source.preprocessing, source.labels)
+    else:
+        copy = File(source.core, source.preprocessing, source.labels)
+    weights = copy.weights()
+    for name, array in new.items():
+        weights[name].data = np.array(array, weights[name].dtype).reshape(weights[name].shape)
+    return copy
 
 
 @contextmanager

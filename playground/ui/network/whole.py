@@ -1,11 +1,14 @@
 """The page "Network": which network, on which picture, what beside it, and what is asked of it."""
 
+import contextlib
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
 
+from playground.datasets.named import ImageSet
 from playground.datasets.preprocessing import Preprocessing
 from playground.deploy import registry
 from playground.deploy.registry import Entry
@@ -14,13 +17,17 @@ from playground.training.runs import runs
 from playground.training.runs.runs import RunView
 from playground.training.scratch import history
 from playground.ui import frame, links
-from playground.ui.network import stepped, view
+from playground.ui.network import asks, stepped, view
+from playground.ui.network.asks import editing
+from playground.ui.network.asks.asked import key_of
 from playground.ui.parts import camera
 from playground.ui.parts.image_input import Picture, choose_picture
 from playground.ui.studio import models, pretrained, runs_view, train
 from playground.view import looks, trainings
+from playground.view.asks import Chosen
 from playground.view.looks import Look
-from playground.view.sources import File, Source
+from playground.view.sources import Design, File, Source, edited
+from playground.view.trace import Part
 
 CROWD = 31
 """Pictures that stand beside the one looked at in training mode, for the statistics of a batch."""
@@ -86,11 +93,10 @@ def of_run(run: RunView) -> Subject | None:
         last, _ = trainings.at(folder, str(epochs[-1]))
     except PlaygroundError:
         return None
-
-    suggested = "Handwritten digit" if last.preprocessing.gray else "Cat"
-    return Subject(f"run {run.run_id}", run.spec.name, last.preprocessing, last.labels,
+    suggested, preparation = "Handwritten digit" if last.preprocessing.gray else "Cat", last.preprocessing
+    return Subject(f"run {run.run_id}", run.spec.name, preparation, last.labels,
                    lambda epoch: trainings.at(folder, epoch), epochs, run, suggested,
-                   lambda: crowd_of(run.spec.request["data"], last.preprocessing, str(last.preprocessing)), last.names())
+                   lambda: crowd_of(run.spec.request["data"], preparation, str(preparation)), last.names())
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -210,13 +216,66 @@ def shown(setting: Setting) -> None:
     """The view itself, and what is asked of what was chosen in it."""
     subject = setting.subject
     curve = [(one.epoch, one.train_loss, one.validation_loss) for one in subject.run.epochs] if subject.run else []
-    at = view.view(setting.look, setting.beside, titles=setting.titles, curve=curve, live=subject.live)
-    if at is None:
+    epoch = epoch_now(subject)
+    source = looks.source_of(setting.look, epoch)
+    at = view.view(with_edits(setting.look, source, epoch), setting.beside, titles=setting.titles, curve=curve,
+                   live=subject.live)
+    if subject.live or not isinstance(source, Design | File):
         return
-    if at.place is not None and not subject.live:
-        trace = looks.traced(setting.look, at.epoch)
-        if at.part < len(trace.parts) and on_part(trace.parts[at.part].shape, at.place):
-            stepped.steps(trace.parts[at.part], at.place, "one-number")
+    chosen = Chosen()
+    if at is not None:
+        trace = looks.traced(setting.look, epoch)
+        if at.part < len(trace.parts):
+            chosen = chosen_in(trace.parts[at.part], at)
+            if at.place is not None and at.place == chosen.place:
+                stepped.steps(trace.parts[at.part], at.place, "one-number")
+    st.header("Ask it", anchor=False)
+    asks.draw(source, setting.picture, chosen, data_of(subject),
+              runs.run_dir(subject.run.run_id) if subject.run else None)
+
+
+def epoch_now(subject: Subject) -> str:
+    """The epoch that the view stood at when it last told of a choice; the last one before."""
+    if not subject.epochs:
+        return ""
+    said = st.session_state.get("network-view")
+    at = view.chosen_of(said.get("chosen")) if said is not None else None
+    known = at is not None and at.epoch.isdigit() and int(at.epoch) in subject.epochs
+    return at.epoch if known and at is not None else str(subject.epochs[-1])
+
+
+def with_edits(look: Look, source: Source, epoch: str) -> Look:
+    """The look, at the epoch looked at with what the reader has edited in it."""
+    done = editing.edits(key_of(source))
+    if not done.done or not isinstance(source, Design | File):
+        return look
+    new = done.weights(source)
+    digest = hashlib.blake2s(b"".join(name.encode() + new[name].tobytes() for name in sorted(new))).hexdigest()
+    own = look.source
+
+    def found(at: str) -> tuple[Source, str]:
+        return (edited(source, new), digest) if at in (epoch, "") else own(at)
+
+    return replace(look, key=f"{look.key} edited {epoch} {digest}", source=found)
+
+
+def chosen_in(part: Part, at: view.Place) -> Chosen:
+    """What is chosen, as far as the part has it: of a map its middle."""
+    if at.place is not None and on_part(part.shape, at.place):
+        return Chosen(part.index, at.place)
+    if at.channel is not None and part.shape and at.channel < part.shape[0]:
+        return Chosen(part.index, (at.channel, *(n // 2 for n in part.shape[1:])))
+    return Chosen(part.index)
+
+
+def data_of(subject: Subject) -> ImageSet | None:
+    """Labelled pictures that a network can be measured on: its training's test pictures, or digits."""
+    if subject.run is not None:
+        with contextlib.suppress(PlaygroundError):
+            return train.loaded(subject.run.spec.request["data"])[1]
+    if subject.labels == tuple("0123456789") and subject.preprocessing.gray:
+        return train.loaded("digits")[1]
+    return None
 
 
 def on_part(shape: tuple[int, ...], place: tuple[int, ...]) -> bool:
