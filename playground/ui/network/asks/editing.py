@@ -20,6 +20,8 @@ from playground.view.trace import Array, Trace
 LARGEST = 7
 """Numbers a side of a kernel that is painted in; of a larger one only the chosen weight is edited."""
 SOBEL = np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+CHANGED = "ask-edits-changed"
+"""In the session, that edits are new to whoever draws the network elsewhere on the page."""
 STROKES = ("Zero", "Times −1", "Times 2", "Mirror", "Mean", "Edges")
 
 
@@ -27,6 +29,8 @@ STROKES = ("Zero", "Times −1", "Times 2", "Mirror", "Mean", "Edges")
 @frame.guarded("Edit a weight")
 def edit(asked: Asked) -> None:
     """The kernel of the chosen weight to paint in, and the network before and after."""
+    if st.session_state.pop(CHANGED, False):
+        st.rerun()  # the whole page: the network above is drawn with what was edited
     with question("Edit a weight, or paint a kernel", "ask-edit", ":material/brush:") as is_open:
         if is_open:
             _edit(asked)
@@ -129,7 +133,7 @@ def changes(stroke: str, kernel: Array, name: str, where: Mapping[tuple[int, int
     (('w', (0, 0), 2.0), ('w', (0, 1), 1.0))
     """
     size = float(np.abs(kernel).max()) or 1.0
-    made = {"Zero": 0 * kernel, "Times −1": -kernel, "Times 2": 2 * kernel, "Mirror": kernel[:, ::-1],
+    made = {"Zero": np.zeros_like(kernel), "Times −1": -kernel, "Times 2": 2 * kernel, "Mirror": kernel[:, ::-1],
             "Mean": np.full(kernel.shape, kernel.mean()),
             "Edges": SOBEL / 2 * size if kernel.shape == SOBEL.shape else kernel}[stroke]
     return tuple((name, index, float(made[at])) for at, index in where.items())
@@ -138,6 +142,7 @@ def changes(stroke: str, kernel: Array, name: str, where: Mapping[tuple[int, int
 def keep(key: int, done: Edits) -> None:
     """In a callback, what the session's edits are from now on."""
     st.session_state[f"ask-edits-{key}"] = done
+    st.session_state[CHANGED] = True
 
 
 def put(key: int, one: Edit) -> None:
