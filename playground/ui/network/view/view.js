@@ -268,6 +268,7 @@ class View {
         else if (channel !== null) await pane.drawMap(part, channel);
         else if (part !== null) await pane.drawLayer(part);
         else await pane.drawNetwork();
+        if (part !== null) pane.drawAnswer(await pane.frame([pane.structure.parts.length - 1]));
         if (turn !== this.turn) return;
       }
       if (part === null) {
