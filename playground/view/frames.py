@@ -228,8 +228,8 @@ def _quantile(array: Array) -> float:
 
 
 def _top(array: Array) -> float:
-    top = float(np.max(np.abs(array), initial=0.0))
-    if math.isfinite(top):
+    top = max(float(array.max(initial=0.0)), -float(array.min(initial=0.0)))
+    if math.isfinite(top):  # a NaN is the largest and the smallest
         return top
     return float(np.max(np.abs(array[np.isfinite(array)]), initial=0.0))
 

@@ -194,11 +194,21 @@ def size(g: Any) -> float:
     >>> size(np.array([3.0, -3.0]))
     3.0
     """
-    flat = np.asarray(g).ravel()
+    flat = np.asarray(g).ravel(order="K")
     if not flat.size:
         return 0.0
     with np.errstate(all="ignore"):
+        if flat.dtype == np.float32 and flat.size > _BLOCK:  # in short sums, several times as fast as in float64
+            rest = flat.size % _BLOCK
+            blocks = flat[: flat.size - rest].reshape(-1, _BLOCK)
+            total = float(np.einsum("ij,ij->i", blocks, blocks).sum(dtype=np.float64))
+            total += float(np.square(flat[flat.size - rest :], dtype=np.float64).sum())
+            if _SURE[0] < total / flat.size < _SURE[1]:  # else squares may have been too small or large for float32
+                return float(np.sqrt(total / flat.size))
         return float(np.sqrt(np.mean(np.square(flat, dtype=np.float64))))
+
+
+_BLOCK, _SURE = 1024, (1e-24, 1e24)
 
 
 def _one(tensor: Tensor, place: tuple[int, ...]) -> Array:

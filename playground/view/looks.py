@@ -25,6 +25,8 @@ from playground.view.sources import Source
 from playground.view.trace import Array, Trace
 
 MOST_LOOKS, MOST_SOURCES, MOST_GRADIENTS, MOST_ANSWERS = 512, 12, 4, 64
+LOOK_BYTES = 128 * 2**20
+"""What the pictures of all looks may take in memory."""
 TRACE_BYTES = 400 * 2**20
 """What the traces kept for the next request may take in memory, about."""
 LAYER_BYTES = 280_000
@@ -50,6 +52,11 @@ class Look:
     crowd: Array | None = None
     epochs: tuple[int, ...] = ()
     changes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # |Δw| / |w| by epoch, by weight
+
+    @property
+    def bytes(self) -> int:
+        """What its pictures hold in memory."""
+        return self.x.nbytes + self.shown.nbytes + (0 if self.crowd is None else self.crowd.nbytes)
 
     @property
     def token(self) -> str:
@@ -88,7 +95,7 @@ def opened(look: Look) -> str:
         _LOOKS[token] = look
         _LOOKS.move_to_end(token)
         _BUSY.setdefault(token, threading.RLock())
-        while len(_LOOKS) > MOST_LOOKS:
+        while len(_LOOKS) > MOST_LOOKS or (len(_LOOKS) > 1 and sum(one.bytes for one in _LOOKS.values()) > LOOK_BYTES):
             gone, _ = _LOOKS.popitem(last=False)
             _BUSY.pop(gone, None)
     return token
@@ -291,7 +298,8 @@ def _frame(asked: _Asked) -> tuple[bytes, str]:
     side, most = asked.number("side", 24, 4, 64), asked.number("most", 16, 1, 64)
     held = None
     if (hold := asked.query.get("hold")) is not None and "back" not in asked.query:
-        held = frames.limits_of(asked.seen(hold).trace, scale)
+        trace = asked.seen(hold).trace
+        held = frames.limits_of(trace, scale, [part for part in trace.parts if part.index in shown])
     changes = asked.look.changes.get(asked.epoch)
     return frames.frame(asked.seen().trace, shown, gradients=asked.gradients(), side=side, most=most, scale=scale,
                         held=held, learn=changes), BINARY

@@ -1,18 +1,22 @@
 """Networks to look at: presets with statistics as after training, ResNet-18 and EfficientNet-Lite0, small graphs."""
 
+import copy
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
 from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval
 
 from playground.datasets.preprocessing import Preprocessing
 from playground.deploy.torch_export import torch_to_onnx
 from playground.network.build import build
 from playground.network.presets import PRESETS, network_named
+from playground.training.transfer import backbones
 from playground.training.transfer.backbones import BACKBONES, EfficientNetLite
 from playground.view.sources import Design, File
 
@@ -99,11 +103,34 @@ def in_torch(name: str) -> nn.Module:
 
 
 @cache
+def exported(name: str) -> onnx.ModelProto:
+    """The same as a graph, as torch's exporter writes it; both fit pictures of other sizes as well."""
+    return torch_to_onnx(in_torch(name), (1, 3, 96, 96))
+
+
 def filed(name: str, side: int) -> File:
-    """The same as a file, imported by the engine."""
-    core = torch_to_onnx(in_torch(name), (1, 3, side, side))
-    return File(core, level((side, side), 3), tuple(map(str, range(core.graph.output[0].type.tensor_type.shape.dim[1]
-                                                                .dim_value))))
+    """The same as a file for pictures of side x side, imported by the engine."""
+    core = onnx.ModelProto()
+    core.CopyFrom(exported(name))
+    for axis in (2, 3):
+        core.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = side
+    del core.graph.value_info[:]
+    classes = core.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    return File(core, level((side, side), 3), tuple(map(str, range(classes))))
+
+
+def fused(name: str) -> nn.Module:
+    """The torch module with its batch norms folded into the convolutions, as the exporter folds them."""
+    if name == "lite0":
+        return backbones.fused(in_torch(name))
+    module = copy.deepcopy(in_torch(name))
+    for holder in module.modules():
+        children = dict(holder.named_children())
+        for (key, one), (after, norm) in pairwise(children.items()):
+            if isinstance(one, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(holder, key, fuse_conv_bn_eval(one, norm))
+                setattr(holder, after, nn.Identity())
+    return module.eval()
 
 
 def graph(text: str, **weights: np.ndarray) -> File:

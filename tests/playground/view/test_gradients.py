@@ -1,15 +1,20 @@
 """What arrives at every part, weight and pixel is what torch's autograd and finite differences say."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+import engine
 from engine import layers
 from playground.errors import PlaygroundError
 from playground.network.build import build_torch, placed
 from playground.network.parts import place
 from playground.network.presets import PRESETS
+from playground.view import gradients as gradients_module
 from playground.view.gradients import Target, walk_back
 from playground.view.trace import PICTURE
 from tests.playground.view.networks import CLASSES, EVERYTHING, TAKES, design, graph, pictures
@@ -235,15 +240,27 @@ def test_scores_that_do_not_depend_smoothly_on_the_picture_have_no_way_back():
         walk_back(source.run(pictures((1, 6, 6))), Target("loss", label=0))
 
 
-def test_two_threads_that_walk_over_one_network_do_not_mix():
-    from concurrent.futures import ThreadPoolExecutor
-
-    source = design("usual", TAKES)
-    traces = [source.run(pictures(seed=seed)) for seed in range(4)]
+def test_two_threads_that_walk_over_one_network_do_not_mix(monkeypatch):
+    """Both would add to the weights' `.grad`; here they meet in the middle of it, where nothing keeps them apart."""
+    source, met = design("usual", TAKES), threading.Barrier(2)
+    traces = [source.run(pictures(seed=seed)) for seed in range(2)]
     alone = [walk_back(trace, Target("loss", label=1)) for trace in traces]
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda trace: walk_back(trace, Target("loss", label=1)), traces * 3))
-    for one, wanted in zip(together, alone * 3, strict=True):
+    at_once: list[bool] = []
+
+    def meeting(tensor, gradient=None):
+        try:
+            met.wait(0.2)
+            at_once.append(True)
+        except threading.BrokenBarrierError:
+            at_once.append(False)
+        yield from engine.backward_steps(tensor, gradient)
+
+    monkeypatch.setattr(gradients_module, "backward_steps", meeting)
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda trace: walk_back(trace, Target("loss", label=1)), traces))
+    assert at_once == [False, False]
+    for one, wanted in zip(together, alone, strict=True):
+        assert one.weights.keys() == wanted.weights.keys()
         for name, gradient in wanted.weights.items():
             np.testing.assert_array_equal(one.weights[name], gradient)
 

@@ -205,6 +205,16 @@ def test_looks_opened_long_ago_are_forgotten(monkeypatch):
     asked(tokens[2], "structure")
 
 
+def test_large_pictures_are_forgotten_sooner(monkeypatch):
+    training = Training("linear")
+    monkeypatch.setattr(looks, "LOOK_BYTES", int(2.5 * look(training).bytes))
+    tokens = [opened(look(training, pictures(seed=k))) for k in range(3)]
+    with pytest.raises(PlaygroundError, match="put away"):
+        asked(tokens[0], "structure")
+    for token in tokens[1:]:
+        asked(token, "structure")
+
+
 def test_many_pictures_do_not_fill_the_memory(monkeypatch):
     training = Training("lenet5")
     one = training.live.run(pictures())

@@ -1,11 +1,16 @@
 """A part's line of code in three libraries makes what the part gives of what it gets; its words and formula fit it."""
 
+import doctest
+import importlib
+import pkgutil
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import engine
+import playground.view
 from engine import Tensor, layers
 from playground.network.presets import PRESETS
 from playground.view.describe import about, multiply_adds
@@ -164,3 +169,10 @@ def test_asymmetric_padding_has_its_own_line():
     assert tuple(through(built(code["PyTorch"], {"nn": nn}), torch.zeros(1, 1, 6, 6)).shape[1:]) == part.shape
     x = Tensor(np.zeros((1, 1, 6, 6), np.float32))
     assert tuple(through(built(code["Our engine"], {"layers": layers}), x).shape[1:]) == part.shape
+
+
+def test_the_examples_in_the_views_docstrings_run():
+    results = [doctest.testmod(importlib.import_module(f"playground.view.{one.name}"))
+               for one in pkgutil.iter_modules(playground.view.__path__)]
+    assert sum(one.attempted for one in results) >= 10
+    assert sum(one.failed for one in results) == 0

@@ -1,0 +1,132 @@
+"""The whole network in a browser: a training as a film, down to one product by keys, room on every screen."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import settled
+from tests.pages.test_network import trained
+
+TOO_SMALL_OR_OVER = """root => {
+  const small = [], over = [];
+  for (const one of root.querySelectorAll('*')) {
+    const own = [...one.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    const box = one.getBoundingClientRect();
+    if (!box.width || one.closest('.said')) continue;
+    if (own && parseFloat(getComputedStyle(one).fontSize) < 11) small.push(one.textContent);
+    if (box.right > root.getBoundingClientRect().right + 2 && !one.closest('.holder, .columns, .account, .kernels'))
+      over.push(one.className || one.tagName);
+  }
+  const columns = [...root.querySelectorAll('.column')].map(c => c.getBoundingClientRect());
+  columns.forEach((a, i) => columns.slice(i + 1).forEach(b => {
+    const beside = a.left >= b.right - 1 || b.left >= a.right - 1 || a.top >= b.bottom - 1 || b.top >= a.bottom - 1;
+    if (!beside) over.push('columns');
+  }));
+  return [small, over, document.scrollingElement.scrollWidth > innerWidth + 1];
+}"""
+PIXELS = "c => { let h = 7; for (const v of c.getContext('2d').getImageData(0, 0, c.width, c.height).data) " \
+         "h = (h * 31 + v) | 0; return h; }"
+
+
+@pytest.fixture(scope="module")
+def run_id(app_home: Path):  # type: ignore[no-untyped-def]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAYGROUND_HOME", str(app_home))
+        return trained(epochs=3)
+
+
+@pytest.fixture
+def look(page: Page, goto, run_id):  # type: ignore[no-untyped-def]
+    """look("...") opens the page on the small training, with more of an address."""
+    def opened(more: str = "") -> None:
+        goto(f"network?model=training+small&picture=Handwritten+digit{more}")
+        still(page)
+
+    return opened
+
+
+def still(page: Page) -> None:
+    """Wait until the view has drawn what was asked for."""
+    page.locator('.network[aria-busy="false"] .pane:not([hidden]) canvas').first.wait_for()
+
+
+def maps(page: Page, column: int) -> int:
+    return int(page.locator(".pane:not([hidden]) .column canvas.maps").nth(column).evaluate(PIXELS))
+
+
+def test_a_training_is_a_film_of_its_epochs(page: Page, look) -> None:  # type: ignore[no-untyped-def]
+    look()
+    slider = page.get_by_role("slider", name="Epoch")
+    told = page.locator(".film .told")
+    expect(told).to_contain_text("after epoch 3: training loss")
+    seen = {maps(page, 1)}
+    slider.focus()
+    for epoch in (2, 1, 0):
+        page.keyboard.press("ArrowLeft")
+        expect(told).to_contain_text(f"after epoch {epoch}")
+        still(page)
+        seen.add(maps(page, 1))
+    assert len(seen) >= 3  # of four epochs, each has maps of its own
+    page.get_by_role("button", name="Play the training").click()
+    expect(told).to_contain_text("after epoch 3")
+    still(page)
+    assert maps(page, 1) in seen
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_from_the_network_to_one_product_with_four_keys(page: Page, look, back: bool) -> None:  # type: ignore[no-untyped-def]
+    look()
+    if back:
+        page.get_by_role("button", name="Backward").click()
+        still(page)
+    page.locator(".column button.head").first.focus()
+    said = []
+    for crumb in ("ReLU", "map 0", "row 4, column 4"):
+        page.keyboard.press("Enter")
+        expect(page.locator(".crumbs b")).to_have_text(crumb)
+        still(page) if crumb != "row 4, column 4" else expect(page.locator(".account").first).to_be_visible()
+        said.append(page.evaluate("() => { let e = document.activeElement; while (e.shadowRoot) "
+                                  "e = e.shadowRoot.activeElement; return e.ariaLabel || e.textContent; }"))
+    assert all(said), said
+    expect(page.locator(".value")).to_contain_text("gradient" if back else "value")
+    page.keyboard.press("Escape")
+    expect(page.locator(".crumbs b")).to_have_text("map 0")
+
+
+def test_the_walk_back_comes_op_by_op(page: Page, look) -> None:  # type: ignore[no-untyped-def]
+    look()
+    page.get_by_role("button", name="Backward").click()
+    expect(page.locator(".walk .told")).to_contain_text("ops, all walked")
+    page.get_by_role("button", name="To the beginning of the walk").click()
+    expect(page.locator(".walk .told")).to_contain_text("Op 1 of")
+    assert page.locator(".column.waits").count() > 1
+    page.get_by_role("button", name="All of the walk").click()
+    expect(page.locator(".column.waits")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1024, "dark"), (390, "light"), (390, "dark")])
+def test_there_is_room_at_every_level(page: Page, look, width: int, scheme: str) -> None:  # type: ignore[no-untyped-def]
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    look("&beside=epoch+1+of+it")
+    pane, cursor = ".pane:not([hidden])", ".cursor >> visible=true"
+    for press in (None, f"{pane} .open", f"{pane} button.head", cursor, cursor):
+        if press is not None:
+            page.locator(press).first.dispatch_event("click")
+            page.wait_for_timeout(50)
+        page.locator('.network[aria-busy="false"]').wait_for()
+        assert page.locator(".network").evaluate(TOO_SMALL_OR_OVER) == [[], [], False], press
+
+
+def test_what_stands_beside_is_marked_where_it_first_differs(page: Page, look) -> None:  # type: ignore[no-untyped-def]
+    look("&beside=epoch+0+of+it")
+    expect(page.locator(".column.apart")).to_have_count(2)
+    expect(page.locator(".pane .title").nth(1)).to_have_text("small, epoch 0")
+
+
+def test_the_old_address_leads_here(page: Page, goto, run_id) -> None:  # type: ignore[no-untyped-def]
+    goto("feature-maps?picture=Coffee")
+    page.wait_for_url("**/network?*picture=Coffee*")
+    settled(page)
+    still(page)
