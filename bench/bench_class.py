@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("--pause", type=float, nargs=2, default=(3, 8), metavar="SECONDS")
     parser.add_argument("--watchers", type=int, nargs="*", default=[30])
     options = parser.parse_args()
-    rows, watching = [], []
+    rows, watching, load = [], [], os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as url:
         asyncio.run(together(url, LESSONS, 3))  # the server is warm
         for count in options.readers:
@@ -211,7 +211,8 @@ def main() -> None:
                     found = asyncio.run(watchers.watched(url, address, count, options.seconds))
                     watching.append(watchers.row(found))
     about = (f"{datetime.date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores (the "
-             f"readers' as well), a press {options.pause[0]:g} to {options.pause[1]:g} s after each answer")
+             f"readers' as well), load {load:.1f} before, a press {options.pause[0]:g} to {options.pause[1]:g} s "
+             "after each answer")
     tables = "\n\n".join([*([table(rows)] if rows else []), *([watchers.table(watching)] if watching else [])])
     print(f"{about}\n\n{tables}\n")
     save("class", about, tables, rows=rows, watching=watching)
