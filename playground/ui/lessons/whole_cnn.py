@@ -214,6 +214,7 @@ def sizes(setting: Setting) -> None:
     st.markdown(f"The gradient is {number(last, 3)} at the scores and {number(first, 3)} behind the first part: "
                 f"{number(first / last, 3) if last else 'none'} times as large. In three layers that is no matter; "
                 "what becomes of it in fifty is the next lesson.")
+    frame.link("depth", "Vanishing and exploding: Depth")
 
 
 def _size(values: np.ndarray) -> float:

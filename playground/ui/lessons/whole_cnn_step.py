@@ -75,8 +75,10 @@ def others(setting: Setting, steps: int) -> None:
     before = whole.everyone(whole.copy_of(setting.network))
     after = whole.everyone(whole.stepped(setting.network, setting.x, setting.label, setting.rate, steps)[0])
     with st.container(horizontal=True):
-        for name, value, by in ((f"mean loss of {before.count} digits", number(after.loss), after.loss - before.loss),
-                                ("of them read rightly", f"{after.right} of {after.count}", after.right - before.right)):
+        for name, value, by in (
+            (f"mean loss of {before.count} digits", number(after.loss), after.loss - before.loss),
+            ("of them read rightly", f"{after.right} of {after.count}", after.right - before.right),
+        ):
             st.metric(name, value, f"{number(abs(by), 3)} {'more' if by > 0 else 'less'}" if by else "as before",
                       delta_color="off", delta_arrow="off")
     outcome = ("What was good for one digit was not good for all" if after.loss > before.loss else
