@@ -109,7 +109,7 @@ def batch(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return digits_model.prepared(digits.images[chosen]), digits.labels[chosen]
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
+@st.cache_data(max_entries=24, show_spinner=False)
 def measured(setting: Setting) -> Measured:
     """The sizes at the first weights."""
     x, y = batch(setting.seed)

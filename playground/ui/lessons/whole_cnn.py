@@ -103,7 +103,7 @@ class Controls:
 
 def predict(setting: Setting) -> None:
     """What one step on this digit does to it, and to all others: the step is taken."""
-    before = whole.everyone(whole.copy_of(setting.network))
+    before = whole.everyone_before(setting.network)
     model, losses = whole.stepped(setting.network, setting.x, setting.label, setting.rate)
     after = whole.everyone(model)
     own = FALLS if losses[-1] < losses[0] else RISES
