@@ -169,6 +169,15 @@ CHAPTERS: tuple[Chapter, ...] = (
     ),
     Chapter(
         "Learn",
+        "15_depth.py",
+        "depth",
+        "Depth",
+        ":material/stacked_line_chart:",
+        "Every layer multiplies what goes through it, forward and backward: many factors below 1 vanish, many above 1 "
+        "explode, and a shortcut adds instead.",
+    ),
+    Chapter(
+        "Learn",
         "16_imagenet.py",
         "imagenet",
         "The ImageNet challenge",

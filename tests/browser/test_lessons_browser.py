@@ -100,6 +100,21 @@ def test_autograd_the_link_restores_the_step(page: Page, goto) -> None:  # type:
     expect(page.locator(".graph .what")).to_contain_text("Backward · operation 1 of 1")
 
 
+def test_loss_every_round_says_its_own_formula(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
+    goto("loss?classes=2&label=1&z0=2&z1=0&step=0")
+    page.locator(".stepper .cell").first.wait_for()
+    page.locator(".stepper").focus()
+    terms, spoken = page.locator(".terms"), page.locator(".stepper .spoken")
+    for said, words in (("d[0] = z[0] − m = 2.00 − 2.00 = 0", "z[0] 2.00 minus m 2.00 is 0"),
+                        ("d[1] = z[1] − m = 0 − 2.00 = −2.00", "d[1]"), ("e[0] = exp(d[0]) = exp(0) = 1.000", "exp of"),
+                        ("e[1] = exp(d[1]) = exp(−2.00) = 0.135", "exp of d[1] −2.00 is 0.135")):
+        page.keyboard.press("ArrowRight")
+        expect(terms).to_contain_text(said)
+        expect(spoken).to_contain_text(words)
+    page.keyboard.press("End")
+    expect(terms).to_contain_text("L = 0 + y[1]·s[1] = 0 + 1.000·2.127 = 2.127")
+
+
 @pytest.mark.parametrize(("url", "words"), [
     ("network", "It says"), ("imagenet", "Five guesses each"),
     ("lab", "8 Your own photo"),

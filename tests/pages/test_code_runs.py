@@ -44,6 +44,7 @@ SETTINGS: dict[str, tuple[dict[str, str], ...]] = {
                  {"formula": "relu(3)*v*v"}, {"formula": "-(x**-2)"}, {"formula": "sigmoid(x - relu(y - 5)*y)"}),
     "loss": ({}, {"classes": "5", "label": "1", "z3": "-2.5", "smoothing": "0.1", "temperature": "2.0"}),
     "whole-cnn": ({}, {"digit": "3", "label": "5", "rate": "0.03"}),
+    "depth": ({}, {"activation": "ReLU", "shortcuts": "true", "gain": "0.5"}, {"activation": "none", "gain": "4.0"}),
     "imagenet": ({},),
 }
 """Addresses of every page with code, by their settings: the default, and what changes the code."""

@@ -127,6 +127,7 @@ def check(setting: Setting) -> None:
     st.caption("Large nudges miss because the function is curved; tiny ones because a computer keeps 16 digits. The "
                "engine needs no nudge at all, and gets all variables in one walk.")
     torch_too(setting)
+    frame.link("loss", "What a network walks back from: The loss")
 
 
 @st.fragment

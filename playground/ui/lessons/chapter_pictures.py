@@ -186,6 +186,14 @@ def _through() -> np.ndarray:
     return _beside(*shown)
 
 
+def _vanished() -> np.ndarray:
+    """The face's edges, and what is left of them after each of five layers that keep a third."""
+    edges = _response(_middle(_cat(), 1 / 6).astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32),
+                      "Sobel x")[0]
+    limit = float(np.percentile(np.abs(edges), 99))
+    return _beside(*(maps.signed_map(edges * 0.4**layer, limit) for layer in range(6)))
+
+
 _PICTURES: dict[str, tuple[Callable[[], np.ndarray], str]] = {
     "images": (lambda: _whole(_gray(12)), "A cat's face in a few large gray squares"),
     "mlp": (_rows, "Three digits, and each as one row of its pixels"),
@@ -201,6 +209,7 @@ _PICTURES: dict[str, tuple[Callable[[], np.ndarray], str]] = {
     "autograd": (_gradient, "A gradient: which pixels of a cat count"),
     "loss": (_softmaxed, "Rows of scores, and beside each its probabilities: one dark square where one score leads"),
     "whole-cnn": (_through, "A digit, two maps of its edges, the same above 0 alone, and pooled"),
+    "depth": (_vanished, "A cat's edges six times, each time paler"),
     "imagenet": (lambda: _photos("coffee", "rocket", "cat"), "Photos of a cup of coffee, a rocket and a cat"),
     "lab": (lambda: _photos("cat", "astronaut"), "Photos of a cat and of a woman"),
     "train": (lambda: maps.contact_sheet(_digits(45), columns=9, scale=3, gap=2), "Handwritten digits"),

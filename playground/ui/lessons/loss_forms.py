@@ -83,9 +83,9 @@ def two_classes() -> None:
         "Its slope over the score": pictures.over_a_score(
             z, slopes, ("score z = a − b", "slope of the loss"), now=a - b if abs(a - b) <= 8 else None),
     }, key="binary")
-    st.caption("Only the difference of two scores counts, so one score is enough: `Dense(1, activation=\"sigmoid\")` "
-               "with `binary_crossentropy` in Keras, as on the slides. For labels that do not exclude each other (a "
-               "cat and a dog in one picture) every class gets a sigmoid of its own.")
+    st.markdown("Only the difference of two scores counts, so one score is enough: `Dense(1, activation=\"sigmoid\")` "
+                "with `binary_crossentropy` in Keras, as on the slides. For labels that do not exclude each other (a "
+                "cat and a dog in one picture) every class gets a sigmoid of its own.")
 
 
 @st.fragment

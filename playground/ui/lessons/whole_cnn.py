@@ -103,7 +103,7 @@ class Controls:
 
 def predict(setting: Setting) -> None:
     """What one step on this digit does to it, and to all others: the step is taken."""
-    before = whole.everyone(whole.copy_of(setting.network))
+    before = whole.everyone_before(setting.network)
     model, losses = whole.stepped(setting.network, setting.x, setting.label, setting.rate)
     after = whole.everyone(model)
     own = FALLS if losses[-1] < losses[0] else RISES
@@ -214,6 +214,7 @@ def sizes(setting: Setting) -> None:
     st.markdown(f"The gradient is {number(last, 3)} at the scores and {number(first, 3)} behind the first part: "
                 f"{number(first / last, 3) if last else 'none'} times as large. In three layers that is no matter; "
                 "what becomes of it in fifty is the next lesson.")
+    frame.link("depth", "Vanishing and exploding: Depth")
 
 
 def _size(values: np.ndarray) -> float:

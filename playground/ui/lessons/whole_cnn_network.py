@@ -160,6 +160,12 @@ def everyone(model: layers.Sequential) -> Everyone:
 
 
 @st.cache_data(show_spinner=False)
+def everyone_before(name: str) -> Everyone:
+    """One of NETWORKS as it is, on all digits kept aside."""
+    return everyone(copy_of(name))
+
+
+@st.cache_data(show_spinner=False)
 def hardest_first(name: str) -> dict[int, list[int]]:
     """Of every class the places of the digits kept aside, what costs the network most first."""
     digits, model = digits_model.unseen(), copy_of(name)

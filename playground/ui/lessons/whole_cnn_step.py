@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from engine import Tensor, no_grad
+from engine import Tensor, layers, no_grad
 from engine import functional as F
 from playground.figures import whole_network as pictures
 from playground.network.code import code as network_code
@@ -51,15 +51,13 @@ def step(setting: Setting) -> None:
         + f"After {counted(steps, 'step')} p of label {setting.label} has gone from "
           f"{probability(float(found.probabilities[setting.label]))} to {probability(float(after[setting.label]))}, "
           f"and the network says {int(found.scores.argmax())} before and {int(scores.data.argmax())} after.")
-    moved(setting, steps)
-    others(setting, steps)
+    moved(setting, model)
+    others(setting, model)
 
 
-def moved(setting: Setting, steps: int) -> None:
+def moved(setting: Setting, after: layers.Sequential) -> None:
     """How far the weights of every part went, as a share of their size."""
-    before, (after, _) = whole.copy_of(setting.network), whole.stepped(setting.network, setting.x, setting.label,
-                                                                       setting.rate, steps)
-    now, rows = dict(after.named_parameters()), []
+    before, now, rows = whole.copy_of(setting.network), dict(after.named_parameters()), []
     titles = {str(part.row.path[0]): whole.words(part.row.path, setting.look.parts) for part in setting.look.parts}
     for name, parameter in before.named_parameters():
         place, own = name.split(".")
@@ -70,13 +68,14 @@ def moved(setting: Setting, steps: int) -> None:
     st.dataframe(rows, hide_index=True)
 
 
-def others(setting: Setting, steps: int) -> None:
+def others(setting: Setting, model: layers.Sequential) -> None:
     """What the steps did to the digits that were not asked."""
-    before = whole.everyone(whole.copy_of(setting.network))
-    after = whole.everyone(whole.stepped(setting.network, setting.x, setting.label, setting.rate, steps)[0])
+    before, after = whole.everyone_before(setting.network), whole.everyone(model)
     with st.container(horizontal=True):
-        for name, value, by in ((f"mean loss of {before.count} digits", number(after.loss), after.loss - before.loss),
-                                ("of them read rightly", f"{after.right} of {after.count}", after.right - before.right)):
+        for name, value, by in (
+            (f"mean loss of {before.count} digits", number(after.loss), after.loss - before.loss),
+            ("of them read rightly", f"{after.right} of {after.count}", after.right - before.right),
+        ):
             st.metric(name, value, f"{number(abs(by), 3)} {'more' if by > 0 else 'less'}" if by else "as before",
                       delta_color="off", delta_arrow="off")
     outcome = ("What was good for one digit was not good for all" if after.loss > before.loss else
