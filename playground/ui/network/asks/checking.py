@@ -95,8 +95,9 @@ def backward(asked: Asked, target: Target, one: Chosen, theirs: Mapping[str, Any
     by = f"the weight {literal(one.weight[0])}{literal(named(one.weight[1]))}" if one.weight is not None else (
         f"pixel {literal(named(one.place or ()))}" if one.part == PICTURE else "this number")
     st.markdown(f"**The gradient** of {of} by {by}")
-    single, double = (checks.gradient(asked.trace, target, one, dtype) for dtype in (np.float32, np.float64))
-    found = checks.difference(asked.trace, target, one)
+    with asked.source.lock:  # nobody else's edits in the meantime
+        single, double = (checks.gradient(asked.trace, target, one, dtype) for dtype in (np.float32, np.float64))
+        found = checks.difference(asked.trace, target, one)
     rows = [("our engine, walked back", "float32", single), ("our engine, walked back", "float64", double),
             ("finite difference", "float64", found.value)]
     if theirs is not None:
