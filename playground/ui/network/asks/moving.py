@@ -120,8 +120,10 @@ def pictures(step: Taken, found: Why) -> None:
                                      titles=("picture of the batch, strongest first", "share of the step")),
                     config=style.CONFIG, key="ask-why-pictures", alt="What each picture of the batch adds to the step")
     batch = next(term.value for term in found.terms.terms if term.name == BATCH)
+    still = len(pushes) - len(up) - len(down)
     st.markdown(f"{counted(len(up), 'picture')} pushed it up, by {number(math.fsum(up), 4)}; "
-                f"{counted(len(down), 'picture')} pushed it down, by {number(-math.fsum(down), 4)}. Together "
+                f"{counted(len(down), 'picture')} pushed it down, by {number(-math.fsum(down), 4)}"
+                + (f"; {counted(still, 'picture')} did not push it" if still else "") + ". Together "
                 f"{number(math.fsum((*up, *down)), 4)}: that is what this batch adds to the step, {number(batch, 4)}.")
     shown = pushes[:THUMBNAILS]
     lesson.gallery([enlarged(step.preprocessing.pictured(step.fed[push.at]), SIDE) for push in shown],
@@ -131,7 +133,8 @@ def pictures(step: Taken, found: Why) -> None:
             "that arrives for this picture adds at this layer. " if step.coupled else "")
     mixed = "Two pictures are blended into each, and so are their labels. " if step.partners is not None else ""
     st.caption(f"The strongest, as the network was given them, with label and share. {mixed}{note}The gradient is the "
-               f"sum over all, {number(found.summed, 5)}; computed in float32 it was {number(found.gradient, 5)}.")
+               f"sum over all, {number(found.summed, 5)}; computed in float32 it was {number(found.gradient, 5)}"
+               + (f", and clipped it is {number(found.clipped, 5)}." if step.clip < 1 else "."))
     places(step, found, shown)
 
 
