@@ -76,30 +76,27 @@ def signed_bars(x: Sequence[int], values: Sequence[float], *, titles: tuple[str,
 
 
 def signed_rows(names: Sequence[str], values: Sequence[float], *, x: str, total: str = "") -> go.Figure:
-    """Signed numbers as bars to the left and right of 0, one a row, the first on top, each with its number.
+    """Signed numbers as bars to the left and right of 0, one a row, the first on top, each number under its name.
 
     With `total`, their sum is a row more, in gray, under that name.
 
-    >>> signed_rows(["a", "b"], [2.0, -0.5], x="step", total="sum").data[0].text
-    ('1.5', '−0.5', '2')
+    >>> signed_rows(["a", "b"], [2.0, -0.5], x="step", total="sum").layout.yaxis.ticktext
+    ('sum<br><b>1.5</b>', 'b<br><b>−0.5</b>', 'a<br><b>2</b>')
     """
-    rows = [(name, float(value), style.POSITIVE if value >= 0 else style.NEGATIVE)
+    rows = [(shortened(name), float(value), style.POSITIVE if value >= 0 else style.NEGATIVE)
             for name, value in zip(names, values, strict=True)]
     if total:
-        rows.append((total, float(sum(values)), style.REFERENCE))
+        rows.append((shortened(total), float(sum(values)), style.REFERENCE))
     rows.reverse()
-    low, high = min((0.0, *(value for _, value, _ in rows))), max((0.0, *(value for _, value, _ in rows)))
-    room = 0.3 * (high - low) or 1.0  # for the numbers at the bars' ends
     figure = go.Figure(go.Bar(
         orientation="h", y=list(range(len(rows))), x=[value for _, value, _ in rows],
-        text=[number(value, 4) for _, value, _ in rows], textposition="outside", cliponaxis=False,
-        marker={"color": [colour for *_, colour in rows]}, customdata=[escape(name) for name, *_ in rows],
-        hovertemplate="%{customdata}: %{text}<extra></extra>"))
-    style.layout(figure, x=x, height=86 + 34 * len(rows), spelled="y")
-    figure.update_xaxes(_POWERS, zeroline=True, zerolinecolor=style.REFERENCE, nticks=5,
-                        range=[low - (room if low < 0 else 0.1 * room), high + (room if high > 0 else 0.1 * room)])
-    return figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=[shortened(name) for name, *_ in rows],
-                               showgrid=False)
+        marker={"color": [colour for *_, colour in rows]},
+        customdata=[f"{name}: {number(value)}" for name, value, _ in rows],
+        hovertemplate="%{customdata}<extra></extra>"))
+    style.layout(figure, x=x, height=86 + 44 * len(rows), spelled="y")
+    figure.update_xaxes(_POWERS, zeroline=True, zerolinecolor=style.REFERENCE, nticks=5)
+    return figure.update_yaxes(tickvals=list(range(len(rows))), showgrid=False,
+                               ticktext=[f"{name}<br><b>{number(value)}</b>" for name, value, _ in rows])
 
 
 def beside_bars(names: Sequence[str], values: Mapping[str, Sequence[float]], *, titles: tuple[str, str],

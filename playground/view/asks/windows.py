@@ -24,7 +24,7 @@ class Window:
 @dataclass(frozen=True, eq=False)
 class Peaks:
     """Of every map of a part and every picture the largest and the smallest value, (N, C), and where, (N, C): counted
-    row by row. `shape` is that of the part, (C, H, W) or (F,); `fields` the rectangles of places already asked for."""
+    row by row. `shape` is that of the part, (C, H, W) or (F,)."""
 
     shape: tuple[int, ...]
     most: Array

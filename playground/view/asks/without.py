@@ -80,7 +80,8 @@ def _scores(source: Design | File, x: Array, off: Sequence[Off]) -> Iterator[tup
     for here in chunks(source, x):
         with source.lock:
             trace = source.run(x[here])
-            yield trace.logits.data, without(trace, off).data
+            both = trace.logits.data, without(trace, off).data
+        yield both
 
 
 def without(trace: Trace, off: Sequence[Off]) -> Tensor:

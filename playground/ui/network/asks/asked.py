@@ -1,7 +1,7 @@
 """What the questions share: the network, what is chosen in it, its pictures, and what was computed of them before."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -80,7 +80,7 @@ def traced(key: int, pixels: np.ndarray, _source: Design | File) -> Trace:
     return _source.run(_source.preprocessing.apply(pixels)[None])
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)
 def batch(key: int, data: int, most: int, _source: Design | File, _data: ImageSet
           ) -> tuple[Array, np.ndarray, np.ndarray]:
     """Prepared pictures of a set, as many as the network answers while a reader waits."""
@@ -94,6 +94,13 @@ def question(title: str, key: str, icon: str) -> Iterator[bool]:
     opened = st.expander(title, icon=icon, key=key, on_change="rerun", bind="query-params")
     with opened:
         yield bool(opened.open)
+
+
+def forget_unless(key: str, fits: Callable[[Any], bool]) -> None:
+    """Before a control is drawn: what it said of another network or run is forgotten where this one has no such
+    value."""
+    if key in st.session_state and not fits(st.session_state[key]):
+        del st.session_state[key]
 
 
 def tile(values: Array, limit: float | None = None, side: int = SIDE) -> np.ndarray:

@@ -55,7 +55,7 @@ def wanted(asked: Asked) -> Target:
     """Of what the gradient is taken: the loss with a label, or the score of a class."""
     labels = asked.source.labels
     left, right = st.columns(2)
-    of = left.segmented_control("Gradient of", (LOSS, SCORE), default=LOSS, required=True, key="ask-check-of",
+    of = left.segmented_control("Gradient of", (SCORE, LOSS), default=SCORE, required=True, key="ask-check-of",
                                 disabled=links.locked())
     scores = asked.trace.logits.data[0]
     best = int(scores.argmax()) if len(scores) > 1 else int(scores[0] > 0)
@@ -95,12 +95,13 @@ def backward(asked: Asked, target: Target, one: Chosen, theirs: Mapping[str, Any
     by = f"the weight {literal(one.weight[0])}{literal(named(one.weight[1]))}" if one.weight is not None else (
         f"pixel {literal(named(one.place or ()))}" if one.part == PICTURE else "this number")
     st.markdown(f"**The gradient** of {of} by {by}")
-    single, double = (checks.gradient(asked.trace, target, one, dtype) for dtype in (np.float32, np.float64))
-    found = checks.difference(asked.trace, target, one)
-    rows = [("our engine, walked back", "float32", single), ("our engine, walked back", "float64", double),
+    with asked.source.lock:  # nobody else's edits in the meantime
+        single, double = (checks.gradient(asked.trace, target, one, dtype) for dtype in (np.float32, np.float64))
+        found = checks.difference(asked.trace, target, one)
+    rows = [("our engine", "float32", single), ("our engine", "float64", double),
             ("finite difference", "float64", found.value)]
     if theirs is not None:
-        rows += [("PyTorch, autograd", dtype, float(theirs[dtype]["gradient"])) for dtype in ("float32", "float64")]
+        rows += [("PyTorch", dtype, float(theirs[dtype]["gradient"])) for dtype in ("float32", "float64")]
     table(rows, double)
     st.latex(rf"\frac{{f(t + h) - f(t - h)}}{{2h}}, \qquad h = {written(found.step, 3)}")
     apart = abs(double - found.value)
@@ -118,9 +119,10 @@ def backward(asked: Asked, target: Target, one: Chosen, theirs: Mapping[str, Any
 
 
 def table(rows: list[tuple[str, str, float]], beside: float) -> None:
-    """Numbers with nine figures, and how far each is from the first."""
-    st.dataframe([{"by": by, "in": dtype, "value": number(value, DIGITS), "differs by": number(abs(value - beside), 2)}
-                  for by, dtype, value in rows], hide_index=True, height="content")
+    """Numbers with nine figures, and how far each is from ours. Text, for on a phone a grid cuts its cells off."""
+    lines = [f"| {by} | {dtype} | {number(value, DIGITS)} | {number(abs(value - beside), 2)} |"
+             for by, dtype, value in rows]
+    st.markdown("\n".join(["| by | in | value | differs by |", "|:--|:--|--:|--:|", *lines]))
 
 
 def by_torch(asked: Asked, target: Target, one: Chosen) -> Mapping[str, Any] | None:

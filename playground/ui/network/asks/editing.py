@@ -88,7 +88,7 @@ def weight_of(asked: Asked) -> tuple[str, Index] | None:
     inputs = 0
     if len(shape) > 1 and shape[1] > 1:
         inputs = int(st.number_input("Input map" if len(shape) == 4 else "Input", 0, shape[1] - 1, 0,
-                                     key=f"ask-edit-input-{part.index}",
+                                     key=f"ask-edit-input-{part.index}-{shape[1]}",
                                      help="Each filter has a kernel for every input."))
     return name, (first, *((inputs,) if len(shape) > 1 else ()), *(0 for _ in shape[2:]))
 
@@ -230,5 +230,5 @@ def maps(asked: Asked, done: Edits) -> None:
                    ["the picture", f"{kind} before", f"{kind} after", "after − before"],
                    ["The picture as the network sees it", "The map before", "The map after", "What differs"],
                    width=SIDE)
-    st.caption(f"{literal(part.title).capitalize()}, full colour from ±{number(limit, 3)} on. It differs by at most "
-               f"{number(float(np.abs(after - before).max()), 3)}.")
+    st.caption(f"{literal(part.title[:1].upper() + part.title[1:])}, full colour from ±{number(limit, 3)} on. It "
+               f"differs by at most {number(float(np.abs(after - before).max()), 3)}.")

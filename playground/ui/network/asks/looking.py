@@ -11,7 +11,7 @@ from playground.figures.maps import outlined
 from playground.numbers import count, counted, number
 from playground.training.scratch import history
 from playground.ui import frame
-from playground.ui.network.asks.asked import Asked, batch, key_of, literal, question
+from playground.ui.network.asks.asked import Asked, batch, forget_unless, key_of, literal, question
 from playground.ui.parts import lesson
 from playground.view.asks.windows import Peaks, Window, peaks
 from playground.view.asks.windows import windows as found_windows
@@ -73,6 +73,7 @@ def at_an_epoch(asked: Asked) -> tuple[Design | File, str]:
     epochs = history.epochs(asked.run) if asked.run is not None else []
     if asked.run is None or len(epochs) < 2:
         return asked.source, "as it is now"
+    forget_unless("ask-epoch", lambda one: one in (*epochs, LAST))
     chosen = st.select_slider("After epoch", [*epochs, LAST], LAST, key="ask-epoch", bind="query-params",
                               help="0 are the first weights. What the filter looks for comes up while it learns.")
     if chosen == LAST:

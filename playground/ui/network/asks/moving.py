@@ -13,7 +13,7 @@ from playground.figures.maps import enlarged
 from playground.numbers import count, counted, number
 from playground.training.scratch import history
 from playground.ui import frame
-from playground.ui.network.asks.asked import SIDE, Asked, literal, named, question, tile, written
+from playground.ui.network.asks.asked import SIDE, Asked, forget_unless, literal, named, question, tile, written
 from playground.ui.parts import lesson
 from playground.view.asks.steps import BATCH
 from playground.view.asks.why import Push, Taken, Why, taken
@@ -40,6 +40,7 @@ def _why(asked: Asked) -> None:
     if steps < 1:
         st.info("This training has taken no step yet.")
         return
+    forget_unless("ask-step", lambda one: isinstance(one, int | float) and 1 <= one <= steps)
     number_of = int(st.number_input(f"Step, of {count(steps)}", 1, steps, min(2, steps), key="ask-step",
                                     bind="query-params", help="A step is a mini-batch. It is taken again, with the "
                                                               "same bits, from the nearest weights that were kept."))
@@ -83,9 +84,9 @@ def rules(step: Taken, found: Why) -> None:
     names = [TERMS.get(term.name, term.name) for term in terms]
     st.plotly_chart(bars.signed_rows(names, [term.value for term in terms], x="share of the step", total="the step"),
                     config=style.CONFIG, key="ask-why-terms", alt="What each rule of the optimizer adds to the step")
-    symbols = " ".join(term.formula for term in terms)
-    st.latex(rf"\begin{{aligned}} \Delta w &= {symbols} \\ &= {added([term.value for term in terms])} = "
-             rf"{written(found.terms.step)} \end{{aligned}}")
+    symbols = r" \\ &\quad ".join(term.formula for term in terms)  # a line each: a phone is narrow
+    sums = r" \\ &\quad ".join(signed(term.value, k == 0) for k, term in enumerate(terms))
+    st.latex(rf"\begin{{aligned}} \Delta w &= {symbols} \\ &= {sums} \\ &= {written(found.terms.step)} \end{{aligned}}")
     st.caption("with " + ", ".join(f"${symbol} = {written(value)}$" for symbol, value in found.terms.numbers)
                + ". " + " ".join(sentences(step, found)))
 
@@ -119,8 +120,10 @@ def pictures(step: Taken, found: Why) -> None:
                                      titles=("picture of the batch, strongest first", "share of the step")),
                     config=style.CONFIG, key="ask-why-pictures", alt="What each picture of the batch adds to the step")
     batch = next(term.value for term in found.terms.terms if term.name == BATCH)
+    still = len(pushes) - len(up) - len(down)
     st.markdown(f"{counted(len(up), 'picture')} pushed it up, by {number(math.fsum(up), 4)}; "
-                f"{counted(len(down), 'picture')} pushed it down, by {number(-math.fsum(down), 4)}. Together "
+                f"{counted(len(down), 'picture')} pushed it down, by {number(-math.fsum(down), 4)}"
+                + (f"; {counted(still, 'picture')} did not push it" if still else "") + ". Together "
                 f"{number(math.fsum((*up, *down)), 4)}: that is what this batch adds to the step, {number(batch, 4)}.")
     shown = pushes[:THUMBNAILS]
     lesson.gallery([enlarged(step.preprocessing.pictured(step.fed[push.at]), SIDE) for push in shown],
@@ -130,7 +133,8 @@ def pictures(step: Taken, found: Why) -> None:
             "that arrives for this picture adds at this layer. " if step.coupled else "")
     mixed = "Two pictures are blended into each, and so are their labels. " if step.partners is not None else ""
     st.caption(f"The strongest, as the network was given them, with label and share. {mixed}{note}The gradient is the "
-               f"sum over all, {number(found.summed, 5)}; computed in float32 it was {number(found.gradient, 5)}.")
+               f"sum over all, {number(found.summed, 5)}; computed in float32 it was {number(found.gradient, 5)}"
+               + (f", and clipped it is {number(found.clipped, 5)}." if step.clip < 1 else "."))
     places(step, found, shown)
 
 
@@ -150,8 +154,8 @@ def places(step: Taken, found: Why, shown: Sequence[Push]) -> None:
     if push.inputs is None or push.arriving is None or push.places.size == 1:
         if push.inputs is not None and push.arriving is not None:
             x, g = (float(np.ravel(one)[0]) for one in (push.inputs, push.arriving))
-            st.latex(rf"\frac{{\partial L_{{{push.at}}}}}{{\partial w}} = x \cdot g = {written(x)} \cdot ({written(g)}) = "
-                     rf"{written(push.gradient)}")
+            st.latex(rf"\frac{{\partial L_{{{push.at}}}}}{{\partial w}} = x \cdot g = {written(x)} \cdot ({written(g)})"
+                     rf" = {written(push.gradient)}")
             st.caption("This weight is used once a picture: what came in times the gradient that arrived. There are no "
                        "places to divide it among.")
         else:
@@ -175,11 +179,10 @@ def places(step: Taken, found: Why, shown: Sequence[Push]) -> None:
                f"{number(found.terms.factor * step.clip, 4)}, which gives {number(push.step, 4)}.")
 
 
-def added(values: Sequence[float]) -> str:
-    """Numbers as a sum in LaTeX.
+def signed(value: float, first: bool) -> str:
+    """A number in LaTeX as it stands in a sum.
 
-    >>> added([1.0, -2.0])
-    '1 - 2'
+    >>> signed(1.0, True), signed(1.0, False), signed(-2.0, False)
+    ('1', '+ 1', '- 2')
     """
-    return "".join((written(value) if k == 0 else f" {'-' if value < 0 else '+'} {written(abs(value))}")
-                   for k, value in enumerate(values))
+    return written(value) if first else f"{'-' if value < 0 else '+'} {written(abs(value))}"

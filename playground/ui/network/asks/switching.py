@@ -1,5 +1,7 @@
 """Switch something off: which classes suffer, and what the gradient would have guessed."""
 
+import time
+
 import numpy as np
 import streamlit as st
 
@@ -26,8 +28,8 @@ from playground.view.trace import Array, Part
 
 ONE, SEVERAL, WHOLE = "this map", "several maps", "the whole layer"
 WORDS = {SHORTCUT: "the shortcut", WAY: "the way round it"}
-MOST_RANKED = 24
-"""Maps whose true effect is measured beside the guess, and that are drawn."""
+MOST_RANKED, LEAST_RANKED, RANKING_SECONDS = 16, 4, 2.0
+"""Maps whose true effect is measured beside the guess: as many as fit into the time."""
 MOST_CLASSES = 12
 
 
@@ -96,16 +98,17 @@ def measured(key: int, data: int, off: Off, _source: Design | File, _x: Array, _
 
 
 @st.cache_resource(max_entries=16, show_spinner="The network is walked back …")
-def guessed(key: int, data: int, part: int, _source: Design | File, _x: Array, _y: np.ndarray) -> tuple[Guess, Array]:
-    """The guess for every map of a part, and the true effect of those that count most."""
+def guessed(key: int, data: int, part: int, _source: Design | File, _x: Array, _y: np.ndarray
+            ) -> tuple[Guess, np.ndarray, Array]:
+    """The guess for every map of a part; the maps with the largest guesses of either sign, in their order; and the true
+    effect of these."""
     found = guess(_source, _x, _y, part)
-    return found, truly(_source, _x, _y, part, strongest(found).tolist())
-
-
-def strongest(found: Guess) -> np.ndarray:
-    """The maps with the largest guesses, whichever sign, in order of the guess."""
-    most = np.argsort(-np.abs(found.values), kind="stable")[:MOST_RANKED]
-    return np.array([one for one in found.order if one in set(most.tolist())])
+    began = time.perf_counter()
+    truly(_source, _x, _y, part, [0])
+    fit = int(RANKING_SECONDS / max(time.perf_counter() - began, 1e-6))
+    most = set(np.argsort(-np.abs(found.values), kind="stable")[:min(MOST_RANKED, max(LEAST_RANKED, fit))].tolist())
+    maps = np.array([one for one in found.order if one in most])
+    return found, maps, truly(_source, _x, _y, part, maps.tolist())
 
 
 def classes(asked: Asked, found: Effect) -> None:
@@ -140,8 +143,7 @@ def classes(asked: Asked, found: Effect) -> None:
 
 def ranked(asked: Asked, part: Part, x: Array, y: np.ndarray) -> None:
     """The first-order guess for every map beside what is measured."""
-    found, true = guessed(asked.key, key_of(asked.data), part.index, asked.source, x, y)
-    shown = strongest(found)
+    found, shown, true = guessed(asked.key, key_of(asked.data), part.index, asked.source, x, y)
     kind = "map" if len(part.shape) == 3 else "number"
     st.subheader(f"Which {kind} matters most", anchor=False)
     st.latex(r"L(a = 0) - L \;\approx\; -\sum_{p,q} \frac{\partial L}{\partial a_{p,q}}\, a_{p,q}")
