@@ -252,7 +252,8 @@ class Pane {
     if (gradientOfPicture && reached && !reached.has(-1)) sized(first.canvas, Math.round(w * scale), Math.round(h * scale));
     else if (gradientOfPicture) {
       drawBytes(first.canvas, gradientOfPicture.body, gradientOfPicture.w, gradientOfPicture.h, this.app.table, Math.round(w * scale), Math.round(h * scale));
-    } else this.drawPicture(first.canvas, w * scale, h * scale);
+    } else if (!this.app.moving || this.drawn !== first.canvas) this.drawPicture(first.canvas, w * scale, h * scale);
+    this.drawn = gradientOfPicture ? null : first.canvas;
     first.canvas.setAttribute("aria-label", gradientOfPicture ? "The gradient at every pixel" : "The picture as the network sees it");
     rest.forEach((cell, k) => {
       const row = frame.parts[k];
@@ -274,7 +275,7 @@ class Pane {
       const single = !cell.wide && row.n > 1;
       cell.layout = single ? { ...lay({ ...row, n: 1 }, 40, 40), columns: row.n, count: row.n, step: 42, gap: GAP, cells: false } : lay(row, this.each, cell.wide ? MAPS_HEIGHT : 90);
       drawTiles(cell.canvas, frame, row, cell.layout, this.app.table);
-      if (cell.part === this.structure.parts.length - 1) this.nameClasses(cell, frame, row);
+      if (cell.part === this.structure.parts.length - 1 && !this.app.moving) this.nameClasses(cell, frame, row);
       drawBarcode(cell.barcode, frame, row, this.each, this.app.table);
       const maps = row.c > row.n && row.h > 1 ? `the first ${row.n} of ${row.c} maps` : row.h > 1 ? counted(row.n, "map") : counted(row.c, "number");
       cell.canvas.setAttribute("aria-label", `${this.back ? "Gradients of " : ""}${cell.words}: ${maps}`);

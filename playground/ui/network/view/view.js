@@ -272,8 +272,12 @@ class View {
         if (turn !== this.turn) return;
       }
       if (part === null) {
-        this.drawFlow(panes[0]);
-        this.compare(panes);
+        clearTimeout(this.resting);
+        if (this.moving) this.resting = setTimeout(() => { this.moving = false; this.draw(); }, 150); // the rest, when the film rests
+        else {
+          this.drawFlow(panes[0]);
+          this.compare(panes);
+        }
       }
       this.remember();
     });
@@ -402,6 +406,7 @@ class View {
   toEpoch(epoch) {
     this.state.epoch = String(epoch);
     this.steps = null;
+    this.moving = true;
     if (this.epochSlider) this.epochSlider.value = this.data.epochs.indexOf(epoch);
     this.tellEpoch();
     this.scheduled ??= requestAnimationFrame(() => { this.scheduled = null; this.draw(); });
