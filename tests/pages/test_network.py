@@ -90,6 +90,10 @@ def test_a_training_is_watched_at_each_of_its_epochs_and_beside_itself(open_page
     assert sent(app, VIEW)[0]["epochs"] == [0, 1, 2]
 
 
+def test_the_views_script_is_small() -> None:
+    assert len(view.SCRIPT.encode()) <= 60 * 1024
+
+
 @pytest.mark.parametrize("said", [None, "part", {"part": -1}, {"part": True}, {"part": 10**9}, {"channel": 2}])
 def test_what_is_no_place_in_the_view_is_none(said: object) -> None:
     assert view.chosen_of(said) is None

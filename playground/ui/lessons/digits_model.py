@@ -38,6 +38,11 @@ def fresh() -> layers.Sequential:
     return model.eval()  # type: ignore[return-value]
 
 
+def preparation() -> Preprocessing:
+    """What happens to a digit before the model sees it."""
+    return _file()[1]
+
+
 def prepared(images: np.ndarray) -> np.ndarray:
     """Digits uint8 (N, 8, 8) as the model takes them: float32 (N, 1, 8, 8)."""
     _, preparation = _file()

@@ -18,11 +18,20 @@ ADDRESS = "view"
 """What of a page's address says where in the view the reader is."""
 _PLACE = re.compile(r"[A-Za-z0-9_.\-]{0,600}")
 _HERE = Path(__file__).parent
+
+
+def _script(*names: str) -> str:
+    """The files one after the other, without indentation and lines of comment: the browser needs neither."""
+    lines = "".join((_HERE / name).read_text() for name in names).splitlines()
+    return "\n".join(line.strip() for line in lines if line.strip() and not line.strip().startswith("//")) + "\n"
+
+
+SCRIPT = _script("drawing.js", "pane.js", "levels.js", "view.js")
 _view = st.components.v2.component(
     "network_view",
     html='<div class="network"></div>\n',
     css=f".network {{ --more: {style.POSITIVE}; --less: {style.NEGATIVE}; }}\n" + (_HERE / "view.css").read_text(),
-    js=COLOURS_JS + "".join((_HERE / name).read_text() for name in ("drawing.js", "pane.js", "levels.js", "view.js")),
+    js=COLOURS_JS + SCRIPT,
 )
 
 

@@ -1,5 +1,5 @@
 // Frames from the server and how they are drawn: bytes through a table of 256 colours on canvases.
-const SMALLEST_TILE = 12, LARGEST_TILE = 40, GAP = 3, MAPS_HEIGHT = 250;
+const LARGEST_TILE = 40, GAP = 3, MAPS_HEIGHT = 250;
 const COMPARED = 1e-4; // how far apart sizes of two networks' numbers are called different, relative
 
 function unpack(buffer) {
@@ -60,17 +60,16 @@ function lay(row, width, height, single = false) {
     }
     return { ...best, wide: best.side, tall: best.side, step: best.side, count, gap: 0 };
   }
-  const gap = single ? 3 : GAP;
   let best = null;
   for (let columns = 1; columns <= row.n; columns++) {
     const rows = Math.ceil(row.n / columns);
-    const side = Math.min(Math.floor((width - gap * (columns - 1)) / columns), Math.floor((height - gap * (rows - 1)) / rows), single ? 64 : LARGEST_TILE);
+    const side = Math.min(Math.floor((width - GAP * (columns - 1)) / columns), Math.floor((height - GAP * (rows - 1)) / rows), single ? 64 : LARGEST_TILE);
     if (!best || side > best.side) best = { side, columns };
   }
   const side = Math.max(best.side, 4);
   const proportion = row.h / row.w;
   const [wide, tall] = proportion > 1 ? [Math.round(side / proportion), side] : [side, Math.max(1, Math.round(side * proportion))];
-  return { side, columns: best.columns, wide, tall, step: side + gap, count: row.n, gap, cells: false };
+  return { side, columns: best.columns, wide, tall, step: side + GAP, count: row.n, gap: GAP, cells: false };
 }
 
 function place(layout, index) {

@@ -20,7 +20,6 @@ Object.assign(Pane.prototype, {
   },
 
   async drawLayer(part) {
-    const about = this.structure.parts[part];
     const query = { part, back: this.back, scale: this.app.state.scale, ...this.common };
     const [frame, words] = await Promise.all([this.ask("layer", query).then((r) => r.arrayBuffer()).then(unpack), this.about(part)]);
     if (this.app.state.part !== part || this.app.state.channel !== null) return;
@@ -46,17 +45,9 @@ Object.assign(Pane.prototype, {
     this.cursor = make("button", "cursor", list);
     this.cursor.type = "button";
     this.cursor.hidden = true;
-    const at = (event) => {
-      const box = canvas.getBoundingClientRect();
-      const { layout } = cell;
-      const index = Math.floor((event.clientY - box.top) / layout.step) * layout.columns + Math.min(layout.columns - 1, Math.floor((event.clientX - box.left) / layout.step));
-      return index >= 0 && index < layout.count ? index : -1;
-    };
-    canvas.onpointermove = (event) => { const index = cell.layout ? at(event) : -1; if (index >= 0) this.point(cell, index); };
-    canvas.onclick = (event) => { const index = cell.layout ? at(event) : -1; if (index >= 0) this.enter(cell, index); };
+    this.listen(cell);
     if (cell.layout && !this.app.still) this.point(cell, 0, this.app.focusNext && !this.second);
     this.words(list, part, words, row);
-    void about;
   },
 
   async about(part) {
@@ -285,7 +276,6 @@ Object.assign(Pane.prototype, {
   },
 
   async drawNumber(part, place) {
-    const channel = this.app.state.channel;
     const query = { part, place: place.join("."), back: this.back, ...this.common };
     const said = await (await this.ask("number", query)).json();
     if (String(this.app.state.place) !== String(place) || this.app.state.part !== part) return;
@@ -306,7 +296,6 @@ Object.assign(Pane.prototype, {
     const from = make("button", "", tools, "Walk back from this number");
     from.type = "button";
     from.onclick = () => this.app.walkFrom(`number:${part}:${place.join(".")}`);
-    void channel;
     if (this.app.focusNext && !this.second) from.focus();
   },
 

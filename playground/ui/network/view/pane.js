@@ -114,7 +114,6 @@ class Pane {
     this.area.replaceChildren();
     this.area.className = `area ${wide ? "wide" : "narrow"}`;
     const list = make("div", "columns", this.area);
-    list.setAttribute("role", "list");
     const room = this.app.width - 2;
     const each = wide ? Math.max(64, Math.floor((room - 8 * columns.length) / (columns.length + 1))) : room - 8;
     list.style.gridTemplateColumns = wide ? `repeat(${columns.length + 1}, ${each}px)` : "";
@@ -128,7 +127,6 @@ class Pane {
 
   pictureCell(list, each, wide) {
     const section = make("section", "column picture", list);
-    section.setAttribute("role", "listitem");
     const head = make("div", "head", section);
     make("b", "", head, "picture");
     make("small", "", head, shapeText(this.structure.takes));
@@ -142,8 +140,6 @@ class Pane {
     const about = this.structure.parts[part];
     const fold = typeof item === "number" ? null : item;
     const section = make("section", "column", list);
-    section.setAttribute("role", "listitem");
-    section.dataset.part = part;
     const head = make("button", "head", section);
     head.type = "button";
     const words = fold ? fold.title : about.more ? `${about.words}, ${about.more}` : about.words;
@@ -175,20 +171,24 @@ class Pane {
     const barcode = make("canvas", "barcode", section);
     barcode.setAttribute("role", "img");
     barcode.setAttribute("aria-label", `One line a channel: the mean of each of ${about.shape[0]}`);
-    barcode.title = "One line a channel: its mean";
     const pill = make("span", "pill", section);
     const cell = { section, head, canvas, barcode, pill, part, column, words, wide };
+    this.listen(cell);
+    return cell;
+  }
+
+  // Pointing at a tile and pressing it.
+  listen(cell) {
+    const { canvas } = cell;
     const at = (event) => {
-      const box = canvas.getBoundingClientRect();
-      const [x, y] = [event.clientX - box.left, event.clientY - box.top];
-      const { layout } = cell;
+      const { layout } = cell, box = canvas.getBoundingClientRect();
       if (!layout) return -1;
-      const index = Math.floor(y / layout.step) * layout.columns + Math.min(layout.columns - 1, Math.floor(x / layout.step));
+      const column = Math.min(layout.columns - 1, Math.floor((event.clientX - box.left) / layout.step));
+      const index = Math.floor((event.clientY - box.top) / layout.step) * layout.columns + column;
       return index >= 0 && index < layout.count ? index : -1;
     };
     canvas.onpointermove = (event) => { const index = at(event); if (index >= 0) this.point(cell, index); };
     canvas.onclick = (event) => { const index = at(event); if (index >= 0) this.enter(cell, index); };
-    return cell;
   }
 
   // Move the one button over a tile and say what is there.
@@ -262,7 +262,6 @@ class Pane {
       const waits = reached && !parts.some((part) => reached.has(part));
       cell.section.classList.toggle("waits", Boolean(waits));
       cell.section.classList.toggle("now", Boolean(reached && parts.includes(reached.now)));
-      cell.section.classList.toggle("chosen", this.app.state.part === cell.part);
       if (row.none || waits) {
         cell.layout = null;
         sized(cell.canvas, 40, 40);
