@@ -1,6 +1,6 @@
 """A prediction as bars, one class a row, the most probable on top; signed bars; histograms over each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -9,8 +9,11 @@ import plotly.graph_objects as go
 from playground.figures import style
 from playground.numbers import number
 
-_POWERS = {"exponentformat": "power", "minexponent": 3}
-"""Of an axis whose numbers may be very small: 2 × 10⁻⁴, not 200µ."""
+
+def _powers(values: Iterable[float]) -> dict[str, object]:
+    """What an axis of very small numbers needs: 2 × 10⁻⁴, not 200µ, and room for it."""
+    small = max((abs(value) for value in values), default=1.0) < 2e-3
+    return {"exponentformat": "power", "minexponent": 3, "automargin": True} if small else {}
 
 
 def shortened(label: str, most: int = 28) -> str:
@@ -71,7 +74,7 @@ def signed_bars(x: Sequence[int], values: Sequence[float], *, titles: tuple[str,
         x=[str(k) for k in x], y=list(values), hovertemplate="%{x}: %{y:.4~g}<extra></extra>",
         marker={"color": [style.POSITIVE if v >= 0 else style.NEGATIVE for v in values]}))
     style.layout(figure, x=titles[0], y=titles[1], height=height)
-    figure.update_yaxes(_POWERS)
+    figure.update_yaxes(_powers(values))
     return figure.update_xaxes(type="category")
 
 
@@ -94,7 +97,7 @@ def signed_rows(names: Sequence[str], values: Sequence[float], *, x: str, total:
         customdata=[f"{name}: {number(value)}" for name, value, _ in rows],
         hovertemplate="%{customdata}<extra></extra>"))
     style.layout(figure, x=x, height=86 + 44 * len(rows), spelled="y")
-    figure.update_xaxes(_POWERS, zeroline=True, zerolinecolor=style.REFERENCE, nticks=5)
+    figure.update_xaxes(_powers(value for _, value, _ in rows), zeroline=True, zerolinecolor=style.REFERENCE, nticks=5)
     return figure.update_yaxes(tickvals=list(range(len(rows))), showgrid=False,
                                ticktext=[f"{name}<br><b>{number(value)}</b>" for name, value, _ in rows])
 
@@ -112,7 +115,7 @@ def beside_bars(names: Sequence[str], values: Mapping[str, Sequence[float]], *, 
          "hovertemplate": "%{x}: %{y:.4~g}<extra>" + escape(name) + "</extra>"}
         for k, (name, own) in enumerate(values.items())], {"barmode": "group"})
     style.layout(figure, x=titles[0], y=titles[1], height=height)
-    figure.update_yaxes(_POWERS)
+    figure.update_yaxes(_powers(value for own in values.values() for value in own))
     return figure.update_xaxes(type="category")
 
 

@@ -204,8 +204,9 @@ def test_pytorch_is_asked_once_for_a_question(ask: Ask, monkeypatch: pytest.Monk
     assert asked == ["playground.view.asks.torch_number"]
     table = next(str(text.value) for text in app.markdown if str(text.value).startswith("| by"))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
-    assert [row[0] for row in rows] == ["our engine", "onnxruntime", "PyTorch", "PyTorch"]
-    assert len({row[2][:7] for row in rows}) == 1
+    assert [row[0] for row in rows] == ["our engine, float32", "onnxruntime, float32", "PyTorch, float32",
+                                        "PyTorch, float64"]
+    assert len({row[1][:7] for row in rows}) == 1
     assert not app.error
 
 

@@ -33,9 +33,10 @@ class Taken:
     """A step of training, taken, with all that is needed to take it apart for any weight.
 
     `number` counts from 1; `chosen` are the batch's pictures among those that are learnt from, `fed` what the network
-    was given of them (N, C, H, W), after augmentation. Weights, gradients (as they came, and as clipped) and the
-    optimizer's memory before the step are by the names of the weights. `clip` is what clipping multiplied all gradients
-    with, `norm` their joint norm before. `loss` is the batch's.
+    was given of them (N, C, H, W), after augmentation, `partners` the places of those that they were mixed with.
+    Weights, gradients (as they came, and as clipped) and the optimizer's memory before the step are by the names of the
+    weights. `clip` is what clipping multiplied all gradients with, `norm` their joint norm before. `loss` is the
+    batch's.
     """
 
     number: int
@@ -44,7 +45,6 @@ class Taken:
     labels: np.ndarray
     fed: Array
     partners: np.ndarray | None
-    share: float
     preprocessing: Preprocessing
     classes: tuple[str, ...]
     optimizer: Optimizer
@@ -160,7 +160,7 @@ def take(training: Training, chosen: np.ndarray) -> Taken:
     mixed = forward.mixed
     return Taken(
         number, (number - 1) // training.batches + 1, chosen, training.y[chosen], mixed.x,
-        mixed.partner if mixed.share < 1 else None, mixed.share, training.preprocessing, training.train.classes,
+        mixed.partner if mixed.share < 1 else None, training.preprocessing, training.train.classes,
         optimizer, group, settings.learning_rate, norm, clip, forward.loss.item(), before,
         {name: weight.data.copy() for name, weight in named.items()},
         {name: np.asarray(g) for name, g in gradients.items()}, {name: np.asarray(g) for name, g in clipped.items()},

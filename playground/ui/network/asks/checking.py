@@ -120,9 +120,10 @@ def backward(asked: Asked, target: Target, one: Chosen, theirs: Mapping[str, Any
 
 def table(rows: list[tuple[str, str, float]], beside: float) -> None:
     """Numbers with nine figures, and how far each is from ours. Text, for on a phone a grid cuts its cells off."""
-    lines = [f"| {by} | {dtype} | {number(value, DIGITS)} | {number(abs(value - beside), 2)} |"
+    lines = [f"| {by}, {dtype} | {number(value, DIGITS)} | {number(abs(value - beside), 2)} |"
              for by, dtype, value in rows]
-    st.markdown("\n".join(["| by | in | value | differs by |", "|:--|:--|--:|--:|", *lines]))
+    lines = [line.replace(" × ", "\u00a0×\u00a0") for line in lines]  # a power of ten stays on its line
+    st.markdown("\n".join(["| by | value | apart |", "|:--|--:|--:|", *lines]))
 
 
 def by_torch(asked: Asked, target: Target, one: Chosen) -> Mapping[str, Any] | None:
