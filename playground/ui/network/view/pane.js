@@ -148,7 +148,7 @@ class Pane {
     const inside = fold ? this.structure.parts.slice(fold.first, fold.last + 1) : [about];
     const count = inside.reduce((sum, one) => sum + one.parameters, 0);
     make("small", "", head, count ? counted(count, "weight") : "no weights");
-    head.title = "All maps of this part, its formula and its code";
+    head.title = "All of it";
     head.onclick = () => this.app.go({ part, channel: null, place: null });
     const tools = make("div", "tools", section);
     if (fold) {

@@ -128,7 +128,6 @@ class View {
       const one = make("button", "", this.walk, words);
       one.type = "button";
       one.setAttribute("aria-label", label);
-      one.title = label;
       one.onclick = act;
       return one;
     };
