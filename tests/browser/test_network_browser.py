@@ -113,8 +113,7 @@ def test_there_is_room_at_every_level(page: Page, look, width: int, scheme: str)
     pane, cursor = ".pane:not([hidden])", ".cursor >> visible=true"
     for press in (None, f"{pane} .open", f"{pane} button.head", cursor, cursor):
         if press is not None:
-            page.locator(press).first.dispatch_event("click")
-            page.wait_for_timeout(50)
+            page.locator(press).first.dispatch_event("click")  # drawing begins within the press
         page.locator('.network[aria-busy="false"]').wait_for()
         assert page.locator(".network").evaluate(TOO_SMALL_OR_OVER) == [[], [], False], press
 

@@ -110,6 +110,7 @@ def test_a_design_is_at_work_before_it_is_trained(open_page: OpenPage) -> None:
     assert "vanish" in texts(app).lower()
 
 
+@pytest.mark.usefixtures("playground_home")
 def test_one_number_is_stepped_through_to_the_engines_own() -> None:
     put_deep("stepped")
     subject = whole.subjects()["stepped"]

@@ -291,7 +291,7 @@ class View {
     const alike = a.length === b.length;
     const first = alike ? a.findIndex((row, k) => !row.none && ["rms", "min", "max"].some((name) => apart(row[name], b[k][name]))) : -1;
     panes.forEach((pane) => pane.cells.slice(1).forEach((cell, k) => cell.section.classList.toggle("apart", k === first)));
-    this.say(!alike ? "The two networks have other parts." : first < 0 ? "No part differs." : `The first part where they differ: ${panes[0].cells[first + 1].words}.`);
+    this.say(!alike ? "They have other parts." : first < 0 ? "No part differs." : `The first part where they differ: ${panes[0].cells[first + 1].words}.`);
   }
 
   // Sizes of activations and gradients, column by column, on a logarithmic axis.
