@@ -108,3 +108,10 @@ def test_what_the_browser_has_kept_is_looked_at_like_every_file(said: object, ta
     assert (own_photo.given() == png()) is taken
     assert (own_photo.PHOTO in state) is taken
     assert own_photo._TROUBLE not in state
+
+
+def test_what_the_browser_keeps_is_not_forgotten_when_its_answer_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    state: dict[str, object] = {}
+    monkeypatch.setattr(st, "session_state", state)
+    own_photo._found()
+    assert (state.get(own_photo._LOOKED), state[own_photo._ASKED]) == (None, 1)

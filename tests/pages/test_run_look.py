@@ -7,7 +7,7 @@ from playground.training.runs.runs import RunSpec
 from playground.training.scratch.settings import asked_factors
 from playground.ui.network import run_look
 from playground.ui.studio import runs_view
-from tests.pages.on_a_page import OpenPage, errors, texts
+from tests.pages.on_a_page import OpenPage, errors, sent, texts
 from tests.waiting import ended
 
 SICK = {"data": "digits", "network": "ten-sigmoids", "epochs": 3, "batch_size": 32, "learning_rate": 0.003}
@@ -29,6 +29,8 @@ def test_a_sick_run_says_what_ails_it_and_its_cure_is_tried_beside_it(open_page:
     assert errors(app) == []
     assert "**Vanishing.**" in texts(app)
     assert app.query_params["network"] in ("ten-sigmoids", ["ten-sigmoids"]), "its design is what is gone on from"
+    marked = [fault for card in sent(app, "designer")[0]["cards"] for fault in card["faults"]]
+    assert any("In the training “sick”: " in fault["sentence"] for fault in marked), "said at the card, too"
     cure = next(button for button in app.button if button.label.startswith("Try it: "))
     cure.click().run()
     assert errors(app) == []

@@ -16,7 +16,7 @@ from playground.network.parts import Network
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit, timing
 from playground.ui import frame
-from playground.ui.network import at_work, both_engines, designer, settings
+from playground.ui.network import at_work, both_engines, designer, run_look, settings
 from playground.ui.studio import downloads, model_name, models, runs_view, train
 
 LIBRARIES = {"Our engine": "engine", "PyTorch": "torch", "Keras": "keras"}
@@ -132,7 +132,8 @@ def design(chosen: Chosen) -> None:
     resting = designer.rested() == text
     network = designer.designer(
         chosen.takes, chosen.classes, batch=batch, memory=numpy_fit.memory(),
-        seconds=predicted(text, chosen.takes, chosen.classes, chosen.learnt, batch) if resting else None)
+        seconds=predicted(text, chosen.takes, chosen.classes, chosen.learnt, batch) if resting else None,
+        marks=run_look.marks(text))
     # What nobody has opened is not made: an edit is answered at once.
     drawn = st.expander("Schedule and first weights", icon=":material/show_chart:", key="drawn", on_change="rerun",
                         bind="query-params")

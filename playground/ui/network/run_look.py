@@ -9,6 +9,7 @@ import streamlit as st
 from playground.errors import PlaygroundError
 from playground.figures import style
 from playground.network.edits import Edit, edited, label
+from playground.network.faults import WARN, Fault
 from playground.network.kind import Shape
 from playground.network.kinds import KINDS
 from playground.network.parts import Network
@@ -89,6 +90,19 @@ def findings(view: RunView, told: Network, takes: Shape) -> None:
                         alt="Size of activation and gradient of every part")
         st.caption(f"At step {number(now.measures[-1].step, 9)}: root mean square of what each part gives, of the "
                    "gradient that comes back to it, and by how much its weights moved in that step.")
+
+
+def marks(text: str) -> tuple[Fault, ...]:
+    """What ails the run that is followed, at its parts, where it is of the design with this spelling."""
+    view = runs_view.followed("digits")
+    if view is None:
+        return ()
+    told, takes = described(view)
+    if told is None or not view.measures or text not in (spelled(told), view.spec.request.get("network")):
+        return ()
+    found = diagnose(told, takes, [*view.measures, *view.epochs], view.spec.request)
+    return tuple(Fault(WARN, one.path, f"In the training “{view.spec.name}”: {one.sentence}") for one in found
+                 if one.path)
 
 
 def cure_words(told: Network, finding: Finding) -> str:

@@ -22,7 +22,7 @@ PHOTO = "own-photo"
 """Where the session keeps the file that was given."""
 _SHOWN, _WAY, _LIST, _TROUBLE = "own-photo-shown", "own-photo-way", "own-photo-list", "own-photo-trouble"
 _TOLD, _AGAIN = "own-photo-told", "own-photo-again"
-_KEPT, _LOOKED = "own-photo-kept", "own-photo-looked"
+_KEPT, _LOOKED, _ASKED = "own-photo-kept", "own-photo-looked", "own-photo-asked"
 _KEEPER = "photo_keeper"
 
 _keeper = st.components.v2.component(
@@ -113,7 +113,7 @@ def ask(by_camera: bool, shown: str) -> None:
     data: dict[str, object] = {}
     if photo is None:
         st.caption(f"Until there is a photo of yours, this is the {frame.literal(shown)}.")
-        data = {"look": not state.get(_LOOKED), "forget": bool(state.get(_LOOKED))}
+        data = {"look": not state.get(_LOOKED), "forget": bool(state.get(_LOOKED)), "asked": state.get(_ASKED, 0)}
     else:
         digest = hashlib.sha256(photo).hexdigest()[:16]
         if state.get(_KEPT, (None,))[0] != digest and len(photo) <= MOST_KEPT_BYTES:
@@ -144,7 +144,7 @@ def take(file: bytes) -> None:
         state[_TROUBLE] = str(error)
         return
     state[PHOTO] = file
-    state["picture"] = "Your photo"
+    frame.write("picture", "Your photo")
 
 
 def _kept() -> None:
@@ -152,13 +152,16 @@ def _kept() -> None:
     if isinstance(said, dict):
         st.session_state[_KEPT] = (said.get("digest"), said.get("kept") is True)
         if st.session_state.get(_SHOWN):  # this may come before the browser's list has heard of the photo
-            st.session_state["picture"] = "Your photo"
+            frame.write("picture", "Your photo")
 
 
 def _found() -> None:
     """What the browser has kept. It may send anything, so it is looked at like every file."""
-    st.session_state[_LOOKED] = True
     said = frame.sent(_KEEPER, "found")
+    if said is None:  # the answer was lost: what is kept must not be forgotten for it, so it is asked for again
+        st.session_state[_ASKED] = st.session_state.get(_ASKED, 0) + 1
+        return
+    st.session_state[_LOOKED] = True
     if not isinstance(said, str) or not said or len(said) > 2 * MOST_KEPT_BYTES or links.locked():
         return
     try:
