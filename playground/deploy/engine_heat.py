@@ -6,8 +6,8 @@ import numpy as np
 
 from engine import Tensor, backward_steps
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy.engine_backend import EngineModel
-from playground.deploy.engine_maps import Array, core_of, opened
+from playground.deploy.core import core_of, opened
+from playground.deploy.engine_backend import Array, EngineModel
 from playground.errors import PlaygroundError
 
 

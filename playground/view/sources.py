@@ -16,8 +16,8 @@ import onnx
 from engine import Tensor, layers, no_grad
 from engine.module import watched
 from playground.datasets.preprocessing import Preprocessing
+from playground.deploy.core import core_of, opened
 from playground.deploy.engine_backend import EngineModel
-from playground.deploy.engine_maps import core_of, opened
 from playground.network.build import placed
 from playground.network.parts import Network, Path, everything, place
 from playground.numbers import number
