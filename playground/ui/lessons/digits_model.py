@@ -59,14 +59,3 @@ def unseen_scores() -> np.ndarray:
     """The model's scores (N, 10) for all digits it has never seen, by the engine."""
     with no_grad():
         return np.asarray(fresh()(Tensor(prepared(unseen().images))).numpy())
-
-
-def digit_named(digits: ImageSet, label: int, number: int) -> int:
-    """The place of the digit that is so many-th of its class, counted round.
-
-    >>> digits = unseen()
-    >>> int(digits.labels[digit_named(digits, 3, 0)])
-    3
-    """
-    places = np.flatnonzero(digits.labels == label)
-    return int(places[number % len(places)])

@@ -60,11 +60,12 @@ class _Columns:
         if writes:  # what a later round reads is left as it is
             self.writes[name] = [step.value if step.part == writes else own[-1 if single else step.index]
                                  for step in self.records]
-        shown = values if values is not None else own
+        reach = style.signed_limit(np.array(values if values is not None else own))
+        reach = float(np.ceil(reach)) if reach > 1 else reach  # a short legend: seven columns stand side by side
         self.grids.append(Grid(
             name=name, symbol=symbol, title=title, rows=1 if single else self.k, columns=1, side=single, digits=digits,
             texts=texts, values=None if values is None else [float(one) for one in values],
-            limit=style.signed_limit(np.array(shown)) if limit is None else limit))
+            limit=reach if limit is None else limit))
 
     def told(self, label: str, updates: Sequence[Update], footnotes: Sequence[str]) -> Story:
         """The story of these columns, a group a round."""
@@ -119,8 +120,8 @@ def backward_story(setting: Setting) -> Story:
     if warm:
         made.one("T", "T", "temperature", [rounds.TO_SCORES], value=setting.temperature, digits=2)
     made.column("de", "∂e", "by p alone", [rounds.FROM_SUM], rounds.TO_EXP, digits=2)
-    made.column("whole", "∂e", "∂L/∂e, whole", [rounds.TO_SHIFT], rounds.FROM_SUM, digits=2)
-    made.column("e", "e", "exp d", [rounds.TO_SHIFT], values=found.exps, limit=1.0)
+    made.column("whole", "∂e", "∂L/∂e", [rounds.TO_SHIFT], rounds.FROM_SUM, digits=2)
+    made.column("e", "e", "exp d", [rounds.TO_SHIFT], values=found.exps, digits=4, limit=1.0)
     made.column("dd", "∂d", "∂L/∂d", [rounds.TO_SCORES] if warm else [], rounds.TO_SHIFT, digits=2,
                 limit=1.0)
     if warm:

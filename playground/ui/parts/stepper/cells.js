@@ -201,7 +201,7 @@ class Matrix {
   resize(side, least) {
     this.svg.style.width = `${side * this.grid.columns}px`;
     this.svg.style.height = `${side * this.grid.rows}px`;
-    this.figure.style.width = `${Math.max(side * this.grid.columns, this.grid.side ? least : 140)}px`;
+    this.figure.style.width = `${Math.max(side * this.grid.columns, least)}px`;
     const before = `${this.side} ${this.places}`;
     let shown;
     [this.side, [this.places, shown]] = [side, this.readable(side)];

@@ -94,6 +94,7 @@ class Player {
     const width = (this.width ??= this.root.clientWidth) - 26;
     if (width < 50) return;
     const large = this.story.grids.filter((grid) => !grid.side);
+    const many = large.length > 5;
     const side = this.story.grids.filter((grid) => grid.side);
     const sideColumns = Math.max(0, ...side.map((grid) => grid.columns));
     const tallest = Math.max(...large.map((grid) => grid.rows));
@@ -105,10 +106,10 @@ class Player {
     const legible = large.every((grid) => this.matrices[grid.name].readable(Math.floor(Math.min(36, room)))[1]);
     const beside = wide || (room >= 20 && legible);
     if (!beside) room = (width + 6) / most;
-    this.find(".grids").className = `grids ${beside ? "beside" : "stacked"}${large.length > 5 ? " many" : ""}`;
+    this.find(".grids").className = `grids ${beside ? "beside" : "stacked"}${many ? " many" : ""}`;
     const cell = Math.max(8, Math.floor(Math.min(46, room, wide ? 560 / tallest : 36)));
     const sideCell = Math.floor(Math.min(44, sideWidth / Math.max(1, sideColumns)));
-    for (const matrix of Object.values(this.matrices)) matrix.resize(matrix.grid.side ? sideCell : cell, sideWidth);
+    for (const matrix of Object.values(this.matrices)) matrix.resize(...(matrix.grid.side ? [sideCell, sideWidth] : [cell, many ? 96 : 140]));
     cancelAnimationFrame(this.measuring);
     this.measuring = requestAnimationFrame(() => {
       const origin = this.find(".ties").getBoundingClientRect();
