@@ -11,28 +11,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 from onnx.backend.base import Backend, BackendRep
 
 from engine import ShapeError, Tensor, no_grad
 from playground.deploy.engine_import import Operator, find
-from playground.deploy.preprocess_graph import PREFIX
+from playground.deploy.engine_import.graphs import leaves, read, ready, refuse_volumes, rows
+from playground.deploy.engine_import.operators import refuse
 from playground.errors import PlaygroundError
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-
-# Inputs that hold statistics, bounds, sizes: numbers of the model, but nothing an optimizer should move. A variance
-# taken one step too far would be negative, and relu6 is no relu6 with another bound.
-_NOT_WEIGHTS: dict[str, frozenset[int]] = {
-    "BatchNormalization": frozenset({3, 4}),
-    "Clip": frozenset({1, 2}),
-    "Dropout": frozenset({1}),
-    "NegativeLogLikelihoodLoss": frozenset({2}),
-    "Pad": frozenset({2}),
-    "Resize": frozenset({1, 2}),
-    "SoftmaxCrossEntropyLoss": frozenset({2}),
-    "Upsample": frozenset({1}),
-}
 
 
 @dataclass(frozen=True)
@@ -53,10 +41,11 @@ class EngineModel:
     tuple of them where there are several. An initialiser that is also an input is its default: it may be given by
     name, and counts for that call only. Raises PlaygroundError for a name that is no input.
 
-    Floating-point initialisers are leaves that want a gradient, under their names in the file; not so single
-    numbers (0 axes), the preprocessing in front of our own exports, and what stands where no weight stands: batch
-    statistics, bounds of Clip, scales of Resize. Batch norm and dropout stay as the file has them, so fine-tuning
-    does not move statistics. Raises PlaygroundError naming the operator or attribute the engine does not know.
+    Floating-point initialisers, and what Constant nodes hold, are leaves that want a gradient, under their names in
+    the file; not so single numbers (0 axes), the preprocessing in front of our own exports, and what stands where no
+    weight stands: batch statistics, bounds of Clip, scales of Resize. Batch norm and dropout stay as the file has
+    them, so fine-tuning does not move statistics. `nodes` are what is computed, in that order, which need not be the
+    file's. Raises PlaygroundError naming the operators or the attribute the engine does not know.
 
     >>> model = onnx_to_engine(onnx.parser.parse_model('<ir_version: 9, opset_import: ["": 20]>'
     ...     "example (float[N, 2] x) => (float[N, 1] y) <float[2, 1] w = {3, -1}> { y = MatMul (x, w) }"))
@@ -66,12 +55,14 @@ class EngineModel:
     """
 
     def __init__(self, model: onnx.ModelProto):
-        self.opsets = {entry.domain.replace("ai.onnx", ""): entry.version for entry in model.opset_import}
+        model = ready(model)
+        self.opsets = {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in model.opset_import}
         graph = model.graph
         if graph.sparse_initializer:
-            raise PlaygroundError("The engine cannot import this file: it holds sparse weights.")
-        self.nodes: list[tuple[onnx.NodeProto, Operator]] = [(node, find(node, self.opsets)) for node in graph.node]
-        self.values = _leaves(graph)
+            raise refuse("it holds sparse weights")
+        self.values, nodes = leaves(graph)
+        self.nodes: list[tuple[onnx.NodeProto, Operator]] = list(zip(nodes, rows(nodes, self.opsets), strict=True))
+        refuse_volumes(nodes, self.values)
         self.inputs = {info.name: info.type for info in graph.input if info.name not in self.values}
         self.defaults = {info.name: info.type for info in graph.input if info.name in self.values}  # need not be given
         self.outputs = [info.name for info in graph.output]
@@ -137,7 +128,7 @@ class EngineModel:
         return ((name, value) for name, value in self.values.items() if not value.requires_grad)
 
     def state_dict(self) -> dict[str, Array]:
-        """Every initialiser's array by name."""
+        """The array of every initialiser and of every weight in a Constant node, by name."""
         return {name: value.data for name, value in self.values.items()}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
@@ -159,33 +150,15 @@ class EngineModel:
 def onnx_to_engine(model: onnx.ModelProto | str | Path) -> EngineModel:
     """An ONNX model, or the file it is in, as a model of the engine.
 
-    Raises PlaygroundError when the file is no valid ONNX model or needs an operator the engine does not know.
+    Raises PlaygroundError when the file is no valid ONNX model, keeps weights in a file that is missing, or needs
+    operators the engine does not know.
     """
-    if not isinstance(model, onnx.ModelProto):
-        try:
-            model = onnx.load(model)
-        except Exception as error:  # protobuf raises what it likes
-            raise PlaygroundError(f"{Path(model).name} is not an ONNX model.") from error
+    model = ready(model if isinstance(model, onnx.ModelProto) else read(Path(model)))
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         raise PlaygroundError(f"This is not a valid ONNX model: {str(error).splitlines()[0]}") from error
     return EngineModel(model)
-
-
-def _leaves(graph: onnx.GraphProto) -> dict[str, Tensor]:
-    """The initialisers as Tensors, the weights among them wanting a gradient."""
-    uses: dict[str, list[bool]] = {}
-    for node in graph.node:
-        for position, name in enumerate(node.input):
-            uses.setdefault(name, []).append(position not in _NOT_WEIGHTS.get(node.op_type, ()))
-    leaves = {}
-    for initializer in graph.initializer:
-        array = np.array(numpy_helper.to_array(initializer))  # its own copy: an optimizer writes into it
-        name = initializer.name
-        weight = array.dtype.kind == "f" and array.ndim > 0 and any(uses.get(name, ())) and not name.startswith(PREFIX)
-        leaves[name] = Tensor(array, requires_grad=weight)
-    return leaves
 
 
 def _checked(name: str, kind: onnx.TypeProto, inputs: Mapping[str, Any]) -> Tensor:
@@ -201,7 +174,7 @@ def _checked(name: str, kind: onnx.TypeProto, inputs: Mapping[str, Any]) -> Tens
     if tensor.dtype != dtype:
         raise PlaygroundError(f"The model's input {name} holds {dtype} numbers, not {tensor.dtype}.")
     if declared.HasField("shape"):
-        wanted = [d.dim_value if d.HasField("dim_value") else d.dim_param or "any" for d in declared.shape.dim]
+        wanted = [d.dim_value if d.dim_value > 0 else d.dim_param or "any" for d in declared.shape.dim]
         if len(wanted) != tensor.ndim or any(isinstance(n, int) and n != m
                                              for n, m in zip(wanted, tensor.shape, strict=True)):
             raise PlaygroundError(f"The model's input {name} has the shape ({', '.join(map(str, wanted))}), "

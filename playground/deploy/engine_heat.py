@@ -27,12 +27,12 @@ def grad_cam(path: Path, preparation: Preprocessing, image: Array, label: int) -
     names = {name for node in core.graph.node for name in node.output}
     maps: Tensor | None = None
     logits: Tensor | None = None
-    nodes = list(core.graph.node)
-    for step in EngineModel(core).steps(Tensor(prepared[None], requires_grad=True)):
+    model = EngineModel(core)
+    for step in model.steps(Tensor(prepared[None], requires_grad=True)):
         made = step.outputs[0]
         if made.ndim == 4 and made.shape[2] * made.shape[3] > 1:
             maps = made
-        if "logits" in nodes[step.index].output:
+        if "logits" in model.nodes[step.index][0].output:
             logits = made
     if maps is None or logits is None or "logits" not in names:
         raise PlaygroundError("This model has no feature maps that could show where it looks.")

@@ -119,7 +119,7 @@ class File:
     def __init__(self, core: onnx.ModelProto, preprocessing: Preprocessing, labels: tuple[str, ...]):
         self.core, self.preprocessing, self.labels = core, preprocessing, labels
         self.model = EngineModel(core)
-        self.nodes = list(core.graph.node)
+        self.nodes = [node for node, _ in self.model.nodes]
         self.lock = threading.RLock()
 
     @staticmethod

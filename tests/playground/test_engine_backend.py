@@ -142,8 +142,9 @@ def test_a_state_of_another_shape_or_with_another_name_is_refused(pixels: np.nda
 
 
 @pytest.mark.parametrize(("body", "sentence"), [
-    ("y = Det (x)", "cannot import the ONNX operator Det of opset 20"),
-    ("y = ArgMax (x)", "cannot import the ONNX operator ArgMax"),
+    ("y = Det (x)", r"cannot import this file: it lacks the ONNX operator Det \(1\) of opset 20\."),
+    ("a = Det (x) b = StringNormalizer (x) c = Det (x) y = Add (a, c)",
+     r"it lacks the ONNX operators Det \(2\), StringNormalizer \(1\) of opset 20\."),
     ("y = Cast<to = 8> (x)", "casts numbers to text"),
     ('y = BatchNormalization<training_mode = 1> (x)', "valid ONNX model|BatchNormalization"),
 ])

@@ -49,7 +49,8 @@ OPERATORS: dict[str, list[Operator]] = {}
 
 
 def operator(*op_types: str, since: int = 1) -> Callable[[F], F]:
-    """Put the decorated function into the table, for each of `op_types` from opset `since` on."""
+    """Put the decorated function into the table, for each of `op_types` from opset `since` on. Those of another domain
+    than ONNX's own have its name in front: com.microsoft.FusedConv."""
 
     def declare(function: F) -> F:
         keywords = {p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
@@ -63,6 +64,23 @@ def operator(*op_types: str, since: int = 1) -> Callable[[F], F]:
     return declare
 
 
+def domain_of(node: onnx.NodeProto) -> str:
+    """The node's domain; ONNX's own, which has two spellings, is ""."""
+    return "" if node.domain == "ai.onnx" else node.domain
+
+
+def _row(node: onnx.NodeProto, opsets: dict[str, int]) -> Operator | None:
+    domain = domain_of(node)
+    name = f"{domain}.{node.op_type}" if domain else node.op_type
+    return max((row for row in OPERATORS.get(name, ()) if row.since <= opsets.get(domain, 0)),
+               key=lambda row: row.since, default=None)
+
+
+def known(node: onnx.NodeProto, opsets: dict[str, int]) -> bool:
+    """Whether there is a row for the node's operator in a graph written in `opsets`."""
+    return _row(node, opsets) is not None
+
+
 def find(node: onnx.NodeProto, opsets: dict[str, int]) -> Operator:
     """The row for a node of a graph written in `opsets`; PlaygroundError naming the operator or the attribute if none.
 
@@ -70,13 +88,11 @@ def find(node: onnx.NodeProto, opsets: dict[str, int]) -> Operator:
     >>> find(node, {"": 20}).since
     1
     """
-    domain = "" if node.domain == "ai.onnx" else node.domain
+    domain, row = domain_of(node), _row(node, opsets)
     opset = opsets.get(domain, 0)
-    rows = [row for row in OPERATORS.get(node.op_type, ()) if row.since <= opset] if domain == "" else []
-    if not rows:
+    if row is None:
         name = f"{domain}.{node.op_type}" if domain else node.op_type
         raise PlaygroundError(f"The engine cannot import the ONNX operator {name} of opset {opset}.")
-    row = max(rows, key=lambda row: row.since)
     for attribute in node.attribute:
         if attribute.name not in row.attributes:
             raise PlaygroundError(f"The engine does not know the attribute {attribute.name} of the ONNX operator "

@@ -1,0 +1,153 @@
+"""What files of others are like: out of order, in pieces, with weights in Constant nodes, with functions of their own.
+
+The judge of the numbers is onnxruntime.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper, parser
+
+from playground.deploy.engine_backend import EngineModel, onnx_to_engine
+from playground.errors import PlaygroundError
+
+HEAD = '<ir_version: 9, opset_import: ["": 20]>'
+
+
+def model_of(body: str, inputs: str = "float[N, 2] x", output: str = "float[N, 2] y", more: str = "") -> onnx.ModelProto:
+    return parser.parse_model(f"{HEAD} g ({inputs}) => ({output}) {more} {{ {body} }}")
+
+
+def test_nodes_out_of_order_are_put_in_order() -> None:
+    ordered = model_of("a = Neg (x) b = Exp (a) y = Add (a, b)")
+    shuffled = onnx.ModelProto.FromString(ordered.SerializeToString())
+    del shuffled.graph.node[:]
+    shuffled.graph.node.extend(reversed(ordered.graph.node))
+    before = shuffled.SerializeToString()
+    x = np.float32([[1, -2]])
+    (wanted,) = onnxruntime.InferenceSession(ordered.SerializeToString()).run(None, {"x": x})
+    for model in (onnx_to_engine(shuffled), EngineModel(shuffled)):
+        np.testing.assert_allclose(model(x).data, wanted, rtol=1e-6)
+        assert [node.op_type for node, _ in model.nodes] == ["Neg", "Exp", "Add"]
+        assert [step.op_type for step in model.steps(x)] == ["Neg", "Exp", "Add"]
+    assert shuffled.SerializeToString() == before
+
+
+def test_a_circle_of_nodes_is_a_sentence_that_names_one_of_them() -> None:
+    with pytest.raises(PlaygroundError, match=r"its nodes go in a circle, in which [ab] \((Add|Exp)\) stands\."):
+        onnx_to_engine(model_of("y = Neg (b) a = Add (x, b) b = Exp (a)"))
+
+
+@pytest.mark.parametrize("length", [0, -1])
+def test_a_length_that_is_no_length_leaves_the_axis_open(length: int) -> None:
+    model = model_of("y = Neg (x)")
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = length
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = length
+    assert onnx_to_engine(model)(np.ones((3, 2), np.float32)).shape == (3, 2)
+    with pytest.raises(PlaygroundError, match=r"has the shape \(any, 2\), not \(3, 4\)"):
+        onnx_to_engine(model)(np.ones((3, 4), np.float32))
+
+
+def kept_outside(path: Path) -> np.ndarray:
+    """A file whose weights are in weights.bin beside it."""
+    model = model_of("y = MatMul (x, w)")
+    w = np.random.default_rng(0).standard_normal((2, 2)).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(w, "w"))
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    return w
+
+
+def test_weights_in_a_file_beside_it_are_read_and_a_missing_one_is_named(tmp_path: Path) -> None:
+    w = kept_outside(tmp_path / "m.onnx")
+    np.testing.assert_array_equal(onnx_to_engine(tmp_path / "m.onnx").state_dict()["w"], w)
+    with pytest.raises(PlaygroundError, match=r"in another file, weights\.bin, which is missing"):
+        onnx_to_engine(onnx.load(tmp_path / "m.onnx", load_external_data=False))
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(PlaygroundError, match=r"m\.onnx keeps its weights in another file, weights\.bin, which is not"):
+        onnx_to_engine(tmp_path / "m.onnx")
+
+
+def test_weights_cut_short_or_outside_the_folder_are_a_sentence(tmp_path: Path) -> None:
+    kept_outside(tmp_path / "m.onnx")
+    (tmp_path / "weights.bin").write_bytes(b"1")
+    with pytest.raises(PlaygroundError, match="cannot be read"):
+        onnx_to_engine(tmp_path / "m.onnx")
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    kept_outside(inside / "m.onnx")
+    model = onnx.load(inside / "m.onnx", load_external_data=False)
+    next(entry for entry in model.graph.initializer[0].external_data if entry.key == "location").value = "../weights.bin"
+    (inside / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(PlaygroundError, match="cannot be read"):
+        onnx_to_engine(inside / "m.onnx")
+
+
+STORED = """
+    kernel = Constant<value = float[2, 2] {1, -2, 0.5, 3}> ()
+    shift = Constant<value_floats = [0.5, -0.5]> ()
+    two = Constant<value_float = 2.0> ()
+    low = Constant<value = float[1] {-9}> ()
+    shape = Constant<value = int64[2] {0, 2}> ()
+    a = MatMul (x, kernel)
+    b = Add (a, shift)
+    c = Mul (b, two)
+    d = Clip (c, low)
+    y = Reshape (d, shape)
+"""
+
+
+def test_weights_in_constant_nodes_are_leaves_that_can_be_trained() -> None:
+    source = model_of(STORED)
+    model = onnx_to_engine(source)
+    x = np.float32([[1, 2], [3, -4]])
+    y = model(x)
+    (wanted,) = onnxruntime.InferenceSession(source.SerializeToString()).run(None, {"x": x})
+    np.testing.assert_allclose(y.data, wanted)
+    assert {name for name, _ in model.named_parameters()} == {"kernel", "shift"}
+    assert model.state_dict().keys() == {"kernel", "shift"}
+    y.sum().backward()
+    seen = 2 * (wanted > -9)
+    found = dict(model.named_parameters())
+    np.testing.assert_allclose(found["kernel"].grad, x.T @ seen)
+    np.testing.assert_allclose(found["shift"].grad, seen.sum(axis=0))
+    model.load_state_dict({name: array * 0 for name, array in model.state_dict().items()})
+    assert not model(x).data.any()
+
+
+def test_local_functions_are_inlined() -> None:
+    source = parser.parse_model("""
+        <ir_version: 9, opset_import: ["": 20, "own": 1]>
+        g (float[N, 2] x) => (float[N, 2] y) <float[2] w = {2, 3}> { y = own.twice_scaled <by = 2.0> (x, w) }
+        <domain: "own", opset_import: ["": 20, "own": 1]>
+        scaled (x, w) => (y) { y = Mul (x, w) }
+        <domain: "own", opset_import: ["": 20, "own": 1]>
+        twice_scaled <by> (x, w) => (y) { a = own.scaled (x, w) b = Constant <value_float: float = @by> () y = Mul (a, b) }
+    """)
+    model = onnx_to_engine(source)
+    x = np.float32([[1, 2]])
+    (wanted,) = onnxruntime.InferenceSession(source.SerializeToString()).run(None, {"x": x})
+    y = model(x)
+    np.testing.assert_allclose(y.data, wanted)
+    y.sum().backward()
+    assert dict(model.named_parameters())["w"].grad.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("body", ["y = Conv (x, w)", "y = Conv<kernel_shape = [1, 1, 1]> (x, v)",
+                                  "y = ConvTranspose (x, w)"])
+def test_a_convolution_of_volumes_is_refused_when_the_file_is_read(body: str) -> None:
+    model = model_of(body, "float[N, 1, 3, 3, 3] x, float[1, 1, A, B, C] v", "float[N, 1, D, H, W] y",
+                     "<float[1, 1, 1, 1, 1] w = {2}>")
+    with pytest.raises(PlaygroundError, match="convolves volumes"):
+        onnx_to_engine(model)
+
+
+def test_every_operator_that_is_missing_is_named_once_with_its_domain() -> None:
+    body = "a = Det (x) b = Det (a) c = own.Thing (b) d = own.Other (c) y = NonMaxSuppression (d, d)"
+    model = parser.parse_model(f'<ir_version: 9, opset_import: ["": 17, "own": 3]> g (float[N] x) => (float y) {{ {body} }}')
+    with pytest.raises(PlaygroundError) as said:
+        EngineModel(model)
+    assert str(said.value) == ("The engine cannot import this file: it lacks the ONNX operators Det (2), "
+                               "NonMaxSuppression (1) of opset 17 and own.Other (1), own.Thing (1) of opset 3.")
