@@ -17,7 +17,8 @@ from playground.errors import PlaygroundError
 HEAD = '<ir_version: 9, opset_import: ["": 20]>'
 
 
-def model_of(body: str, inputs: str = "float[N, 2] x", output: str = "float[N, 2] y", more: str = "") -> onnx.ModelProto:
+def model_of(body: str, inputs: str = "float[N, 2] x", output: str = "float[N, 2] y",
+             more: str = "") -> onnx.ModelProto:
     return parser.parse_model(f"{HEAD} g ({inputs}) => ({output}) {more} {{ {body} }}")
 
 
@@ -79,7 +80,8 @@ def test_weights_cut_short_or_outside_the_folder_are_a_sentence(tmp_path: Path) 
     inside.mkdir()
     kept_outside(inside / "m.onnx")
     model = onnx.load(inside / "m.onnx", load_external_data=False)
-    next(entry for entry in model.graph.initializer[0].external_data if entry.key == "location").value = "../weights.bin"
+    place = next(entry for entry in model.graph.initializer[0].external_data if entry.key == "location")
+    place.value = "../weights.bin"
     (inside / "m.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(PlaygroundError, match="cannot be read"):
         onnx_to_engine(inside / "m.onnx")
@@ -124,7 +126,8 @@ def test_local_functions_are_inlined() -> None:
         <domain: "own", opset_import: ["": 20, "own": 1]>
         scaled (x, w) => (y) { y = Mul (x, w) }
         <domain: "own", opset_import: ["": 20, "own": 1]>
-        twice_scaled <by> (x, w) => (y) { a = own.scaled (x, w) b = Constant <value_float: float = @by> () y = Mul (a, b) }
+        twice_scaled <by> (x, w) => (y) {
+            a = own.scaled (x, w) b = Constant <value_float: float = @by> () y = Mul (a, b) }
     """)
     model = onnx_to_engine(source)
     x = np.float32([[1, 2]])
@@ -146,7 +149,8 @@ def test_a_convolution_of_volumes_is_refused_when_the_file_is_read(body: str) ->
 
 def test_every_operator_that_is_missing_is_named_once_with_its_domain() -> None:
     body = "a = Det (x) b = Det (a) c = own.Thing (b) d = own.Other (c) y = NonMaxSuppression (d, d)"
-    model = parser.parse_model(f'<ir_version: 9, opset_import: ["": 17, "own": 3]> g (float[N] x) => (float y) {{ {body} }}')
+    model = parser.parse_model(
+        f'<ir_version: 9, opset_import: ["": 17, "own": 3]> g (float[N] x) => (float y) {{ {body} }}')
     with pytest.raises(PlaygroundError) as said:
         EngineModel(model)
     assert str(said.value) == ("The engine cannot import this file: it lacks the ONNX operators Det (2), "

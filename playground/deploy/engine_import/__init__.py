@@ -3,8 +3,10 @@
 from playground.deploy.engine_import import (
     activations,
     arithmetic,
+    indexing,
     losses,
     norms,
+    reductions,
     resize,
     shapes,
     windows,
@@ -12,5 +14,6 @@ from playground.deploy.engine_import import (
 from playground.deploy.engine_import.operators import OPERATORS, Operator, find
 
 __all__ = [
-    "OPERATORS", "Operator", "activations", "arithmetic", "find", "losses", "norms", "resize", "shapes", "windows",
+    "OPERATORS", "Operator", "activations", "arithmetic", "find", "indexing", "losses", "norms", "reductions", "resize",
+    "shapes", "windows",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine import Tensor
 from engine import functional as F
-from playground.deploy.engine_import.operators import operator
+from playground.deploy.engine_import.operators import is_float, operator
 
 
 @operator("Relu")
@@ -29,6 +29,40 @@ def prelu(x: Tensor, slope: Tensor) -> Tensor:
 @operator("Elu")
 def elu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
     return F.elu(x, alpha)
+
+
+@operator("Celu", since=12)
+def celu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
+    return F.elu(x / alpha) * alpha
+
+
+@operator("Selu", since=6)
+def selu(x: Tensor, *, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805) -> Tensor:
+    return F.elu(x, alpha) * gamma
+
+
+@operator("Mish", since=18)
+def mish(x: Tensor) -> Tensor:
+    return x * F.tanh(F.softplus(x))
+
+
+@operator("ThresholdedRelu", since=10)
+def thresholded_relu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
+    return F.where(Tensor(x.data > alpha), x, Tensor(np.zeros((), x.dtype)))
+
+
+@operator("Softsign")
+def softsign(x: Tensor) -> Tensor:
+    return x / (F.abs(x) + 1.0)
+
+
+@operator("Shrink", since=9)
+def shrink(x: Tensor, *, bias: float = 0.0, lambd: float = 0.5) -> Tensor:
+    if not is_float(x):
+        return Tensor(np.where(x.data < -lambd, x.data + bias, np.where(x.data > lambd, x.data - bias, 0)).astype(
+            x.dtype))
+    small = F.where(Tensor(x.data > lambd), x - bias, Tensor(np.zeros((), x.dtype)))
+    return F.where(Tensor(x.data < -lambd), x + bias, small)
 
 
 @operator("Gelu", since=20)

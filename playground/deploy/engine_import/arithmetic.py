@@ -58,6 +58,23 @@ def ceil(x: Tensor) -> Tensor:
     return Tensor(np.ceil(x.data))
 
 
+@operator("Round", since=11)
+def round_(x: Tensor) -> Tensor:
+    """Halves go to the even neighbour. It has no gradient, as Floor and Ceil have none."""
+    return Tensor(np.rint(x.data))
+
+
+@operator("IsNaN", since=9)
+def is_nan(x: Tensor) -> Tensor:
+    return Tensor(np.isnan(x.data))
+
+
+@operator("IsInf", since=10)
+def is_inf(x: Tensor, *, detect_negative: int = 1, detect_positive: int = 1) -> Tensor:
+    found = np.isinf(x.data)
+    return Tensor(found & ((x.data < 0) & bool(detect_negative) | (x.data > 0) & bool(detect_positive)))
+
+
 @operator("Sign")
 def sign(x: Tensor) -> Tensor:
     return Tensor(np.sign(x.data))
@@ -144,6 +161,11 @@ def and_(x: Tensor, y: Tensor) -> Tensor:
 @operator("Or", since=7)
 def or_(x: Tensor, y: Tensor) -> Tensor:
     return Tensor(x.data | y.data)
+
+
+@operator("Xor", since=7)
+def xor(x: Tensor, y: Tensor) -> Tensor:
+    return Tensor(x.data ^ y.data)
 
 
 @operator("Where")

@@ -105,9 +105,9 @@ def leaves(graph: onnx.GraphProto) -> tuple[dict[str, Tensor], list[onnx.NodePro
     left = []
     for node in graph.node:
         if node.op_type == "Constant" and not node.domain and not node.name.startswith(PREFIX):
-            array = _constant(node)
-            if array is not None and weight(node.output[0], array):
-                found[node.output[0]] = Tensor(array, requires_grad=True)
+            held = _constant(node)
+            if held is not None and weight(node.output[0], held):
+                found[node.output[0]] = Tensor(held, requires_grad=True)
                 continue
         left.append(node)
     return found, left

@@ -1,10 +1,14 @@
 """Normalisations."""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 from engine import Tensor
 from engine import functional as F
 from playground.deploy.engine_import.operators import operator, refuse
+from playground.deploy.engine_import.reductions import l1, l2
 
 
 @operator("BatchNormalization", since=14)
@@ -29,6 +33,33 @@ def batch_norm_7(x: Tensor, scale: Tensor, b: Tensor, mean: Tensor, var: Tensor,
     if outputs > 1:
         raise refuse("its batch norm is in training mode")
     return F.batch_norm(x, mean, var, scale, b, training=False, eps=epsilon)
+
+
+@operator("LRN")
+def local_response_norm(x: Tensor, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Tensor:
+    """Every number divided by a power of the mean square of the `size` channels around it (AlexNet, 2012):
+
+        y[c] = x[c] / (bias + alpha / size * sum of x[i]**2)**beta,   i from c - (size-1)//2 to c + size//2
+
+    Channels that are not there count as 0."""
+    n, c, *places = x.shape
+    squares = (x * x).reshape((n, 1, c, math.prod(places)))
+    around = (((size - 1) // 2, size // 2), (0, 0))
+    means = F.avg_pool2d(squares, (size, 1), 1, around, False, True).reshape(x.shape)
+    return x * (means * alpha + bias) ** -beta
+
+
+@operator("LpNormalization")
+def lp_normalization(x: Tensor, *, axis: int = -1, p: int = 2) -> Tensor:
+    """Divided by the length along an axis; nothing of length 0 stays 0, without a slope."""
+    length = (l1 if p == 1 else l2)(x, (axis % x.ndim,), True)
+    return x / F.where(Tensor(length.data == 0), Tensor(np.ones((), x.dtype)), length)
+
+
+@operator("MeanVarianceNormalization", since=9)
+def mean_variance_normalization(x: Tensor, *, axes: Sequence[int] = (0, 2, 3)) -> Tensor:
+    off = x - x.mean(axis=tuple(axes), keepdims=True)
+    return off / ((off * off).mean(axis=tuple(axes), keepdims=True).sqrt() + 1e-9)
 
 
 @operator("LayerNormalization", since=17)

@@ -1,4 +1,4 @@
-"""Shapes, indices, slices, padding and reductions."""
+"""Shapes, slices, padding."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import OPS, Tensor
+from engine import Tensor
 from engine import functional as F
 from playground.deploy.engine_import.operators import Array, is_float, operator, refuse, whole
 
@@ -112,6 +112,34 @@ def expand(x: Tensor, shape: Tensor) -> Tensor:
     return x + Tensor(np.zeros(full, x.dtype))
 
 
+@operator("Tile", since=6)
+def tile(x: Tensor, repeats: Tensor) -> Tensor:
+    for axis, times in enumerate(whole(repeats)):
+        if times != 1:
+            x = x[(*_all(axis), np.tile(np.arange(x.shape[axis]), times))]
+    return x
+
+
+@operator("DepthToSpace")
+def depth_to_space(x: Tensor, *, blocksize: int, mode: str = "DCR") -> Tensor:
+    """(N, C*b*b, H, W) -> (N, C, H*b, W*b). In which order the channels hold the block's rows, its columns and C tells
+    `mode`: depth first DCR, or C first CRD, as torch.nn.PixelShuffle."""
+    n, c, h, w = x.shape
+    b = blocksize
+    if mode == "CRD":
+        return x.reshape((n, c // b**2, b, b, h, w)).permute(0, 1, 4, 2, 5, 3).reshape((n, c // b**2, h * b, w * b))
+    return x.reshape((n, b, b, c // b**2, h, w)).permute(0, 3, 4, 1, 5, 2).reshape((n, c // b**2, h * b, w * b))
+
+
+@operator("SpaceToDepth")
+def space_to_depth(x: Tensor, *, blocksize: int, mode: str = "DCR") -> Tensor:
+    """(N, C, H*b, W*b) -> (N, C*b*b, H, W), the way back of DepthToSpace."""
+    n, c, h, w = x.shape
+    b = blocksize
+    order = (0, 1, 3, 5, 2, 4) if mode == "CRD" else (0, 3, 5, 1, 2, 4)
+    return x.reshape((n, c, h // b, b, w // b, b)).permute(*order).reshape((n, c * b**2, h // b, w // b))
+
+
 # --- taking parts, putting together ---
 
 
@@ -190,42 +218,3 @@ def pad(x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | Non
 @operator("Pad", since=2)
 def pad_2(x: Tensor, *, pads: Sequence[int], value: float = 0.0, mode: str = "constant") -> Tensor:
     return pad(x, Tensor(np.array(pads)), Tensor(np.array(value)), mode=mode)
-
-
-# --- reductions: axes were an attribute once (until opset 13 for the sum, 18 for the others) ---
-
-
-def _axes(x: Tensor, axes: Sequence[int], noop_with_empty_axes: int) -> tuple[int, ...]:
-    if axes:
-        return tuple(axis % x.ndim for axis in axes)
-    return () if noop_with_empty_axes else tuple(range(x.ndim))
-
-
-def _reduced(x: Tensor, name: str, axes: Sequence[int], keepdims: int, noop: int) -> Tensor:
-    places = _axes(x, axes, noop)
-    if not places:
-        return x
-    if is_float(x) and all(x.shape[axis] for axis in places):
-        return OPS[name](x, axis=places, keepdims=bool(keepdims))
-    if name in ("sum", "mean"):
-        return Tensor(getattr(np, name)(x.data, axis=places, dtype=x.dtype, keepdims=bool(keepdims)))
-    info = np.iinfo(x.dtype) if x.dtype.kind in "iu" else np.finfo(x.dtype) if is_float(x) else None
-    nothing = {"max": -np.inf if is_float(x) else info.min if info else False,
-               "min": np.inf if is_float(x) else info.max if info else True}[name]
-    return Tensor(getattr(np, name)(x.data, axis=places, keepdims=bool(keepdims), initial=nothing))
-
-
-def _declare(op_type: str, name: str, axes_are_input_since: int) -> None:
-    @operator(op_type, since=axes_are_input_since)
-    def by_input(x: Tensor, axes: Tensor | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Tensor:
-        return _reduced(x, name, whole(axes), keepdims, noop_with_empty_axes)
-
-    @operator(op_type)
-    def by_attribute(x: Tensor, *, axes: Sequence[int] = (), keepdims: int = 1) -> Tensor:
-        return _reduced(x, name, axes, keepdims, 0)
-
-
-_declare("ReduceSum", "sum", 13)
-_declare("ReduceMean", "mean", 18)
-_declare("ReduceMax", "max", 18)
-_declare("ReduceMin", "min", 18)
