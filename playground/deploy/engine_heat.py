@@ -36,6 +36,8 @@ def grad_cam(path: Path, preparation: Preprocessing, image: Array, label: int) -
             logits = made
     if maps is None or logits is None or "logits" not in names:
         raise PlaygroundError("This model has no feature maps that could show where it looks.")
+    if not logits.requires_grad:
+        raise PlaygroundError("This model's scores have no gradient, so it cannot be shown where it looks.")
     classes = logits.shape[1]
     wish = np.full(logits.shape, -1 / max(1, classes - 1), logits.dtype)
     wish[0, label] = 1

@@ -18,6 +18,7 @@ from engine.module import watched
 from playground.datasets.preprocessing import Preprocessing
 from playground.deploy.core import core_of, opened
 from playground.deploy.engine_backend import EngineModel
+from playground.errors import PlaygroundError
 from playground.network.build import placed
 from playground.network.parts import Network, Path, everything, place
 from playground.numbers import number
@@ -144,6 +145,9 @@ class File:
             names = {id(weight): name for name, weight in self.model.named_parameters()}
             if logits.ndim != 2 or len(logits) != len(x):  # scores in another form than (N, K)
                 logits = logits.reshape((len(x), -1))
+        if not logits.requires_grad:
+            raise PlaygroundError("This file's scores have no gradient: its numbers are rounded on the way, as those "
+                                  "of quantised files are.")
         return read(picture, logits, marks, names)
 
     def scores(self, x: Array) -> Array:

@@ -29,7 +29,7 @@ OPERATORS = """
     LRN LpNormalization MeanVarianceNormalization ArgMax ArgMin TopK Hardmax NonZero Compress EyeLike Trilu Tile
     DepthToSpace SpaceToDepth CumSum CumProd GatherElements GatherND Scatter ScatterElements ScatterND ReduceL1 ReduceL2
     ReduceLogSum ReduceLogSumExp ReduceProd ReduceSumSquare Celu Selu Mish ThresholdedRelu Softsign Shrink Round IsInf
-    IsNaN Xor
+    IsNaN Xor QuantizeLinear DequantizeLinear DynamicQuantizeLinear ConvInteger MatMulInteger QLinearConv QLinearMatMul
 """.split()
 
 BFLOAT16 = "computes in bfloat16, which is no type of NumPy's; it is cast, not computed with"
@@ -134,9 +134,10 @@ def test_a_planted_wrong_value_and_a_planted_wrong_gradient_are_seen(
         _derivative_checked(relu, inputs)
 
 
-# Operators whose results are whole numbers, constants, steps or masks, or that only pass a type on.
-NOT_DIFFERENTIABLE = {"ArgMax", "ArgMin", "Cast", "Constant", "ConstantOfShape", "EyeLike", "Hardmax", "IsInf", "IsNaN",
-                      "NonZero", "Round", "Shape", "Xor"}
+# Operators whose inputs or results are whole numbers, constants, steps or masks, or that only pass a type on.
+NOT_DIFFERENTIABLE = {"ArgMax", "ArgMin", "Cast", "Constant", "ConstantOfShape", "ConvInteger", "DequantizeLinear",
+                      "DynamicQuantizeLinear", "EyeLike", "Hardmax", "IsInf", "IsNaN", "MatMulInteger", "NonZero",
+                      "QLinearConv", "QLinearMatMul", "QuantizeLinear", "Round", "Shape", "Xor"}
 OF_WHOLE_NUMBERS = {"Trilu"}  # so are its official tests; test_engine_operators asks torch for its gradient
 # Inputs that are numbers of the node rather than data: bounds, ratios, scales, exponents, what pads are filled with.
 DATA_INPUTS = {"BatchNormalization": 3, "Clip": 1, "Dropout": 1, "NegativeLogLikelihoodLoss": 1, "Pad": 1, "Pow": 1,

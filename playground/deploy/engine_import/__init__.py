@@ -5,7 +5,9 @@ from playground.deploy.engine_import import (
     arithmetic,
     indexing,
     losses,
+    microsoft,
     norms,
+    quantized,
     reductions,
     resize,
     shapes,
@@ -14,6 +16,6 @@ from playground.deploy.engine_import import (
 from playground.deploy.engine_import.operators import OPERATORS, Operator, find
 
 __all__ = [
-    "OPERATORS", "Operator", "activations", "arithmetic", "find", "indexing", "losses", "norms", "reductions", "resize",
-    "shapes", "windows",
+    "OPERATORS", "Operator", "activations", "arithmetic", "find", "indexing", "losses", "microsoft", "norms",
+    "quantized", "reductions", "resize", "shapes", "windows",
 ]

@@ -65,7 +65,7 @@ def nonzero(x: Tensor) -> Tensor:
 
 def _beside(places: Array, axis: int) -> tuple[Array, ...]:
     """The index that takes, along `axis`, `places`, and stays where it is along the others."""
-    index = list(np.indices(places.shape, sparse=True))
+    index: list[Array] = list(np.indices(places.shape, sparse=True))
     index[axis] = places
     return tuple(index)
 
@@ -150,7 +150,8 @@ def scatter(x: Tensor, indices: Tensor, updates: Tensor, *, axis: int = 0) -> Te
 @operator("Trilu", since=14)
 def trilu(x: Tensor, k: Tensor | None = None, *, upper: int = 1) -> Tensor:
     """The upper or lower triangle of the last two axes, from the k-th diagonal on; the rest is 0."""
-    kept = np.tri(*x.shape[-2:], k=(0 if k is None else whole(k)[0]) - bool(upper), dtype=bool) ^ bool(upper)
+    rows, columns = x.shape[-2:]
+    kept = np.tri(rows, columns, (0 if k is None else whole(k)[0]) - bool(upper), dtype=bool) ^ bool(upper)
     if not is_float(x):
         return Tensor(np.where(kept, x.data, np.zeros((), x.dtype)))
     return F.where(Tensor(kept), x, Tensor(np.zeros((), x.dtype)))

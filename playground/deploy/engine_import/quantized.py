@@ -1,0 +1,156 @@
+"""Quantised numbers: a real number r stands as the whole number q = round(r / scale) + zero_point.
+
+What is quantised has no gradient: rounding has slope 0, and whole numbers are on no tape. So a gradient ends at a
+QuantizeLinear, and quantised weights are no parameters.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from engine import Tensor
+from playground.deploy.engine_import.operators import Array, operator, refuse
+from playground.deploy.engine_import.windows import conv, global_average_pool
+
+
+def _spread(values: Array, shape: Sequence[int], axis: int, block_size: int) -> Array:
+    """Scales or zero points for numbers of `shape`: one for all, one for each place along `axis`, or one a block."""
+    if block_size:
+        return np.repeat(values, block_size, axis)[(*(slice(None),) * (axis % len(shape)), slice(0, shape[axis]))]
+    if values.size == 1:
+        return values.reshape(())
+    return values.reshape([-1 if k == axis % len(shape) else 1 for k in range(len(shape))])
+
+
+def _quantized(x: Array, scale: Array, zero: Array, dtype: np.dtype[Any], saturate: bool = True) -> Array:
+    scaled = x / scale
+    if helper.np_dtype_to_tensor_dtype(dtype) in _FLOATS:
+        moved = scaled + zero.astype(scaled.dtype)
+        return np.asarray(numpy_helper.saturate_cast(moved, dtype) if saturate else moved.astype(dtype))
+    low, high = _bounds(dtype)
+    return np.asarray(np.clip(np.rint(scaled) + zero.astype(scaled.dtype), low, high).astype(dtype))
+
+
+_FLOATS = (TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E4M3FNUZ, TensorProto.FLOAT8E5M2, TensorProto.FLOAT8E5M2FNUZ,
+           TensorProto.FLOAT4E2M1)
+_SMALL = {TensorProto.INT4: (-8, 7), TensorProto.UINT4: (0, 15), TensorProto.INT2: (-2, 1), TensorProto.UINT2: (0, 3)}
+
+
+def _bounds(dtype: np.dtype[Any]) -> tuple[int, int]:
+    kind = helper.np_dtype_to_tensor_dtype(dtype)
+    if kind in _SMALL:
+        return _SMALL[kind]
+    if dtype.kind not in "iu":
+        raise refuse(f"it quantises to {dtype}")
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+
+
+@operator("QuantizeLinear", "com.microsoft.QuantizeLinear")
+def quantize(x: Tensor, scale: Tensor, zero_point: Tensor | None = None, *, axis: int = 1, block_size: int = 0,
+             output_dtype: int = 0, precision: int = 0, saturate: int = 1) -> Tensor:
+    dtype = np.dtype(np.uint8)
+    if zero_point is not None:
+        dtype = zero_point.dtype
+    elif output_dtype:
+        dtype = helper.tensor_dtype_to_np_dtype(output_dtype)
+    zero = np.zeros((), dtype) if zero_point is None else _spread(zero_point.data, x.shape, axis, block_size)
+    numbers = x.data.astype(helper.tensor_dtype_to_np_dtype(precision) if precision else scale.dtype)
+    return Tensor(_quantized(numbers, _spread(scale.data, x.shape, axis, block_size), zero, dtype, bool(saturate)))
+
+
+@operator("DequantizeLinear", "com.microsoft.DequantizeLinear")
+def dequantize(x: Tensor, scale: Tensor, zero_point: Tensor | None = None, *, axis: int = 1, block_size: int = 0,
+               output_dtype: int = 0) -> Tensor:
+    off = x.data.astype(np.float64)
+    if zero_point is not None:
+        off = off - _spread(zero_point.data, x.shape, axis, block_size).astype(np.float64)
+    real = off.astype(scale.dtype) * _spread(scale.data, x.shape, axis, block_size)
+    return Tensor(real.astype(helper.tensor_dtype_to_np_dtype(output_dtype)) if output_dtype else real)
+
+
+@operator("DynamicQuantizeLinear", since=11)
+def dynamic_quantize(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """uint8 over the range of x, 0 in it; also the scale and the zero point."""
+    low, high = np.minimum(x.data.min(initial=0), 0), np.maximum(x.data.max(initial=0), 0)
+    scale = np.asarray((high - low) / np.float32(255), np.float32)
+    if scale == 0:
+        scale = np.ones((), np.float32)
+    zero = np.asarray(np.clip(np.rint(-low / scale), 0, 255).astype(np.uint8))
+    return Tensor(_quantized(x.data, scale, zero, np.dtype(np.uint8))), Tensor(scale), Tensor(zero)
+
+
+# --- products of whole numbers: exact in float64, as long as a sum has fewer than 2**37 terms ---
+
+
+def _off(x: Tensor, zero_point: Tensor | None, axis: int) -> Tensor:
+    """x less its zero point, as float64."""
+    off = x.data.astype(np.float64)
+    return Tensor(off if zero_point is None else off - _spread(zero_point.data, x.shape, axis, 0))
+
+
+def _whole(x: Tensor) -> Tensor:
+    return Tensor(x.data.astype(np.int32))
+
+
+@operator("ConvInteger", since=10)
+def conv_integer(x: Tensor, w: Tensor, x_zero_point: Tensor | None = None, w_zero_point: Tensor | None = None, *,
+                 auto_pad: str = "NOTSET", dilations: Sequence[int] | None = None, group: int = 1,
+                 kernel_shape: Sequence[int] | None = None, pads: Sequence[int] | None = None,
+                 strides: Sequence[int] | None = None) -> Tensor:
+    return _whole(conv(_off(x, x_zero_point, 1), _off(w, w_zero_point, 0), auto_pad=auto_pad, dilations=dilations,
+                       group=group, kernel_shape=kernel_shape, pads=pads, strides=strides))
+
+
+@operator("MatMulInteger", since=10)
+def matmul_integer(a: Tensor, b: Tensor, a_zero_point: Tensor | None = None, b_zero_point: Tensor | None = None,
+                   ) -> Tensor:
+    return _whole(_off(a, a_zero_point, -2) @ _off(b, b_zero_point, -1))
+
+
+@operator("QLinearConv", since=10)
+def qlinear_conv(x: Tensor, x_scale: Tensor, x_zero_point: Tensor, w: Tensor, w_scale: Tensor, w_zero_point: Tensor,
+                 y_scale: Tensor, y_zero_point: Tensor, b: Tensor | None = None, *, auto_pad: str = "NOTSET",
+                 dilations: Sequence[int] | None = None, group: int = 1, kernel_shape: Sequence[int] | None = None,
+                 pads: Sequence[int] | None = None, strides: Sequence[int] | None = None) -> Tensor:
+    sums = conv_integer(x, w, x_zero_point, w_zero_point, auto_pad=auto_pad, dilations=dilations, group=group,
+                        kernel_shape=kernel_shape, pads=pads, strides=strides).data.astype(np.float64)
+    if b is not None:
+        sums = sums + _spread(b.data, sums.shape, 1, 0)
+    scale = _spread(x_scale.data * w_scale.data / y_scale.data, sums.shape, 1, 0)
+    return Tensor(_quantized(sums * scale, np.ones(()), y_zero_point.data.reshape(()), y_zero_point.dtype))
+
+
+@operator("QLinearMatMul", since=10)
+def qlinear_matmul(a: Tensor, a_scale: Tensor, a_zero_point: Tensor, b: Tensor, b_scale: Tensor, b_zero_point: Tensor,
+                   y_scale: Tensor, y_zero_point: Tensor) -> Tensor:
+    sums = (_off(a, a_zero_point, -2) @ _off(b, b_zero_point, -1)).data
+    sums = sums * _spread(a_scale.data.astype(np.float64), sums.shape, -2, 0)
+    sums = sums * _spread(b_scale.data.astype(np.float64), sums.shape, -1, 0)
+    return Tensor(_quantized(sums, _spread(y_scale.data.astype(np.float64), sums.shape, -2, 0),
+                             _spread(y_zero_point.data, sums.shape, -2, 0), y_zero_point.dtype))
+
+
+# --- onnxruntime's: dequantised, computed, quantised again ---
+
+
+def _two_by_two(join: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    def computed(a: Tensor, a_scale: Tensor, a_zero_point: Tensor | None, b: Tensor, b_scale: Tensor,
+                 b_zero_point: Tensor | None, c_scale: Tensor, c_zero_point: Tensor | None = None) -> Tensor:
+        zero = Tensor(np.zeros((), a.dtype)) if c_zero_point is None else c_zero_point
+        return quantize(join(dequantize(a, a_scale, a_zero_point), dequantize(b, b_scale, b_zero_point)), c_scale, zero)
+
+    return computed
+
+
+operator("com.microsoft.QLinearAdd")(_two_by_two(lambda a, b: a + b))
+operator("com.microsoft.QLinearMul")(_two_by_two(lambda a, b: a * b))
+
+
+@operator("com.microsoft.QLinearGlobalAveragePool")
+def qlinear_global_average_pool(x: Tensor, x_scale: Tensor, x_zero_point: Tensor, y_scale: Tensor,
+                                y_zero_point: Tensor, *, channels_last: int = 0) -> Tensor:
+    if channels_last:
+        raise refuse("it pools quantised images whose channels come last")
+    return quantize(global_average_pool(dequantize(x, x_scale, x_zero_point)), y_scale, y_zero_point)

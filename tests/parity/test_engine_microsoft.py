@@ -1,0 +1,155 @@
+"""onnxruntime's own operators and its quantised files: it is the judge of the numbers, torch of the gradients."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import parser
+from onnxruntime import quantization
+
+from engine import Tensor, no_grad
+from playground.datasets.preprocessing import Preprocessing
+from playground.deploy.engine_backend import onnx_to_engine
+from playground.errors import PlaygroundError
+from playground.view.sources import File
+
+
+def model_of(body: str, inputs: str, output: str = "float y") -> onnx.ModelProto:
+    return parser.parse_model(f'<ir_version: 9, opset_import: ["": 17, "com.microsoft": 1]> '
+                              f"g ({inputs}) => ({output}) {{ {body} }}")
+
+
+def answer(model: onnx.ModelProto, given: dict[str, np.ndarray]) -> np.ndarray:
+    unshaped = onnx.ModelProto.FromString(model.SerializeToString())
+    unshaped.graph.output[0].type.tensor_type.ClearField("shape")
+    (result,) = onnxruntime.InferenceSession(unshaped.SerializeToString()).run(None, given)
+    return np.asarray(result)
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+CONV = "kernel_shape = [3, 3], pads = [1, 1, 1, 1]"
+
+
+@pytest.mark.parametrize(("body", "shapes", "torchs"), [
+    (f'y = com.microsoft.FusedConv<{CONV}, activation = "Relu"> (a, b, c)', [(2, 3, 5, 4), (4, 3, 3, 3), (4,)],
+     lambda a, b, c: torch.conv2d(a, b, c, padding=1).relu()),
+    (f'y = com.microsoft.FusedConv<{CONV}, activation = "Relu"> (a, b, c, d)',
+     [(2, 3, 5, 4), (4, 3, 3, 3), (4,), (2, 4, 5, 4)],
+     lambda a, b, c, d: (torch.conv2d(a, b, c, padding=1) + d).relu()),
+    (f'y = com.microsoft.FusedConv<{CONV}, strides = [2, 2], activation = "Clip", activation_params = [-0.5, 0.7]>'
+     " (a, b)", [(2, 3, 5, 4), (4, 3, 3, 3)], lambda a, b: torch.conv2d(a, b, padding=1, stride=2).clamp(-0.5, 0.7)),
+    (f'y = com.microsoft.FusedConv<{CONV}, activation = "LeakyRelu", activation_params = [0.1]> (a, b)',
+     [(1, 3, 5, 4), (2, 3, 3, 3)], lambda a, b: torch.nn.functional.leaky_relu(torch.conv2d(a, b, padding=1), 0.1)),
+    ("y = com.microsoft.FusedMatMul<transB = 1, alpha = 0.5> (a, b)", [(2, 3, 4), (2, 5, 4)],
+     lambda a, b: 0.5 * a @ b.mT),
+    ("y = com.microsoft.FusedMatMul<transA = 1> (a, b)", [(4, 3), (4, 5)], lambda a, b: a.mT @ b),
+    ("y = com.microsoft.FusedMatMul<transBatchA = 1> (a, b)", [(3, 2, 4), (2, 4, 5)],
+     lambda a, b: a.movedim(0, -2) @ b),
+    ("y = com.microsoft.Gelu (a)", [(3, 4)], torch.nn.functional.gelu),
+    ("y = com.microsoft.BiasGelu (a, b)", [(3, 4), (4,)], lambda a, b: torch.nn.functional.gelu(a + b)),
+    ("y = com.microsoft.FastGelu (a, b)", [(3, 4), (4,)],
+     lambda a, b: torch.nn.functional.gelu(a + b, approximate="tanh")),
+    ("y = com.microsoft.QuickGelu<alpha = 1.5> (a)", [(3, 4)], lambda a: a * torch.sigmoid(1.5 * a)),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_an_operator_of_onnxruntime_is_onnxruntimes_and_its_gradients_are_torchs(
+        body: str, shapes: list[tuple[int, ...]], torchs: Callable[..., torch.Tensor]) -> None:
+    given = {name: normal(*shape, seed=k) for k, (name, shape) in enumerate(zip("abcd", shapes, strict=False))}
+    model = model_of(body, ", ".join(f"float[{', '.join(map(str, x.shape))}] {name}" for name, x in given.items()))
+    mine = {name: Tensor(x, requires_grad=True) for name, x in given.items()}
+    y = onnx_to_engine(model)(**mine)
+    np.testing.assert_allclose(y.data, answer(model, given), rtol=1e-4, atol=1e-5)
+    theirs = [torch.from_numpy(x.copy()).requires_grad_() for x in given.values()]
+    arriving = normal(*y.shape, seed=9)
+    torchs(*theirs).backward(torch.from_numpy(arriving))
+    y.backward(arriving)
+    for (name, x), wanted in zip(mine.items(), theirs, strict=True):
+        np.testing.assert_allclose(x.grad, wanted.grad.numpy(), rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_a_fused_convolution_with_an_unknown_activation_is_refused_by_its_name() -> None:
+    body = f'y = com.microsoft.FusedConv<{CONV}, activation = "Sine"> (a, b)'
+    with pytest.raises(PlaygroundError, match="its convolution has the activation Sine"):
+        onnx_to_engine(model_of(body, "float[N, 1, 4, 4] a, float[1, 1, 3, 3] b"))(
+            normal(1, 1, 4, 4), normal(1, 1, 3, 3))
+
+
+SCALES = ("s = Constant<value = float {0.1}> () z = Constant<value = uint8 {120}> () "
+          "t = Constant<value = float {0.07}> () v = Constant<value = uint8 {90}> ()"
+          "p = QuantizeLinear (a, s, z) q = QuantizeLinear (b, t, v)")
+
+
+@pytest.mark.parametrize("body", [
+    "r = com.microsoft.QLinearAdd (p, s, z, q, t, v, s, z) y = DequantizeLinear (r, s, z)",
+    "r = com.microsoft.QLinearMul (p, s, z, q, t, v, s, z) y = DequantizeLinear (r, s, z)",
+    "r = com.microsoft.QLinearGlobalAveragePool<channels_last = 0> (p, s, z, t, v) y = DequantizeLinear (r, t, v)",
+])
+def test_an_operator_of_quantised_numbers_is_onnxruntimes(body: str) -> None:
+    """To one step of the scale: onnxruntime multiplies by a quotient of scales, and so rounds a tie the other way."""
+    given = {"a": 3 * normal(2, 3, 4, 4), "b": 2 * normal(2, 3, 4, 4, seed=1)}
+    model = model_of(f"{SCALES} {body}", "float[2, 3, 4, 4] a, float[2, 3, 4, 4] b")
+    apart = np.abs(onnx_to_engine(model)(**given).data - answer(model, given))
+    assert apart.max() <= 0.1001
+    assert (apart > 1e-6).mean() <= 0.02
+
+
+class Calibration(quantization.CalibrationDataReader):
+    def __init__(self) -> None:
+        self.batches = iter([{"x": normal(8, 3, 8, 8, seed=k)} for k in range(3)])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self.batches, None)
+
+
+def network() -> onnx.ModelProto:
+    model = model_of("""
+        a = Conv<kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w) b = Relu (a)
+        c = Conv<kernel_shape = [3, 3], group = 2> (b, v) d = Add (c, c) e = GlobalAveragePool (d)
+        f = Flatten (e) logits = MatMul (f, m)""", "float[N, 3, 8, 8] x", "float[N, 5] logits")
+    for k, (name, shape) in enumerate({"w": (4, 3, 3, 3), "v": (6, 2, 3, 3), "m": (6, 5)}.items()):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(normal(*shape, seed=k) / 2, name))
+    return model
+
+
+@pytest.fixture(scope="module")
+def float_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("quantised") / "float.onnx"
+    onnx.save(network(), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["QDQ", "QDQ per channel", "QOperator", "dynamic"])
+def test_a_file_that_onnxruntime_quantised_says_the_same(float_file: Path, kind: str) -> None:
+    path = float_file.parent / f"{kind}.onnx"
+    if kind == "dynamic":
+        quantization.quantize_dynamic(float_file, path)
+    else:
+        form = quantization.QuantFormat.QOperator if kind == "QOperator" else quantization.QuantFormat.QDQ
+        # weights of 7 bits: with 8 onnxruntime's sums overflow 16 bits on processors without VNNI, as it says itself
+        quantization.quantize_static(float_file, path, Calibration(), form, per_channel="per" in kind,
+                                     reduce_range=True)
+    x = normal(16, 3, 8, 8, seed=7)
+    (wanted,) = onnxruntime.InferenceSession(path).run(None, {"x": x})
+    model = onnx_to_engine(path)
+    with no_grad():
+        said = model(x).data
+    spread = float(np.ptp(wanted))
+    assert np.abs(said - wanted).max() <= 0.02 * spread  # a few steps: a tie may be rounded the other way
+    assert np.abs(said - wanted).mean() <= 0.004 * spread
+    if kind != "dynamic":
+        assert {name for name, _ in model.named_parameters()} == set()
+
+
+def test_a_quantised_file_is_not_looked_into_but_says_why(float_file: Path) -> None:
+    path = float_file.parent / "whole.onnx"
+    quantization.quantize_static(float_file, path, Calibration(), quantization.QuantFormat.QDQ)
+    source = File(onnx.load(path), Preprocessing((8, 8), False, (0.0,) * 3, (1.0,) * 3), tuple("abcde"))
+    assert source.scores(normal(2, 3, 8, 8)).shape == (2, 5)
+    with pytest.raises(PlaygroundError, match="scores have no gradient"):
+        source.run(normal(2, 3, 8, 8))
