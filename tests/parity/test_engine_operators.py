@@ -124,6 +124,30 @@ def test_depth_to_space_moves_gradients_as_it_moves_numbers(mode: str) -> None:
     gradients(f'y = DepthToSpace<blocksize = 2, mode = "{mode}"> (x)', normal(2, 12, 2, 2), shuffled)
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("corners", [0, 1])
+def test_a_sampled_grid_and_both_its_gradients_are_torchs(mode: str, padding: str, corners: int) -> None:
+    """Far outside too, so that places are mirrored several times."""
+    body = (f'y = GridSample<mode = "{mode}", padding_mode = "{padding}", align_corners = {corners}> (x, grid)')
+    model = parser.parse_model(f'<ir_version: 9, opset_import: ["": 16]> g (double[A, B, C, D] x, double[A, E, F, 2] '
+                               f"grid) => (double y) {{ {body} }}")
+    given = [normal(2, 3, 4, 5), 2.5 * np.random.default_rng(1).standard_normal((2, 6, 7, 2))]
+    mine = [Tensor(x, requires_grad=True) for x in given]
+    theirs = [torch.from_numpy(x.copy()).requires_grad_() for x in given]
+    y = onnx_to_engine(model)(*mine)
+    wanted = torch.nn.functional.grid_sample(*theirs, mode, padding, bool(corners))
+    np.testing.assert_allclose(y.data, wanted.detach().numpy(), rtol=1e-9, atol=1e-9)
+    arriving = np.random.default_rng(5).standard_normal(y.shape)
+    y.backward(arriving)
+    wanted.backward(torch.from_numpy(arriving))
+    np.testing.assert_allclose(mine[0].grad, theirs[0].grad.numpy(), rtol=1e-7, atol=1e-9)
+    if mode == "nearest":
+        assert mine[1].grad is None or not np.any(mine[1].grad)
+    else:
+        np.testing.assert_allclose(mine[1].grad, theirs[1].grad.numpy(), rtol=1e-7, atol=1e-8)
+
+
 @pytest.mark.parametrize(("opset", "body"), [
     (9, "y, i = TopK<k = 2, axis = 1> (x)"),
     (10, "k = Constant<value = int64[1] {3}> () v, i = TopK (x, k) y = Cast<to = 1> (i)"),

@@ -10,6 +10,7 @@ from playground.deploy.engine_import import (
     quantized,
     reductions,
     resize,
+    sampling,
     shapes,
     windows,
 )
@@ -17,5 +18,5 @@ from playground.deploy.engine_import.operators import OPERATORS, Operator, find
 
 __all__ = [
     "OPERATORS", "Operator", "activations", "arithmetic", "find", "indexing", "losses", "microsoft", "norms",
-    "quantized", "reductions", "resize", "shapes", "windows",
+    "quantized", "reductions", "resize", "sampling", "shapes", "windows",
 ]
