@@ -14,6 +14,7 @@ from engine.ops import elementwise as _e
 from engine.ops import linear as _l
 from engine.ops import reduce as _r
 from engine.ops import shape as _s
+from engine.ops import trigonometric as _t
 
 # --- arithmetic ---
 
@@ -68,6 +69,16 @@ def sqrt(input: TensorLike) -> Tensor:
 def abs(input: TensorLike) -> Tensor:
     """The distance from 0."""
     return _e.abs(input)
+
+
+def sin(input: TensorLike) -> Tensor:
+    """The sine, of radians."""
+    return _t.sin(input)
+
+
+def cos(input: TensorLike) -> Tensor:
+    """The cosine, of radians."""
+    return _t.cos(input)
 
 
 def erf(input: TensorLike) -> Tensor:
@@ -246,7 +257,8 @@ def stack(tensors: Sequence[TensorLike], dim: int = 0) -> Tensor:
 
 
 __all__ = [
-    "abs", "add", "amax", "amin", "broadcast_to", "cat", "clamp", "clip", "concat", "div", "einsum", "eq", "erf", "exp",
-    "flatten", "ge", "gt", "le", "log", "lt", "matmul", "max", "maximum", "mean", "min", "minimum", "mul", "ne", "neg",
-    "permute", "pow", "reshape", "sqrt", "squeeze", "stack", "sub", "sum", "transpose", "unsqueeze", "where",
+    "abs", "add", "amax", "amin", "broadcast_to", "cat", "clamp", "clip", "concat", "cos", "div", "einsum", "eq", "erf",
+    "exp", "flatten", "ge", "gt", "le", "log", "lt", "matmul", "max", "maximum", "mean", "min", "minimum", "mul", "ne",
+    "neg", "permute", "pow", "reshape", "sin", "sqrt", "squeeze", "stack", "sub", "sum", "transpose", "unsqueeze",
+    "where",
 ]

@@ -14,9 +14,10 @@ from engine.ops import (
     reduce,
     resize,
     shape,
+    trigonometric,
 )
 
 __all__ = [
     "activation", "conv", "cross_entropy", "dropout", "elementwise", "index", "linear", "loss", "norm", "pool",
-    "reduce", "resize", "shape",
+    "reduce", "resize", "shape", "trigonometric",
 ]

@@ -28,7 +28,8 @@ SCALED = ("batch_norm_training", "batch_norm_inference", "layer_norm", "group_no
 """Ops that are linear in their scale and shift, the inputs named in `_SCALES`."""
 _SCALES = {"batch_norm_inference": (3, 4)}
 POINTWISE = ("relu", "leaky_relu", "elu", "sigmoid", "tanh", "silu", "hardswish", "hardsigmoid", "softplus", "gelu",
-             "clip", "erf", "exp", "log", "sqrt", "abs", "pow", "maximum", "minimum", "where", "mul", "div")
+             "clip", "erf", "sin", "cos", "exp", "log", "sqrt", "abs", "pow", "maximum", "minimum", "where", "mul",
+             "div")
 MOST_TERMS = 36
 
 

@@ -41,7 +41,7 @@ OPS: dict[str, Sort] = {
 }
 """By the name of the op on the tape."""
 POINTWISE_OPS = ("add", "sub", "mul", "div", "neg", "pow", "exp", "log", "sqrt", "abs", "maximum", "minimum", "where",
-                 "erf", "cast")
+                 "erf", "sin", "cos", "cast")
 _RANK = {CONV: 0, TRANSPOSED: 0, DENSE: 1, BATCH_NORM: 2, NORM: 2, MAX_POOL: 3, AVG_POOL: 3, GLOBAL_POOL: 4, CONCAT: 5,
          UPSAMPLE: 5, SOFTMAX: 6, LOSS: 6, ACTIVATION: 7, DROPOUT: 7, SUM: 8, FLATTEN: 9}
 

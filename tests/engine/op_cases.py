@@ -75,6 +75,8 @@ CASES: dict[str, list[Case]] = {
     "exp": one(),
     "log": one(u),
     "sqrt": one(u),
+    "sin": [*one(), case(9 * n(5, 5))],
+    "cos": [*one(), case(9 * n(5, 5))],
     "abs": one(),
     "maximum": pairs(),
     "minimum": pairs(),

@@ -29,8 +29,8 @@ OPERATORS = """
     LRN LpNormalization MeanVarianceNormalization ArgMax ArgMin TopK Hardmax NonZero Compress EyeLike Trilu Tile
     DepthToSpace SpaceToDepth CumSum CumProd GatherElements GatherND Scatter ScatterElements ScatterND ReduceL1 ReduceL2
     ReduceLogSum ReduceLogSumExp ReduceProd ReduceSumSquare Celu Selu Mish ThresholdedRelu Softsign Shrink Round IsInf
-    IsNaN Xor GridSample QuantizeLinear DequantizeLinear DynamicQuantizeLinear ConvInteger MatMulInteger QLinearConv
-    QLinearMatMul
+    IsNaN Xor Sin Cos Tan GridSample QuantizeLinear DequantizeLinear DynamicQuantizeLinear ConvInteger MatMulInteger
+    QLinearConv QLinearMatMul
 """.split()
 
 BFLOAT16 = "computes in bfloat16, which is no type of NumPy's; it is cast, not computed with"

@@ -33,9 +33,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         "silu", "smooth_l1_loss", "softplus",
     )},
     **{name: getattr(F, name) for name in (
-        "abs", "add", "amax", "amin", "broadcast_to", "cat", "clamp", "eq", "exp", "flatten", "ge", "gt", "le",
+        "abs", "add", "amax", "amin", "broadcast_to", "cat", "clamp", "cos", "eq", "exp", "flatten", "ge", "gt", "le",
         "log", "log_softmax", "lt", "matmul", "maximum", "mean", "minimum", "mul", "ne", "neg", "permute", "pow",
-        "reshape", "sigmoid", "softmax", "sqrt", "squeeze", "stack", "sub", "sum", "tanh", "transpose", "unsqueeze",
+        "reshape", "sigmoid", "sin", "softmax", "sqrt", "squeeze", "stack", "sub", "sum", "tanh", "transpose",
+        "unsqueeze",
     )},
     "div": F.div,
     "__getitem__": lambda x, index: x[index],

@@ -22,7 +22,7 @@ PIECEWISE = {  # straight pieces: exact to the last digit, and the sign of zero
 SMOOTH = {
     "elu": [{}, {"alpha": 0.4}], "sigmoid": [{}], "tanh": [{}], "silu": [{}], "hardswish": [{}], "erf": [{}],
     "softplus": [{}, {"beta": 2.5}, {"threshold": 3.0}], "gelu": [{}, {"approximate": "tanh"}], "exp": [{}],
-    "log": [{}], "sqrt": [{}],
+    "log": [{}], "sqrt": [{}], "sin": [{}], "cos": [{}],
 }
 LAYERS = {"ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Hardswish", "Hardsigmoid", "Softplus", "Sigmoid", "Tanh"}
 

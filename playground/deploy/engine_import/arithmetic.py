@@ -43,6 +43,21 @@ def sqrt(x: Tensor) -> Tensor:
     return x.sqrt()
 
 
+@operator("Sin", since=7)
+def sin(x: Tensor) -> Tensor:
+    return F.sin(x)
+
+
+@operator("Cos", since=7)
+def cos(x: Tensor) -> Tensor:
+    return F.cos(x)
+
+
+@operator("Tan", since=7)
+def tan(x: Tensor) -> Tensor:
+    return F.sin(x) / F.cos(x)
+
+
 @operator("Reciprocal")
 def reciprocal(x: Tensor) -> Tensor:
     return 1.0 / x
