@@ -17,7 +17,7 @@ from onnx.backend.base import Backend, BackendRep
 from engine import ShapeError, Tensor, no_grad
 from playground.deploy.engine_import import Operator, find
 from playground.deploy.engine_import.graphs import leaves, read, ready, refuse_volumes, rows
-from playground.deploy.engine_import.operators import refuse
+from playground.deploy.engine_import.operators import domain_of, refuse
 from playground.errors import PlaygroundError
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -56,7 +56,7 @@ class EngineModel:
 
     def __init__(self, model: onnx.ModelProto):
         model = ready(model)
-        self.opsets = {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in model.opset_import}
+        self.opsets = {domain_of(entry): entry.version for entry in model.opset_import}
         graph = model.graph
         if graph.sparse_initializer:
             raise refuse("it holds sparse weights")

@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import numpy_helper, parser
+import torch
+from onnx import TensorProto, helper, numpy_helper, parser
 
-from playground.deploy.engine_backend import EngineModel, onnx_to_engine
+from playground.deploy.engine_backend import EngineBackend, EngineModel, onnx_to_engine
 from playground.errors import PlaygroundError
 
 HEAD = '<ir_version: 9, opset_import: ["": 20]>'
@@ -155,3 +156,54 @@ def test_every_operator_that_is_missing_is_named_once_with_its_domain() -> None:
         EngineModel(model)
     assert str(said.value) == ("The engine cannot import this file: it lacks the ONNX operators Det (2), "
                                "NonMaxSuppression (1) of opset 17 and own.Other (1), own.Thing (1) of opset 3.")
+
+
+@pytest.mark.parametrize("opset", [6, 3])
+def test_a_file_of_an_old_opset_with_its_own_broadcasting_is_torchs(opset: int) -> None:
+    """onnxruntime has no such operators any more."""
+    rng = np.random.default_rng(0)
+    arrays = {"w": rng.standard_normal((3, 2, 3, 3)), "b": rng.standard_normal(3), "s": rng.random(3) + 0.5,
+              "m": rng.standard_normal(3), "v": rng.random(3) + 0.5}
+    nodes = [helper.make_node("Conv", ["x", "w"], ["a"], kernel_shape=[3, 3]),
+             helper.make_node("Add", ["a", "b"], ["c"], broadcast=1, axis=1),
+             helper.make_node("BatchNormalization", ["c", "s", "b", "m", "v"], ["d"], is_test=1, spatial=1,
+                              **({"consumed_inputs": [0] * 5} if opset < 6 else {})),
+             helper.make_node("PRelu", ["d", "s"], ["e"], **({"consumed_inputs": [0]} if opset < 6 else {})),
+             helper.make_node("Dropout", ["e"], ["y", "mask"], is_test=1, ratio=0.5)]
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+             for name, shape in {"x": (1, 2, 5, 5), **{name: array.shape for name, array in arrays.items()}}.items()]
+    graph = helper.make_graph(nodes, "g", infos, [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 3, 3, 3))],
+                              [numpy_helper.from_array(array.astype(np.float32), name)
+                               for name, array in arrays.items()])
+    model = onnx_to_engine(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=3))
+    x = rng.standard_normal((1, 2, 5, 5)).astype(np.float32)
+    w, b, s, mean, var = (torch.from_numpy(array.astype(np.float32)).requires_grad_() for array in arrays.values())
+    normal = torch.batch_norm(torch.conv2d(torch.from_numpy(x), w, b), s, b, mean.detach(), var.detach(), False, 0.1,
+                              1e-5, False)
+    wanted = torch.prelu(normal, s)
+    y = model(x)
+    np.testing.assert_allclose(y.data, wanted.detach().numpy(), rtol=1e-4, atol=1e-5)
+    y.sum().backward()
+    wanted.sum().backward()
+    for name, leaf in {"w": w, "b": b}.items():
+        np.testing.assert_allclose(dict(model.named_parameters())[name].grad, leaf.grad.numpy(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("op_type", "shape", "options", "spread"), [
+    ("Mul", (3,), {"broadcast": 1, "axis": 1}, (3, 1)), ("Sub", (4,), {"broadcast": 1}, (4,)),
+    ("Div", (3, 4), {"broadcast": 1, "axis": -2}, (3, 4)), ("Add", (2, 3), {"broadcast": 1, "axis": 0}, (2, 3, 1)),
+])
+def test_before_opset_7_a_node_says_along_which_axis_the_smaller_one_stands(
+        op_type: str, shape: tuple[int, ...], options: dict[str, int], spread: tuple[int, ...]) -> None:
+    x, y = np.random.default_rng(0).random((2, 3, 4), np.float32), np.random.default_rng(1).random(shape, np.float32)
+    (found,) = EngineBackend.run_node(helper.make_node(op_type, ["x", "y"], ["z"], **options), [x, y], opset_version=6)
+    combine = {"Mul": np.multiply, "Sub": np.subtract, "Div": np.divide, "Add": np.add}[op_type]
+    np.testing.assert_allclose(found, combine(x, y.reshape(spread)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("op_type", ["Dropout", "BatchNormalization"])
+def test_training_mode_of_an_old_opset_is_refused(op_type: str) -> None:
+    names = ["x"] if op_type == "Dropout" else ["x", "a", "b", "c", "d"]
+    with pytest.raises(PlaygroundError, match="training mode"):
+        EngineBackend.run_node(helper.make_node(op_type, names, ["y"]), [np.ones((1, 1), np.float32)] * len(names),
+                               opset_version=6)

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine import Tensor
 from engine import functional as F
-from playground.deploy.engine_import.operators import is_float, operator
+from playground.deploy.engine_import.operators import is_float, operator, refuse
 
 
 @operator("Relu")
@@ -19,11 +19,17 @@ def leaky_relu(x: Tensor, *, alpha: float = 0.01) -> Tensor:
     return F.leaky_relu(x, alpha)
 
 
-@operator("PRelu", since=9)
+@operator("PRelu", since=7)
 def prelu(x: Tensor, slope: Tensor) -> Tensor:
     """At 0 the slope is the learned one, as torch has it."""
     positive = Tensor(x.data > 0)
     return F.where(positive, x, slope * F.where(positive, Tensor(np.zeros((), x.dtype)), x))
+
+
+@operator("PRelu")
+def prelu_1(x: Tensor, slope: Tensor) -> Tensor:
+    """One slope for all or one a channel."""
+    return prelu(x, slope if slope.size == 1 else slope.reshape((-1, *(1,) * (x.ndim - 2))))
 
 
 @operator("Elu")
@@ -145,3 +151,10 @@ def dropout(x: Tensor, ratio: Tensor | None = None, training_mode: Tensor | None
 @operator("Dropout", since=7)
 def dropout_7(x: Tensor, *, ratio: float = 0.5, outputs: int = 1) -> Tensor | tuple[Tensor, ...]:
     return (x, Tensor(np.ones(x.shape, bool)))[:outputs]
+
+
+@operator("Dropout")
+def dropout_1(x: Tensor, *, is_test: int = 0, ratio: float = 0.5, outputs: int = 1) -> Tensor | tuple[Tensor, ...]:
+    if not is_test:
+        raise refuse("its dropout is in training mode (is_test=0)")
+    return dropout_7(x, ratio=ratio, outputs=outputs)

@@ -1,5 +1,6 @@
 """Arithmetic, comparisons, types and matrix products."""
 
+from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
@@ -188,25 +189,42 @@ def where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return F.where(condition, x, y)
 
 
+# --- before opset 7 the smaller one stood along an axis the node named, or along the last ones ---
+
+
+def _before_7(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    def met(x: Tensor, y: Tensor, *, axis: int | None = None, broadcast: int = 0) -> Tensor:
+        if broadcast and axis is not None and y.ndim < x.ndim:
+            y = y.reshape((*y.shape, *(1,) * (x.ndim - axis % x.ndim - y.ndim)))
+        return function(x, y)
+
+    return met
+
+
+for _name, _function in {"Add": add, "Sub": sub, "Mul": mul, "Div": div, "Pow": pow_, "Equal": equal,
+                         "Greater": greater, "Less": less, "And": and_, "Or": or_, "Xor": xor}.items():
+    operator(_name)(_before_7(_function))
+
+
 # --- any number of inputs ---
 
 
-@operator("Sum", since=8)
+@operator("Sum")
 def sum_(*inputs: Tensor) -> Tensor:
     return reduce(add, inputs)
 
 
-@operator("Mean", since=8)
+@operator("Mean")
 def mean(*inputs: Tensor) -> Tensor:
     return sum_(*inputs) / float(len(inputs))
 
 
-@operator("Min", since=8)
+@operator("Min")
 def min_(*inputs: Tensor) -> Tensor:
     return reduce(F.minimum, inputs)
 
 
-@operator("Max", since=8)
+@operator("Max")
 def max_(*inputs: Tensor) -> Tensor:
     return reduce(F.maximum, inputs)
 
@@ -293,3 +311,9 @@ def gemm(a: Tensor, b: Tensor, c: Tensor | None = None, *, alpha: float = 1.0, b
     if c is None:
         return y
     return y + (c if beta == 1 else c * beta)
+
+
+@operator("Gemm")
+def gemm_1(a: Tensor, b: Tensor, c: Tensor, *, alpha: float = 1.0, beta: float = 1.0, broadcast: int = 0,
+           transA: int = 0, transB: int = 0) -> Tensor:
+    return gemm(a, b, c, alpha=alpha, beta=beta, transA=transA, transB=transB)

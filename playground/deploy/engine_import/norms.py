@@ -35,6 +35,14 @@ def batch_norm_7(x: Tensor, scale: Tensor, b: Tensor, mean: Tensor, var: Tensor,
     return F.batch_norm(x, mean, var, scale, b, training=False, eps=epsilon)
 
 
+@operator("BatchNormalization")
+def batch_norm_1(x: Tensor, scale: Tensor, b: Tensor, mean: Tensor, var: Tensor, *, epsilon: float = 1e-5,
+                 is_test: int = 0, momentum: float = 0.9, spatial: int = 1, outputs: int = 1) -> Tensor:
+    if not is_test:
+        raise refuse("its batch norm is in training mode (is_test=0)")
+    return batch_norm_7(x, scale, b, mean, var, epsilon=epsilon, spatial=spatial)
+
+
 @operator("LRN")
 def local_response_norm(x: Tensor, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Tensor:
     """Every number divided by a power of the mean square of the `size` channels around it (AlexNet, 2012):
@@ -78,7 +86,7 @@ def layer_norm(x: Tensor, scale: Tensor, b: Tensor | None = None, *, axis: int =
     return (y, mean, 1.0 / deviation)[:outputs]
 
 
-@operator("InstanceNormalization", since=6)
+@operator("InstanceNormalization")
 def instance_norm(x: Tensor, scale: Tensor, b: Tensor, *, epsilon: float = 1e-5) -> Tensor:
     return F.instance_norm(x, None, None, scale, b, eps=epsilon)
 

@@ -24,6 +24,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Function: TypeAlias = Callable[..., Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
+_HINTS = {"consumed_inputs"}  # before opset 6: what might be overwritten to save memory
+
 
 @dataclass(frozen=True)
 class Operator:
@@ -38,7 +40,7 @@ class Operator:
 
     def __call__(self, node: onnx.NodeProto, inputs: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
         """The node's results, one for each of its outputs."""
-        options = {attribute.name: _plain(attribute) for attribute in node.attribute}
+        options = {attribute.name: _plain(attribute) for attribute in node.attribute if attribute.name not in _HINTS}
         if self.counts_outputs:
             options["outputs"] = len(node.output)
         results = self.function(*inputs, **options)
@@ -64,8 +66,8 @@ def operator(*op_types: str, since: int = 1) -> Callable[[F], F]:
     return declare
 
 
-def domain_of(node: onnx.NodeProto) -> str:
-    """The node's domain; ONNX's own, which has two spellings, is ""."""
+def domain_of(node: onnx.NodeProto | onnx.OperatorSetIdProto) -> str:
+    """The domain of a node or an opset; ONNX's own, which has two spellings, is ""."""
     return "" if node.domain == "ai.onnx" else node.domain
 
 
@@ -94,7 +96,7 @@ def find(node: onnx.NodeProto, opsets: dict[str, int]) -> Operator:
         name = f"{domain}.{node.op_type}" if domain else node.op_type
         raise PlaygroundError(f"The engine cannot import the ONNX operator {name} of opset {opset}.")
     for attribute in node.attribute:
-        if attribute.name not in row.attributes:
+        if attribute.name not in row.attributes | _HINTS:
             raise PlaygroundError(f"The engine does not know the attribute {attribute.name} of the ONNX operator "
                                   f"{node.op_type} in opset {opset}.")
     return row

@@ -92,6 +92,11 @@ def upsample(x: Tensor, scales: Tensor, *, mode: str = "nearest") -> Tensor:
     return resize_10(x, scales, mode=mode)
 
 
+@operator("Upsample", since=7)
+def upsample_7(x: Tensor, *, scales: Sequence[float], mode: str = "nearest") -> Tensor:
+    return resize_10(x, Tensor(np.array(scales, np.float32)), mode=mode)
+
+
 def _plans(shape: Sequence[int], axes: Sequence[int], roi: Tensor | None, scales: Tensor | None, sizes: Tensor | None,
            policy: str) -> list[tuple[int, _Axis]]:
     lengths = [shape[axis] for axis in axes]

@@ -67,6 +67,11 @@ def reshape(x: Tensor, shape: Tensor, *, allowzero: int = 0) -> Tensor:
     return x.reshape(tuple(wanted))
 
 
+@operator("Reshape")
+def reshape_1(x: Tensor, *, shape: Sequence[int]) -> Tensor:
+    return reshape(x, Tensor(np.array(shape)))
+
+
 @operator("Flatten")
 def flatten(x: Tensor, *, axis: int = 1) -> Tensor:
     first = axis + x.ndim if axis < 0 else axis
@@ -166,6 +171,11 @@ def slice_1(x: Tensor, *, starts: Sequence[int], ends: Sequence[int], axes: Sequ
 @operator("Concat", since=4)
 def concat(*inputs: Tensor, axis: int) -> Tensor:
     return F.concat(inputs, axis) if len(inputs) > 1 else inputs[0]
+
+
+@operator("Concat")
+def concat_1(*inputs: Tensor, axis: int = 1) -> Tensor:
+    return concat(*inputs, axis=axis)
 
 
 @operator("Split", since=13)
