@@ -12,8 +12,10 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper, parser
 
+from playground.datasets.preprocessing import Preprocessing
 from playground.deploy.engine_backend import EngineBackend, EngineModel, onnx_to_engine
 from playground.errors import PlaygroundError
+from playground.view.sources import File
 
 HEAD = '<ir_version: 9, opset_import: ["": 20]>'
 
@@ -207,3 +209,17 @@ def test_training_mode_of_an_old_opset_is_refused(op_type: str) -> None:
     with pytest.raises(PlaygroundError, match="training mode"):
         EngineBackend.run_node(helper.make_node(op_type, names, ["y"]), [np.ones((1, 1), np.float32)] * len(names),
                                opset_version=6)
+
+
+def test_a_file_out_of_order_with_weights_in_constant_nodes_is_looked_into_under_its_own_names() -> None:
+    core = model_of("""
+        scores = Flatten (pooled) pooled = GlobalAveragePool (blocks)
+        blocks = SpaceToDepth<blocksize = 2> (active) active = Mish (normal) normal = LRN<size = 3, alpha = 0.3> (maps)
+        kernels = Constant<value = float[2, 1, 1, 1] {1, -2}> () shape = Constant<value = int64[4] {0, 1, 4, 4}> ()
+        maps = Conv (image, kernels) image = Reshape (x, shape)""", "float[N, 1, 4, 4] x", "float[N, 8] scores")
+    source = File(core, Preprocessing((4, 4), True, (0.0,), (1.0,)), tuple("abcdefgh"))
+    parts = source.run(np.random.default_rng(0).random((2, 1, 4, 4), np.float32)).parts
+    assert [(part.name, part.sort.words) for part in parts] == [
+        ("image", "flatten"), ("maps", "convolution"), ("normal", "local response norm"), ("active", "Mish"),
+        ("blocks", "space to depth"), ("pooled", "mean of each map"), ("scores", "flatten")]
+    assert list(source.weights()) == ["kernels"]
