@@ -1,10 +1,14 @@
 """Waiting in tests: for a condition, never for a while. The limit says when hope is lost: no machine is that slow."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from playground.training.runs import runs
 
+T = TypeVar("T")
 HOPE_SECONDS = 900
 
 
@@ -20,3 +24,9 @@ def ended(run_id: str) -> runs.RunView:
     """The run once it has ended."""
     until(lambda: runs.view(run_id).ended)
     return runs.view(run_id)
+
+
+def on_a_loop(work: Coroutine[Any, Any, T]) -> T:
+    """What asynchronous work comes to, in a thread of its own: tests of a browser leave a loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

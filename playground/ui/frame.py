@@ -66,6 +66,8 @@ def sent(key: str, trigger: str) -> object:
 
 
 _WRITTEN = "written-by-the-page"
+HELD_SECONDS = 3.0
+"""How long after a callback set a control its old value counts as one that crossed: nobody sets it back so soon."""
 
 
 def write(key: str, value: object) -> None:
@@ -75,26 +77,19 @@ def write(key: str, value: object) -> None:
     the page, still brings what the control said until then: `hold_written` sees to it.
     """
     state = st.session_state
-    state.setdefault(_WRITTEN, {})[key] = (state.get(key), value)
+    state.setdefault(_WRITTEN, {})[key] = (state.get(key), value, time.monotonic())
     state[key] = value
 
 
-def hold_written(by_reader: bool = False) -> None:
-    """Before controls are drawn: what a callback wrote stands, whatever a message says that crossed the answer.
-
-    In a pass that a control began (`by_reader`), what a control says again is the reader's wish, and what was written
-    is forgotten.
-    """
+def hold_written() -> None:
+    """Before controls are drawn: what a callback wrote stands, whatever a message says that crossed the answer."""
     state = st.session_state
     written = state.get(_WRITTEN, {})
-    for key, (before, value) in list(written.items()):
-        if by_reader:
-            if state.get(key) != value:
-                del written[key]
-        elif state.get(key) == before != value:
+    for key, (before, value, when) in list(written.items()):
+        if time.monotonic() - when > HELD_SECONDS or state.get(key) not in (before, value):
+            del written[key]
+        elif state.get(key) != value:
             state[key] = value
-    if not by_reader:
-        written.clear()
 
 
 @contextmanager
@@ -141,6 +136,7 @@ def link(url: str, label: str | None = None, **options: object) -> None:
 def run() -> None:
     """The whole app: navigation, then the chosen page inside its frame."""
     links.drop_impossible()
+    hold_written()
     st.logo(EMBLEM, size="large")
     st.html(STYLE)
     # A picture of our own, and before the navigation: without it Streamlit has the browser fetch the page's icon for

@@ -19,7 +19,7 @@ from playground.view.asks import Chosen
 from playground.view.sources import Design, File
 from tests.pages.on_a_page import texts
 from tests.playground.test_numpy_fit import blobs, never
-from tests.playground.view.networks import a_set, as_file, design
+from tests.playground.view.small_networks import a_set, as_file, design
 from tests.waiting import HOPE_SECONDS
 
 QUESTIONS = ("ask-windows", "ask-why", "ask-edit", "ask-off", "ask-check")

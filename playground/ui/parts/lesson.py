@@ -118,7 +118,7 @@ def figure_first(
             return None
         if said < len(groups):  # the page was broken off before it knew all that is said
             st.rerun()
-        frame.hold_written(by_reader=True)
+        frame.hold_written()
         with frame.guard("this figure"):
             draw(number)
         with figures[number]:  # the same place for all: a wait that another group began is begun anew

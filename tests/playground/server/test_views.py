@@ -20,7 +20,7 @@ from playground.server.headers import Headers
 from playground.server.single_flight import SingleFlight
 from playground.server.views import Views, nothing_there
 from playground.view.answer import Answer, NotThereError
-from tests.waiting import HOPE_SECONDS
+from tests.waiting import HOPE_SECONDS, on_a_loop
 
 NOISE = bytes((k * k * 31 + k // 7 * 89) % 251 for k in range(400))
 FRAME = bytes(range(40)) * 100
@@ -224,17 +224,17 @@ async def _together(app: Starlette, stand: Stand, addresses: list[str], computed
 
 def test_thirty_who_ask_for_the_same_at_once_cause_one_computation(stand: Stand) -> None:
     addresses = ["/api/view/a/live?epoch=3&of=x", "/api/view/a/live?of=x&epoch=3"] * 15
-    found = asyncio.run(_together(app_of(stand), stand, addresses, 1))
+    found = on_a_loop(_together(app_of(stand), stand, addresses, 1))
     assert len(stand.asked) == 1
     assert {(one.status_code, one.content, one.headers["etag"]) for one in found} == {(200, FRAME, 'W/"live-1"')}
-    broken = asyncio.run(_together(app_of(stand), stand, ["/api/view/a/broken"] * 30, 2))
+    broken = on_a_loop(_together(app_of(stand), stand, ["/api/view/a/broken"] * 30, 2))
     assert [one.status_code for one in broken] == [500] * 30
     assert len(stand.asked) == 2
 
 
 def test_different_frames_are_computed_two_at_a_time_and_the_loop_goes_on(stand: Stand) -> None:
     addresses = [f"/api/view/a/live?epoch={k}" for k in range(6)]
-    found = asyncio.run(_together(app_of(stand), stand, [*addresses, "/api/nothing"], 2))
+    found = on_a_loop(_together(app_of(stand), stand, [*addresses, "/api/nothing"], 2))
     assert [one.status_code for one in found] == [200] * 6 + [404]
     assert len(stand.asked) == 6
 
@@ -262,13 +262,13 @@ def test_no_more_than_two_are_computed_at_once() -> None:
         go_on.set()
         return await asyncio.gather(*asking)
 
-    assert asyncio.run(all_of_them()) == [7] * 8
+    assert on_a_loop(all_of_them()) == [7] * 8
     assert most == 2
 
 
 def test_where_too_many_wait_one_more_is_told_to_come_again(stand: Stand) -> None:
     addresses = [f"/api/view/a/live?epoch={k}" for k in range(3)]
-    found = asyncio.run(_together(app_of(stand, most=2), stand, addresses, 2))
+    found = on_a_loop(_together(app_of(stand, most=2), stand, addresses, 2))
     assert sorted(one.status_code for one in found) == [200, 200, 503]
     late = next(one for one in found if one.status_code == 503)
     assert late.headers["retry-after"] == "1"
@@ -287,7 +287,7 @@ def test_who_leaves_leaves_the_others_waiting() -> None:
         go_on.set()
         return await second
 
-    assert asyncio.run(one_leaves()) == "True"
+    assert on_a_loop(one_leaves()) == "True"
 
 
 async def _change_while_looking(app: Starlette, stand: Stand) -> list[str]:
@@ -306,7 +306,7 @@ async def _change_while_looking(app: Starlette, stand: Stand) -> list[str]:
 
 
 def test_who_looks_after_a_change_does_not_see_what_was_begun_before(stand: Stand) -> None:
-    before, after = asyncio.run(_change_while_looking(app_of(stand), stand))
+    before, after = on_a_loop(_change_while_looking(app_of(stand), stand))
     assert before != after
 
 

@@ -1,6 +1,5 @@
 """A class that watches one training: its network is read once for all, and what is measured of it counts rightly."""
 
-import asyncio
 import doctest
 import json
 from pathlib import Path
@@ -20,6 +19,7 @@ from playground.view import trainings
 from tests.playground.server.test_views import FRAME, Stand, app_of
 from tests.playground.test_live import spec
 from tests.playground.test_numpy_fit import blobs, never
+from tests.waiting import on_a_loop
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +80,13 @@ async def _watched(app: Starlette, count: int, asks: int) -> list[watchers.Watch
 
 def test_the_measurement_counts_pictures_and_what_is_known_already() -> None:
     stand = Stand()
-    found = watchers.row(asyncio.run(_watched(app_of(stand), 4, 3)))
+    found = watchers.row(on_a_loop(_watched(app_of(stand), 4, 3)))
     assert (found["watchers"], found["asked"], found["errors"]) == (4, 12, 0)
     assert found["new"] == 12  # the stand-in has another picture whenever it is asked
     assert found["kilobytes"] == len(FRAME) / 1000
     assert found["p95_ms"] <= found["most_ms"]
     stand.answer = lambda *_: Stand().answer("a", "frame", {})  # type: ignore[method-assign]
-    found = watchers.row(asyncio.run(_watched(app_of(stand), 4, 3)))
+    found = watchers.row(on_a_loop(_watched(app_of(stand), 4, 3)))
     assert (found["asked"], found["new"]) == (12, 4)
     assert "| 4 | 12 | 4 |" in watchers.table([found])
 

@@ -180,13 +180,13 @@ def test_held_colours_are_used_and_steps_of_weights_are_told():
     trace = design("lenet5").run(pictures())
     header, body = opened(frames.frame(trace, [0], held={0: 123.0}, learn={"0.weight": 0.01, "0.bias": 0.02}))
     assert header["parts"][0]["limit"] == 123
-    assert header["parts"][0]["dw"] == 0.02
+    assert header["dw"]["0"] == 0.02
     assert np.all(np.abs(tiles_of(header["parts"][0], body).astype(int) - 128) < 10)
     gradients = walk_back(trace, Target("loss", label=1))
     header, _ = opened(frames.frame(trace, [0], gradients=gradients))
     ratios = [np.linalg.norm(gradients.weights[name]) / np.linalg.norm(weight.data)
               for name, weight in trace.parts[0].weights.items()]
-    assert header["parts"][0]["gw"] == pytest.approx(max(ratios), rel=1e-4)
+    assert header["gw"]["0"] == pytest.approx(max(ratios), rel=1e-4)
 
 
 def test_parts_that_a_walk_does_not_come_by_are_said_to_have_none():

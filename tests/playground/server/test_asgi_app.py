@@ -1,6 +1,5 @@
 """The app as the server finds it, and as it answers: our routes and Streamlit's on one port."""
 
-import asyncio
 import json
 import socket
 import urllib.error
@@ -14,7 +13,7 @@ import pytest
 from streamlit.web.server.app_discovery import discover_asgi_app
 
 from bench.served import served
-from tests.waiting import HOPE_SECONDS
+from tests.waiting import HOPE_SECONDS, on_a_loop
 
 APP = Path(__file__).resolve().parents[3] / "playground" / "app.py"
 
@@ -75,13 +74,13 @@ def test_pages_and_their_websocket_answer_under_names_that_are_ours_alone(url: s
     port = url.rpartition(":")[2]
     for host in (f"localhost:{port}", f"127.0.0.1:{port}", "192.168.0.7", f"[::1]:{port}", f"{socket.gethostname()}:1"):
         assert asked(f"{url}/_stcore/health", Host=host)[0] == 200, host
-        assert asyncio.run(opens(port, host)), host
+        assert on_a_loop(opens(port, host)), host
     status, headers, said = asked(f"{url}/convolution", Host="evil.example:8501")
     assert (status, headers.get_content_type()) == (400, "text/plain")
     assert b"'evil.example'" in said
     assert b"PLAYGROUND_HOSTS" in said
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert not asyncio.run(opens(port, "evil.example"))
+    assert not on_a_loop(opens(port, "evil.example"))
 
 
 async def opens(port: str, host: str) -> bool:
