@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from bench.served import served
 from playground.datasets import named
 
-HOPE = int(__import__("os").environ.get("HOPE", 300_000))
+HOPE = 300_000
 """Milliseconds after which a test no longer waits for what the page is to show: no machine is that slow."""
 expect.set_options(timeout=HOPE)
 CHROMIUM = next(
