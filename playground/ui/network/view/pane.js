@@ -148,7 +148,6 @@ class Pane {
     const inside = fold ? this.structure.parts.slice(fold.first, fold.last + 1) : [about];
     const count = inside.reduce((sum, one) => sum + one.parameters, 0);
     make("small", "", head, count ? counted(count, "weight") : "no weights");
-    head.title = "All of it";
     head.onclick = () => this.app.go({ part, channel: null, place: null });
     const tools = make("div", "tools", section);
     if (fold) {
@@ -275,6 +274,7 @@ class Pane {
       cell.layout = single ? { ...lay({ ...row, n: 1 }, 40, 40), columns: row.n, count: row.n, step: 42, gap: GAP, cells: false } : lay(row, this.each, cell.wide ? MAPS_HEIGHT : 90);
       drawTiles(cell.canvas, frame, row, cell.layout, this.app.table);
       if (cell.part === this.structure.parts.length - 1 && !this.app.moving) this.nameClasses(cell, frame, row);
+      if (this.app.moving) return;
       drawBarcode(cell.barcode, frame, row, this.each, this.app.table);
       const maps = row.c > row.n && row.h > 1 ? `the first ${row.n} of ${row.c} maps` : row.h > 1 ? counted(row.n, "map") : counted(row.c, "number");
       cell.canvas.setAttribute("aria-label", `${this.back ? "Gradients of " : ""}${cell.words}: ${maps}`);
