@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from playground.numbers import number
 from playground.view import frames, maps, numbers
 from playground.view.field import receptive_field
 from playground.view.gradients import Gradients
@@ -108,7 +107,7 @@ def one_map(trace: Trace, part: Part, channel: int, gradients: Gradients | None)
         header["sum"] = {"bias": _exact(summed.bias), "left": summed.left, "turned": summed.turned,
                          "of": [_summand(one, body, put) for one in summed.summands]}
         if summed.left:
-            others = frames._tiles(np.asarray(summed.others[None], np.float32), SUMMAND_SIDE, 1)[0]
+            others = frames.tiles_of(np.asarray(summed.others[None], np.float32), SUMMAND_SIDE, 1)[0]
             header["sum"]["others"] = _picture(others, body)
     else:
         header["sources"] = _sources(trace, part, channel, gradients, body)
@@ -124,7 +123,7 @@ def _sources(trace: Trace, part: Part, channel: int, gradients: Gradients | None
     for one in near[:4]:
         values = one.output.data[0] if gradients is None else gradients.at(one)
         if values is not None and values.ndim == 3 and len(part.shape) == 3 and len(values) == part.shape[0]:
-            small = frames._tiles(values[channel : channel + 1], SUMMAND_SIDE, 1)[0]
+            small = frames.tiles_of(values[channel : channel + 1], SUMMAND_SIDE, 1)[0]
             found.append({"owner": one.index, "channel": channel, **_picture(small, body)})
     return found
 
@@ -138,7 +137,7 @@ def steps(trace: Trace, gradients: Gradients) -> list[dict[str, Any]]:
 def _summand(one: maps.Summand, body: bytearray, put: Any) -> dict[str, Any]:
     said = {"owner": one.owner, "channel": one.channel, "weight": _exact(one.weight), "kernel": put(one.kernel)}
     for name, array in (("source", one.source), ("values", one.values)):
-        said[name] = _picture(frames._tiles(np.asarray(array[None], np.float32), SUMMAND_SIDE, 1)[0], body)
+        said[name] = _picture(frames.tiles_of(np.asarray(array[None], np.float32), SUMMAND_SIDE, 1)[0], body)
     return said
 
 
@@ -162,4 +161,4 @@ def _exact(value: Any) -> float | str | None:
     return ("∞" if value > 0 else "−∞") if math.isinf(value) else float(f"{value:.9g}")
 
 
-__all__ = ["about", "accounts", "multiply_adds", "number", "one_map", "one_number", "steps"]
+__all__ = ["about", "accounts", "multiply_adds", "one_map", "one_number", "steps"]

@@ -7,8 +7,7 @@ import numpy as np
 
 from engine import Tensor
 from engine.geometry import pair, place
-from playground.view.replay import in_order
-from playground.view.trace import Array, Part, Trace
+from playground.view.trace import Array, Part, Trace, in_order
 from playground.view.words import OPS, POINTWISE_OPS
 
 Region = tuple[int, int, int, int]

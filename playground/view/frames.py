@@ -50,7 +50,7 @@ def frame(trace: Trace, shown: Sequence[int], *, gradients: Gradients | None = N
             rows.append({**row, "none": True})
             continue
         to_bytes = _log_bytes(top) if backward else _bytes(limits.get(part.index, 1.0))
-        tiles, bar = _tiles(array, side, most), _bar(array)
+        tiles, bar = tiles_of(array, side, most), _bar(array)
         row |= {"c": int(array.shape[0]), "n": len(tiles), "h": tiles.shape[1], "w": tiles.shape[2], "at": len(body),
                 "limit": _short(top if backward else limits.get(part.index, 1.0)), **sizes(array)}
         body += to_bytes(tiles).tobytes()
@@ -168,14 +168,14 @@ def _values(part: Part, gradients: Gradients | None) -> Array | None:
     return gradients.at(part)
 
 
-def _tiles(array: Array, side: int, most: int) -> Array:
+def tiles_of(array: Array, side: int, most: int) -> Array:
     """The first maps (n, h, w), each at most about `side` pixels wide; a row of numbers is one tile of one row."""
     if array.ndim == 1 or array.shape[1:] == (1, 1):
         flat = array.reshape(-1)
         step = -(-flat.size // MOST_CELLS)
         return _joined(flat[None, None, :], 1, step)
     if array.ndim != 3:
-        return _tiles(array.reshape(-1, *array.shape[-2:]), side, most)
+        return tiles_of(array.reshape(-1, *array.shape[-2:]), side, most)
     factor = -(-max(array.shape[1:]) // side)
     return _joined(array[:most], min(factor, array.shape[1]), min(factor, array.shape[2]))
 

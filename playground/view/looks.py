@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class Look:
         """What its pictures hold in memory."""
         return self.x.nbytes + self.shown.nbytes + (0 if self.crowd is None else self.crowd.nbytes)
 
-    @property
+    @cached_property
     def token(self) -> str:
         """The name under which a browser asks for it."""
         text = hashlib.blake2s(self.key.encode(), key=_SECRET, digest_size=16)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine import Tensor
-from playground.view.trace import Array, Trace
+from playground.view.trace import Array, Trace, in_order
 
 Now = Callable[[Tensor], Tensor]
 """What stands for a tensor of the trace in the new run; the tensor itself where nothing of it has changed."""
@@ -43,18 +43,6 @@ def replayed(trace: Trace, *, leaves: Mapping[int, Array] | None = None, changes
         if key in changed:
             values[key] = changed[key](now(tensor), now)
     return now
-
-
-def in_order(end: Tensor) -> list[Tensor]:
-    """Every tensor that `end` was made of, and `end`: leaves first, then results as they were made."""
-    found, waiting = {id(end): end}, [end]
-    while waiting:
-        node = waiting.pop().node
-        for x in node.inputs if node is not None else ():
-            if x is not None and id(x) not in found:
-                found[id(x)] = x
-                waiting.append(x)
-    return sorted(found.values(), key=lambda t: -1 if t.node is None else t.node.place)
 
 
 def _options(node: Any, dtype: Any) -> dict[str, Any]:

@@ -145,7 +145,7 @@ class File:
             names = {id(weight): name for name, weight in self.model.named_parameters()}
             if logits.ndim != 2 or len(logits) != len(x):  # scores in another form than (N, K)
                 logits = logits.reshape((len(x), -1))
-        if not logits.requires_grad:
+        if not logits.requires_grad and any(_quantises(node.op_type) for node in self.nodes):
             raise PlaygroundError("This file's scores have no gradient: its numbers are rounded on the way, as those "
                                   "of quantised files are.")
         return read(picture, logits, marks, names)
@@ -157,6 +157,15 @@ class File:
 
     def weights(self) -> Mapping[str, Tensor]:
         return dict(self.model.named_parameters())
+
+
+def _quantises(op_type: str) -> bool:
+    """Whether an operator computes in whole numbers that stand for others: no tape goes through it.
+
+    >>> [name for name in ("Conv", "DequantizeLinear", "QLinearConv", "MatMulInteger") if _quantises(name)]
+    ['DequantizeLinear', 'QLinearConv', 'MatMulInteger']
+    """
+    return "uantize" in op_type or op_type.startswith("QLinear") or op_type.endswith("Integer")
 
 
 def _sort(op_type: str, result: Tensor) -> Sort | None:

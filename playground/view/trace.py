@@ -122,7 +122,7 @@ def read(picture: Tensor, logits: Tensor, marks: Iterable[Mark], names: Mapping[
     marks: in the order in which they ended. names: of the weights, by `id` of their tensors.
     """
     moving = _moving(picture, logits)
-    results = sorted((t for t in _reached(logits) if id(t) in moving and t.node is not None), key=_place)
+    results = [t for t in in_order(logits) if id(t) in moving and t.node is not None]
     builder = _Builder(picture, moving, names)
     at = 0
     for mark in marks:
@@ -182,7 +182,7 @@ class _Builder:
 
     def _leaves(self, tensor: Tensor, weights: dict[str, Tensor], fixed: list[Tensor]) -> None:
         """What a tensor that does not come from the picture was made of."""
-        for one in _reached(tensor):
+        for one in in_order(tensor):
             if one.node is not None:
                 continue
             if id(one) in self.names and one.requires_grad:
@@ -223,8 +223,8 @@ def _place(result: Tensor) -> int:
     return result.node.place
 
 
-def _reached(end: Tensor) -> list[Tensor]:
-    """Every tensor that `end` was made of, and `end`."""
+def in_order(end: Tensor) -> list[Tensor]:
+    """Every tensor that `end` was made of, and `end`: leaves first, then results as they were made."""
     found, waiting = {id(end): end}, [end]
     while waiting:
         node = waiting.pop().node
@@ -232,14 +232,13 @@ def _reached(end: Tensor) -> list[Tensor]:
             if x is not None and id(x) not in found:
                 found[id(x)] = x
                 waiting.append(x)
-    return list(found.values())
+    return sorted(found.values(), key=lambda t: -1 if t.node is None else t.node.place)
 
 
 def _moving(picture: Tensor, end: Tensor) -> set[int]:
     """The tensors, by `id`, that depend on the picture."""
     moving = {id(picture)}
-    for result in sorted((t for t in _reached(end) if t.node is not None), key=_place):
-        assert result.node is not None
-        if any(x is not None and id(x) in moving for x in result.node.inputs):
+    for result in in_order(end):
+        if result.node is not None and any(x is not None and id(x) in moving for x in result.node.inputs):
             moving.add(id(result))
     return moving

@@ -113,7 +113,7 @@ def test_a_design_is_at_work_before_it_is_trained(open_page: OpenPage) -> None:
 @pytest.mark.usefixtures("playground_home")
 def test_one_number_is_stepped_through_to_the_engines_own() -> None:
     put_deep("stepped")
-    subject = whole.subjects()["stepped"]
+    subject = whole.made(whole.subjects(), "stepped")
     x = np.random.default_rng(0).normal(size=(1, 1, 8, 8)).astype(np.float32)
     trace = subject.source("")[0].run(x)
     for part, place in ((trace.parts[0], (2, 3, 4)), (trace.parts[1], (1, 0, 0))):

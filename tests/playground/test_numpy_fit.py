@@ -19,6 +19,7 @@ from playground.errors import PlaygroundError
 from playground.training.runs.events import Batch, Epoch, Event, Finished, Measures, Saved, Started
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit
+from playground.training.scratch.division import divided
 
 
 def never() -> bool:
@@ -121,7 +122,7 @@ def test_the_test_pictures_have_no_part_in_training(tmp_path: Path, monkeypatch:
 
 def test_the_validation_pictures_are_a_sixth_of_every_class_and_not_learnt_from() -> None:
     labels = np.repeat([0, 1, 2, 3], [60, 30, 2, 1])
-    fitted, kept = numpy_fit._divided(labels, np.random.default_rng(0))
+    fitted, kept = divided(labels, np.random.default_rng(0))
     assert sorted([*fitted, *kept]) == list(range(93))
     assert np.bincount(labels[kept], minlength=4).tolist() == [10, 5, 1, 0]
 

@@ -34,6 +34,8 @@ from playground.training.runs.events import (
 )
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import losses, numpy_fit
+from playground.training.scratch.division import divided
+from playground.training.scratch.division import few as cut_to
 from playground.training.scratch.settings import (
     INITS,
     OPTIMIZERS,
@@ -69,7 +71,7 @@ def every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 def prepared(seed: int, settings: Settings) -> tuple[np.ndarray, np.ndarray, list[np.random.Generator]]:
     """What is learnt from, and the generators, as the trainer has them."""
     train, generators = blobs(), np.random.default_rng(seed).spawn(5)
-    fitted, _ = numpy_fit._divided(train.labels, generators[0])
+    fitted, _ = divided(train.labels, generators[0])
     preprocessing = numpy_fit.preprocessing_of(train.images[fitted], settings.normalize)
     return preprocessing.apply_all(train.images[fitted]), train.labels[fitted], generators
 
@@ -273,7 +275,7 @@ def test_fewer_pictures_learn_and_the_same_validate(tmp_path: Path) -> None:
         held[count] = next(event.validation_loss for event in events if isinstance(event, Epoch))
     assert held[0] == held[1000]
     fitted, labels = np.arange(100, 190), np.repeat([9, 0, 1, 2], [100, 60, 20, 10])
-    few = [set(numpy_fit._few(fitted, labels, most, np.random.default_rng(3)).tolist()) for most in (9, 18, 90)]
+    few = [set(cut_to(fitted, labels, most, np.random.default_rng(3)).tolist()) for most in (9, 18, 90)]
     assert few[0] < few[1] < few[2] == set(fitted.tolist())
     assert np.bincount(labels[list(few[1])]).tolist() == [12, 4, 2]
 

@@ -33,6 +33,7 @@ from playground.network.spelling import spelled
 from playground.training.runs.events import Batch, Epoch, Event, Finished, RateChanged, Saved, Started
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import history_files, live_files
+from playground.training.scratch.division import divided, few
 from playground.training.scratch.losses import evaluate, mixed_loss, said, scoring
 from playground.training.scratch.measures import Look, Meter, Parts
 from playground.training.scratch.numpy_checkpoint import State, digest
@@ -45,7 +46,6 @@ from playground.training.scratch.settings import (
     stalled,
 )
 
-VALIDATION_SHARE = 1 / 6
 BETWEEN_BATCHES_SECONDS = 0.1
 LARGEST_SIDE = 4096
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
@@ -248,9 +248,9 @@ def begun(spec: RunSpec, cut: int | None = None) -> Training:
     settings = Settings.from_request(spec.request)
     train, test = named.load(spec.request["data"])
     split_rng, weights_rng, order_rng, augment_rng, init_rng = np.random.default_rng(spec.seed).spawn(5)
-    fitted, held_out = _divided(train.labels, split_rng)
+    fitted, held_out = divided(train.labels, split_rng)
     if settings.train_pictures:
-        fitted = _few(fitted, train.labels, settings.train_pictures, split_rng)
+        fitted = few(fitted, train.labels, settings.train_pictures, split_rng)
     preprocessing = preprocessing_of(train.images[fitted], settings.normalize)
     x, y = preprocessing.apply_all(train.images[fitted]), train.labels[fitted]
     raw = train.images[fitted]
@@ -351,28 +351,6 @@ def _described(data: Mapping[str, Any], classes: int) -> tuple[Network, tuple[in
     if len(shape) != 3 or min(shape) < 1 or max(shape) > LARGEST_SIDE:
         raise ValueError("its pictures have no shape")
     return presets.network_named(str(said["network"]), shape, classes), shape
-
-
-def _divided(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Indices to learn from and to validate on: a sixth of every class, at least one picture where there are two."""
-    held_out = []
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        held_out.append(members[:max(1, round(len(members) * VALIDATION_SHARE)) if len(members) > 1 else 0])
-    kept_aside = np.sort(np.concatenate(held_out))
-    fitted = np.setdiff1d(np.arange(len(labels)), kept_aside)
-    if len(kept_aside) == 0 or len(fitted) < 2:
-        raise PlaygroundError(f"{len(labels)} training pictures are too few to learn from and to validate on.")
-    return fitted, kept_aside
-
-
-def _few(fitted: np.ndarray, labels: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """At most so many of the indices to learn from, of every class its share. The few are among the more."""
-    place = np.empty(len(fitted))
-    for label in np.unique(labels[fitted]):
-        members = np.flatnonzero(labels[fitted] == label)
-        place[rng.permutation(members)] = (np.arange(len(members)) + 0.5) / len(members)
-    return np.sort(fitted[np.argsort(place, kind="stable")[:most]])
 
 
 def preprocessing_of(images: np.ndarray, normalize: bool = True) -> Preprocessing:

@@ -7,7 +7,6 @@ from playground.ui.lessons import digits_model
 from playground.ui.lessons import whole_cnn_network as whole
 from playground.ui.lessons.whole_cnn import Setting
 from playground.ui.network import view
-from playground.ui.network.whole import seen
 from playground.view.looks import Look
 from playground.view.sources import Design
 
@@ -21,6 +20,6 @@ def around(setting: Setting) -> None:
     source = Design(whole.description(setting.network), whole.copy_of(setting.network), preparation,
                     tuple(map(str, range(digits_model.CLASSES))))
     view.view(Look(f"lesson {setting.network}", lambda _: (source, ""), setting.x[None],
-                   seen(preparation, setting.image), setting.label), key="whole-cnn-view")
+                   preparation.pictured(setting.x), setting.label), key="whole-cnn-view")
     st.caption("Press a map, then a number in it, to see the products it is a sum of; backward, the products of its "
                "gradient.")

@@ -33,11 +33,10 @@ CHECKED = 256
 def untrained(data: str, text: str, takes: Shape, request: Mapping[str, Any], seed: int) -> None:
     """A design at its first weights: what a first batch says, and every part at work on a picture."""
     training, test = train.loaded(data)
-    settings = {name: value for name, value in request.items() if name not in ("data", "network")}
-    told(checked(data, text, takes, tuple(sorted((k, str(v)) for k, v in settings.items())), settings, seed))
+    told(checked(data, text, takes, dict(request), seed))
     index = which(test, "untrained")
-    source = designed(text, takes, training, settings, seed)
-    view.view(look_at(f"design {data} {text} {sorted(settings.items())} {seed}", lambda _: (source, ""), source, test,
+    source = designed(text, takes, training, request, seed)
+    view.view(look_at(f"design {data} {text} {sorted(request.items())} {seed}", lambda _: (source, ""), source, test,
                       index, training), key="untrained-view")
 
 
@@ -51,18 +50,17 @@ def told(found: Preflight) -> None:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def checked(data: str, text: str, takes: Shape, key: tuple[tuple[str, str], ...], _settings: Mapping[str, Any],
-            seed: int) -> Preflight:
+def checked(data: str, text: str, takes: Shape, request: dict[str, Any], seed: int) -> Preflight:
     """The doctor's look at the first batch, once a design and its settings."""
     training, _ = train.loaded(data)
     classes = len(training.classes)
     return preflight(network_named(text, takes, classes), takes, training.images[:CHECKED], training.labels[:CHECKED],
-                     classes, _settings, seed)
+                     classes, request, seed)
 
 
-def designed(text: str, takes: Shape, training: ImageSet, settings: Mapping[str, Any], seed: int) -> Design:
+def designed(text: str, takes: Shape, training: ImageSet, request: Mapping[str, Any], seed: int) -> Design:
     """A design built, at the first weights that a training with this seed begins with."""
-    asked = Settings.from_request(settings)
+    asked = Settings.from_request(request)
     network = scoring(network_named(text, takes, len(training.classes)), takes)
     _, weights_rng, _, _, init_rng = np.random.default_rng(seed).spawn(5)
     model = build(network, takes, weights_rng)
@@ -81,8 +79,9 @@ def look_at(key: str, of: Any, source: Source, test: ImageSet, index: int, train
     """A look at a test picture, among the first training pictures where it is in training mode."""
     pixels = test.images[index]
     crowd = source.preprocessing.apply_all(training.images[: whole.CROWD])
-    return Look(key, of, source.preprocessing.apply(pixels)[None], whole.seen(source.preprocessing, pixels),
-                int(test.labels[index]), crowd, epochs, changes or {})
+    x = source.preprocessing.apply(pixels)
+    return Look(key, of, x[None], source.preprocessing.pictured(x), int(test.labels[index]), crowd, epochs,
+                changes or {})
 
 
 def of_training(run: RunView) -> None:

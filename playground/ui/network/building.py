@@ -15,6 +15,7 @@ from playground.network.kind import Shape
 from playground.network.parts import Network
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit, timing
+from playground.training.scratch.division import VALIDATION_SHARE
 from playground.ui import frame
 from playground.ui.network import at_work, both_engines, designer, run_look, settings
 from playground.ui.studio import downloads, model_name, models, runs_view, train
@@ -42,7 +43,7 @@ class Chosen:
     @property
     def learnt(self) -> int:
         """Pictures that are learnt: all but the sixth that is kept aside."""
-        return round(len(self.training.images) * (1 - numpy_fit.VALIDATION_SHARE))
+        return round(len(self.training.images) * (1 - VALIDATION_SHARE))
 
 
 def chosen_data() -> Chosen | None:

@@ -72,7 +72,7 @@ def findings(view: RunView, told: Network, takes: Shape) -> None:
     if not now.measures:
         return
     st.subheader("What ails it", anchor=False)
-    found = diagnose(told, takes, [*now.measures, *now.epochs], view.spec.request)
+    found = diagnosed(now, told, takes)
     if not found:
         st.success("Nothing found: gradients reach every part, no unit is dead, and steps are of a good size.",
                    icon=":material/check:")
@@ -100,9 +100,19 @@ def marks(text: str) -> tuple[Fault, ...]:
     told, takes = described(view)
     if told is None or not view.measures or text not in (spelled(told), view.spec.request.get("network")):
         return ()
-    found = diagnose(told, takes, [*view.measures, *view.epochs], view.spec.request)
-    return tuple(Fault(WARN, one.path, f"In the training “{view.spec.name}”: {one.sentence}") for one in found
-                 if one.path)
+    return tuple(Fault(WARN, one.path, f"In the training “{view.spec.name}”: {one.sentence}")
+                 for one in diagnosed(view, told, takes) if one.path)
+
+
+def diagnosed(view: RunView, told: Network, takes: Shape) -> tuple[Finding, ...]:
+    """What ails a run, computed once for what is known of it: every edit of its design asks again."""
+    return _diagnosed(view.run_id, len(view.measures), len(view.epochs), view, told, takes)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _diagnosed(run_id: str, measures: int, epochs: int, _view: RunView, _told: Network, _takes: Shape
+               ) -> tuple[Finding, ...]:
+    return diagnose(_told, _takes, [*_view.measures, *_view.epochs], _view.spec.request)
 
 
 def cure_words(told: Network, finding: Finding) -> str:

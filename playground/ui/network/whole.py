@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -59,14 +60,15 @@ class Subject:
         return self.run is not None and not self.run.ended
 
 
-def subjects() -> dict[str, Subject]:
-    """All networks there are to look at, by the words of the list: trainings with a history, then models."""
-    found: dict[str, Subject] = {}
+def subjects() -> dict[str, Callable[[], Subject | None]]:
+    """All networks there are to look at, by the words of the list: trainings with a history, then models. Each is made
+    when it is called: of many, only what is looked at is read."""
+    found: dict[str, Callable[[], Subject | None]] = {}
     for one in runs_view.listed(None):
-        if one.spec.kind == "digits" and (subject := of_run(one)) is not None:
-            found[f"training {one.spec.name}"] = subject
+        if one.spec.kind == "digits" and history.epochs(runs.run_dir(one.run_id)):
+            found[f"training {one.spec.name}"] = partial(of_run, one)
     for entry in registry.entries():
-        found[entry.name] = of_entry(entry)
+        found[entry.name] = partial(of_entry, entry)
     return found
 
 
@@ -96,17 +98,17 @@ def of_run(run: RunView) -> Subject | None:
     suggested, preparation = "Handwritten digit" if last.preprocessing.gray else "Cat", last.preprocessing
     return Subject(f"run {run.run_id}", run.spec.name, preparation, last.labels,
                    lambda epoch: trainings.at(folder, epoch), epochs, run, suggested,
-                   lambda: crowd_of(run.spec.request["data"], preparation, str(preparation)), last.names())
+                   lambda: crowd_of(run.spec.request["data"], preparation), last.names())
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def crowd_of(data: str, _preparation: Preprocessing, key: str) -> np.ndarray | None:
+def crowd_of(data: str, preparation: Preprocessing) -> np.ndarray | None:
     """Pictures of a training's data, prepared: the batch beside the picture looked at. Nobody changes them."""
     try:
         training, _ = train.loaded(data)
     except PlaygroundError:
         return None
-    return _preparation.apply_all(training.images[:CROWD])
+    return preparation.apply_all(training.images[:CROWD])
 
 
 @dataclass(frozen=True)
@@ -132,14 +134,22 @@ def controls(live_camera: camera.Live) -> Setting | None:
         name = st.selectbox("Network", list(found), key="model", bind="query-params", disabled=links.locked(),
                             help="Trainings from scratch keep their weights of every epoch: they can be watched while "
                                  "they learn, and afterwards.")
-        subject = found[name]
+        subject = made(found, name)
     with middle:
         picture = choose_picture(subject.suggested, live=live_camera, least=1)
     x = subject.preprocessing.apply(picture.pixels)[None]
     with right:
         label = label_of(subject, picture, x)
-        beside, titles = second(found, name, picture, label)
+        beside, titles = second(found, name, subject, picture, label)
     return Setting(subject, picture, label, look_at(subject, picture, label), beside, titles)
+
+
+def made(found: Mapping[str, Callable[[], Subject | None]], name: str) -> Subject:
+    """The network of that name. Raises PlaygroundError when what is kept of it cannot be read."""
+    subject = found[name]()
+    if subject is None:
+        raise PlaygroundError(f"The weights of “{name}” cannot be read any more: choose another network.")
+    return subject
 
 
 def label_of(subject: Subject, picture: Picture, x: np.ndarray) -> int:
@@ -164,10 +174,9 @@ def likeliest(subject: Subject, x: np.ndarray) -> int:
     return _likeliest(subject, subject.key, subject.epochs, x)
 
 
-def second(found: dict[str, Subject], first: str, picture: Picture, label: int
-           ) -> tuple[Look | None, tuple[str, ...]]:
+def second(found: Mapping[str, Callable[[], Subject | None]], first: str, subject: Subject, picture: Picture,
+           label: int) -> tuple[Look | None, tuple[str, ...]]:
     """What stands beside: nothing, another network, or another epoch of this one."""
-    subject = found[first]
     epochs = [f"epoch {epoch} of it" for epoch in subject.epochs]
     name = st.selectbox("Beside it", [NOBODY, *epochs, *(one for one in found if one != first)], key="beside",
                         bind="query-params", disabled=links.locked(),
@@ -178,27 +187,17 @@ def second(found: dict[str, Subject], first: str, picture: Picture, label: int
     if name in epochs:
         epoch = subject.epochs[epochs.index(name)]
         return look_at(subject, picture, label, epoch), (subject.title, f"{subject.title}, epoch {epoch}")
-    other = found[name]
+    other = made(found, name)
     return look_at(other, picture, min(label, len(other.labels) - 1)), (subject.title, other.title)
 
 
 def look_at(subject: Subject, picture: Picture, label: int, epoch: int | None = None) -> Look:
     """A look at a network, at all of its epochs or at one alone."""
-    x = subject.preprocessing.apply(picture.pixels)[None]
-    prepared = subject.crowd()
+    x = subject.preprocessing.apply(picture.pixels)
+    shown, crowd = subject.preprocessing.pictured(x), subject.crowd()
     if epoch is not None:
-        return Look(f"{subject.key} at {epoch}", lambda _: subject.source(str(epoch)), x,
-                    seen(subject.preprocessing, picture.pixels), label, prepared)
-    return Look(subject.key, subject.source, x, seen(subject.preprocessing, picture.pixels), label, prepared,
-                subject.epochs, moved(subject))
-
-
-def seen(preparation: Preprocessing, pixels: np.ndarray) -> np.ndarray:
-    """What of the picture the network sees, uint8 (H, W, 3)."""
-    x = preparation.apply(pixels)
-    mean, std = (np.asarray(values, np.float32)[:, None, None] for values in (preparation.mean, preparation.std))
-    levels = np.rint(np.clip((x * std + mean) * 255, 0, 255)).astype(np.uint8)
-    return np.ascontiguousarray(np.repeat(levels, 3 // len(levels), axis=0).transpose(1, 2, 0))
+        return Look(f"{subject.key} at {epoch}", lambda _: subject.source(str(epoch)), x[None], shown, label, crowd)
+    return Look(subject.key, subject.source, x[None], shown, label, crowd, subject.epochs, moved(subject))
 
 
 def moved(subject: Subject) -> dict[str, dict[str, float]]:

@@ -157,7 +157,6 @@ def _rest(run: int, seconds: float) -> None:
     @st.fragment(run_every=seconds + run % 2 / 1000)
     def rest() -> None:
         if next(runs):
-            frame.hold_written()
             st.rerun()
 
     rest()

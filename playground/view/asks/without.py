@@ -14,9 +14,9 @@ from playground.errors import PlaygroundError
 from playground.training.scratch.losses import loss_of
 from playground.view.asks.batches import chunks
 from playground.view.asks.measured import Effect, of_scores
-from playground.view.replay import Change, Now, in_order, replayed
+from playground.view.replay import Change, Now, replayed
 from playground.view.sources import Design, File
-from playground.view.trace import PICTURE, Array, Part, Trace
+from playground.view.trace import PICTURE, Array, Part, Trace, in_order
 from playground.view.words import SUM
 
 MAPS, LAYER, SHORTCUT, WAY = "maps", "layer", "shortcut", "way"

@@ -64,8 +64,7 @@ class Pane {
       if (typeof item !== "number" && this.app.state.open.has(item.key)) walk(item.inside, depth + 1);
       else found.push({ item, part: typeof item === "number" ? item : item.last, depth });
     });
-    const inside = this.folds.get(this.app.state.inside);
-    walk(inside ? inside.inside : this.structure.tree, 0);
+    walk(this.structure.tree, 0);
     return found;
   }
 

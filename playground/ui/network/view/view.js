@@ -2,7 +2,7 @@
 class View {
   constructor(parent) {
     this.root = parent.querySelector(".network");
-    this.state = { back: false, target: null, scale: "layer", mode: "eval", epoch: "", open: new Set(), inside: "", part: null, channel: null, place: null, step: null };
+    this.state = { back: false, target: null, scale: "layer", mode: "eval", epoch: "", open: new Set(), part: null, channel: null, place: null, step: null };
     this.bar = make("div", "bar", this.root);
     this.bar.setAttribute("role", "group");
     this.bar.setAttribute("aria-label", "What is shown");
