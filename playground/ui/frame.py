@@ -13,6 +13,7 @@ from typing import ParamSpec
 import numpy as np
 import streamlit as st
 from PIL import Image
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from playground import home
 from playground.errors import PlaygroundError
@@ -66,30 +67,46 @@ def sent(key: str, trigger: str) -> object:
 
 
 _WRITTEN = "written-by-the-page"
-HELD_SECONDS = 3.0
-"""How long after a callback set a control its old value counts as one that crossed: nobody sets it back so soon."""
+HELD_SECONDS = 30.0
+"""How long at most the old value of a control that a callback set counts as one that crossed the answer."""
 
 
 def write(key: str, value: object) -> None:
-    """In a callback, set what another control says.
+    """In a callback, or before it is drawn, set what another control says.
 
     The browser hears of it with the answer. A message that it sends before, such as the one that asks for the rest of
     the page, still brings what the control said until then: `hold_written` sees to it.
     """
     state = st.session_state
-    state.setdefault(_WRITTEN, {})[key] = (state.get(key), value, time.monotonic())
+    written = state.setdefault(_WRITTEN, {})
+    if state.get(key) != value:
+        earlier = written[key][0] if key in written else []
+        written[key] = ([*earlier, state.get(key)], value, time.monotonic(), _message())
     state[key] = value
 
 
 def hold_written() -> None:
-    """Before controls are drawn: what a callback wrote stands, whatever a message says that crossed the answer."""
+    """Before controls are drawn: what was written stands, whatever a message says that crossed the answer.
+
+    So, too, first in the callback of a control that is itself written to: Streamlit calls it for what crossed.
+
+    It is held until a later message brings it, for then the browser knows, or brings what it was neither before nor
+    after: then the reader has changed it.
+    """
     state = st.session_state
-    written = state.get(_WRITTEN, {})
-    for key, (before, value, when) in list(written.items()):
-        if time.monotonic() - when > HELD_SECONDS or state.get(key) not in (before, value):
+    written, now = state.get(_WRITTEN, {}), _message()
+    for key, (before, value, when, message) in list(written.items()):
+        known = state.get(key) == value and (now is None or now is not message)
+        if known or time.monotonic() - when > HELD_SECONDS or state.get(key) not in (*before, value):
             del written[key]
         elif state.get(key) != value:
             state[key] = value
+
+
+def _message() -> object:
+    """Something that is the same object as long as the script answers the same message of the browser."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return context.context_info if context is not None else None
 
 
 @contextmanager
@@ -120,6 +137,7 @@ def guarded(what: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
         @functools.wraps(draw)
         def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
             with guard(what):
+                hold_written()
                 draw(*args, **kwargs)
 
         return drawn

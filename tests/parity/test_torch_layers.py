@@ -277,6 +277,7 @@ def test_first_weights_are_drawn_from_torchs_distributions(name, options):
     shape = (60, 40, 3, 3)
     random = {} if name in ("zeros_", "ones_", "constant_") else {"rng": np.random.default_rng(0)}
     ours = getattr(init, name)(Tensor(np.empty(shape)), **options, **random).data
+    torch.manual_seed(0)
     theirs = getattr(nn.init, name)(torch.empty(shape, dtype=torch.float64), **options).numpy()
     scale = max(theirs.std(), 1e-9)
     assert abs(ours.mean() - theirs.mean()) < 0.03 * scale + 1e-9

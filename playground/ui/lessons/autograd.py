@@ -55,7 +55,7 @@ def controls() -> Setting:
     left, right = st.columns([1, 2])
     state = st.session_state
     current = state.get("formula", st.query_params.get("formula", PRESETS[FIRST][0]))
-    state["preset"] = next((name for name, (text, _) in PRESETS.items() if text == current), None)
+    frame.write("preset", next((name for name, (text, _) in PRESETS.items() if text == current), None))
     left.selectbox("Example", list(PRESETS), key="preset", on_change=_take_preset, disabled=locked, index=None,
                    placeholder="own formula")
     text = right.text_input("Formula", PRESETS[FIRST][0], key="formula", bind="query-params", max_chars=300,
@@ -80,6 +80,7 @@ def controls() -> Setting:
 
 
 def _take_preset() -> None:
+    frame.hold_written()
     chosen = st.session_state["preset"]
     if chosen in PRESETS:
         text, values = PRESETS[chosen]

@@ -104,14 +104,15 @@ def glance() -> None:
         )
 
 
-def _take_edit() -> None:
-    edited = frame.sent("home_grid", "edited")
-    if isinstance(edited, str):
-        st.session_state[OWN], st.session_state["look"] = edited[:400], None
+def _take_edit(text: str) -> None:
+    st.session_state[OWN] = text
+    frame.write("look", None)
 
 
 def _forget_own() -> None:
-    st.session_state.pop(OWN, None)
+    frame.hold_written()
+    if st.session_state["look"] is not None:
+        st.session_state.pop(OWN, None)
 
 
 @frame.guarded("The three engines")

@@ -97,7 +97,8 @@ class Controls:
                                       step=0.5, format="%g", width=130, key=f"z{k}", bind="query-params",
                                       disabled=locked))
                 for k in range(classes))
-        state["preset"] = next((name for name, told in presets().items() if told == (self.scores, self.label)), None)
+        said = (self.scores, self.label)
+        frame.write("preset", next((name for name, told in presets().items() if told == said), None))
         chooser.selectbox("Example", list(presets()), key="preset", index=None, placeholder="own scores",
                           on_change=_take_preset, disabled=locked)
 
@@ -113,12 +114,14 @@ class Controls:
 
 
 def _take_preset() -> None:
+    frame.hold_written()
     chosen = presets().get(st.session_state["preset"])
     if chosen is not None:
         scores, label = chosen
-        st.session_state["classes"], st.session_state["label"] = len(scores), label
+        frame.write("classes", len(scores))
+        frame.write("label", label)
         for k, score in enumerate(scores):
-            st.session_state[f"z{k}"] = score
+            frame.write(f"z{k}", score)
 
 
 @st.cache_data(show_spinner=False)

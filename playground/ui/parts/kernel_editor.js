@@ -1,4 +1,6 @@
 // A square of number fields coloured by their weights. Python hears of an edit once, when it is finished.
+const waiting = new WeakMap(); // what was sent last and when: until the answer to it, older ones do not write into the fields
+const PATIENCE = 20000; // milliseconds
 const WEIGHT = /^[+-]?(\d{1,6}(\.\d{0,6})?|\.\d{1,6}|\d{1,6}\/0*[1-9]\d{0,5})$/; // as kernel_editor.py reads it
 const plain = (text) => text.trim().replace("−", "-").replace(",", ".");
 
@@ -21,13 +23,17 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const { size, texts } = data;
   box.classList.toggle("five", size > 3);
   box.style.gridTemplateColumns = `repeat(${size}, minmax(0, ${size > 3 ? 3.4 : 4}rem))`;
+  const last = waiting.get(box);
+  const crossed = last && data.heard < last.number && performance.now() - last.when < PATIENCE && box.children.length === size * size;
   while (box.children.length > size * size) box.lastChild.remove();
   while (box.children.length < size * size) box.append(document.createElement("input"));
   const inputs = [...box.children];
   const send = () => {
     if (!inputs.every((input) => WEIGHT.test(plain(input.value)))) return;
     const rows = Array.from({ length: size }, (_, i) => inputs.slice(i * size, (i + 1) * size).map((input) => plain(input.value)).join(" "));
-    setTriggerValue("edited", rows.join("; "));
+    const number = Math.max(Date.now(), (waiting.get(box)?.number ?? 0) + 1);
+    waiting.set(box, { number, when: performance.now() });
+    setTriggerValue("edited", { text: rows.join("; "), number });
   };
   inputs.forEach((input, index) => {
     const [row, column] = [Math.floor(index / size), index % size];
@@ -37,7 +43,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     input.autocomplete = "off";
     input.disabled = data.locked;
     input.ariaLabel = `w[${row},${column}]`;
-    if (input !== parentElement.activeElement || parentElement.activeElement?.dataset.sent === input.value) input.value = texts[index];
+    if (!crossed && (input !== parentElement.activeElement || parentElement.activeElement?.dataset.sent === input.value)) input.value = texts[index];
     paint(input, data);
     input.onfocus = () => input.select();
     input.oninput = () => paint(input, data);

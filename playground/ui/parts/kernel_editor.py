@@ -20,6 +20,8 @@ from playground.ui import frame, links
 from playground.ui.parts.stepper import COLOURS_JS
 
 SIZES = (1, 3, 5)
+LONGEST = 800
+"""Characters of a kernel as one line of text."""
 OWN = "Own kernel"
 Rows = tuple[tuple[Fraction, ...], ...]
 
@@ -181,7 +183,7 @@ def choose_kernel() -> Kernel:
     """Draw the controls and return the kernel they say; a text that spells none shows why and keeps the last one."""
     above = st.container()
     text = st.text_input(
-        "Weights as text", DEFAULT, key="kernel", bind="query-params", max_chars=400, disabled=links.locked(),
+        "Weights as text", DEFAULT, key="kernel", bind="query-params", max_chars=LONGEST, disabled=links.locked(),
         help="Rows are separated by semicolons. Fractions such as 1/9 stay exact.",
     )
     try:
@@ -197,26 +199,36 @@ def choose_kernel() -> Kernel:
     return kernel
 
 
-def grid(kernel: Kernel, *, key: str, on_edited: Callable[[], None]) -> None:
-    """The weights as fields to type into; `frame.sent(key, "edited")` is the edited kernel as one line of text."""
+def grid(kernel: Kernel, *, key: str, on_edited: Callable[[str], None]) -> None:
+    """The weights as fields to type into; `on_edited` takes the edited kernel as one line of text."""
     fields(kernel.texts, style.signed_limit(kernel.weights), key=key, on_edited=on_edited)
 
 
-def fields(texts: Sequence[str], limit: float, *, key: str, on_edited: Callable[[], None]) -> None:
+def fields(texts: Sequence[str], limit: float, *, key: str, on_edited: Callable[[str], None]) -> None:
     """A square of numbers, row by row, as fields to type into, coloured from -limit to limit.
 
-    `frame.sent(key, "edited")` is all of them as one line of text: rows separated by `;`, numbers by spaces.
+    `on_edited` takes all of them as one line of text: rows separated by `;`, numbers by spaces. Each edit has a number,
+    and the browser shows no answer that is older than its last edit: it would be taken for what the reader typed.
     """
+    heard = f"{key}-heard"
+
+    def take() -> None:
+        match frame.sent(key, "edited"):
+            case {"text": str(text), "number": int() | float() as number}:
+                st.session_state[heard] = number
+                on_edited(text[:LONGEST])
+
     _grid(
         key=key,
         data={"texts": list(texts), "size": math.isqrt(len(texts)), "limit": limit, "scale": list(style.SIGNED),
-              "locked": links.locked()},
-        on_edited_change=on_edited,
+              "locked": links.locked(), "heard": st.session_state.get(heard, 0)},
+        on_edited_change=take,
     )
 
 
 def _presets(kernel: Kernel) -> None:
-    st.session_state["preset"], st.session_state["kernel_size"] = kernel.name, kernel.size
+    frame.write("preset", kernel.name)
+    frame.write("kernel_size", kernel.size)
     names = [*PRESETS, *([OWN] if kernel.name == OWN else [])]
     st.selectbox("Kernel", names, key="preset", on_change=_take_preset, disabled=links.locked())
     st.segmented_control(
@@ -226,6 +238,7 @@ def _presets(kernel: Kernel) -> None:
 
 
 def _take_preset() -> None:
+    frame.hold_written()
     size = st.session_state["kernel_size"]
     sizes = PRESETS.get(st.session_state["preset"], {})
     if sizes:
@@ -233,10 +246,9 @@ def _take_preset() -> None:
 
 
 def _take_size(kernel: Kernel) -> None:
+    frame.hold_written()
     frame.write("kernel", text_of(resized(kernel, st.session_state["kernel_size"])))
 
 
-def _take_edit() -> None:
-    edited = frame.sent("kernel_grid", "edited")
-    if isinstance(edited, str):
-        frame.write("kernel", edited[:400])
+def _take_edit(text: str) -> None:
+    frame.write("kernel", text)
