@@ -6,27 +6,13 @@ in use once the libraries are loaded, and what an honest model and the pictures 
 
 import json
 import os
-import resource
 import sys
 from pathlib import Path
 from typing import Any
 
 from playground.commands.output import print_json, printable
 from playground.errors import PlaygroundError
-
-ROOM_BYTES = 2**30
-TIMES_THE_FILE = 4  # read, parsed, and twice in onnxruntime, which rewrites weights
-BYTES_A_PIXEL = 40  # a picture as bytes, and three times as float32 on its way through the preprocessing
-
-
-def limit_memory(file: Path, pixels: int = 0) -> None:
-    """Allow the memory in use now and room for a model of that file and a picture of so many pixels; never less than
-    was allowed before."""
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        used = int(statm.read().split()[0]) * resource.getpagesize()
-    wanted = used + ROOM_BYTES + TIMES_THE_FILE * file.stat().st_size + BYTES_A_PIXEL * pixels
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+from playground.inspection.limits import limit_memory
 
 
 def predict(asked: dict[str, Any]) -> int:

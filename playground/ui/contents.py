@@ -223,6 +223,15 @@ CHAPTERS: tuple[Chapter, ...] = (
         "Every trained model is one ONNX file that gives this app's own answer to the same pixels in anybody's "
         "onnxruntime.",
     ),
+    Chapter(
+        "Build",
+        "80_onnx_lab.py",
+        "onnx-lab",
+        "ONNX lab",
+        ":material/science:",
+        "An ONNX file is a graph of operators and the numbers they use: open any one, look into it, run it, and see "
+        "how fast it is.",
+    ),
 )
 
 

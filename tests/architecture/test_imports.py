@@ -47,6 +47,8 @@ ALLOWED: dict[str, set[str]] = {
     "playground/view/sources.py": {"onnx"},
     "playground/view/asks/onnx_number.py": {"onnx", "onnxruntime"},
     "playground/view/asks/torch_number.py": {"torch"},  # a process of its own
+    "playground/inspection": {"here", "numpy", "onnx", "onnxruntime", "engine", "playground.deploy",
+                              "playground.datasets", "playground.home", "playground.errors", "playground.numbers"},
     "playground/jobs.py": {"numpy", "playground.training", "playground.deploy",
                             "playground.datasets", "playground.home", "playground.model_names",
                            "playground.errors", "playground.numbers"},
@@ -59,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     "playground/ui": {"here", "numpy", "PIL", "streamlit", "plotly", "engine", "playground.steps",
                       "playground.figures", "playground.datasets", "playground.training", "playground.deploy",
                       "playground.jobs", "playground.home", "playground.network", "playground.view",
-                      "playground.errors", "playground.numbers"},
+                      "playground.inspection", "playground.errors", "playground.numbers"},
     "playground/ui/parts": {"numpy", "PIL", "streamlit", "plotly", "playground.ui.parts", "playground.ui.frame",
                             "playground.ui.links", "playground.steps", "playground.figures", "playground.datasets",
                             "playground.home", "playground.errors", "playground.numbers"},

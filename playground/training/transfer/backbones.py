@@ -5,8 +5,6 @@ import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
+from playground.datasets.imagenet import imagenet_labels
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
 from playground.training.transfer.backbone_facts import (
@@ -243,11 +242,3 @@ def modern_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-@cache
-def imagenet_labels() -> tuple[str, ...]:
-    """The 1,000 kinds of things the backbones' own classifier knows, in its order: WordNet's first word for each.
-
-    >>> imagenet_labels()[281:286]
-    ('tabby', 'tiger cat', 'Persian cat', 'Siamese cat', 'Egyptian cat')
-    """
-    return tuple(Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8").splitlines())

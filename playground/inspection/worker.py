@@ -1,0 +1,87 @@
+"""The process that opens somebody else's file: `python -m playground.inspection.worker`.
+
+It reads one line of JSON, what is asked, and after it the picture as .npy where one is needed; it prints one line of
+JSON. A few hundred bytes of ONNX can ask for gigabytes, or for hours, or break the library that reads them: the
+address space, the processor's time and the files written are limited here, the time on the clock by who asks.
+"""
+
+import io
+import json
+import math
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOM_BYTES = 2 * 2**30
+CPU_SECONDS = 300
+SENTENCE = "This file asks for more memory than a file may have here."
+
+
+def limit(file: Path) -> None:
+    """Take away what an honest file does not need."""
+    if sys.platform != "linux":
+        return
+    from playground.inspection.limits import limit_memory
+
+    limit_memory(file, room=ROOM_BYTES)
+    for what, most in ((resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_FSIZE, 64 * 2**20),
+                       (resource.RLIMIT_CORE, 0)):
+        _, hard = resource.getrlimit(what)
+        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def answer(asked: dict[str, Any], x: np.ndarray | None) -> dict[str, Any]:
+    """What is asked of the file."""
+    from playground.inspection import report, running
+
+    path = Path(asked["path"])
+    limit(path)
+    match asked["what"]:
+        case "report":
+            return report.report(path)
+        case "weight":
+            return report.weight(path, asked["name"])
+        case "answers" if x is not None:
+            return running.answers(path, asked["input"], x)
+        case "profile" if x is not None:
+            return running.profile(path, asked["input"], x)
+    raise ValueError(f"nothing is known of {asked['what']}")
+
+
+def finite(value: Any) -> Any:
+    """The same with None where a number is none that JSON has."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return value
+
+
+def main() -> int:
+    """One question, one answer: {"said": ...} or {"sentence": ...}."""
+    from playground.errors import PlaygroundError
+
+    out = os.dup(1)
+    os.dup2(2, 1)  # what a library prints is no answer
+    asked = json.loads(sys.stdin.buffer.readline())
+    rest = sys.stdin.buffer.read()
+    x = np.load(io.BytesIO(rest), allow_pickle=False) if rest else None
+    try:
+        said: dict[str, Any] = {"said": finite(answer(asked, x))}
+    except PlaygroundError as error:
+        said = {"sentence": str(error)}
+    except (MemoryError, RecursionError):
+        said = {"sentence": SENTENCE}
+    with os.fdopen(out, "wb") as stream:
+        stream.write(json.dumps(said, ensure_ascii=True, allow_nan=False).encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Which ONNX file is looked at: one that the reader opens, or a model of this app."""
+
+import hashlib
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from playground import home
+from playground.deploy import registry
+from playground.errors import PlaygroundError
+from playground.inspection import bounded
+from playground.ui import frame, links
+
+KEPT_FILES = 12
+"""How many opened files the server keeps, the newest: they are what their pages are drawn from."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file, what it is called, and what was found in it (`inspection.report`)."""
+
+    name: str
+    path: Path
+    key: str
+    said: dict[str, Any]
+
+
+def opened_dir() -> Path:
+    """Where opened files are kept."""
+    folder = home.data_dir() / "opened"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def keep(content: bytes) -> Path:
+    """An opened file under the digest of its bytes; the oldest ones go. Raises PlaygroundError on a full disk."""
+    path = opened_dir() / f"{hashlib.sha256(content).hexdigest()[:32]}.onnx"
+    try:
+        if path.is_file():
+            os.utime(path)
+        else:
+            with home.whole(path) as incoming:
+                incoming.write_bytes(content)
+        others = sorted(opened_dir().glob("*.onnx"), key=lambda one: one.stat().st_mtime, reverse=True)
+    except OSError as error:
+        raise PlaygroundError(f"The file cannot be kept on this server: {error.strerror}.") from error
+    for old in others[KEPT_FILES:]:
+        with suppress(OSError):
+            old.unlink()
+    return path
+
+
+@st.cache_data(max_entries=32, show_spinner="Opening the file in a process of its own…")
+def _report(path: str, version: int) -> dict[str, Any]:
+    return bounded.ask("report", Path(path))
+
+
+def choose() -> Opened | None:
+    """Draw the two ways to a file; None while there is none. What cannot be opened is said in a sentence."""
+    entries = {entry.name: entry for entry in registry.entries()}
+    left, right = st.columns(2, gap="medium")
+    with left:
+        given = st.file_uploader("An ONNX file of yours", ["onnx"], key="onnx-file", disabled=links.locked(),
+                                 help="It is opened in a process of its own with bounded memory and time. The server "
+                                      f"keeps the {KEPT_FILES} files opened last.")
+    with right:
+        name = st.selectbox("Or a model of this app", list(entries), index=None if given else 0 if entries else None,
+                            key="onnx-model", placeholder="the file on the left" if given else "there is none yet",
+                            disabled=links.locked() or not entries or given is not None)
+    if given is not None:
+        path, called = keep(given.getvalue()), given.name
+    elif name is not None:
+        path, called = entries[name].onnx, f"{name}/model.onnx"
+    else:
+        with right:
+            frame.link("train", "Train a network, then look into its file")
+        return None
+    said = _report(str(path), path.stat().st_mtime_ns)
+    return Opened(called, path, hashlib.sha256(f"{path}{path.stat().st_mtime_ns}".encode()).hexdigest()[:12], said)
