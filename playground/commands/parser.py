@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from playground.commands.design import network, shape
+from playground.commands.files import inspect, profile
 from playground.commands.models import predict, verify
 from playground.commands.serve import LOOPBACK, app
 from playground.commands.sets import bench, download
@@ -101,6 +102,12 @@ def parser() -> argparse.ArgumentParser:
 
     one = command(verify, "check that an exported model is what it was and still answers as its trainer did")
     one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file")
+
+    one = command(inspect, "look into any ONNX file: operators, shapes, weights, costs")
+    one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file of anybody's")
+
+    one = command(profile, "measure how fast onnxruntime runs any ONNX file that takes pictures")
+    one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file of anybody's")
 
     one = command(bench, "measure the NumPy engine against PyTorch on this machine, some minutes")
     one.add_argument("--quick", action="store_true", help="fewer rounds, PyTorch's defaults only")
