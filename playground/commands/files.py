@@ -53,13 +53,53 @@ def profile(options: argparse.Namespace) -> int:
         print_json(found)
         return 0
     for one in found["threads"]:
-        print(f"{counted(one['threads'], 'thread')}: {number(one['median'], 3)} ms, 95 % within {number(one['p95'], 3)} ms")
+        print(f"{counted(one['threads'], 'thread')}: {number(one['median'], 3)} ms, 95 % within "
+              f"{number(one['p95'], 3)} ms")
     for one in found["levels"]:
         print(f"graph optimisation {one['level']}: {number(one['median'], 3)} ms")
     for one in found["batches"]:
         print(f"{one['pictures']} at once: {number(one['a second'], 3)} pictures a second")
     for one in found["operators"]:
         print(f"{printable(one['operator'])}: {number(one['milliseconds'], 3)} ms in {counted(one['nodes'], 'node')}")
+    return 0
+
+
+def convert(options: argparse.Namespace) -> int:
+    """Write a file otherwise, and say what that changed."""
+    from playground.datasets import photos
+    from playground.inspection import bounded
+    from playground.inspection.converting import CALIBRATION_PICTURES, WAYS, crops
+    from playground.inspection.preparation import Preparation
+
+    way = next((one for one in WAYS if one.replace(" ", "") == options.way.replace(" ", "")), None)
+    if way is None:
+        raise PlaygroundError(f"There is no way {options.way} to write a file: choose "
+                              f"{', '.join(one.replace(' ', '') for one in WAYS)}.")
+    path, target = path_of(options.model), options.target
+    if target.exists():
+        raise PlaygroundError(f"{target} is there already: name another file.")
+    if not target.parent.is_dir():
+        raise PlaygroundError(f"There is no folder {target.parent}.")
+    said = bounded.ask("report", path)
+    if said["preparation"] is None:
+        raise PlaygroundError(said["pictures"])
+    preparation = Preparation.from_dict(said["preparation"])
+    pictures = [photos.for_model(one, ()) for one in options.images[:CALIBRATION_PICTURES]] or crops()
+    seen = [preparation.preprocessing.pictured(preparation.preprocessing.apply(one)) for one in pictures]
+    x = np.concatenate([preparation.apply(one) for one in seen])
+    bounded.ask("convert", path, x, target=str(target.resolve()), way=way, input=preparation.input)
+    files = {"as it was": str(path.resolve()), way: str(target.resolve())}
+    found = bounded.ask("compare", path, x, paths=files, input=preparation.input)
+    if options.json:
+        print_json(found)
+        return 0
+    before, after = found["as it was"], found[way]
+    for one in (before, after):
+        if "sentence" in one:
+            raise PlaygroundError(one["sentence"])
+    print(f"{count(before['bytes'])} bytes became {count(after['bytes'])}, {number(before['milliseconds'], 3)} ms "
+          f"{number(after['milliseconds'], 3)}; {count(after['changed'])} of {counted(len(x), 'answer')} changed, a "
+          f"probability by at most {number(after['largest'], 2)}")
     return 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from playground.commands.design import network, shape
-from playground.commands.files import inspect, profile
+from playground.commands.files import convert, inspect, profile
 from playground.commands.models import predict, verify
 from playground.commands.serve import LOOPBACK, app
 from playground.commands.sets import bench, download
@@ -105,6 +105,13 @@ def parser() -> argparse.ArgumentParser:
 
     one = command(inspect, "look into any ONNX file: operators, shapes, weights, costs")
     one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file of anybody's")
+
+    one = command(convert, "write an ONNX file in another operator set, in half precision, or in 8 bits")
+    one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file of anybody's")
+    one.add_argument("way", metavar="WAY", help="opset15, opset17, opset22, float16 or int8")
+    one.add_argument("target", metavar="FILE", type=Path, help="where it is written")
+    one.add_argument("images", metavar="IMAGE", nargs="*", type=Path,
+                     help="pictures that int8 takes its scales from (default: crops of the sample photographs)")
 
     one = command(profile, "measure how fast onnxruntime runs any ONNX file that takes pictures")
     one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file of anybody's")

@@ -59,13 +59,12 @@ def answers(path: Path, name: str, x: np.ndarray) -> dict[str, Any]:
     network = session(path)
     outputs = [one.name for one in network.get_outputs()]
     results = _run(network, {name: x})
-    times = _timed(lambda: _run(network, {name: x}))
+    times = timed(lambda: _run(network, {name: x}))
     arrays = [value if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" else None for value in results]
     said = [{"name": one, "shape": list(value.shape), "least": _number(value.min()), "most": _number(value.max()),
              "mean": _number(value.mean())} if value is not None and value.size else {"name": one}
             for one, value in zip(outputs, arrays, strict=True)]
-    order = sorted(range(len(outputs)), key=lambda k: outputs[k] != "logits")
-    place = next((k for k in order if _is_scores(arrays[k])), None)
+    place = scores_in(network, results)
     scores = None if place is None else arrays[place]
     return {
         "outputs": said, "milliseconds": times,
@@ -99,19 +98,19 @@ def profile(path: Path, name: str, x: np.ndarray, *, batches: Sequence[int] = (1
             threads: Sequence[int] = tuple(sorted({1, 2, os.cpu_count() or 1}))) -> dict[str, Any]:
     """How fast onnxruntime runs the file: by threads, by how far it may rewrite the graph, by pictures at once, and the
     time of each operator. Times are in milliseconds for one call."""
-    by_threads = [{"threads": n, **_spread(_timed(_asker(session(path, threads=n), name, x)))} for n in threads]
-    by_level = [{"level": level, **_spread(_timed(_asker(session(path, level=level), name, x)))} for level in LEVELS]
+    by_threads = [{"threads": n, **_spread(timed(_asker(session(path, threads=n), name, x)))} for n in threads]
+    by_level = [{"level": level, **_spread(timed(_asker(session(path, level=level), name, x)))} for level in LEVELS]
     network, by_batch = session(path), []
     for n in batches:
         many = np.repeat(x, n, axis=0)
         try:
-            times = _timed(_asker(network, name, many))
+            times = timed(_asker(network, name, many))
         except PlaygroundError:  # a file for one picture at a time
             break
         by_batch.append({"pictures": n, **_spread(times), "each": statistics.median(times) / n,
                          "a second": 1000 * n / statistics.median(times)})
     return {"threads": by_threads, "levels": by_level, "batches": by_batch, "operators": _operators(path, name, x),
-            "samples": _timed(_asker(network, name, x))}
+            "samples": timed(_asker(network, name, x))}
 
 
 def _operators(path: Path, name: str, x: np.ndarray) -> list[dict[str, Any]]:
@@ -119,7 +118,7 @@ def _operators(path: Path, name: str, x: np.ndarray) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         network = session(path, profile=str(Path(folder) / "profile"))
         ask = _asker(network, name, x)
-        runs = len(_timed(ask, times=10)) + 1
+        runs = len(timed(ask, times=10)) + 1
         events = json.loads(Path(network.end_profiling()).read_text())
     spent: dict[str, float] = defaultdict(float)
     nodes: dict[str, set[str]] = defaultdict(set)
@@ -145,7 +144,7 @@ def _run(network: onnxruntime.InferenceSession, inputs: Mapping[str, np.ndarray]
         raise PlaygroundError(f"onnxruntime could not run it on this picture: {first_line(error)}") from error
 
 
-def _timed(ask: Any, times: int = TIMES) -> list[float]:
+def timed(ask: Any, times: int = TIMES) -> list[float]:
     """Milliseconds of each call after a first one that is not counted."""
     ask()
     found: list[float] = []
@@ -161,9 +160,16 @@ def _spread(times: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(times), "p95": float(np.percentile(times, 95))}
 
 
-def _is_scores(value: np.ndarray | None) -> bool:
+def scores_in(network: onnxruntime.InferenceSession, results: Sequence[Any]) -> int | None:
+    """Which of a file's outputs is one row of scores; one that is called logits goes first."""
+    names = [one.name for one in network.get_outputs()]
+    order = sorted(range(len(names)), key=lambda k: names[k] != "logits")
+    return next((k for k in order if _is_scores(results[k])), None)
+
+
+def _is_scores(value: Any) -> bool:
     """Whether an output is one row of scores: (1, K), (K,), (1, K, 1, 1) with K from 2 on, in numbers with a point."""
-    return value is not None and value.dtype.kind == "f" and 2 <= value.size <= 100_000 \
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and 2 <= value.size <= 100_000 \
         and max(value.shape, default=0) == value.size
 
 

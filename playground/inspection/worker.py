@@ -30,7 +30,7 @@ def limit(file: Path) -> None:
     from playground.inspection.limits import limit_memory
 
     limit_memory(file, room=ROOM_BYTES)
-    for what, most in ((resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_FSIZE, 64 * 2**20),
+    for what, most in ((resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_FSIZE, file.stat().st_size + 64 * 2**20),
                        (resource.RLIMIT_CORE, 0)):
         _, hard = resource.getrlimit(what)
         resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
@@ -51,6 +51,14 @@ def answer(asked: dict[str, Any], x: np.ndarray | None) -> dict[str, Any]:
             return running.answers(path, asked["input"], x)
         case "profile" if x is not None:
             return running.profile(path, asked["input"], x)
+        case "convert" if x is not None:
+            from playground.inspection import converting
+
+            return converting.convert(path, Path(asked["target"]), asked["way"], asked["input"], x)
+        case "compare" if x is not None:
+            from playground.inspection import converting
+
+            return converting.compare({way: Path(one) for way, one in asked["paths"].items()}, asked["input"], x)
     raise ValueError(f"nothing is known of {asked['what']}")
 
 

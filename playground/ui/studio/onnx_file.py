@@ -29,11 +29,18 @@ class Opened:
     said: dict[str, Any]
 
 
-def opened_dir() -> Path:
-    """Where opened files are kept."""
-    folder = home.data_dir() / "opened"
+def opened_dir(inside: str = "") -> Path:
+    """Where opened files are kept, and a folder inside it for what is made of them."""
+    folder = home.data_dir() / "opened" / inside
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def trim(folder: Path, most: int) -> None:
+    """Leave the newest files of a folder."""
+    for old in sorted(folder.glob("*.onnx"), key=lambda one: one.stat().st_mtime, reverse=True)[most:]:
+        with suppress(OSError):
+            old.unlink()
 
 
 def keep(content: bytes) -> Path:
@@ -45,12 +52,9 @@ def keep(content: bytes) -> Path:
         else:
             with home.whole(path) as incoming:
                 incoming.write_bytes(content)
-        others = sorted(opened_dir().glob("*.onnx"), key=lambda one: one.stat().st_mtime, reverse=True)
+        trim(path.parent, KEPT_FILES)
     except OSError as error:
         raise PlaygroundError(f"The file cannot be kept on this server: {error.strerror}.") from error
-    for old in others[KEPT_FILES:]:
-        with suppress(OSError):
-            old.unlink()
     return path
 
 

@@ -24,11 +24,13 @@ from playground.ui import frame, links
 from playground.ui.network import whole
 from playground.ui.network.whole import Setting, Subject
 from playground.ui.parts.image_input import Picture, choose_picture
+from playground.ui.studio import onnx_convert
 from playground.ui.studio.models import size
 from playground.ui.studio.onnx_file import Opened
 from playground.view.sources import File, Source
 
-INSIDE, RUN, WORK, GRAPH, WEIGHTS, SPEED = "What is in it", "Run it", "At work", "Graph", "Weights", "Speed"
+INSIDE, RUN, WORK, GRAPH = "What is in it", "Run it", "At work", "Graph"
+WEIGHTS, SPEED, CONVERT = "Weights", "Speed", "Convert"
 OWN_SCALE = "own numbers"
 KNOWN_LABELS = 1000
 
@@ -36,8 +38,8 @@ KNOWN_LABELS = 1000
 def lab(opened: Opened) -> None:
     """Everything about one file, one view at a time."""
     headline(opened)
-    shown = st.segmented_control("View", [INSIDE, RUN, WORK, GRAPH, WEIGHTS, SPEED], default=INSIDE, key="onnx-view",
-                                 bind="query-params", required=True, label_visibility="collapsed")
+    shown = st.segmented_control("View", [INSIDE, RUN, WORK, GRAPH, WEIGHTS, SPEED, CONVERT], default=INSIDE,
+                                 key="onnx-view", bind="query-params", required=True, label_visibility="collapsed")
     with frame.guard(str(shown)):
         if shown == INSIDE:
             inside(opened)
@@ -52,8 +54,10 @@ def lab(opened: Opened) -> None:
             run(opened)
         elif shown == WORK:
             work(opened)
-        else:
+        elif shown == SPEED:
             speed(opened)
+        else:
+            onnx_convert.convert(opened, prepared(opened)[0])
 
 
 def headline(opened: Opened) -> None:
@@ -146,7 +150,7 @@ def weights(opened: Opened) -> None:
         kernel = np.array(said["kernels"])
         limit = style.signed_limit(kernel)
         sheet = maps.contact_sheet(np.stack([maps.signed_map(one[0], limit) if kernel.shape[1] == 1
-                                             else _coloured(one, limit) for one in kernel]), 16, scale=6, gap=6)
+                                             else _coloured(one, limit) for one in kernel]), 8, scale=14, gap=14)
         st.image(sheet, alt="The kernels as pictures", caption=(
             f"The first {counted(len(kernel), 'kernel')}; " + (
                 "red, green and blue are its three channels, gray is 0" if kernel.shape[1] == 3
