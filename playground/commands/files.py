@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from playground.commands.output import print_json, printable
 from playground.errors import PlaygroundError
 from playground.numbers import count, counted, number
@@ -38,6 +36,8 @@ def inspect(options: argparse.Namespace) -> int:
 
 def profile(options: argparse.Namespace) -> int:
     """Measure how fast a file runs."""
+    import numpy as np
+
     from playground.inspection import bounded
     from playground.inspection.preparation import Preparation
 
@@ -66,6 +66,8 @@ def profile(options: argparse.Namespace) -> int:
 
 def convert(options: argparse.Namespace) -> int:
     """Write a file otherwise, and say what that changed."""
+    import numpy as np
+
     from playground.datasets import photos
     from playground.inspection import bounded
     from playground.inspection.converting import CALIBRATION_PICTURES, WAYS, crops

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from playground.deploy.engine_backend import onnx_to_engine
+from playground.deploy.engine_backend import EngineModel
 from playground.deploy.preprocess_graph import PREFIX
 from playground.errors import PlaygroundError
 from playground.inspection.preparation import Preparation, guess, labels_in
@@ -93,13 +93,13 @@ def report(path: Path) -> dict[str, Any]:
         "functions": [f"{one.domain}.{one.name}" for one in model.functions][:50],
         "operators": dict(Counter(_called(node) for node in graph.node).most_common()),
         "count": len(nodes), "nodes": nodes[:MOST_NODES],
-        "parameters": sum(math.prod(tensor.dims) for tensor in weights),
+        "parameters": sum(math.prod(tensor.dims) for tensor in weights if _is_learnt(tensor)),
         "weights": [_weight(tensor) | {"first": first.get(tensor.name, len(nodes))}
                     for tensor in sorted(weights, key=_bytes, reverse=True)[:MOST_WEIGHTS]],
         "weight_bytes": sum(map(_bytes, weights)),
         "macs": None if None in macs else sum(macs),
         "preparation": preparation.to_dict() if preparation else None, "pictures": pictures,
-        "engine": _said(onnx_to_engine, model), "valid": _said(onnx.checker.check_model, model),
+        "engine": _said(EngineModel, model), "valid": _said(onnx.checker.check_model, model),
     }
 
 
@@ -218,6 +218,12 @@ def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
         copy.name = node.output[0]
         return copy
     return None
+
+
+def _is_learnt(tensor: onnx.TensorProto) -> bool:
+    """Whether it may have been learnt: sizes and places are whole numbers of 64 bits, and a preparation is none."""
+    return tensor.data_type not in (TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING) \
+        and not tensor.name.startswith(PREFIX)
 
 
 def _bytes(tensor: onnx.TensorProto) -> int:

@@ -194,6 +194,17 @@ def _vanished() -> np.ndarray:
     return _beside(*(maps.signed_map(edges * 0.4**layer, limit) for layer in range(6)))
 
 
+def _graph() -> np.ndarray:
+    """The marks of a graph: boxes in a row, joined, and a way round two of them."""
+    drawn = np.full((20, 36), 247, np.uint8)
+    drawn[10, 2:34] = 150
+    drawn[5, 11:27] = drawn[5:11, 11] = drawn[5:11, 26] = 150
+    for k, level in enumerate((40, 90, 40, 90, 40, 90)):
+        left = 2 + 6 * k
+        drawn[9:12, left:left + 3] = level
+    return drawn
+
+
 _PICTURES: dict[str, tuple[Callable[[], np.ndarray], str]] = {
     "images": (lambda: _whole(_gray(12)), "A cat's face in a few large gray squares"),
     "mlp": (_rows, "Three digits, and each as one row of its pixels"),
@@ -215,4 +226,5 @@ _PICTURES: dict[str, tuple[Callable[[], np.ndarray], str]] = {
     "train": (lambda: maps.contact_sheet(_digits(45), columns=9, scale=3, gap=2), "Handwritten digits"),
     "transfer": (lambda: _photos("coffee", "cat"), "Photos of a cup of coffee and of a cat"),
     "models": (_kernels, "The weights of eight kernels, blue below 0 and orange above"),
+    "onnx-lab": (_graph, "Six operators in a row, one of them with a way round it"),
 }

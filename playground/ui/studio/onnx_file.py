@@ -76,12 +76,13 @@ def choose() -> Opened | None:
                             key="onnx-model", placeholder="the file on the left" if given else "there is none yet",
                             disabled=links.locked() or not entries or given is not None)
     if given is not None:
-        path, called = keep(given.getvalue()), given.name
+        path, called, version = keep(given.getvalue()), given.name, 0  # its name is the digest of what is in it
     elif name is not None:
         path, called = entries[name].onnx, f"{name}/model.onnx"
+        version = path.stat().st_mtime_ns
     else:
         with right:
             frame.link("train", "Train a network, then look into its file")
         return None
-    said = _report(str(path), path.stat().st_mtime_ns)
-    return Opened(called, path, hashlib.sha256(f"{path}{path.stat().st_mtime_ns}".encode()).hexdigest()[:12], said)
+    key = hashlib.sha256(f"{path} {version}".encode()).hexdigest()[:12]
+    return Opened(called, path, key, _report(str(path), version))

@@ -57,7 +57,7 @@ def lab(opened: Opened) -> None:
         elif shown == SPEED:
             speed(opened)
         else:
-            onnx_convert.convert(opened, prepared(opened)[0])
+            onnx_convert.convert(opened, preparation_of(opened))
 
 
 def headline(opened: Opened) -> None:
@@ -170,16 +170,22 @@ def _coloured(kernel: np.ndarray, limit: float) -> np.ndarray:
 
 def prepared(opened: Opened) -> tuple[Preparation, Picture]:
     """The picture, and what is done to it: guessed from the file, and the reader's to change."""
-    guessed = Preparation.from_dict(opened.said["preparation"])
+    gray = opened.said["preparation"]["preprocessing"]["gray"]
     left, right = st.columns([1, 2], gap="medium")
     with left:
-        picture = choose_picture("Handwritten digit" if guessed.preprocessing.gray else "Cat", least=1)
+        picture = choose_picture("Handwritten digit" if gray else "Cat", least=1)
     with right:
-        if guessed.raw:
-            st.caption("This file was made here: it takes the pixels as they are and prepares them itself. "
-                       f"{guessed.preprocessing.sentence()}")
-            return guessed, picture
-        return _edited(opened, guessed), picture
+        return preparation_of(opened), picture
+
+
+def preparation_of(opened: Opened) -> Preparation:
+    """What is done to a picture: guessed from the file, and the reader's to change."""
+    guessed = Preparation.from_dict(opened.said["preparation"])
+    if not guessed.raw:
+        return _edited(opened, guessed)
+    st.caption("This file was made here: it takes the pixels as they are and prepares them itself. "
+               f"{guessed.preprocessing.sentence()}")
+    return guessed
 
 
 def _edited(opened: Opened, guessed: Preparation) -> Preparation:
@@ -340,10 +346,8 @@ def speed(opened: Opened) -> None:
         st.plotly_chart(bars.histograms({"calls": np.array(said["samples"])}, titles=("milliseconds", "calls"),
                                         bins=20), config=style.CONFIG, key="onnx-latency",
                         alt="How long one picture takes")
-        st.dataframe([{"threads": one["threads"], "median (ms)": one["median"], "95 % within (ms)": one["p95"]}
-                      for one in said["threads"]], hide_index=True)
-        st.dataframe([{"graph optimisation": one["level"], "median (ms)": one["median"],
-                       "95 % within (ms)": one["p95"]} for one in said["levels"]], hide_index=True)
+        st.dataframe([{"threads": one["threads"], **_spread(one)} for one in said["threads"]], hide_index=True)
+        st.dataframe([{"graph optimisation": one["level"], **_spread(one)} for one in said["levels"]], hide_index=True)
     with right:
         st.markdown("**Several pictures at once**")
         if len(said["batches"]) > 1:
@@ -355,6 +359,10 @@ def speed(opened: Opened) -> None:
             st.caption("This file takes one picture at a time.")
         st.markdown("**Where the time goes**")
         total = sum(one["milliseconds"] for one in said["operators"]) or 1
-        st.dataframe([{"operator": one["operator"], "nodes": one["nodes"], "ms": one["milliseconds"],
+        st.dataframe([{"operator": one["operator"], "nodes": one["nodes"], "ms": number(one["milliseconds"], 3),
                        "share": percent(one["milliseconds"] / total)} for one in said["operators"]], hide_index=True)
     st.caption("Measured just now on this server, beside whatever else it does; another computer has other figures.")
+
+
+def _spread(one: dict[str, Any]) -> dict[str, str]:
+    return {"median (ms)": number(one["median"], 3), "95 % within (ms)": number(one["p95"], 3)}
