@@ -78,7 +78,7 @@ class Endpoint:
             except ClientDisconnect:
                 raise
             except Exception as error:
-                response = failed(error, request.url.path)
+                response = failed(error, scope["path"])
             if response.status_code >= 400:
                 await pass_over(request)
         except ClientDisconnect:

@@ -12,11 +12,12 @@ from playground.ui.parts import image_input
 from playground.ui.studio import over_http
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 from tests.pages.test_own_photo import give
-from tests.playground.server.test_models import app_of, photo, put_sigmoid
+from tests.playground.server.test_model_routes import app_of, photo, put_sigmoid
 
 DIGITS = tuple("0123456789")
 
 
+@pytest.mark.slow
 def test_an_answer_is_the_pages_own_bit_for_bit(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     put_model("photos", ("cat", "dog", "a \"fox\" ü"))
     put_sigmoid("binary")

@@ -44,7 +44,7 @@ def ask(entry: Entry) -> None:
     """Ready lines for the chosen model: curl, Python, JavaScript."""
     server = origin(st.context.url)
     address = address_of(entry, server)
-    with st.expander("Ask it over HTTP", icon=":material/http:"):
+    with st.expander("Ask it over HTTP", icon=":material/terminal:"):
         st.markdown("Send the bytes of a picture; labels and probabilities come back, **the same as under “Try it”**. "
                     "The picture is kept nowhere.")
         for tab, (name, (lines, language)) in zip(st.tabs(list(LINES)), LINES.items(), strict=True):

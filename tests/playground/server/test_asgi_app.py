@@ -21,7 +21,7 @@ from playground.datasets import photos
 from playground.deploy.session import Classifier
 from playground.home import REPOSITORY
 from playground.ui.studio import over_http
-from tests.playground.server.test_models import photo
+from tests.playground.server.test_model_routes import photo
 from tests.waiting import HOPE_SECONDS, on_a_loop
 
 APP = Path(__file__).resolve().parents[3] / "playground" / "app.py"

@@ -14,7 +14,7 @@ from schemathesis import GenerationMode, checks
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from playground.server import openapi
+from playground.server import inference, openapi
 from playground.server.models import ModelRoutes
 from playground.server.single_flight import SingleFlight
 from playground.server.views import nothing_there
@@ -36,7 +36,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pictures = st.one_of(st.builds(png, st.integers(0, 255), st.integers(1, 9)), st.binary(min_size=1, max_size=100))
     for kind in ("image/png", "image/jpeg", "image/*", "application/octet-stream"):
         schemathesis.openapi.media_type(kind, pictures)
-    routes = ModelRoutes(SingleFlight(), SingleFlight()).routes()
+    routes = ModelRoutes(SingleFlight(), SingleFlight(), models=lambda: inference).routes()
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PLAYGROUND_HOME", str(tmp_path_factory.mktemp("home")))
         app = Starlette(routes=[*routes, Mount("/api", nothing_there)])
