@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from playground.ui.studio import models
+from playground.ui.studio import models, over_http
 
 models.warnings()
 entry = models.chosen()
@@ -19,4 +19,5 @@ else:
         models.parity(entry)
     with elsewhere:
         models.elsewhere(entry)
+        over_http.ask(entry)
         models.removal(entry)

@@ -27,8 +27,8 @@ from playground.errors import PlaygroundError
 from playground.home import exports_dir, home, read_json
 from playground.model_names import NAME, shipped, taken
 
-__all__ = ["Card", "Check", "Entry", "Verification", "check_free", "check_name", "damaged", "entries", "get", "put",
-           "remove", "verify"]
+__all__ = ["Card", "Check", "Entry", "Verification", "check_free", "check_name", "damaged", "entries", "find", "get",
+           "put", "remove", "verify"]
 
 MODEL, CARD = "model.onnx", "card.json"
 _INCOMING, _REPLACED, _REMOVED = ".incoming-", ".replaced-", ".removed-"
@@ -95,6 +95,17 @@ def damaged() -> dict[str, str]:
     return {name: str(error) for name, error in _look().items() if isinstance(error, PlaygroundError)}
 
 
+def find(name: str) -> Entry | None:
+    """The model of a name, and of the registry alone: no path is followed. None when there is none, whatever the name.
+
+    Raises PlaygroundError when it is there and cannot be read.
+    """
+    found = _look(name).get(name) if NAME.fullmatch(name) else None
+    if isinstance(found, PlaygroundError):
+        raise found
+    return found
+
+
 def get(name_or_path: str | Path) -> Entry | Path:
     """A model by its name in the registry, or by the path of its folder or file.
 
@@ -102,12 +113,8 @@ def get(name_or_path: str | Path) -> Entry | Path:
     nothing is there.
     """
     text = str(name_or_path)
-    if NAME.fullmatch(text):
-        found = _look(text).get(text)
-        if isinstance(found, PlaygroundError):
-            raise found
-        if found is not None:
-            return found
+    if (found := find(text)) is not None:
+        return found
     path = Path(text).expanduser()
     if path.is_file():
         registered = path.name == MODEL and (path.parent / CARD).is_file()

@@ -2,6 +2,7 @@
 
     GET  /api/view/{token}/{what}?...    bytes to draw, computed once for all who ask at the same moment
     POST /api/view/{token}/{what}        a JSON object from a page of ours
+    /api/models/...                      the trained models for programs: see `playground.server.models`
 
 Errors are JSON with one sentence: {"error": "..."}.
 """
@@ -15,22 +16,26 @@ from starlette.routing import BaseRoute, Mount, Route
 from playground.server.closed import Closed
 from playground.server.headers import Headers
 from playground.server.hosts import KnownHosts
+from playground.server.models import MOST_AT_ONCE, Json, ModelRoutes
 from playground.server.single_flight import SingleFlight
 from playground.server.views import Packed, Views, nothing_there
 
 __all__ = ["lifespan", "middleware", "routes"]
 
 _work: SingleFlight[Packed] = SingleFlight()
+_predicting: SingleFlight[Json] = SingleFlight(most=MOST_AT_ONCE)
+_reading: SingleFlight[Json] = SingleFlight()
 
 
 def routes(base: str = "") -> list[BaseRoute]:
     """All routes, below BASE/api where the app is served below a path.
 
-    >>> [route.path for route in routes("/play/")]
-    ['/play/api/view/{token}/{what}', '/play/api']
+    >>> [route.path for route in routes("/play/")][:3]
+    ['/play/api/view/{token}/{what}', '/play/api/openapi.json', '/play/api/models']
     """
     above = f"/{base.strip('/')}".rstrip("/")
-    return [Route(f"{above}/api/view/{{token}}/{{what}}", Views(_work)), Mount(f"{above}/api", nothing_there)]
+    return [Route(f"{above}/api/view/{{token}}/{{what}}", Views(_work)),
+            *ModelRoutes(_predicting, _reading, above).routes(), Mount(f"{above}/api", nothing_there)]
 
 
 def middleware() -> list[Middleware]:
@@ -43,3 +48,5 @@ async def lifespan(_: object) -> AsyncIterator[None]:
     """From the start of the server to its end."""
     yield
     _work.close()
+    _predicting.close()
+    _reading.close()

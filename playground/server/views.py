@@ -146,12 +146,17 @@ def failed(error: Exception, what: str) -> Response:
     if isinstance(error, PlaygroundError):
         return refused(404 if isinstance(error, NotThereError) else 422, home.public(str(error)))
     if isinstance(error, BusyError):
-        response = refused(503, "The server is busy with other readers: ask again in a moment.")
-        response.headers["Retry-After"] = "1"
-        return response
+        return busy()
     log.error("view failed: %s", what, exc_info=error)
     return refused(500, f"Something went wrong. Reload the page; if it happens again, the server's log has the details "
                         f"under “view failed: {what}”.")
+
+
+def busy() -> Response:
+    """The answer to one too many."""
+    response = refused(503, "The server is busy with other readers: ask again in a moment.")
+    response.headers["Retry-After"] = "1"
+    return response
 
 
 def refused(status: int, sentence: str) -> Response:

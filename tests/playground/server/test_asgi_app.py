@@ -1,7 +1,11 @@
 """The app as the server finds it, and as it answers: our routes and Streamlit's on one port."""
 
 import json
+import shlex
+import shutil
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +17,11 @@ import pytest
 from streamlit.web.server.app_discovery import discover_asgi_app
 
 from bench.served import served
+from playground.datasets import photos
+from playground.deploy.session import Classifier
+from playground.home import REPOSITORY
+from playground.ui.studio import over_http
+from tests.playground.server.test_model_routes import photo
 from tests.waiting import HOPE_SECONDS, on_a_loop
 
 APP = Path(__file__).resolve().parents[3] / "playground" / "app.py"
@@ -81,6 +90,55 @@ def test_pages_and_their_websocket_answer_under_names_that_are_ours_alone(url: s
     assert b"PLAYGROUND_HOSTS" in said
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert not on_a_loop(opens(port, "evil.example"))
+
+
+MODEL = REPOSITORY / "exports" / "digits-example" / "model.onnx"
+
+
+def own_answer() -> list[tuple[str, float]]:
+    """What the model that comes with the playground says of the photo."""
+    classifier = Classifier(MODEL)
+    return classifier.predict([photos.for_model(photo(), classifier.labels)])[0].top(3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(over_http.LINES))
+def test_the_lines_on_the_models_page_give_the_apps_own_answer(url: str, name: str, tmp_path: Path) -> None:
+    program = {"curl": "curl", "Python": sys.executable, "JavaScript": "node"}[name]
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not on this machine")
+    (tmp_path / "photo.jpg").write_bytes(photo())
+    lines = over_http.LINES[name][0].format(address=f"{url}/api/models/digits-example")
+    (tmp_path / "ask.mjs").write_text(lines)
+    command = {"curl": shlex.split(lines), "Python": [program, "-c", lines], "JavaScript": [program, "ask.mjs"]}[name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HOPE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    if name == "curl":
+        said = [(one["label"], one["probability"]) for one in json.loads(done.stdout)["predictions"]]
+    else:
+        said = [(label, float(chance)) for label, chance in map(str.split, done.stdout.splitlines())]
+    assert said == own_answer()
+
+
+@pytest.mark.slow
+def test_a_models_file_is_not_compressed_anew_for_everybody(url: str) -> None:
+    path = f"{url}/api/models/digits-example/model.onnx"
+    status, headers, content = asked(path, Accept_Encoding="gzip")
+    assert (status, headers["Content-Encoding"], content) == (200, "identity", MODEL.read_bytes())
+    assert asked(path, If_None_Match=headers["ETag"])[::2] == (304, b"")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("status", "size", "headers"), [
+    (413, 70, {"Content-Type": "image/png"}), (415, 20, {}),
+    (403, 20, {"Content-Type": "image/png", "Origin": "http://evil.example"})])
+def test_who_sends_much_hears_why_it_is_refused(url: str, status: int, size: int, headers: dict[str, str]) -> None:
+    """A server that closes while a client sends has it see a lost connection, and no sentence."""
+    request = urllib.request.Request(f"{url}/api/models/digits-example/predict", bytes(size * 2**20), headers)
+    with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(request, timeout=HOPE_SECONDS):
+        pass
+    with refused.value as answer:
+        assert (answer.code, list(json.load(answer))) == (status, ["error"])
 
 
 async def opens(port: str, host: str) -> bool:

@@ -13,7 +13,7 @@ from bench import watchers
 from playground import server
 from playground.datasets import named
 from playground.errors import PlaygroundError
-from playground.server import asked, views
+from playground.server import asked, models, openapi, views
 from playground.training.scratch import history, live_files, numpy_fit
 from playground.view import trainings
 from tests.playground.server.test_views import FRAME, Stand, app_of
@@ -96,7 +96,7 @@ def test_a_token_is_found_in_what_a_page_tells() -> None:
     assert watchers.TOKEN.search(b"\x0a\x07" + said)[1] == b"0123456789abcdef" * 2  # type: ignore[index]
 
 
-@pytest.mark.parametrize("module", [server, asked, views])
+@pytest.mark.parametrize("module", [server, asked, views, models, openapi])
 def test_the_examples_run(module: object) -> None:
     tried = doctest.testmod(module)  # type: ignore[arg-type]
     assert tried.failed == 0
