@@ -19,7 +19,8 @@ from playground.training.scratch.settings import INITS, OPTIMIZERS, SCHEDULES, S
 from tests.waiting import HOPE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("app", "train", "transfer", "resume", "download", "predict", "verify", "bench")
+COMMANDS = ("app", "train", "transfer", "resume", "download", "predict", "verify", "inspect", "profile",
+            "convert", "bench")
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -81,6 +82,10 @@ WRONG = {
     "a model that is not there": (["predict", "nothing", "a.png"], "nothing"),
     "a path that is no model": (["verify", "./nothing.onnx"], "nothing.onnx"),
     "no picture": (["predict", "nothing"], "IMAGE"),
+    "nothing to look into": (["inspect", "./nothing.onnx"], "nothing.onnx"),
+    "nothing to measure": (["profile", "nothing"], "nothing"),
+    "a way that is none": (["convert", "digits-example", "int9", "a.onnx"], "float16, int8"),
+    "no folder to write to": (["convert", "digits-example", "int8", "nowhere/a.onnx"], "no folder nowhere"),
     "no answers": (["predict", "nothing", "a.png", "--top", "0"], "'0' is no whole number"),
     "a port that is none": (["app", "--port", "99999"], "from 1 to 65535"),
 }
@@ -385,3 +390,15 @@ def test_transfer_says_in_one_sentence_what_is_wrong_with_a_request(tmp_path: Pa
         assert says in said.stderr.splitlines()[-1]
         assert "Traceback" not in said.stderr
         assert json.loads(said.stdout) == {"error": said.stderr.splitlines()[-1]}
+
+
+def test_a_file_is_inspected_and_written_otherwise(playground_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = playground_home / "half.onnx"
+    assert cli.main(["inspect", "digits-example"]) == 0
+    assert "the engine follows it" in capsys.readouterr().out
+    assert cli.main(["convert", "digits-example", "float16", str(target), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["float16"]["bytes"] == target.stat().st_size < said["as it was"]["bytes"]
+    assert said["float16"]["changed"] == 0
+    assert cli.main(["convert", "digits-example", "float16", str(target)]) == 2, "a file that is there is not lost"
+    assert "is there already" in capsys.readouterr().err
