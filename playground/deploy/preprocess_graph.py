@@ -135,7 +135,8 @@ def preprocess_graph(preprocessing: Preprocessing) -> onnx.ModelProto:
         "as_lines": [0, 0, -1], "as_rows": [0, height, -1, 3], "as_columns": [0, 3, width, height],
         **_blocks("row", height), **_blocks("column", width),
     }
-    constants = {name: np.array(value, np.int64) for name, value in whole_numbers.items()}
+    constants: dict[str, np.ndarray] = {name: np.array(value, np.int64)
+                                       for name, value in whole_numbers.items()}
     constants |= {"scale": (1 / (255 * std)).astype(np.float32), "shift": (-mean / std).astype(np.float32)}
     if preprocessing.gray:
         constants["luma"] = np.array(LUMA, np.float32).reshape(3, 1)
