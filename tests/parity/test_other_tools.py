@@ -1,4 +1,4 @@
-"""What the world does with our files: other runtimes, simplifiers, converters and quantisation give the same answers."""
+"""Other runtimes, simplifiers, converters and quantisation give the answers of our files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +155,7 @@ def test_eight_bit_files_load_at_every_level(made: Made, part: str, tmp_path: Pa
                     quant_format=QuantFormat.QDQ)
     small = onnx.load(tmp_path / "int8.onnx")
     assert any(node.op_type == "QuantizeLinear" for node in small.graph.node)
-    spread = float(np.ptp(np.concatenate(made.expected())))
+    largest = float(np.abs(np.concatenate(made.expected())).max())
+    off = 0.25 if part == "whole" else 0.15  # in the whole file the weights of the resize are of eight bits, too
     for level in LEVELS:
-        same(asked(small, given, level), made.expected(), 0.15 * max(spread, 0.1))
+        same(asked(small, given, level), made.expected(), off * largest)
