@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
     told["training"]["run"] = run_dir.name
     try:
         entry = export.export_run(trainer.load_trained(run_dir), spec.name, told, pictures,
-                                  replace=spec.replace or is_of(spec.name, run_dir))
+                                  replace=spec.replace or is_of(spec.name, run_dir),
+                                  created=datetime.fromtimestamp(finished.time, UTC))
     except PlaygroundError as error:
         raise PlaygroundError(f"{error} The trained weights are kept in {run_dir}.") from error
     parity = entry.card["parity"]

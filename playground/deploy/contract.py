@@ -63,9 +63,9 @@ def finish(
 
     if one_score:
         _rename(graph, scores, "score")
-        pads = numpy_helper.from_array(np.array([0, 1, 0, 0], np.int64), "head/pads")  # a zero before the score
-        graph.initializer.append(pads)
-        graph.node.append(helper.make_node("Pad", ["score", pads.name], ["logits"], "head/two_logits"))
+        second = numpy_helper.from_array(np.array([[0, 1]], np.float32), "head/second")  # a zero before the score
+        graph.initializer.append(second)
+        graph.node.append(helper.make_node("Mul", ["score", second.name], ["logits"], "head/two_logits"))
     else:
         _rename(graph, scores, "logits")
     graph.node.append(helper.make_node("Softmax", ["logits"], ["probabilities"], "head/probabilities", axis=1))
@@ -79,6 +79,8 @@ def finish(
     for node in graph.node:  # exporters leave stack traces with the paths of this machine
         node.doc_string = ""
         del node.metadata_props[:]
+        for attribute in [one for one in node.attribute if one.name == "noop_with_empty_axes" and not one.i]:
+            node.attribute.remove(attribute)  # the default, written out: the converter to opset 17 would trip over it
     del graph.metadata_props[:], model.metadata_props[:]
     model.producer_name, model.producer_version = "cnn-playground", ""
     moment = (created or datetime.now(UTC)).isoformat(timespec="seconds")

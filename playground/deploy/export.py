@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,15 +33,16 @@ class Trained(Protocol):
 
 def export_run(
     trained: Trained, name: str, facts: Mapping[str, Any], images: Sequence[Array] | Array, *, replace: bool = False,
-    tolerance: float = TOLERANCE,
+    tolerance: float = TOLERANCE, created: datetime | None = None,
 ) -> Entry:
     """Export a trained model to the registry, if the file gives its source's answers on real raw pictures.
 
     images: uint8 (H, W, 3) or gray (H, W), some of the data's own. Built-in photos of other sizes and shapes are
     compared too, and the source's answers to those are kept on the card, so that `registry.verify` can ask again
-    without the trainer. facts go on the card as they are (task, data, training, accuracy). Raises PlaygroundError,
-    leaving nothing in the registry, when the name is taken, an op cannot be exported, or the answers differ by more
-    than `tolerance` of the largest.
+    without the trainer. `created` is the moment the file names, now where none is given: the same training with the
+    same moment gives the same bytes. facts go on the card as they are (task, data, training, accuracy). Raises
+    PlaygroundError, leaving nothing in the registry, when the name is taken, an op cannot be exported, or the answers
+    differ by more than `tolerance` of the largest.
     """
     (registry.check_name if replace else registry.check_free)(name)
     if not len(images):
@@ -49,7 +51,7 @@ def export_run(
     preprocessing, labels = trained.preprocessing, list(trained.classes)
     source, packages = _source(trained)
     core = _core(trained)
-    data = contract.finish(core, preprocessing, labels, source, scores_are_logits=getattr(
+    data = contract.finish(core, preprocessing, labels, source, created, scores_are_logits=getattr(
         trained, "scores_are_logits", False)).SerializeToString(deterministic=True)
 
     known = (*samples.photo_names(), PATTERN)

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from playground.datasets import picture
+from playground.datasets.preprocessing import Preprocessing
 from playground.deploy.card import Entry
 from playground.deploy.evaluation import Predictions, class_scores
 from playground.deploy.interval import sentence
+from playground.deploy.network_file import network_of
+from playground.errors import PlaygroundError
 
 RUN = '''"""What is in a picture: python run.py [--as-it-is] photo.jpg ...  (pip install onnxruntime pillow numpy)
 
@@ -64,6 +67,7 @@ def main(arguments):
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 '''
+A_DAY = (1980, 1, 1, 0, 0, 0)  # of every file in a zip, so that the same model gives the same bytes
 MODES = {
     "frozen": "a new head on the features of a frozen, pretrained {backbone}",
     "fine-tune": "a pretrained {backbone}, its head and last blocks trained further",
@@ -71,8 +75,10 @@ MODES = {
 }
 
 
-def model_card(entry: Entry, predictions: Predictions | None = None) -> str:
+def model_card(entry: Entry, predictions: Predictions | None = None, network: str | None = None) -> str:
     """MODEL_CARD.md: what the model is for, what it was trained on, how good it is and where it ends (Markdown).
+
+    network: what is to be said of network.onnx, where a zip was made.
 
     Every number is from the card or from the file's answers to the photographs kept aside. (Mitchell et al. 2019,
     arXiv 1810.03993.)
@@ -92,7 +98,8 @@ def model_card(entry: Entry, predictions: Predictions | None = None) -> str:
         f"- file: model.onnx, {said.get('size_bytes', 0):,} bytes, SHA-256 {said['sha256']}",
         f"- input: `image` uint8 (N, H, W, 3), raw RGB pixels of any size; outputs: `logits` and `probabilities` "
         f"float32 (N, {len(labels)})",
-        f"- preprocessing, inside the file: {said.get('preprocessing', {}).get('sentence', 'not stated')}", "",
+        f"- preprocessing, inside the file: {said.get('preprocessing', {}).get('sentence', 'not stated')}",
+        *([network] if network else []), "",
         "## Data", "",
         f"- source: {plain(str(data.get('source', 'not stated')))} ({plain(str(data.get('name', '')))})",
         f"- licence: {plain(str(data.get('licence', 'not stated')))}",
@@ -145,13 +152,20 @@ def model_card(entry: Entry, predictions: Predictions | None = None) -> str:
 
 
 def package(entry: Entry, predictions: Predictions | None = None) -> bytes:
-    """A zip of model.onnx, MODEL_CARD.md, card.json, labels.txt, run.py and picture.py, in a folder of its name.
+    """A zip of model.onnx, network.onnx, MODEL_CARD.md, card.json, labels.txt, run.py and picture.py, in a folder of
+    its name; the same bytes for the same model.
 
     run.py needs onnxruntime, Pillow and NumPy; picture.py is the module by which this app reads pictures, as it is.
+    Where the network alone does not give the file's answers, it is left out, and the card says why.
     """
-    files = {
-        "model.onnx": entry.onnx.read_bytes(),
-        "MODEL_CARD.md": model_card(entry, predictions).encode(),
+    files = {"model.onnx": entry.onnx.read_bytes()}
+    try:
+        files["network.onnx"] = network_of(entry)
+        network = about_network(entry)
+    except PlaygroundError as error:
+        network = f"- network.onnx, the network without its preprocessing, is not in this zip: {plain(str(error))}"
+    files |= {
+        "MODEL_CARD.md": model_card(entry, predictions, network).encode(),
         "card.json": json.dumps(entry.card, ensure_ascii=False, indent=2).encode(),
         "labels.txt": "".join(f"{' '.join(label.split())}\n" for label in entry.card["labels"]).encode(),
         "run.py": RUN.encode(),
@@ -160,8 +174,22 @@ def package(entry: Entry, predictions: Predictions | None = None) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
-            archive.writestr(f"{Path(entry.name).name}/{name}", data)
+            member = zipfile.ZipInfo(f"{Path(entry.name).name}/{name}", A_DAY)
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, data, zipfile.ZIP_DEFLATED)
     return content.getvalue()
+
+
+def about_network(entry: Entry) -> str:
+    """What the card says of network.onnx: its input, and what has to be done to a picture first (Markdown)."""
+    prepared = Preprocessing.from_dict(entry.card["preprocessing"])
+    channels, order = (1, "gray") if prepared.gray else (3, "in the order red, green, blue")
+    height, width = prepared.size
+    return (f"- network.onnx: the same network alone, for tools that take fixed sizes only (OpenCV's cv2.dnn, int8 "
+            f"quantisation, converters): `pixels` float32 (1, {channels}, {height}, {width}), channels {order}, NCHW. "
+            f"Prepare the picture yourself: {prepared.sentence()} The same is in its metadata, as a sentence and as "
+            "JSON. Weights are initialisers, or Constant nodes; a batch norm may be folded into the convolution before "
+            "it.")
 
 
 def plain(text: str) -> str:

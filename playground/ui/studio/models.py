@@ -204,8 +204,8 @@ def take_home(entry: Entry, predictions: evaluation.Predictions | None = None) -
         icon=":material/folder_zip:",
         on_click="ignore",
         key=f"package-{entry.name}",
-        help="model.onnx, MODEL_CARD.md, card.json, labels.txt, run.py, which runs it on pictures, and picture.py, by "
-        "which this app and that program read them.",
+        help="model.onnx, network.onnx (the network alone, of one fixed size), MODEL_CARD.md, card.json, labels.txt, "
+        "run.py, which runs it on pictures, and picture.py, by which this app and that program read them.",
     )
 
 
