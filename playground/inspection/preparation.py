@@ -86,8 +86,9 @@ def scaled(preprocessing: Preprocessing, scale: str) -> Preprocessing:
 def guess(model: onnx.ModelProto) -> Preparation:
     """What most files of this kind want. Raises PlaygroundError for a file that takes no pictures.
 
-    Exactly known for the files made here. Otherwise the place of the channels says the layout, whole numbers want
-    levels as they are, files in NHWC (TensorFlow's) levels from -1 to 1, the others ImageNet's mean and deviation.
+    Exactly known for the files made here, and for their network alone, which says it in its metadata. Otherwise the
+    place of the channels says the layout, whole numbers want levels as they are, files in NHWC (TensorFlow's) levels
+    from -1 to 1, the others ImageNet's mean and deviation.
     """
     held = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in held]
@@ -104,6 +105,8 @@ def guess(model: onnx.ModelProto) -> Preparation:
     number = NUMBERS[kind.elem_type]
     if (own := _of_ours(model)) is not None:
         return Preparation(value.name, own, "NHWC", number=number, raw=True)
+    if number == "float32" and (said := _said(model)) is not None and dims[1:] == [1 if said.gray else 3, *said.size]:
+        return Preparation(value.name, said)
     layout = "NCHW" if dims[1] in (1, 3) else "NHWC" if dims[3] in (1, 3) else None
     if layout is None and dims[1] is not None and dims[3] is not None:
         raise PlaygroundError(f"This file's input {value.name} is ({written}): a picture has one channel or three.")
@@ -144,6 +147,15 @@ def labels_typed(text: str, count: int) -> tuple[str, ...]:
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()][:count]
     return (*lines, *(f"class {k}" for k in range(len(lines), count)))
+
+
+def _said(model: onnx.ModelProto) -> Preprocessing | None:
+    """What a network of ours without its preprocessing says that it wants."""
+    try:
+        return Preprocessing.from_dict(json.loads(next(entry.value for entry in model.metadata_props
+                                                       if entry.key == "preprocessing_json")))
+    except (StopIteration, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _of_ours(model: onnx.ModelProto) -> Preprocessing | None:

@@ -51,6 +51,10 @@ def answer(asked: dict[str, Any], x: np.ndarray | None) -> dict[str, Any]:
             return running.answers(path, asked["input"], x)
         case "profile" if x is not None:
             return running.profile(path, asked["input"], x)
+        case "layers" if x is not None:
+            from playground.inspection import layers
+
+            return layers.layers(path, asked["input"], x)
         case "convert" if x is not None:
             from playground.inspection import converting
 

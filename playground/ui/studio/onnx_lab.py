@@ -288,6 +288,30 @@ def run(opened: Opened) -> None:
     st.dataframe([{"output": one["name"], "shape": " × ".join(map(str, one.get("shape", []))),
                    "least": one.get("least"), "most": one.get("most"), "mean": one.get("mean")}
                   for one in said["outputs"]], hide_index=True)
+    if "sentence" not in said["engine"] and st.toggle("Layer by layer", key=f"onnx-layers-{opened.key}",
+                                                      disabled=links.locked()):
+        layer_by_layer(opened, preparation, x)
+
+
+@st.cache_data(max_entries=16, show_spinner="Comparing every layer…")
+def _layers(path: str, key: str, name: str, digest: str, _x: np.ndarray) -> dict[str, Any]:
+    return bounded.ask("layers", Path(path), _x, input=name)
+
+
+def layer_by_layer(opened: Opened, preparation: Preparation, x: np.ndarray) -> None:
+    """Where onnxruntime and the engine first part, if they do, and by how much they differ at every node."""
+    said = _layers(str(opened.path), opened.key, preparation.input, hashlib.sha256(x.tobytes()).hexdigest(), x)
+    nodes = said["nodes"]
+    if said["parted"] is None:
+        st.success(f"onnxruntime and our engine agree at all {counted(len(nodes), 'node')}: nowhere do they differ by "
+                   "more than a thousandth of a layer's largest number.", icon=":material/check:")
+    else:
+        first = nodes[said["parted"]]
+        st.warning(f"They part first at {frame.literal(first['name'])} ({frame.literal(first['operator'])}), node "
+                   f"{said['parted'] + 1} of {len(nodes)}.", icon=":material/call_split:")
+    st.dataframe([{"operator": one["operator"], "name": one["name"], "gives": " × ".join(map(str, one["shape"])),
+                   "largest number": one["size"], "largest difference": one["difference"]} for one in nodes],
+                 hide_index=True)
 
 
 def _beside(engine: dict[str, Any]) -> str:

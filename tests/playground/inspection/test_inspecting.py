@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,10 +15,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from playground.datasets import samples
+from playground.datasets.preprocessing import Preprocessing
+from playground.deploy import network_file
 from playground.deploy.registry import entries
 from playground.errors import PlaygroundError
+from playground.inspection import layers, report, running
 from playground.inspection import preparation as preparations
-from playground.inspection import report, running
 from playground.inspection.core import network_of
 from playground.inspection.preparation import Preparation
 from playground.view.sources import File
@@ -175,3 +178,39 @@ def test_a_file_for_one_picture_is_not_asked_about_four(tmp_path: Path) -> None:
     onnx.save(honest(), path)
     said = running.profile(path, "x", np.zeros((1, 3, 8, 8), np.float32), batches=(1, 4), threads=(1,))
     assert [one["pictures"] for one in said["batches"]] == [1]
+
+
+def test_both_agree_at_every_node(exported: Path) -> None:
+    x = preparations.guess(onnx.load(exported)).apply(PICTURE)
+    said = layers.layers(exported, "x", x)
+    assert said["parted"] is None
+    assert len(said["nodes"]) == len(onnx.load(exported).graph.node)
+    assert max(one["difference"] / max(one["size"], 1e-6) for one in said["nodes"]) < 1e-5
+    assert said["nodes"][-1]["shape"] == [1, 5]
+
+
+def test_the_first_node_at_which_they_part_is_named(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = onnx.load(exported)
+    place = next(k for k, node in enumerate(model.graph.node) if node.op_type == "ConvTranspose")
+    true = layers._every_result
+
+    def other(*given: Any) -> dict[str, Any]:
+        return {name: value + 0.1 * np.abs(value).max() if name == model.graph.node[place].output[0] else value
+                for name, value in true(*given).items()}
+
+    monkeypatch.setattr(layers, "_every_result", other)
+    x = preparations.guess(model).apply(PICTURE)
+    assert layers.layers(exported, "x", x)["parted"] == place
+
+
+def test_the_network_alone_of_a_model_says_what_it_wants(tmp_path: Path) -> None:
+    entry = next(one for one in entries() if one.name == "digits-example")
+    path = tmp_path / "network.onnx"
+    path.write_bytes(network_file.network_of(entry))
+    said = preparations.guess(onnx.load(path))
+    assert said.preprocessing == Preprocessing.from_dict(entry.card["preprocessing"])
+    assert not said.raw
+    whole = preparations.guess(onnx.load(entry.onnx))
+    alone = running.answers(path, said.input, said.apply(PICTURE))
+    together = running.answers(entry.onnx, whole.input, whole.apply(PICTURE))
+    np.testing.assert_allclose(alone["scores"], together["scores"], atol=1e-4)
