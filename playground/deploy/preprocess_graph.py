@@ -71,7 +71,7 @@ preprocess (uint8[N, H, W, 3] image) => (float[N, {channels}, {height}, {width}]
 # Times 2 max(m, n) all of it is whole numbers. A matrix n x m would be zeros mostly, and the product 20 times slower
 # where a photograph is shrunk tenfold; so the results are taken in blocks of neighbours, and each block looks at its
 # own window of pixels: weights (blocks, results of a block, window). Windows are equally long, pushed inside the
-# picture at its edges, and a pixel longer than needed at most.
+# picture at its edges, and a few pixels longer than needed; those weigh nothing.
 _WEIGHTS = """
     {axis}_longer = Max (crop_{side}, target_{side})
     {axis}_reach = Mul ({axis}_longer, two)

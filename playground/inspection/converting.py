@@ -16,6 +16,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from playground.datasets import samples
 from playground.deploy.contract import first_line
 from playground.deploy.engine_import.graphs import ready
+from playground.deploy.preprocess_graph import PREFIX
 from playground.errors import PlaygroundError
 from playground.inspection.report import opened
 from playground.inspection.running import probabilities, scores_in, session, timed
@@ -26,7 +27,7 @@ WAYS: Mapping[str, str] = {
     "opset 22": "the newer operator set",
     "float16": "half the bytes a weight, 11 bits of precision; a processor without such arithmetic gains only size",
     "int8": "8 bits a weight and an activation, a scale for each output channel; the scales of activations come from "
-            "the pictures it is tried on; softmax stays as it is",
+            "the pictures it is tried on; softmax and what prepares a picture stay as they are",
 }
 CALIBRATION_PICTURES = 64
 KEPT_IN_FLOAT = ("Softmax", "LogSoftmax", "Sigmoid")
@@ -88,7 +89,8 @@ def _usual(attribute: onnx.defs.OpSchema.Attribute) -> Any:
 
 
 def _quantised(path: Path, model: onnx.ModelProto, name: str, x: np.ndarray) -> onnx.ModelProto:
-    kept = [node.name for node in model.graph.node if node.name and node.op_type in KEPT_IN_FLOAT]
+    kept = [node.name for node in model.graph.node
+            if node.name and (node.op_type in KEPT_IN_FLOAT or node.name.startswith(PREFIX))]
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "int8.onnx"
         quantize_static(str(path), str(made), _Pictures(name, x[:CALIBRATION_PICTURES]), QuantFormat.QDQ,
