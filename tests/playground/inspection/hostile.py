@@ -176,7 +176,7 @@ def main(folder: Path) -> None:
         reading, writing = os.pipe()
         if (child := os.fork()) == 0:
             try:
-                signal.setitimer(signal.ITIMER_PROF, SECONDS)  # of the processor: a busy machine is not the file's fault
+                signal.setitimer(signal.ITIMER_PROF, SECONDS)  # of the processor: the machine may be busy
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what it logs
                 os.write(writing, json.dumps(opened(path, name)).encode())
             except BaseException as error:  # told to the test, which fails on it
