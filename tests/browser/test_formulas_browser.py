@@ -7,7 +7,7 @@ from playground.ui import contents
 
 ADDRESSES = [*(chapter.url for chapter in contents.CHAPTERS), "convolution?pass=Backward", "loss?pass=Backward",
              "convolution?pass=As+a+matrix+product&size=16", "pooling?kind=average&window=4"]
-PLAIN = {"home", "lab", "train", "transfer", "models"}
+PLAIN = {"home", "lab", "train", "transfer", "models", "onnx-lab"}
 """Pages without a formula."""
 CUT = """() => {
     document.querySelectorAll('details').forEach(details => { details.open = true; });

@@ -63,7 +63,7 @@ def lab(opened: Opened) -> None:
 def headline(opened: Opened) -> None:
     """The figures people ask for first."""
     said = opened.said
-    st.subheader(frame.literal(opened.name), anchor=False)
+    st.header(frame.literal(opened.name), anchor=False)
     with st.container(horizontal=True):
         st.metric("file", size(said["bytes"]), width="content")
         st.metric("parameters", count(said["parameters"]), width="content")
