@@ -59,7 +59,6 @@ ALLOWED: dict[str, set[str]] = {
     "playground/steps/torch_gradient.py": {"torch", "playground.steps", "playground.errors", "playground.numbers"},
     "playground/app.py": {"streamlit", "playground.server", "playground.ui", "playground.errors", "playground.numbers"},
     "playground/server": {"here", "starlette", "playground.view", "playground.home", "playground.errors"},
-    "playground/server/headers.py": {"streamlit"},  # the scripts of its page
     "playground/server/models.py": {"playground.datasets.picture"},
     "playground/server/inference.py": {"playground.datasets", "playground.deploy"},
     "playground/ui": {"here", "numpy", "PIL", "streamlit", "plotly", "engine", "playground.steps",

@@ -31,7 +31,6 @@ def test_a_page_asks_nobody_outside_reports_no_error_and_fits_a_phone(page, goto
     outside, problems = [], []
     page.on("request", lambda r: None if r.url.startswith((app_url, "data:", "blob:")) else outside.append(r.url))
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda said: problems.append(said.text) if "Content Security Policy" in said.text else None)
     page.set_viewport_size({"width": 390, "height": 844})
     goto(url)
     page.get_by_role("heading", level=1).wait_for()
@@ -49,25 +48,6 @@ def test_a_page_asks_nobody_outside_reports_no_error_and_fits_a_phone(page, goto
     assert problems == []
     assert page.locator('[data-testid="stException"]').count() == 0
     assert page.locator('[data-testid="stAlertContentError"]').all_inner_texts() == []
-
-
-def test_a_script_that_got_into_a_page_is_not_run(page, goto) -> None:
-    goto()
-    page.get_by_role("heading", name="CNN Playground").wait_for()
-    refused = []
-    page.on("console", lambda said: refused.append(said.text) if "Content Security Policy" in said.text else None)
-    page.evaluate("""() => {
-        const script = document.createElement('script');
-        script.textContent = 'window.ran = true';
-        document.body.append(script);
-        const picture = document.createElement('img');
-        picture.setAttribute('onerror', 'window.ran = true');
-        picture.src = '/nothing.png';
-        document.body.append(picture);
-    }""")
-    page.wait_for_timeout(500)  # that nothing comes is seen by waiting only
-    assert page.evaluate("window.ran") is None
-    assert refused != []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
