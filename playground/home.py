@@ -1,6 +1,7 @@
 """Where the playground keeps what it makes: exported models, training runs, downloaded and uploaded data."""
 
 import json
+import math
 import os
 import re
 import time
@@ -95,6 +96,19 @@ def strict_json(content: bytes, name: str = "it") -> Any:
     except RecursionError as error:
         raise ValueError(f"{name} is nested too deeply") from error
     return said
+
+
+def strict(value: Any) -> Any:
+    """The same with null for NaN and infinities, which JSON does not know.
+
+    >>> strict({"loss": float("nan"), "seen": (1, 2.5)})
+    {'loss': None, 'seen': [1, 2.5]}
+    """
+    if isinstance(value, dict):
+        return {str(key): strict(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _refused(constant: str) -> None:

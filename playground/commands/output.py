@@ -1,29 +1,16 @@
 """What a command says: progress to stderr, the answer to stdout."""
 
 import json
-import math
 import sys
 from typing import Any
 
+from playground.home import strict
 from playground.numbers import count, number, percent
 
 
 def print_json(answer: Any) -> None:
     """One JSON object on stdout that every reader of JSON can read: what is no number there is null."""
     print(json.dumps(strict(answer), ensure_ascii=True, allow_nan=False), flush=True)
-
-
-def strict(value: Any) -> Any:
-    """The same with null for NaN and infinities, which JSON does not know.
-
-    >>> strict({"loss": float("nan"), "seen": (1, 2.5)})
-    {'loss': None, 'seen': [1, 2.5]}
-    """
-    if isinstance(value, dict):
-        return {str(key): strict(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [strict(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Telling:

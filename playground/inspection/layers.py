@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import helper
 
 from engine import no_grad
-from playground.deploy.contract import first_line
 from playground.deploy.engine_backend import EngineModel
 from playground.errors import PlaygroundError
 from playground.inspection.report import opened
+from playground.inspection.running import run, session
 
 NEAR = 1e-3
 """Up to which share of a layer's largest number both count as equal."""
@@ -63,14 +62,5 @@ def _every_result(path: Path, name: str, x: np.ndarray, wanted: list[str]) -> di
     made = {out for node in model.graph.node for out in node.output}
     model.graph.output.extend(helper.make_empty_tensor_value_info(one) for one in dict.fromkeys(wanted)
                               if one in made and one not in known)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads, options.log_severity_level, options.enable_cpu_mem_arena = 2, 4, False
-    try:
-        network = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        names = [one.name for one in network.get_outputs()]
-        return dict(zip(names, network.run(names, {name: x}), strict=True))
-    except MemoryError:
-        raise
-    except Exception as error:  # onnxruntime's errors share no class of their own
-        raise PlaygroundError(f"onnxruntime cannot run this file node by node: {first_line(error)}") from error
+    network = session(model.SerializeToString(), level="none")
+    return dict(zip((one.name for one in network.get_outputs()), run(network, {name: x}), strict=True))

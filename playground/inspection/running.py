@@ -31,9 +31,9 @@ LEVELS: Mapping[str, Any] = {
 }
 
 
-def session(path: Path, *, threads: int = 2, level: str = "all", profile: str | None = None
+def session(file: Path | bytes, *, threads: int = 2, level: str = "all", profile: str | None = None
             ) -> onnxruntime.InferenceSession:
-    """The file opened by onnxruntime. Raises PlaygroundError with what onnxruntime says in one line."""
+    """A file, or its bytes, opened by onnxruntime. Raises PlaygroundError with what onnxruntime says in one line."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.graph_optimization_level = LEVELS[level]
@@ -42,7 +42,8 @@ def session(path: Path, *, threads: int = 2, level: str = "all", profile: str | 
     if profile:
         options.enable_profiling, options.profile_file_prefix = True, profile
     try:
-        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        data = file if isinstance(file, bytes) else file.read_bytes()
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except MemoryError:
         raise
     except Exception as error:  # onnxruntime's errors share no class of their own
@@ -55,37 +56,37 @@ def answers(path: Path, name: str, x: np.ndarray) -> dict[str, Any]:
     `scores` are the first of its outputs that is one row of scores (one that is called logits goes first), else None;
     `engine` is what the engine says: its time, and the largest and mean difference of all outputs, or a sentence.
     """
-    opened(path)  # what cannot be opened is said as everywhere
+    model = opened(path)  # what cannot be opened is said as everywhere
     network = session(path)
     outputs = [one.name for one in network.get_outputs()]
-    results = _run(network, {name: x})
-    times = timed(lambda: _run(network, {name: x}))
+    results = run(network, {name: x})
+    times = timed(lambda: run(network, {name: x}))
     arrays = [value if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" else None for value in results]
-    said = [{"name": one, "shape": list(value.shape), "least": _number(value.min()), "most": _number(value.max()),
-             "mean": _number(value.mean())} if value is not None and value.size else {"name": one}
+    said = [{"name": one, "shape": list(value.shape), "least": float(value.min()), "most": float(value.max()),
+             "mean": float(value.mean())} if value is not None and value.size else {"name": one}
             for one, value in zip(outputs, arrays, strict=True)]
     place = scores_in(network, results)
     scores = None if place is None else arrays[place]
     return {
         "outputs": said, "milliseconds": times,
-        "scores": None if scores is None else [_number(one) for one in scores.ravel()],
-        "scores_of": None if place is None else outputs[place], "engine": _by_engine(path, name, x, arrays),
+        "scores": None if scores is None else [float(one) if np.isfinite(one) else None for one in scores.ravel()],
+        "scores_of": None if place is None else outputs[place], "engine": _by_engine(model, name, x, arrays),
     }
 
 
-def _by_engine(path: Path, name: str, x: np.ndarray, theirs: Sequence[np.ndarray | None]) -> dict[str, Any]:
+def _by_engine(model: onnx.ModelProto, name: str, x: np.ndarray, theirs: Sequence[np.ndarray | None]) -> dict[str, Any]:
     try:
-        model = onnx_to_engine(onnx.load(path))
+        network = onnx_to_engine(model)
         with no_grad():
             start = time.perf_counter()
-            ours = model.run({name: x})
+            ours = network.run({name: x})
             seconds = time.perf_counter() - start
         gaps = [np.abs(mine.data.astype(np.float64) - other) for mine, other in zip(ours, theirs, strict=True)
                 if other is not None and other.size]
         if not gaps:
             return {"milliseconds": 1000 * seconds, "largest": None, "mean": None}
-        return {"milliseconds": 1000 * seconds, "largest": _number(max(gap.max() for gap in gaps)),
-                "mean": _number(statistics.fmean(float(gap.mean()) for gap in gaps))}
+        return {"milliseconds": 1000 * seconds, "largest": float(max(gap.max() for gap in gaps)),
+                "mean": statistics.fmean(float(gap.mean()) for gap in gaps)}
     except PlaygroundError as error:
         return {"sentence": str(error)[:2000]}
     except MemoryError:
@@ -132,10 +133,11 @@ def _operators(path: Path, name: str, x: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _asker(network: onnxruntime.InferenceSession, name: str, x: np.ndarray) -> Any:
-    return lambda: _run(network, {name: x})
+    return lambda: run(network, {name: x})
 
 
-def _run(network: onnxruntime.InferenceSession, inputs: Mapping[str, np.ndarray]) -> list[Any]:
+def run(network: onnxruntime.InferenceSession, inputs: Mapping[str, np.ndarray]) -> list[Any]:
+    """All outputs. Raises PlaygroundError with what onnxruntime says in one line."""
     try:
         return list(network.run(None, dict(inputs)))
     except MemoryError:
@@ -171,11 +173,6 @@ def _is_scores(value: Any) -> bool:
     """Whether an output is one row of scores: (1, K), (K,), (1, K, 1, 1) with K from 2 on, in numbers with a point."""
     return isinstance(value, np.ndarray) and value.dtype.kind == "f" and 2 <= value.size <= 100_000 \
         and max(value.shape, default=0) == value.size
-
-
-def _number(value: Any) -> float | None:
-    """A number that JSON has; None for one that is not finite."""
-    return float(value) if np.isfinite(value) else None
 
 
 def probabilities(scores: Sequence[float | None]) -> np.ndarray:

@@ -7,7 +7,6 @@ address space, the processor's time and the files written are limited here, the 
 
 import io
 import json
-import math
 import os
 import resource
 import sys
@@ -66,17 +65,6 @@ def answer(asked: dict[str, Any], x: np.ndarray | None) -> dict[str, Any]:
     raise ValueError(f"nothing is known of {asked['what']}")
 
 
-def finite(value: Any) -> Any:
-    """The same with None where a number is none that JSON has."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(one) for one in value]
-    return value
-
-
 def main() -> int:
     """One question, one answer: {"said": ...} or {"sentence": ...}."""
     out = os.dup(1)
@@ -92,9 +80,10 @@ def main() -> int:
 def reply(asked: dict[str, Any], x: np.ndarray | None) -> bytes:
     """The answer as JSON, whatever the file does to the libraries that read it; what nobody foresaw goes to the log."""
     from playground.errors import PlaygroundError
+    from playground.home import strict
 
     try:
-        return json.dumps({"said": finite(answer(asked, x))}, allow_nan=False).encode()
+        return json.dumps({"said": strict(answer(asked, x))}, allow_nan=False).encode()
     except PlaygroundError as error:
         said = str(error)
     except (MemoryError, RecursionError):

@@ -10,7 +10,7 @@ import pytest
 
 from playground import home
 from playground.errors import PlaygroundError
-from playground.inspection import bounded, worker
+from playground.inspection import bounded
 
 NEVER_END = {"an endless loop", "functions doubling"}
 
@@ -74,4 +74,4 @@ def test_when_all_processes_are_taken_the_reader_is_told(tmp_path: Path) -> None
 
 
 def test_numbers_that_json_has_not_are_none() -> None:
-    assert worker.finite({"a": [1.5, float("nan"), (float("inf"),)]}) == {"a": [1.5, None, [None]]}
+    assert home.strict({"a": [1.5, float("nan"), (float("inf"),)]}) == {"a": [1.5, None, [None]]}
