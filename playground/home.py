@@ -1,12 +1,23 @@
-"""Where the playground keeps what it makes: exported models, training runs, downloaded and uploaded data."""
+"""Where the playground keeps what it makes: exported models, training runs, downloaded and uploaded data.
+
+For one person that is one folder, the home: PLAYGROUND_HOME, or the repository. A class (PLAYGROUND_CLASS=1) has a home
+for every workspace, and whatever asks for a path here gets one below the workspace it works for, or none:
+
+    BASE/                               PLAYGROUND_HOME of the server; downloads lie in its data/
+        .class/                         what all workspaces have in common, a home, too: published models, experiments
+        .class/workspaces/<id>/         the home of one workspace
+
+A process that works for a workspace has its home as PLAYGROUND_HOME, and the server's as PLAYGROUND_BASE.
+"""
 
 import json
 import math
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +27,57 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LEFT_SECONDS = 3600.0
 
 
-def home() -> Path:
-    """The folder everything below is kept in: PLAYGROUND_HOME, or the repository. Always absolute."""
-    named = os.environ.get("PLAYGROUND_HOME")
+HOME, BASE, CLASS = "PLAYGROUND_HOME", "PLAYGROUND_BASE", "PLAYGROUND_CLASS"
+_entered: ContextVar[Path | None] = ContextVar("entered", default=None)
+_derived: ContextVar[Path | None] = ContextVar("derived", default=None)
+_asked: list[Callable[[], Path | None]] = []
+
+
+def is_class() -> bool:
+    """Whether this process serves a class: many workspaces, each with a home of its own."""
+    return os.environ.get(CLASS) == "1"
+
+
+def base() -> Path:
+    """The folder that holds everything of this server. Always absolute."""
+    named = os.environ.get(BASE) or os.environ.get(HOME)
     return Path(named).expanduser().resolve() if named else REPOSITORY
+
+
+def shared() -> Path:
+    """The home of what all workspaces of a class have in common; without a class it is the home."""
+    return base() / ".class" if is_class() or BASE in os.environ else home()
+
+
+def home() -> Path:
+    """The folder everything below is kept in: that of the workspace worked for, or PLAYGROUND_HOME, or the repository.
+
+    Always absolute. Raises PlaygroundError in a class where nobody knows whom this is done for: nothing of one reader
+    is ever shown to another for want of a name.
+    """
+    if not is_class():
+        named = os.environ.get(HOME)
+        return Path(named).expanduser().resolve() if named else REPOSITORY
+    found = _entered.get() or next((place for ask in _asked if (place := ask()) is not None), None)
+    if found is None:
+        raise PlaygroundError("Nobody knows whose work this is: reload the page, with cookies allowed for it.")
+    return found
+
+
+@contextmanager
+def entered(place: Path) -> Iterator[None]:
+    """Inside, `home` is `place`, in a class; what is started from here (`importable`) works for it, too."""
+    before = _entered.set(place)
+    try:
+        yield
+    finally:
+        _entered.reset(before)
+
+
+def known_by(ask: Callable[[], Path | None]) -> None:
+    """Have `home` ask this for the home of whoever is served at the moment; None where it does not know."""
+    if ask not in _asked:
+        _asked.append(ask)
 
 
 def exports_dir() -> Path:
@@ -33,15 +91,39 @@ def runs_dir() -> Path:
 
 
 def data_dir() -> Path:
-    """Downloaded, unpacked and generated data."""
+    """Uploaded, unpacked and generated data."""
     return _made(home() / "data")
+
+
+def derived_dir() -> Path:
+    """What is computed from photographs and can be computed again: with the workspace's data, or where `derived_in`
+    says."""
+    return _made((_derived.get() or home()) / "data")
+
+
+@contextmanager
+def derived_in(place: Path) -> Iterator[None]:
+    """Inside, `derived_dir` is below this home: that of all, for photographs that are everybody's."""
+    before = _derived.set(place)
+    try:
+        yield
+    finally:
+        _derived.reset(before)
+
+
+def downloads_dir() -> Path:
+    """Data that were downloaded: everybody's, for they are nobody's."""
+    return _made(base() / "data")
 
 
 def importable() -> dict[str, str]:
     """The environment of a process of ours that is started anywhere: the project can be imported, the home is the same.
     """
     path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path, "PLAYGROUND_HOME": str(home())}
+    told = {**os.environ, "PYTHONPATH": path, HOME: str(home())}
+    if told.pop(CLASS, None) == "1":
+        told[BASE] = str(base())
+    return told
 
 
 @contextmanager
@@ -77,7 +159,7 @@ def public(text: str) -> str:
     >>> public("There is no folder data/uploads/0123456789abcdef/cats.")
     'There is no folder data/uploads/…/cats.'
     """
-    for place in (home(), REPOSITORY):  # what comes with the playground lies in the repository
+    for place in (home(), shared(), base(), REPOSITORY):  # what comes with the playground lies in the repository
         text = text.replace(f"{place}/", "")
     return _KEY.sub(r"\1\2/…", text)
 

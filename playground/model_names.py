@@ -30,9 +30,23 @@ def shipped(name: str) -> Path | None:
     return folder if name in SHIPPED and folder.is_dir() else None
 
 
+def published() -> list[Path]:
+    """The folders of the models that all workspaces of a class have in common."""
+    folder = home.shared() / "exports"
+    if home.shared() == home.home() or not folder.is_dir():
+        return []
+    return sorted(one for one in folder.iterdir() if NAME.fullmatch(one.name) and one.is_dir())
+
+
+def given(name: str) -> Path | None:
+    """The folder of a model that cannot be replaced or removed here: it comes with the playground, or is the class's.
+    None when it is none of them."""
+    return shipped(name) or next((one for one in published() if one.name == name), None)
+
+
 def exists(name: str) -> bool:
-    """Whether a model of that name is in the registry, damaged or not, or comes with the playground."""
-    return shipped(name) is not None or (home.home() / "exports" / name).exists()
+    """Whether a model of that name is in the registry, damaged or not, or is `given`."""
+    return given(name) is not None or (home.home() / "exports" / name).exists()
 
 
 def made_by(name: str) -> str | None:
@@ -50,6 +64,8 @@ def taken(name: str) -> PlaygroundError:
     """The sentence for who asks for a name that a model has."""
     if shipped(name):
         return PlaygroundError(f"The model {name} comes with the playground and stays as it is: choose another name.")
+    if given(name):
+        return PlaygroundError(f"The model {name} is the class's and stays as it is: choose another name.")
     return PlaygroundError(f"There is already a model called {name}: choose another name or remove it "
                            "first.")
 

@@ -84,7 +84,7 @@ def follow(options: argparse.Namespace, kind: str, request: dict[str, Any]) -> i
         try:
             registry.check_free(options.name)
         except PlaygroundError as error:
-            if model_names.shipped(options.name):
+            if model_names.given(options.name):
                 raise
             raise PlaygroundError(f"{str(error).rstrip('.')}, or allow it with --replace.") from error
     return follow_run(options, runs.start(runs.RunSpec(kind, request, options.seed, options.name, options.replace)))

@@ -3,19 +3,26 @@
 import os
 from pathlib import Path
 
-from playground.datasets import folders
+from playground import home
+from playground.datasets import downloads, folders
 from playground.errors import PlaygroundError
 from playground.home import data_dir
 
 VARIABLE = "PLAYGROUND_PHOTO_DIRS"
 """Folders (separated as in PATH) whose photographs every visitor may look at and train on."""
+PUBLISHED = "class"
+"""Below the data all workspaces of a class have in common: sets of photographs its teacher published."""
 NOT_OFFERED = ("faces", "uploads", "sets")  # the sample has a button of its own, the others are single people's
 
 
 def roots() -> list[Path]:
-    """The data folder, and the folders of PLAYGROUND_PHOTO_DIRS that are there, links followed."""
+    """The data folder, and the folders of PLAYGROUND_PHOTO_DIRS that are there, links followed. In a class also what was
+    downloaded, and what is published to all."""
     named = os.environ.get(VARIABLE, "").split(os.pathsep)
-    extra = (Path(name).expanduser() for name in named if name.strip())
+    extra = [Path(name).expanduser() for name in named if name.strip()]
+    if home.downloads_dir() != data_dir():
+        everybodys = [path for name in downloads.CATALOGUE if (path := downloads.folder(name))]
+        extra = [*everybodys, home.shared() / "data" / PUBLISHED, *extra]
     return list(dict.fromkeys(path.resolve() for path in (data_dir(), *extra) if path.is_absolute() and path.is_dir()))
 
 

@@ -47,7 +47,7 @@ def find(name: str) -> Downloadable:
 def folder(name: str) -> Path | None:
     """Where the set is, if it is here."""
     find(name)
-    path = home.data_dir() / name
+    path = home.downloads_dir() / name
     return path if path.is_dir() else None
 
 
@@ -58,7 +58,7 @@ def host(name: str) -> str:
 
 def received(name: str) -> int:
     """Bytes of the set that have come so far, in a download that was not finished."""
-    paths = (home.data_dir() / PARTIAL / name / file.name for file in find(name).files)
+    paths = (home.downloads_dir() / PARTIAL / name / file.name for file in find(name).files)
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
@@ -70,8 +70,8 @@ def download(name: str, should_stop: Callable[[], bool] = lambda: False) -> Iter
     that is wrong is deleted. PLAYGROUND_MIRROR names a server that is asked instead, for NAME/FILE. Two at a time: the
     second waits for the first. Raises PlaygroundError with what went wrong as one sentence.
     """
-    wanted, into = find(name), home.data_dir() / name
-    partial = home.data_dir() / PARTIAL / name
+    wanted, into = find(name), home.downloads_dir() / name
+    partial = home.downloads_dir() / PARTIAL / name
     if into.is_dir():
         return
     with _plainly():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from playground.datasets import downloads, folders, versions
 from playground.errors import PlaygroundError
-from playground.home import data_dir
+from playground.home import data_dir, downloads_dir
 
 FACES = ("faces and non-faces of scikit-image (lfw_subset)", "see scikit-image")
 
@@ -18,7 +18,7 @@ def of(data: str) -> tuple[str, str]:
     path = Path(data).expanduser()
     if data == "faces" or path == data_dir() / "faces":
         return FACES
-    if path.parent == data_dir() and path.name in downloads.CATALOGUE:
+    if path.parent == downloads_dir() and path.name in downloads.CATALOGUE:
         one = downloads.find(path.name)
         return f"{one.title}: {one.source}, {one.page}", one.licence
     try:

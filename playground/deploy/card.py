@@ -29,7 +29,7 @@ class Card(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the registry. A `shipped` one comes with the playground and cannot be removed."""
+    """One model of the registry. A `shipped` one comes with the playground, or is a class's, and cannot be removed."""
 
     name: str
     folder: Path

@@ -3,7 +3,8 @@
 Who changes the registry holds its lock, works in a hidden folder beside and renames; readers share the lock. So
 whatever hidden folder is met while holding the lock was left by a crash: `_sweep` clears it, and puts a model back
 whose replacement died between the two renames. Models that come with the playground (`model_names.SHIPPED`) are listed
-after the others wherever PLAYGROUND_HOME points; they cannot be replaced or removed.
+after the others wherever PLAYGROUND_HOME points, and those of a class in all its workspaces; they cannot be replaced or
+removed.
 """
 
 import errno
@@ -25,7 +26,7 @@ from playground.deploy.card import Card, Entry, faults
 from playground.deploy.verification import Check, Verification, verify
 from playground.errors import PlaygroundError
 from playground.home import exports_dir, home, read_json
-from playground.model_names import NAME, shipped, taken
+from playground.model_names import NAME, given, shipped, taken
 
 __all__ = ["Card", "Check", "Entry", "Verification", "check_free", "check_name", "damaged", "entries", "find", "get",
            "put", "remove", "verify"]
@@ -42,7 +43,7 @@ def put(name: str, model: onnx.ModelProto | bytes, card: Mapping[str, Any], repl
     the name is taken, unless `replace` says that the old model may go.
     """
     check_name(name)
-    if shipped(name):
+    if given(name):
         raise taken(name)
     data = model if isinstance(model, bytes) else model.SerializeToString(deterministic=True)
     promise = contract.check(contract.parse(data))
@@ -74,8 +75,9 @@ def put(name: str, model: onnx.ModelProto | bytes, card: Mapping[str, Any], repl
 def remove(name: str) -> None:
     """Remove a model. Raises PlaygroundError when there is none of that name, or it is a shipped one."""
     check_name(name)
-    if shipped(name):
-        raise PlaygroundError(f"The model {name} comes with the playground and stays.")
+    if given(name):
+        owner = "comes with the playground" if shipped(name) else "is the class's"
+        raise PlaygroundError(f"The model {name} {owner} and stays.")
     exports = exports_dir()
     with _changing(exports):
         if not (exports / name).is_dir():
@@ -152,7 +154,7 @@ def _entry(folder: Path) -> Entry:
     if wrong:
         raise PlaygroundError(f"The card of {folder.name} does not say {', '.join(wrong)} as it should; its {CARD} is "
                               "damaged.")
-    return Entry(folder.name, folder, folder / MODEL, card, shipped(folder.name) == folder)
+    return Entry(folder.name, folder, folder / MODEL, card, given(folder.name) == folder)
 
 
 def _look(name: str = "") -> dict[str, Entry | PlaygroundError]:
@@ -161,8 +163,8 @@ def _look(name: str = "") -> dict[str, Entry | PlaygroundError]:
     found: dict[str, Entry | PlaygroundError] = {}
     with _reading(exports):
         own = [exports / name] if name else sorted(exports.iterdir()) if exports.is_dir() else []
-        others = [folder for one in ([name] if name else model_names.SHIPPED) if (folder := shipped(one))]
-        for folder in [*others, *own]:
+        others = [folder for one in model_names.SHIPPED if (folder := shipped(one))] + model_names.published()
+        for folder in [*(one for one in others if name in ("", one.name)), *own]:
             if folder.is_dir() and NAME.fullmatch(folder.name):
                 try:
                     found[folder.name] = _entry(folder)

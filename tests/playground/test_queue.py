@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from playground.training.runs import queue, runs
+from playground.training.runs.turns import queue_dir
 from playground.training.runs.events import Cancelled, Event, Queued, Started
 from playground.training.runs.log import read
 from playground.training.runs.runs import DOWNLOAD, RunSpec
@@ -70,7 +71,7 @@ def test_who_comes_first_is_served_first_one_after_the_other() -> None:
     assert turns == sorted(turns)
     ends = [events(run_id)[-1].time for run_id in ids]
     assert all(end < turn for end, turn in zip(ends, turns[1:], strict=False)), "two trained at once"
-    assert list(queue.queue_dir().iterdir()) == []
+    assert list(queue_dir().iterdir()) == []
 
 
 @pytest.mark.slow
@@ -105,7 +106,7 @@ def test_who_was_killed_while_waiting_holds_nobody_up() -> None:
         until(lambda: place(second) == 1)
         assert state(first) == "lost"
     until(lambda: state(second) == "failed")
-    assert list(queue.queue_dir().iterdir()) == []
+    assert list(queue_dir().iterdir()) == []
 
 
 @pytest.mark.slow

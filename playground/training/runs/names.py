@@ -60,7 +60,7 @@ def take(name: str, run_id: str, holds: Holds, replace: bool = False) -> None:
     if other not in (None, run_id):
         raise PlaygroundError(f"The name {name} is taken by another training that is not over or whose model is not "
                               "exported yet: choose another name.")
-    if model_names.exists(name) and (model_names.shipped(name) or not (
+    if model_names.exists(name) and (model_names.given(name) or not (
             replace or model_names.made_by(name) == run_id)):
         raise model_names.taken(name)
     with home.whole(_folder() / name) as incoming:

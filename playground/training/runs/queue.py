@@ -1,4 +1,4 @@
-"""The queue: so many trainings run at once, and whoever comes later waits for its turn, first come, first served.
+"""The queue: so many trainings run at once, and whoever comes later waits for its turn (`turns` says whose it is).
 
 Nobody keeps a list that could be wrong. A run that waits is a file `.runs/queue/<id>` and a living process; a place is
 a file whose lock its holder keeps until it dies, however it dies. So nothing is stuck after a kill -9, and a restart of
@@ -14,9 +14,8 @@ import time
 from pathlib import Path
 from typing import IO
 
-from playground import home
 from playground.errors import PlaygroundError
-from playground.training.runs import runs
+from playground.training.runs import runs, turns
 from playground.training.runs.events import Cancelled, Queued
 from playground.training.runs.log import EventLog
 
@@ -43,46 +42,39 @@ def gpus() -> list[str]:
 
 
 def waiting(run_dir: Path, kind: str) -> list[str]:
-    """The living runs that wait for the same places and came before, oldest first."""
-    earlier, rivals = [], [one for one in runs.KINDS if places(one) == places(kind)]
-    for path in sorted(queue_dir().iterdir()):
-        if path.name < run_dir.name and _read(path) in rivals:
-            if runs.is_alive(run_dir.parent / path.name):
-                earlier.append(path.name)
-            else:
-                path.unlink(missing_ok=True)
-    return earlier
+    """The living runs that wait for the same places and whose turn comes before, the next one first."""
+    rivals = [one for one in runs.KINDS if places(one) == places(kind)]
+    ordered = turns.in_order([turn for turn in turns.waiting() if turn.kind in rivals], turns.training())
+    ids = [turn.folder.name for turn in ordered]
+    return ids[:ids.index(run_dir.name)] if run_dir.name in ids else ids
 
 
-def queue_dir() -> Path:
-    """Where a file stands for every run that waits; it holds the run's kind."""
-    folder = home.runs_dir() / runs.QUEUE
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-def take(kind: str) -> tuple[str, IO[str]] | None:
+def take(kind: str, workspace: str = "") -> tuple[str, IO[str]] | None:
     """A free place and its lock, to be kept open; None when all are taken."""
-    folder = home.runs_dir() / "places"
-    folder.mkdir(exist_ok=True)
     for name in places(kind):
-        lock = open(folder / name, "w")  # noqa: SIM115 - open as long as the place is taken
+        lock = open(turns.places_dir() / name, "a")  # noqa: SIM115 - open as long as the place is taken
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return name, lock
         except BlockingIOError:
             lock.close()
+            continue
+        lock.truncate(0)
+        lock.write(workspace)
+        lock.flush()
+        return name, lock
     return None
 
 
 def wait(run_dir: Path) -> tuple[str, IO[str]] | None:
     """Wait for the run's turn, telling its place in the queue whenever that changes; None when it was cancelled."""
     kind, told = runs.read_spec(run_dir).kind, 0
+    asked = turns.queue_dir() / run_dir.name
+    own = turns.read(asked)
     log = EventLog(run_dir / "events.jsonl")
     try:
         while not (run_dir / "stop").exists():
             earlier = waiting(run_dir, kind)
-            if not earlier and (taken := take(kind)) is not None:
+            if not earlier and (taken := take(kind, own.workspace if own else "")) is not None:
                 if told:
                     log.append(Queued(0, time.time()))
                 return taken
@@ -94,7 +86,7 @@ def wait(run_dir: Path) -> tuple[str, IO[str]] | None:
         return None
     finally:
         log.close()
-        (queue_dir() / run_dir.name).unlink(missing_ok=True)  # only now: who comes next must not overtake
+        asked.unlink(missing_ok=True)  # only now: who comes next must not overtake
 
 
 def main(arguments: list[str]) -> int:
@@ -112,13 +104,6 @@ def main(arguments: list[str]) -> int:
     if place.startswith("gpu-"):
         os.environ["CUDA_VISIBLE_DEVICES"] = place.removeprefix("gpu-")
     os.execv(sys.executable, [sys.executable, "-m", "playground.jobs", str(run_dir)])
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:  # gone this moment: its turn has come, or it was cancelled
-        return ""
 
 
 if __name__ == "__main__":

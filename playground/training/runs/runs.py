@@ -5,7 +5,7 @@
                worker         its process id; locked by the worker as long as it lives
                worker.log     what the worker wrote to its standard output and error
                stop           exists once somebody asked it to stop
-    .runs/queue/<id>          stands for a run that waits for its turn (`queue`)
+    .runs/queue/<id>          stands for a run that waits for its turn (`turns`; in a class, in its common home)
     .runs/names/<name>        the run that holds a model's name (`names`)
 """
 
@@ -28,7 +28,7 @@ from typing import Any
 
 from playground import home
 from playground.errors import PlaygroundError
-from playground.training.runs import names
+from playground.training.runs import common, names, turns
 from playground.training.runs.events import Event, Failed, Resumed
 from playground.training.runs.log import EventLog, read
 from playground.training.runs.run_view import (
@@ -43,13 +43,13 @@ from playground.training.runs.run_view import (
     RunView,
     fold,
 )
+from playground.training.runs.turns import is_alive
 
 __all__ = ["DOWNLOAD", "ENDED", "EXPERIMENT", "KINDS", "PRETRAINED", "WITHOUT_MODEL", "RunSpec", "RunView", "finish",
            "fold", "free_name", "is_alive", "new_folder", "read_spec", "resume", "run_dir", "run_ids", "same", "start",
            "start_once", "stop", "view", "write_spec"]
 
 WITHOUT_QUEUE = (PRETRAINED, DOWNLOAD)  # they hardly compute
-QUEUE = "queue"
 WANTED = ("queued", "starting", "running", "completed")  # who asks for the same again is shown this one
 _ID = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{4}")
 _PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "onnxscript", "scikit-learn", "scikit-image", "pillow")
@@ -61,10 +61,12 @@ def start(spec: RunSpec, suggested: bool = False) -> str:
     It outlives the process that started it, and that process's Ctrl-C. From here on the run holds its model's name:
     of two who ask for one name in the same moment, one gets it. A `suggested` name is nobody's wish: where somebody was
     quicker, the next free one is taken instead. Raises PlaygroundError when the run is of no known kind, its name is
-    taken, or the worker cannot be started.
+    taken, a workspace of a class has too many waiting already, or the worker cannot be started.
     """
     if spec.kind not in KINDS:
         raise PlaygroundError(f"There is no training of the kind {spec.kind!r}: choose {' or '.join(KINDS)}.")
+    if spec.kind not in WITHOUT_QUEUE:
+        turns.demand_room()
     if spec.kind in WITHOUT_MODEL:
         return _started(new_folder(), spec)
     try:
@@ -85,6 +87,7 @@ def start(spec: RunSpec, suggested: bool = False) -> str:
 
 def _started(folder: Path, spec: RunSpec) -> str:
     try:
+        common.begun(folder)
         _launch(folder, spec)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)  # a run that nobody could read would be listed for ever
@@ -109,7 +112,7 @@ def free_name(wish: str) -> str:
 
 def holds(run_id: str, name: str) -> bool:
     """Whether a run keeps a model's name: it lives, or it has learnt something that is not exported yet."""
-    folder = home.runs_dir() / run_id
+    folder = common.folder_of(run_id)
     if not _ID.fullmatch(run_id) or not folder.is_dir():
         return False
     try:
@@ -140,7 +143,8 @@ def finish(run_id: str, name: str | None = None) -> None:
 
 
 def _go_on(run_id: str, name: str | None, finishing: bool) -> None:
-    with open(home.runs_dir() / "once", "w") as lock:
+    spec = read_spec(demand_own(run_id))
+    with common.place_of(spec), open(home.runs_dir() / "once", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of two who ask in the same moment, the second finds it running
         found = view(run_id)
         if not found.can_go_on:
@@ -190,8 +194,7 @@ def _launch(folder: Path, spec: RunSpec, queued: bool = True) -> None:
         module = "playground.jobs"
         if queued and spec.kind not in WITHOUT_QUEUE:
             module = "playground.training.runs.queue"
-            (home.runs_dir() / QUEUE).mkdir(exist_ok=True)
-            (home.runs_dir() / QUEUE / folder.name).write_text(spec.kind, encoding="utf-8")  # first come, first served
+            turns.ask(folder, spec.kind)
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, str(folder)], cwd=home.REPOSITORY, env=_environment(),
@@ -220,7 +223,7 @@ def start_once(spec: RunSpec) -> str:
     A class of thirty that opens the same page with the same settings trains once and watches together.
     """
     asked = replace(spec, request=json.loads(json.dumps(spec.request)))  # as it comes back: tuples are lists there
-    with open(home.runs_dir() / "once", "w") as lock:
+    with common.place_of(spec), open(home.runs_dir() / "once", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two who ask in the same moment are one after the other
         return found if (found := same(asked)) else start(spec, suggested=True)
 
@@ -242,19 +245,30 @@ def same(spec: RunSpec) -> str | None:
 
 
 def stop(run_id: str) -> None:
-    """Ask a run to end after the batch it is in, keeping what it has learnt. A run that has ended is left alone."""
-    (run_dir(run_id) / "stop").touch()
+    """Ask a run to end after the batch it is in, keeping what it has learnt. A run that has ended is left alone.
+
+    Raises PlaygroundError when there is no such run, or a class has it in common and another began it.
+    """
+    (demand_own(run_id) / "stop").touch()
+
+
+def demand_own(run_id: str) -> Path:
+    """The folder of a run that who asks may change. Raises PlaygroundError otherwise."""
+    folder = run_dir(run_id)
+    if not common.may_change(folder):
+        raise PlaygroundError("This is done once for the whole class: only who began it can stop it or let it go on.")
+    return folder
 
 
 def run_ids() -> list[str]:
-    """Every run, newest first."""
-    return sorted((path.parent.name for path in home.runs_dir().glob("*/spec.json") if _ID.fullmatch(path.parent.name)),
-                  reverse=True)
+    """Every run, newest first; in a class the workspace's own, and those it has in common with the others."""
+    specs = [*home.runs_dir().glob("*/spec.json"), *common.ids_in_common()]
+    return sorted((path.parent.name for path in specs if _ID.fullmatch(path.parent.name)), reverse=True)
 
 
 def run_dir(run_id: str) -> Path:
     """The folder of a run. Raises PlaygroundError when there is no such run."""
-    folder = home.runs_dir() / run_id
+    folder = common.folder_of(run_id)
     if not _ID.fullmatch(run_id) or not (folder / "spec.json").is_file():
         raise PlaygroundError(f"There is no training run {run_id}.")
     return folder
@@ -266,18 +280,6 @@ def view(run_id: str) -> RunView:
     alive = is_alive(folder)  # asked first: what a worker wrote before it died is then surely read
     events, _ = read(folder / "events.jsonl")
     return fold(run_id, read_spec(folder), events, alive, (folder / "stop").exists())
-
-
-def is_alive(folder: Path) -> bool:
-    """Whether the worker of the run in `folder` lives: whether somebody holds its lock."""
-    try:
-        with open(folder / "worker") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
 
 
 def read_spec(folder: Path) -> RunSpec:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from playground.errors import PlaygroundError
-from playground.home import clear_left, data_dir, whole
+from playground.home import clear_left, data_dir, derived_dir, whole
 from playground.numbers import counted
 
 MOST_BYTES = 2**29
@@ -40,7 +40,7 @@ class FeatureStore:
         described = json.dumps(recipe, sort_keys=True)
         backbone = re.sub(r"[^A-Za-z0-9._-]", "-", str(recipe.get("backbone", "features")))
         name = f"{backbone}-{hashlib.sha256(described.encode()).hexdigest()[:12]}"
-        self.folder = data_dir() / "features" / name
+        self.folder = derived_dir() / "features" / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self._where: dict[bytes, tuple[Path, int]] = {}
         clear_left(self.folder)

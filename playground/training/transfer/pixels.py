@@ -13,7 +13,7 @@ from PIL import Image
 
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
-from playground.home import clear_left, data_dir, whole
+from playground.home import clear_left, data_dir, derived_dir, whole
 from playground.training.transfer import photo_list
 
 MOST_BYTES = 16 * 2**30
@@ -33,7 +33,7 @@ class PixelStore:
 
     def __init__(self, size: int):
         self.size = size
-        self.folder = data_dir() / "pixels" / str(size)
+        self.folder = derived_dir() / "pixels" / str(size)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.record = np.dtype([("digest", np.uint8, 32), ("pixels", np.uint8, (size, size, 3))])
         self._where: dict[bytes, tuple[np.ndarray, int]] = {}

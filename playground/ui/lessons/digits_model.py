@@ -9,6 +9,7 @@ from playground.datasets.named import ImageSet
 from playground.datasets.preprocessing import Preprocessing
 from playground.deploy import registry
 from playground.deploy.weights import state_dict_of
+from playground.model_names import SHIPPED
 from playground.network.build import build
 from playground.network.kind import Shape
 from playground.network.parts import Network
@@ -26,7 +27,7 @@ def network() -> Network:
 
 @st.cache_resource(show_spinner=False)
 def _file() -> tuple[dict[str, np.ndarray], Preprocessing]:
-    entry = next(one for one in registry.entries() if one.shipped)  # it comes with the playground and stays
+    entry = next(one for one in registry.entries() if one.name in SHIPPED)  # it comes with the playground and stays
     return state_dict_of(entry.onnx), Preprocessing.from_dict(entry.card["preprocessing"])
 
 

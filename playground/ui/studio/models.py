@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from playground import numbers
+from playground import model_names, numbers
 from playground.deploy import evaluation, interval, package, registry, session
 from playground.deploy.registry import Entry
 from playground.figures import bars, maps, style
@@ -365,7 +365,8 @@ def elsewhere(entry: Entry) -> None:
 def removal(entry: Entry) -> None:
     """Removing a model, asked for twice; one that comes with the playground stays."""
     if entry.shipped:
-        st.caption(f"{frame.literal(entry.name)} comes with the playground and cannot be removed.")
+        owner = "comes with the playground" if entry.name in model_names.SHIPPED else "is the class's"
+        st.caption(f"{frame.literal(entry.name)} {owner} and cannot be removed.")
         return
     with st.popover("Remove this model…", icon=":material/delete:"):
         st.markdown(

@@ -12,7 +12,7 @@ from playground.datasets import named
 from playground.datasets.named import ImageSet
 from playground.deploy import session
 from playground.figures import bars, confusion, maps, style
-from playground.home import data_dir
+from playground.home import data_dir, downloads_dir
 from playground.training.runs.runs import RunView
 from playground.ui import frame
 from playground.ui.parts.drawing import drawing, filled
@@ -30,12 +30,13 @@ def data_choices() -> dict[str, str]:
     Looked for in fixed depths and not with `**`, which would walk every uploaded photo and not follow links.
     """
     found = {"digits": "digits"}
-    top = data_dir()
     marks = ("train-images*", named.CIFAR_TRAIN[0])
-    for file in sorted(path for mark in marks for below in ("*", "*/*") for path in top.glob(f"{below}/{mark}")):
-        label = str(file.parent.relative_to(top))
-        if not any(part.startswith(".") for part in file.relative_to(top).parts):
-            found[label] = str(file.parent)
+    for top in dict.fromkeys((data_dir(), downloads_dir())):
+        for file in sorted(path for mark in marks for below in ("*", "*/*") for path in top.glob(f"{below}/{mark}")):
+            parts = file.relative_to(top).parts
+            if not any(part.startswith(".") for part in parts) and (top == data_dir() or parts[0] in
+                                                                    catalogue.CATALOGUE):
+                found["/".join(parts[:-1])] = str(file.parent)
     return found
 
 
