@@ -1,4 +1,5 @@
 # make app    the app on http://localhost:8501 (PORT=... for another port, ADDRESS=0.0.0.0 for a class)
+# make class  the same for a class: it listens on the network, and every browser has a workspace of its own
 # make check  lint, types and the quick tests of all but pages and parity: while you work
 # make test   lint, types and the whole test suite, in PROCESSES=2 processes: what decides
 # make bench  the engine against PyTorch in one run
@@ -9,7 +10,7 @@ PROCESSES ?= 2
 PY := .venv/bin/python
 PYTEST = $(PY) -m pytest -n $(PROCESSES) --dist loadfile
 
-.PHONY: app check test lint bench clean
+.PHONY: app class check test lint bench clean
 .DEFAULT_GOAL := app
 
 .venv/.python:
@@ -29,6 +30,9 @@ PYTEST = $(PY) -m pytest -n $(PROCESSES) --dist loadfile
 
 app: .venv/.app
 	$(PY) -m playground app --port $(PORT) --address $(ADDRESS)
+
+class: .venv/.app
+	$(PY) -m playground app --class --port $(PORT)
 
 lint: .venv/.dev
 	$(PY) -m ruff check .

@@ -6,17 +6,23 @@ import socket
 import sys
 
 from playground import home
+from playground.classroom import keys, workspaces
 from playground.commands.output import print_json
 from playground.errors import PlaygroundError
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = ("0.0.0.0", "::", "")
+CLASS_OPTIONS = ("--server.maxUploadSize", "100")
+"""Megabytes a reader may send at once: all of them lie in memory while they arrive."""
 UNROUTABLE = ("192.0.2.1", 9)
 """An address that is kept for documentation: nobody has it."""
 
 
 def app(options: argparse.Namespace) -> int:
-    """Become the Streamlit server, which this computer alone can reach unless another address is asked for."""
+    """Become the Streamlit server, which this computer alone can reach; others only where another address is asked for,
+    or it is for a class."""
+    if options.for_class and options.address == LOOPBACK:
+        options.address = EVERYWHERE[0]
     family = socket.AF_INET6 if ":" in options.address else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -30,11 +36,30 @@ def app(options: argparse.Namespace) -> int:
     urls = addresses(options.address, options.port)
     only = " (this computer only; --address 0.0.0.0 lets others in)" if options.address == LOOPBACK else ""
     print(f"The app answers on {' and '.join(urls)}{only}", file=sys.stderr, flush=True)
+    teacher = ""
+    if options.for_class:
+        os.environ[home.CLASS] = "1"
+        teacher = f"{urls[-1]}/teach/{keys.teacher_key()}"
+        gone = workspaces.expire()
+        announce(urls[-1], teacher)
+        if gone:
+            print(f"Workspaces removed that were not used for {workspaces.EXPIRE_DAYS} days: {len(gone)}",
+                  file=sys.stderr)
     if options.json:
-        print_json({"url": urls[0], "urls": urls, "pid": os.getpid()})
+        print_json({"url": urls[0], "urls": urls, "pid": os.getpid(), **({"teacher": teacher} if teacher else {})})
         os.dup2(2, 1)  # what the server prints is not JSON
     os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", "playground/app.py", "--server.port",
-                              str(options.port), "--server.address", options.address])
+                              str(options.port), "--server.address", options.address,
+                              *(CLASS_OPTIONS if options.for_class else ())])
+
+
+def announce(url: str, teacher: str) -> None:
+    """Print what a class needs: its address as a QR code for the projector, and the teacher's link, for him alone."""
+    import segno
+
+    segno.make(url, micro=False).terminal(sys.stderr, compact=True)
+    print(f"For the class:    {url}\nFor the teacher:  {teacher}\n"
+          "(Whoever has the second link can stop and remove what students make: keep it.)", file=sys.stderr, flush=True)
 
 
 def addresses(address: str, port: int) -> list[str]:

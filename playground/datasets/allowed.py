@@ -16,8 +16,9 @@ NOT_OFFERED = ("faces", "uploads", "sets")  # the sample has a button of its own
 
 
 def roots() -> list[Path]:
-    """The data folder, and the folders of PLAYGROUND_PHOTO_DIRS that are there, links followed. In a class also what was
-    downloaded, and what is published to all."""
+    """The data folder, and the folders of PLAYGROUND_PHOTO_DIRS that are there, links followed.
+
+    In a class also what was downloaded, and what is published to all."""
     named = os.environ.get(VARIABLE, "").split(os.pathsep)
     extra = [Path(name).expanduser() for name in named if name.strip()]
     if home.downloads_dir() != data_dir():

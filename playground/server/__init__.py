@@ -3,6 +3,7 @@
     GET  /api/view/{token}/{what}?...    bytes to draw, computed once for all who ask at the same moment
     POST /api/view/{token}/{what}        a JSON object from a page of ours
     /api/models/...                      the trained models for programs: see `playground.server.models`
+    /join/{key}, /teach/{key}            a workspace of a class, the teacher's browser: see `workspaces`
 
 Errors are JSON with one sentence: {"error": "..."}.
 """
@@ -19,6 +20,7 @@ from playground.server.hosts import KnownHosts
 from playground.server.models import MOST_AT_ONCE, Json, ModelRoutes
 from playground.server.single_flight import SingleFlight
 from playground.server.views import Packed, Views, nothing_there
+from playground.server.workspaces import Links, Workspaces
 
 __all__ = ["lifespan", "middleware", "routes"]
 
@@ -35,12 +37,13 @@ def routes(base: str = "") -> list[BaseRoute]:
     """
     above = f"/{base.strip('/')}".rstrip("/")
     return [Route(f"{above}/api/view/{{token}}/{{what}}", Views(_work)),
-            *ModelRoutes(_predicting, _reading, above).routes(), Mount(f"{above}/api", nothing_there)]
+            *ModelRoutes(_predicting, _reading, above).routes(), Mount(f"{above}/api", nothing_there),
+            *Links(above).routes()]
 
 
 def middleware() -> list[Middleware]:
     """What every answer goes through, Streamlit's too."""
-    return [Middleware(Headers), Middleware(KnownHosts), Middleware(Closed)]
+    return [Middleware(Headers), Middleware(KnownHosts), Middleware(Closed), Middleware(Workspaces)]
 
 
 @asynccontextmanager

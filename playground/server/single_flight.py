@@ -1,6 +1,7 @@
 """Computing in a few threads, so that the event loop goes on, and once for all who ask for the same meanwhile."""
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
@@ -33,7 +34,7 @@ class SingleFlight(Generic[T]):
         if flight is None:
             if len(self._flights) >= self._most:
                 raise BusyError
-            flight = asyncio.get_running_loop().run_in_executor(self._threads, compute)
+            flight = asyncio.get_running_loop().run_in_executor(self._threads, contextvars.copy_context().run, compute)
             self._flights[key] = flight
             flight.add_done_callback(lambda done: self._landed(key, done))
         return await asyncio.shield(flight)

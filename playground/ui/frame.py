@@ -18,7 +18,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from playground import home
 from playground.errors import PlaygroundError
 from playground.figures import maps, style
-from playground.ui import contents, links
+from playground.ui import contents, links, reader
 
 P = ParamSpec("P")
 log = logging.getLogger(__name__)
@@ -172,6 +172,7 @@ def run() -> None:
         st.markdown(current.claim)
         links.copy_button()
     links.tell_locked()
+    reader.note(current.url)
     if "heading_painted" not in st.session_state:  # the browser paints what it has once nothing more arrives
         st.session_state.heading_painted = True
         time.sleep(PAINT_SECONDS)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from playground.training.runs import queue, runs
-from playground.training.runs.turns import queue_dir
 from playground.training.runs.events import Cancelled, Event, Queued, Started
 from playground.training.runs.log import read
 from playground.training.runs.runs import DOWNLOAD, RunSpec
+from playground.training.runs.turns import queue_dir
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]

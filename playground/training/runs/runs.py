@@ -28,7 +28,7 @@ from typing import Any
 
 from playground import home
 from playground.errors import PlaygroundError
-from playground.training.runs import common, names, turns
+from playground.training.runs import class_runs, names, turns
 from playground.training.runs.events import Event, Failed, Resumed
 from playground.training.runs.log import EventLog, read
 from playground.training.runs.run_view import (
@@ -87,7 +87,7 @@ def start(spec: RunSpec, suggested: bool = False) -> str:
 
 def _started(folder: Path, spec: RunSpec) -> str:
     try:
-        common.begun(folder)
+        class_runs.begun(folder)
         _launch(folder, spec)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)  # a run that nobody could read would be listed for ever
@@ -112,7 +112,7 @@ def free_name(wish: str) -> str:
 
 def holds(run_id: str, name: str) -> bool:
     """Whether a run keeps a model's name: it lives, or it has learnt something that is not exported yet."""
-    folder = common.folder_of(run_id)
+    folder = class_runs.folder_of(run_id)
     if not _ID.fullmatch(run_id) or not folder.is_dir():
         return False
     try:
@@ -144,7 +144,7 @@ def finish(run_id: str, name: str | None = None) -> None:
 
 def _go_on(run_id: str, name: str | None, finishing: bool) -> None:
     spec = read_spec(demand_own(run_id))
-    with common.place_of(spec), open(home.runs_dir() / "once", "w") as lock:
+    with class_runs.place_of(spec), open(home.runs_dir() / "once", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of two who ask in the same moment, the second finds it running
         found = view(run_id)
         if not found.can_go_on:
@@ -223,7 +223,7 @@ def start_once(spec: RunSpec) -> str:
     A class of thirty that opens the same page with the same settings trains once and watches together.
     """
     asked = replace(spec, request=json.loads(json.dumps(spec.request)))  # as it comes back: tuples are lists there
-    with common.place_of(spec), open(home.runs_dir() / "once", "w") as lock:
+    with class_runs.place_of(spec), open(home.runs_dir() / "once", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two who ask in the same moment are one after the other
         return found if (found := same(asked)) else start(spec, suggested=True)
 
@@ -255,20 +255,30 @@ def stop(run_id: str) -> None:
 def demand_own(run_id: str) -> Path:
     """The folder of a run that who asks may change. Raises PlaygroundError otherwise."""
     folder = run_dir(run_id)
-    if not common.may_change(folder):
+    if not class_runs.may_change(folder):
         raise PlaygroundError("This is done once for the whole class: only who began it can stop it or let it go on.")
     return folder
 
 
+def may_change(run_id: str) -> bool:
+    """Whether who asks may stop a run or let it go on."""
+    return class_runs.may_change(run_dir(run_id))
+
+
+def is_in_common(run_id: str) -> bool:
+    """Whether a class has the run in common."""
+    return class_runs.has_common() and class_runs.folder_of(run_id).parent.parent == home.shared()
+
+
 def run_ids() -> list[str]:
     """Every run, newest first; in a class the workspace's own, and those it has in common with the others."""
-    specs = [*home.runs_dir().glob("*/spec.json"), *common.ids_in_common()]
+    specs = [*home.runs_dir().glob("*/spec.json"), *class_runs.ids_in_common()]
     return sorted((path.parent.name for path in specs if _ID.fullmatch(path.parent.name)), reverse=True)
 
 
 def run_dir(run_id: str) -> Path:
     """The folder of a run. Raises PlaygroundError when there is no such run."""
-    folder = common.folder_of(run_id)
+    folder = class_runs.folder_of(run_id)
     if not _ID.fullmatch(run_id) or not (folder / "spec.json").is_file():
         raise PlaygroundError(f"There is no training run {run_id}.")
     return folder

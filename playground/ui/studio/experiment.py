@@ -57,7 +57,7 @@ def _progress(run_id: str, was_live: bool, draw: Draw) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.progress(view.progress, text=telling(view))
             st.button("Stop", icon=":material/stop:", key=f"stop-{run_id}", on_click=runs.stop, args=(run_id,),
-                      disabled=links.locked())
+                      disabled=links.locked() or not runs.may_change(run_id))
     runs_view.ending(view)
     if view.started:
         draw(view)

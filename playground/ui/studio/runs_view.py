@@ -120,7 +120,7 @@ def followed(kind: str) -> RunView | None:
 
 def listed(wanted: str | None) -> Iterator[RunView]:
     """The newest runs and the wanted one; a damaged one is told of and passed over."""
-    ids = runs.run_ids()
+    ids = [one for one in runs.run_ids() if one == wanted or not runs.is_in_common(one)]
     for run_id in [*ids[:MOST_LISTED], *(i for i in ids[MOST_LISTED:] if i == wanted)]:
         try:
             yield look(run_id)
@@ -162,7 +162,7 @@ def progress(run_id: str, was_live: bool, held_out: str, result: Callable[[RunVi
                 "Cancel" if view.state == "queued" else "Stop",
                 icon=":material/stop:",
                 key=f"stop-{run_id}",
-                disabled=view.state == "stopping" or links.locked(),
+                disabled=view.state == "stopping" or links.locked() or not runs.may_change(run_id),
                 on_click=runs.stop,
                 args=(run_id,),
                 help=stopping(view),

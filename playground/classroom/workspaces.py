@@ -1,0 +1,162 @@
+"""The workspaces of a class: who has one, what it takes of the disk, and how it goes.
+
+A workspace is a home of its own (`playground.home`) beside a note of what its owner calls himself, where he was last
+and when:
+
+    .class/workspaces/<id>/who.json     {"name": "...", "page": "convolution", "seen": 1764500000.0}
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from playground import home
+from playground.classroom import keys
+from playground.errors import PlaygroundError
+from playground.training.runs import runs
+
+WHO = "who.json"
+EXPIRE_DAYS = 30
+"""A workspace in which nothing happened for so long goes."""
+HERE_SECONDS = 300.0
+"""Who was seen within so long counts as here."""
+LONGEST_NAME = 40
+_ID = re.compile(r"[0-9a-f]{24}")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One workspace: its id (which opens nothing), its home, and what it says of its owner."""
+
+    id: str
+    home: Path
+    name: str = ""
+    page: str = ""
+    seen: float = 0.0
+
+    @property
+    def is_here(self) -> bool:
+        return time.time() - self.seen < HERE_SECONDS
+
+    @property
+    def called(self) -> str:
+        """Its owner's name; a short number where he gave none."""
+        return self.name or f"reader {self.id[:4]}"
+
+
+def all_of_them() -> list[Workspace]:
+    """Every workspace, who was seen last first."""
+    folder = home.shared() / keys.WORKSPACES
+    found = [at(one) for one in folder.iterdir() if _ID.fullmatch(one.name)] if folder.is_dir() else []
+    return sorted(found, key=lambda one: (-one.seen, one.id))
+
+
+def at(place: Path) -> Workspace:
+    """The workspace whose home this is. A note that is damaged says nothing."""
+    said: object = None
+    with suppress(OSError, ValueError):
+        said = home.read_json(place / WHO)
+    said = said if isinstance(said, dict) else {}
+    name, page, seen = said.get("name"), said.get("page"), said.get("seen")
+    return Workspace(place.name, place, str(name) if isinstance(name, str) else "",
+                     str(page) if isinstance(page, str) else "",
+                     float(seen) if isinstance(seen, int | float) else _changed(place))
+
+
+def find(known: str) -> Workspace:
+    """The workspace of an id. Raises PlaygroundError when there is none (any more)."""
+    place = home.shared() / keys.WORKSPACES / known
+    if not _ID.fullmatch(known) or not place.is_dir():
+        raise PlaygroundError("This reader's workspace is gone.")
+    return at(place)
+
+
+def seen(place: Path, page: str) -> None:
+    """Note that a workspace's owner is on a page."""
+    _note(place, {"page": page, "seen": time.time()})
+
+
+def rename(place: Path, name: str) -> None:
+    """Note what its owner wants to be called: up to `LONGEST_NAME` letters on one line."""
+    _note(place, {"name": " ".join("".join(c if c.isprintable() else " " for c in name).split())[:LONGEST_NAME]})
+
+
+@contextmanager
+def within(one: Workspace) -> Iterator[None]:
+    """Inside, what is done is done for this workspace."""
+    with home.entered(one.home):
+        yield
+
+
+def size_bytes(place: Path) -> int:
+    """What a workspace takes of the disk."""
+    total = 0
+    for folder, _, files in os.walk(place):
+        for name in files:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(folder, name)).st_size
+    return total
+
+
+def remove(place: Path) -> None:
+    """End what a workspace trains and delete all that is in it. Raises PlaygroundError where something stays."""
+    with home.entered(place):
+        for run_id in runs.run_ids():
+            folder = place / ".runs" / run_id
+            if folder.is_dir() and runs.is_alive(folder):
+                _end(folder)
+    gone = place.with_name(f"{place.name}.gone")
+    try:
+        if place.is_dir():
+            place.rename(gone)  # nobody finds half of it
+        shutil.rmtree(gone, ignore_errors=False) if gone.is_dir() else None
+    except OSError as error:
+        raise PlaygroundError(f"Not everything was deleted ({error.strerror}): try again.") from error
+
+
+def expire() -> list[str]:
+    """Remove the workspaces in which nothing happened for `EXPIRE_DAYS`, and what was left of removed ones; their ids.
+    """
+    folder = home.shared() / keys.WORKSPACES
+    for left in folder.glob("*.gone") if folder.is_dir() else ():
+        shutil.rmtree(left, ignore_errors=True)
+    gone = []
+    for one in all_of_them():
+        if time.time() - max(one.seen, _changed(one.home)) > EXPIRE_DAYS * 86400:
+            with suppress(PlaygroundError):
+                remove(one.home)
+                gone.append(one.id)
+    return gone
+
+
+def _end(folder: Path) -> None:
+    """Kill the living worker of a run, with the processes it started: it has a session of its own."""
+    with suppress(OSError, ValueError):
+        os.killpg(int((folder / "worker").read_text()), signal.SIGKILL)
+    until = time.monotonic() + 5
+    while runs.is_alive(folder) and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+def _note(place: Path, new: dict[str, object]) -> None:
+    old: object = None
+    with suppress(OSError, ValueError):
+        old = home.read_json(place / WHO)
+    with suppress(OSError):  # who cannot write it down goes on reading
+        place.mkdir(parents=True, exist_ok=True)
+        with home.whole(place / WHO) as incoming:
+            incoming.write_text(json.dumps({**(old if isinstance(old, dict) else {}), **new}), encoding="utf-8")
+
+
+def _changed(place: Path) -> float:
+    try:
+        return place.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,51 @@
+"""Who reads a page of a class: the workspace its browser shows the key of, and whether it is the teacher's."""
+
+import time
+from pathlib import Path
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from playground import home
+from playground.classroom import keys, workspaces
+from playground.classroom.keys import COOKIE, TEACHER
+
+
+def cookie(name: str) -> str:
+    """A cookie of the browser whose page is drawn; "" where it has none, or no page is drawn."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return ""
+    return st.context.cookies.get(name) or ""
+
+
+def key() -> str:
+    """The key of the reader's workspace."""
+    return cookie(COOKIE)
+
+
+def workspace() -> Path | None:
+    """The home of the reader's workspace; None where no page is drawn."""
+    return keys.workspace_of(key())
+
+
+def is_teacher() -> bool:
+    """Whether the browser is the teacher's."""
+    return home.is_class() and keys.is_teacher_cookie(cookie(TEACHER))
+
+
+SEEN_EVERY_SECONDS = 30.0
+_LAST = "last-seen"
+
+
+def note(page: str) -> None:
+    """Write down on which page the reader is, where that is another or was some time ago."""
+    place = workspace() if home.is_class() else None
+    if place is None:
+        return
+    before, when = st.session_state.get(_LAST, ("", 0.0))
+    if page != before or time.monotonic() - when > SEEN_EVERY_SECONDS:
+        st.session_state[_LAST] = (page, time.monotonic())
+        workspaces.seen(place, page)
+
+
+home.known_by(workspace)
