@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from playground import home
 from playground.errors import PlaygroundError
@@ -37,6 +38,11 @@ class Tour:
     step: int
     url: str
     query: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """The page and its settings, below the app's own address."""
+        return f"{self.url}?{urlencode(self.query)}" if self.query else self.url
 
 
 @dataclass(frozen=True)
@@ -114,10 +120,12 @@ def collect(chosen: Collection | None, page: str) -> None:
 def public(state: ClassState) -> dict[str, Any]:
     """What any browser of the class may know: where it is led, and which pages have something new.
 
-    >>> public(NOTHING)
-    {'tour': 0, 'changed': {}}
+    >>> public(ClassState(tour=Tour(1, 2, "pooling", {"stride": "3"})))
+    {'tour': {'started': 1, 'step': 2, 'address': 'pooling?stride=3'}, 'changed': {}}
     """
-    return {"tour": state.tour.step if state.tour else 0, "changed": dict(state.changed)}
+    tour = state.tour
+    return {"tour": {"started": tour.started, "step": tour.step, "address": tour.address} if tour else None,
+            "changed": dict(state.changed)}
 
 
 def _page_of(old: ClassState) -> list[str]:

@@ -1,6 +1,6 @@
 """What every browser of a class asks about every few seconds: whether it is led to a page, or has something new.
 
-    GET /api/class     {"tour": 0 or a moment, "changed": {"<page>": <moment>}}
+    GET /api/class     {"tour": null or {"started", "step", "address"}, "changed": {"<page>": <moment>}}
 
 It reads one small file, and says with an ETag that nothing changed; it names nobody.
 """

@@ -172,8 +172,6 @@ def run() -> None:
     if st.session_state.get(_PAGE) != current.url:
         st.session_state[_PAGE] = current.url
         links.forget_controls()
-    if home.is_class():
-        tour.follow(current.url)
     st.set_page_config(page_title=contents.tab_title(current))
     st.title(current.title, anchor=False)
     links.hide_controls()
@@ -183,13 +181,13 @@ def run() -> None:
                           lead=reader.is_teacher() and current is not contents.CLASS)
     links.tell_locked()
     reader.note(current.url)
-    if home.is_class():
-        tour.bar(current)
     what, href = links.pressed()
     if what == "link":
         class_link.show(href)
-    elif what == "lead":
-        tour.lead(href)
+    if home.is_class():
+        if what == "lead":
+            tour.lead(href)
+        tour.bar(current)
     if "heading_painted" not in st.session_state:  # the browser paints what it has once nothing more arrives
         st.session_state.heading_painted = True
         time.sleep(PAINT_SECONDS)

@@ -30,7 +30,7 @@ def note(question: str, options: Sequence[str], answer: int, chosen: int | None)
             written[known] = chosen
             answers.write(place, page, question, options, answer, chosen)
     if known in state.read().revealed and (found := answers.tally(known)) is not None:
-        st.caption(f"**The class:** {counted(found.asked, 'answer')}, the first one each.")
+        st.caption(f"**The class:** {counted(found.asked, 'answer')}, what each chose first.")
         bars(found, f"class-answers-{known}")
 
 

@@ -1,7 +1,8 @@
 """A guided tour: the teacher brings every browser of the class to a page, with its settings; each reader may leave it.
 
-Each browser asks every few seconds for one small answer (`playground.server.class_state`), and for its page again when
-there is something new. Then `follow` leads it on. The teacher's own browser stays where it is.
+Each browser asks every few seconds for one small answer (`playground.server.class_state`). Where it says another step
+of a tour, the browser opens that address, as a link would; where it says that something on the page is new, the page
+is drawn again. The teacher's own browser stays where it is.
 """
 
 import json
@@ -12,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import streamlit as st
 
 from playground import home
-from playground.classroom import state
+from playground.classroom import state, workspaces
 from playground.classroom.state import Tour
 from playground.errors import PlaygroundError
 from playground.ui import contents, links, reader
@@ -22,66 +23,70 @@ from playground.ui.links import base
 ASK_SECONDS = 2.5
 LEFT = "tour.json"
 """In a workspace: which tour its owner has left, so that a reload does not bring him back."""
-_FOLLOWED = "tour-step-followed"
+_REJOINED = "tour-rejoined"
 
 _poll = st.components.v2.component(
     "class_poll",
     html="<span hidden></span>",
-    js="""const asking = new WeakMap();
+    js="""const NAME = "playground-tour-step";
+const asking = new WeakMap();
+const go = (now, tour) => { // as a link does: the page is then as its address says, whatever it was before
+  sessionStorage.setItem(NAME, String(tour.step));
+  const there = new URL(`${now.data.base}/${tour.address}`, location.origin);
+  if (there.pathname === location.pathname && there.search === location.search) return false;
+  location.assign(there);
+  return true;
+};
+const ask = async (now, parentElement) => {
+  clearTimeout(now.timer);
+  if (!parentElement.isConnected) return;
+  now.timer = setTimeout(ask, now.data.seconds * (800 + 400 * Math.random()), now, parentElement); // not all at once
+  if (document.hidden) return;
+  try {
+    const answer = await fetch(`${now.data.base}/api/class`, { cache: "no-cache" });
+    if (!answer.ok) return;
+    const said = await answer.json();
+    const tour = said.tour;
+    const isNew = tour && tour.started !== now.data.left && sessionStorage.getItem(NAME) !== String(tour.step);
+    if (isNew && go(now, tour)) return;
+    const mark = `${tour ? tour.step : 0}.${said.changed[now.data.page] || 0}`;
+    if (mark === now.data.mark || (mark === now.told && performance.now() - now.toldAt < 10000)) return;
+    Object.assign(now, { told: mark, toldAt: performance.now() });
+    now.setTriggerValue("changed", mark);
+  } catch { /* the server is away: it is asked again */ }
+};
 export default function ({ parentElement, data, setTriggerValue }) {
-  const before = asking.get(parentElement);
-  if (before) {
-    Object.assign(before, { data, setTriggerValue });
-    return;
-  }
-  const now = { data, setTriggerValue, told: "", toldAt: 0 };
+  const now = asking.get(parentElement) || { told: "", toldAt: 0 };
+  const fresh = now.data === undefined;
+  Object.assign(now, { data, setTriggerValue });
   asking.set(parentElement, now);
-  const ask = async () => {
-    clearTimeout(now.timer);
-    if (!parentElement.isConnected) return asking.delete(parentElement);
-    now.timer = setTimeout(ask, now.data.seconds * (800 + 400 * Math.random())); // thirty do not ask at once
-    if (document.hidden) return;
-    try {
-      const answer = await fetch(`${now.data.base}/api/class`, { cache: "no-cache" });
-      if (!answer.ok) return;
-      const said = await answer.json();
-      const mark = `${said.tour}.${said.changed[now.data.page] || 0}`;
-      if (mark === now.data.mark || (mark === now.told && performance.now() - now.toldAt < 10000)) return;
-      Object.assign(now, { told: mark, toldAt: performance.now() });
-      now.setTriggerValue("changed", mark);
-    } catch { /* the server is away: it is asked again */ }
-  };
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && parentElement.isConnected) ask(); });
-  now.timer = setTimeout(ask, 1000 * now.data.seconds);
+  if (data.rejoin && data.rejoin !== now.rejoined) {
+    now.rejoined = data.rejoin;
+    sessionStorage.removeItem(NAME);
+  } else if (!fresh) return;
+  ask(now, parentElement);
+  if (fresh) document.addEventListener("visibilitychange", () => ask(now, parentElement));
 }
 """,
 )
 
 
-def follow(page: str) -> None:
-    """Go where the class is, once for each step of a tour that the reader has not left."""
-    if reader.is_teacher():
-        _lead_on(page)
-        return
-    tour = state.read().tour
-    if tour is None or has_left(tour) or st.session_state.get(_FOLLOWED) == tour.step:
-        return
-    st.session_state[_FOLLOWED] = tour.step
-    for name in links.controls():  # they are to say what the address says, also where this is the very page
-        st.session_state.pop(name, None)
-    st.switch_page(contents.at(tour.url).path, query_params=dict(tour.query))
-
-
 def bar(current: Chapter) -> None:
     """One line about the tour, and what asks for news."""
-    seen = state.read()
     if reader.is_teacher():
-        _teachers(seen.tour)
+        _lead_on(current.url)
+        _teachers(state.read().tour)
         return
+    seen, place = state.read(), reader.workspace()
+    if current is contents.CHAPTERS[0] and place is not None and not workspaces.at(place).name:
+        st.page_link(contents.CLASS.path, label="You are in a class: say what you want to be called.",
+                     icon=contents.CLASS.icon)
     if seen.tour is not None:
         _readers(seen.tour, current)
     _poll(key="class_poll", on_changed_change=lambda: None,
-          data={"page": current.url, "mark": seen.mark(current.url), "seconds": ASK_SECONDS, "base": base()})
+          data={"page": current.url, "mark": seen.mark(current.url), "seconds": ASK_SECONDS, "base": base(),
+                "left": seen.tour.started if seen.tour and has_left(seen.tour) else 0,
+                "rejoin": st.session_state.get(_REJOINED, 0)})
 
 
 def lead(href: str) -> None:
@@ -124,7 +129,7 @@ def leave(tour: Tour) -> None:
 def rejoin() -> None:
     """Go where the class is, and on with it."""
     _note(0)
-    st.session_state.pop(_FOLLOWED, None)
+    st.session_state[_REJOINED] = st.session_state.get(_REJOINED, 0) + 1
 
 
 def _readers(tour: Tour, current: Chapter) -> None:
