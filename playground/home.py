@@ -105,8 +105,8 @@ def quota_bytes() -> int:
 def demand_room(more: int = 0) -> None:
     """Raises PlaygroundError where so many more bytes are more than the workspace may hold."""
     if more >= room_bytes():
-        raise PlaygroundError(f"Your workspace holds {used_bytes(home()) / 1e6:.0f} of the {quota_bytes() / 1e6:.0f} MB "
-                              "that each may take in a class: delete photos, models or trainings first.")
+        raise PlaygroundError(f"Your workspace holds {used_bytes(home()) / 1e6:.0f} of the {quota_bytes() / 1e6:.0f} "
+                              "MB that each may take in a class: delete photos, models or trainings first.")
 
 
 def exports_dir() -> Path:
