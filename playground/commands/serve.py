@@ -31,7 +31,8 @@ def app(options: argparse.Namespace) -> int:
         except OSError as error:
             raise PlaygroundError(f"Port {options.port} of {options.address} cannot be listened on ({error.strerror}): "
                                   "stop what is there, or name another with --port.") from error
-    os.environ["PLAYGROUND_HOME"] = str(home.home())  # a relative one is meant from here, not from the repository
+    os.environ[home.HOME] = str(home.base())  # a relative one is meant from here, not from the repository
+    os.environ.pop(home.CLASS, None)
     os.chdir(home.REPOSITORY)  # where .streamlit/config.toml is looked for
     urls = addresses(options.address, options.port)
     only = " (this computer only; --address 0.0.0.0 lets others in)" if options.address == LOOPBACK else ""
