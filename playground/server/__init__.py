@@ -18,6 +18,7 @@ from playground.server.closed import Closed
 from playground.server.headers import Headers
 from playground.server.hosts import KnownHosts
 from playground.server.models import MOST_AT_ONCE, Json, ModelRoutes
+from playground.server.node import Node
 from playground.server.rates import Rates
 from playground.server.single_flight import SingleFlight
 from playground.server.views import Packed, Views, nothing_there
@@ -44,8 +45,8 @@ def routes(base: str = "") -> list[BaseRoute]:
 
 def middleware() -> list[Middleware]:
     """What every answer goes through, Streamlit's too."""
-    return [Middleware(Headers), Middleware(KnownHosts), Middleware(Closed), Middleware(Workspaces),
-            Middleware(Rates)]
+    return [Middleware(Headers), Middleware(KnownHosts), Middleware(Closed), Middleware(Node),
+            Middleware(Workspaces), Middleware(Rates)]
 
 
 @asynccontextmanager
