@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 
 from playground.server.closed import Closed
+from playground.server.discreet import keep_discreet
 from playground.server.headers import Headers
 from playground.server.hosts import KnownHosts
 from playground.server.models import MOST_AT_ONCE, Json, ModelRoutes
@@ -52,6 +53,7 @@ def middleware() -> list[Middleware]:
 @asynccontextmanager
 async def lifespan(_: object) -> AsyncIterator[None]:
     """From the start of the server to its end."""
+    keep_discreet()
     yield
     _work.close()
     _predicting.close()

@@ -1,7 +1,7 @@
 """Which of several processes of the app answers: PLAYGROUND_NODE, told to the browser in a cookie.
 
-A page lives in the process that drew it. A proxy before several of them (docs/deploy/nginx.conf) sends a browser back to
-the one its cookie names.
+A page lives in the process that drew it. A proxy before several (docs/deploy/nginx.conf) sends a browser back to the
+one its cookie names.
 """
 
 import os
