@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -266,6 +267,35 @@ def test_what_is_deleted_is_gone_and_what_trains_for_it_ends(two: tuple[str, str
     assert [one.id for one in workspaces.all_of_them()] == [place_of(other).name]
     with working(mine):
         assert runs.run_ids() == []  # the key opens an empty one
+
+
+@pytest.mark.slow
+def test_a_training_outlives_its_server_and_goes_on_at_another(two: tuple[str, str], class_home: Path) -> None:
+    mine, other = two
+    code = ("import sys; from pathlib import Path; from playground import home\n"
+            "from playground.training.runs import runs\n"
+            "with home.entered(Path(sys.argv[1])): print(runs.start(runs.RunSpec('digits', {'data': 'digits', "
+            "'epochs': 900, 'network': 'f-d10'}, 0, 'long')))")
+    server = subprocess.run([sys.executable, "-c", code, str(place_of(mine))], capture_output=True, text=True,
+                            check=True, cwd=ROOT)
+    run_id = server.stdout.strip()  # and the server is gone
+    with working(mine):
+        until(lambda: runs.view(run_id).saved is not None or runs.view(run_id).ended)
+        os.kill(int((runs.run_dir(run_id) / "worker").read_text()), signal.SIGKILL)
+        until(lambda: not runs.is_alive(runs.run_dir(run_id)))
+        learnt = len(runs.view(run_id).epochs)
+        assert runs.view(run_id).state == "lost"
+    with working(other), pytest.raises(PlaygroundError, match="no training run"):
+        runs.resume(run_id)
+    with working(mine):
+        runs.resume(run_id)
+        until(lambda: len(runs.view(run_id).epochs) > learnt)
+        runs.stop(run_id)
+        until(lambda: runs.view(run_id).ended)
+        assert runs.view(run_id).exported is not None
+        found = registry.find("long")
+        assert found is not None
+        assert found.folder.parent.parent == place_of(mine)
 
 
 def test_a_workspace_nobody_uses_goes_and_the_note_of_its_owner_is_read_with_suspicion(two: tuple[str, str]) -> None:
