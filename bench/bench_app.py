@@ -86,7 +86,9 @@ def visit(page: Page, url: str, title: str) -> tuple[float, float, float]:
     asked = time.perf_counter() - began
     page.locator(ENDED).wait_for()
     ended = time.perf_counter() - began
-    heading, painted = page.wait_for_function("() => window.__painted").json_value()
+    while (said := page.evaluate("window.__painted")) is None:
+        time.sleep(0.005)
+    heading, painted = said
     if heading != title:
         raise SystemExit(f"{url} was painted with the heading {heading!r}, not {title!r}.")
     return float(painted), 1000 * asked, 1000 * ended

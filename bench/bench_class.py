@@ -20,7 +20,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +140,12 @@ class Reader:
         figure.cancel()
 
 
-async def read(url: str, page: str, dice: random.Random, seconds: float, pause: Sequence[float]) -> Reader:
+async def read(url: str, page: str, dice: random.Random, seconds: float, pause: Sequence[float],
+               headers: Mapping[str, str] | None = None) -> Reader:
     """Open a page and press its sliders for so many seconds (0: only open it), then leave."""
     address = f"{url.replace('http', 'ws', 1)}/_stcore/stream"
-    async with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None, compression=None) as socket:
+    async with connect(address, subprotocols=[Subprotocol("streamlit")], max_size=None, compression=None,
+                       additional_headers=headers) as socket:
         reader = Reader(socket, page, dice)
         listening = asyncio.create_task(reader.listen())
         await reader.open()

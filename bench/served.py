@@ -9,7 +9,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,8 +17,18 @@ ROOT = Path(__file__).resolve().parents[1]
 HOPE_SECONDS = 300
 
 
+class Served(str):
+    """The address of the app, with the id of its process."""
+
+    pid: int
+
+    @property
+    def url(self) -> str:
+        return str(self)
+
+
 @contextmanager
-def served(home: Path | None = None) -> Iterator[str]:
+def served(home: Path | None = None, options: Sequence[str] = ()) -> Iterator[Served]:
     """The address of the app on a free port; without a home given, it has an empty PLAYGROUND_HOME of its own.
 
     What it writes to its terminal is in server.log in its home. Raises RuntimeError when it does not start.
@@ -30,15 +40,17 @@ def served(home: Path | None = None) -> Iterator[str]:
     log, url = place / "server.log", f"http://localhost:{port}"
     with log.open("wb") as out:
         server = subprocess.Popen(
-            [sys.executable, "-m", "playground", "app", "--port", str(port)], cwd=ROOT, stdout=out, stderr=out,
-            env={**os.environ, "PLAYGROUND_HOME": str(place)}, start_new_session=True)
+            [sys.executable, "-m", "playground", "app", "--port", str(port), *options], cwd=ROOT, stdout=out,
+            stderr=out, env={**os.environ, "PLAYGROUND_HOME": str(place)}, start_new_session=True)
     try:
         limit = time.monotonic() + HOPE_SECONDS
         while not _answers(url):
             if server.poll() is not None or time.monotonic() > limit:
                 raise RuntimeError(f"The app did not start:\n{log.read_text()}")
             time.sleep(0.1)
-        yield url
+        answers = Served(url)
+        answers.pid = server.pid
+        yield answers
     finally:
         server.terminate()
         try:

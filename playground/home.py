@@ -28,6 +28,8 @@ LEFT_SECONDS = 3600.0
 
 
 HOME, BASE, CLASS = "PLAYGROUND_HOME", "PLAYGROUND_BASE", "PLAYGROUND_CLASS"
+QUOTA, QUOTA_MB, USED_SECONDS = "PLAYGROUND_QUOTA_MB", 1000, 5.0
+_used: dict[Path, tuple[float, int]] = {}
 _entered: ContextVar[Path | None] = ContextVar("entered", default=None)
 _derived: ContextVar[Path | None] = ContextVar("derived", default=None)
 _asked: list[Callable[[], Path | None]] = []
@@ -78,6 +80,33 @@ def known_by(ask: Callable[[], Path | None]) -> None:
     """Have `home` ask this for the home of whoever is served at the moment; None where it does not know."""
     if ask not in _asked:
         _asked.append(ask)
+
+
+def used_bytes(place: Path) -> int:
+    """What a home takes of the disk; looked at again after some seconds."""
+    when, found = _used.get(place, (-math.inf, 0))
+    if time.monotonic() - when > USED_SECONDS:
+        found = sum(_size(os.path.join(folder, name)) for folder, _, files in os.walk(place) for name in files)
+        _used[place] = time.monotonic(), found
+    return found
+
+
+def room_bytes() -> float:
+    """What may still be put into the workspace worked for; without a class there is no limit but the disk's."""
+    return quota_bytes() - used_bytes(home()) if is_class() else math.inf
+
+
+def quota_bytes() -> int:
+    """What a workspace of a class may take of the disk: PLAYGROUND_QUOTA_MB."""
+    said = os.environ.get(QUOTA, "")
+    return (int(said) if said.isdecimal() and len(said) < 9 else QUOTA_MB) * 10**6
+
+
+def demand_room(more: int = 0) -> None:
+    """Raises PlaygroundError where so many more bytes are more than the workspace may hold."""
+    if more >= room_bytes():
+        raise PlaygroundError(f"Your workspace holds {used_bytes(home()) / 1e6:.0f} of the {quota_bytes() / 1e6:.0f} "
+                              "MB that each may take in a class: delete photos, models or trainings first.")
 
 
 def exports_dir() -> Path:
@@ -191,6 +220,12 @@ def strict(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [strict(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _size(path: str) -> int:
+    with suppress(OSError):
+        return os.lstat(path).st_size
+    return 0
 
 
 def _refused(constant: str) -> None:

@@ -20,6 +20,12 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def shown(page: Any, expression: str, said: object = None) -> None:
+    """Wait until an expression holds in a browser's page (a function of what is `said`). Playwright's own waiting has
+    the page make code of a text, which the app's pages do not let anybody do."""
+    until(lambda: bool(page.evaluate(expression, said)))
+
+
 def ended(run_id: str) -> runs.RunView:
     """The run once it has ended."""
     until(lambda: runs.view(run_id).ended)

@@ -95,16 +95,6 @@ def within(one: Workspace) -> Iterator[None]:
         yield
 
 
-def size_bytes(place: Path) -> int:
-    """What a workspace takes of the disk."""
-    total = 0
-    for folder, _, files in os.walk(place):
-        for name in files:
-            with suppress(OSError):
-                total += os.lstat(os.path.join(folder, name)).st_size
-    return total
-
-
 def remove(place: Path) -> None:
     """End what a workspace trains and delete all that is in it. Raises PlaygroundError where something stays."""
     end_runs(place)

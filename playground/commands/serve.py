@@ -11,7 +11,7 @@ from playground.commands.output import print_json
 from playground.errors import PlaygroundError
 
 LOOPBACK = "127.0.0.1"
-EVERYWHERE = ("0.0.0.0", "::", "")
+EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - only compared with, and asked for
 CLASS_OPTIONS = ("--server.maxUploadSize", "100")
 """Megabytes a reader may send at once: all of them lie in memory while they arrive."""
 UNROUTABLE = ("192.0.2.1", 9)
@@ -31,7 +31,8 @@ def app(options: argparse.Namespace) -> int:
         except OSError as error:
             raise PlaygroundError(f"Port {options.port} of {options.address} cannot be listened on ({error.strerror}): "
                                   "stop what is there, or name another with --port.") from error
-    os.environ["PLAYGROUND_HOME"] = str(home.home())  # a relative one is meant from here, not from the repository
+    os.environ[home.HOME] = str(home.base())  # a relative one is meant from here, not from the repository
+    os.environ.pop(home.CLASS, None)
     os.chdir(home.REPOSITORY)  # where .streamlit/config.toml is looked for
     urls = addresses(options.address, options.port)
     only = " (this computer only; --address 0.0.0.0 lets others in)" if options.address == LOOPBACK else ""
@@ -48,7 +49,7 @@ def app(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"url": urls[0], "urls": urls, "pid": os.getpid(), **({"teacher": teacher} if teacher else {})})
         os.dup2(2, 1)  # what the server prints is not JSON
-    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", "playground/app.py", "--server.port",
+    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", "playground/app.py", "--server.port",  # noqa: S606 - a list of arguments
                               str(options.port), "--server.address", options.address,
                               *(CLASS_OPTIONS if options.for_class else ())])
 
@@ -80,4 +81,4 @@ def own_address() -> str | None:
             found: str = asked.getsockname()[0]
         except OSError:
             return None
-    return None if found.startswith("127.") or found == "0.0.0.0" else found
+    return None if found.startswith("127.") or found == "0.0.0.0" else found  # noqa: S104 - only compared with, and asked for

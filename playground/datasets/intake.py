@@ -28,7 +28,7 @@ from playground.datasets.photo_set import (
     read,
 )
 from playground.errors import PlaygroundError
-from playground.home import clear_left
+from playground.home import clear_left, demand_room
 from playground.numbers import count, counted
 
 _AT_ONCE = 4
@@ -53,6 +53,7 @@ def add(set_id: str, label: str, given: Sequence[tuple[str, bytes]]) -> tuple[Ph
     folder = folder_of(set_id) / "photos"
     if not given:
         return read(set_id), []
+    demand_room(sum(len(content) for _, content in given))
     refused: list[Refused] = []
     with _all_or_none(set_id) as written:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -94,6 +95,7 @@ def add_files(set_id: str, files: Sequence[Incoming], progress: Callable[[int, i
     names = {file.label: class_name(file.label, mend=True) for file in files}
     if len(files) > MOST_PHOTOS:
         raise PlaygroundError(f"A set holds at most {count(MOST_PHOTOS)} photos.")
+    demand_room()
     taken: list[Photo] = []
     refused: list[Refused] = []
 

@@ -11,6 +11,7 @@ from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from playground import home
 from playground.datasets.disk import FULL_OR_FORBIDDEN, plainly, unfinished, why
 from playground.errors import PlaygroundError
 
@@ -68,8 +69,9 @@ def _unpack(archive: zipfile.ZipFile, into: Path) -> int:
     wanted = [(entry, parts) for entry in archive.infolist() if (parts := _safe_parts(entry)) is not None]
     if len(wanted) > MOST_FILES:
         raise PlaygroundError(f"There are more than {MOST_FILES:,} files in this zip.")
-    if sum(entry.file_size for entry, _ in wanted) > MOST_BYTES:
+    if (said := sum(entry.file_size for entry, _ in wanted)) > MOST_BYTES:
         raise _too_large()
+    home.demand_room(said)
     written = 0
     taken: dict[str, int] = {}
     for entry, parts in wanted:

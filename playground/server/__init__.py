@@ -17,9 +17,12 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from playground.server import class_state
 from playground.server.closed import Closed
+from playground.server.discreet import keep_discreet
 from playground.server.headers import Headers
 from playground.server.hosts import KnownHosts
 from playground.server.models import MOST_AT_ONCE, Json, ModelRoutes
+from playground.server.node import Node
+from playground.server.rates import Rates
 from playground.server.single_flight import SingleFlight
 from playground.server.views import Packed, Views, nothing_there
 from playground.server.workspaces import Links, Workspaces
@@ -45,12 +48,14 @@ def routes(base: str = "") -> list[BaseRoute]:
 
 def middleware() -> list[Middleware]:
     """What every answer goes through, Streamlit's too."""
-    return [Middleware(Headers), Middleware(KnownHosts), Middleware(Closed), Middleware(Workspaces)]
+    return [Middleware(Headers), Middleware(KnownHosts), Middleware(Closed), Middleware(Node),
+            Middleware(Workspaces), Middleware(Rates)]
 
 
 @asynccontextmanager
 async def lifespan(_: object) -> AsyncIterator[None]:
     """From the start of the server to its end."""
+    keep_discreet()
     yield
     _work.close()
     _predicting.close()

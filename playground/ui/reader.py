@@ -33,6 +33,11 @@ def is_teacher() -> bool:
     return home.is_class() and keys.is_teacher_cookie(cookie(TEACHER))
 
 
+def whom_it_is_for() -> str:
+    """Who may see the photos of a page, in words that follow "for"."""
+    return "your workspace alone" if home.is_class() else "whoever has this page's address"
+
+
 SEEN_EVERY_SECONDS = 30.0
 _LAST = "last-seen"
 

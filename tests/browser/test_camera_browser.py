@@ -5,6 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import settled
+from tests.waiting import shown
 
 PICTURE = 2_000  # bytes of a message from the browser that holds one
 
@@ -19,11 +20,11 @@ def test_kernels_follow_what_the_camera_sees_and_keep_the_last_picture(page: Pag
     before = gallery.get_attribute("src")
 
     button.click()
-    page.wait_for_function("() => document.querySelectorAll('[data-testid=stImage] img').length > 8")
+    shown(page, "() => document.querySelectorAll('[data-testid=stImage] img').length > 8")
     expect(gallery).not_to_have_attribute("src", before or "")
     for _ in range(3):
-        shown = gallery.get_attribute("src")
-        expect(gallery).not_to_have_attribute("src", shown or "")  # the fake camera's clock moves
+        now = gallery.get_attribute("src")
+        expect(gallery).not_to_have_attribute("src", now or "")  # the fake camera's clock moves
     assert sum(size > PICTURE for size in sent) >= 3  # the last one may not have been told of yet
 
     page.get_by_role("button", name="Switch off and keep this picture").click()
@@ -58,7 +59,7 @@ def test_a_camera_left_on_is_switched_off_and_can_be_chosen_again(page: Page, go
     source.click()
     page.get_by_role("option", name="Cat", exact=True).click()
     expect(page.get_by_role("button", name="Switch off and keep this picture")).to_have_count(0)
-    page.wait_for_function("() => window.tracks.length === 1 && window.tracks[0].readyState === 'ended'")
+    shown(page, "() => window.tracks.length === 1 && window.tracks[0].readyState === 'ended'")
     settled(page)
     source.click()
     page.get_by_role("option", name="Live camera").click()

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from playground.datasets import folders
 from tests.browser.conftest import settled
+from tests.waiting import shown
 
 
 def test_two_classes_are_photographed_edited_and_taken_along(page, goto, tmp_path) -> None:
@@ -15,7 +16,7 @@ def test_two_classes_are_photographed_edited_and_taken_along(page, goto, tmp_pat
     goto("transfer?photos=Your+own+set")
     page.get_by_role("textbox", name="What should be told apart?").fill("cup, no cup")
     page.get_by_role("button", name="Begin").click()
-    page.wait_for_function("() => location.search.includes('set=')")
+    shown(page, "() => location.search.includes('set=')")
     assert page.get_by_role("button", name="Start training").count() == 0
 
     page.get_by_role("button", name="Switch the camera on").click()

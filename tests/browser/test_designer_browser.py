@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import answers_of_the_download, settled
+from tests.waiting import shown
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +18,7 @@ def until_answered(page: Page) -> None:
 
 def until_address(page: Page, text: str) -> None:
     until_answered(page)
-    page.wait_for_function("text => new URL(location.href).searchParams.get('network') === text", arg=text)
+    shown(page, "text => new URL(location.href).searchParams.get('network') === text", text)
 
 
 def test_a_design_is_made_cured_trained_and_taken_home(page: Page, goto, tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from playground.ui import contents
 from tests.browser.conftest import HOPE, settled
+from tests.waiting import shown
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
@@ -33,7 +34,7 @@ def opened(page: Page, url: str) -> None:
     settled(page)
     page.wait_for_timeout(600)  # the part of a page that follows its main figure comes by a timer of its own
     settled(page)
-    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=HOPE)
+    shown(page, "!document.querySelector('[data-testid=stSkeleton]')")
 
 
 def violations(page: Page, colours_alone: bool = False) -> list[str]:
@@ -78,7 +79,7 @@ def shuts_nobody_out(chapter: contents.Chapter, tall: BrowserContext, app_url: s
     assert page.locator("img:not([alt])").count() == 0
     light = violations(page)
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function("getComputedStyle(document.querySelector('[data-testid=stApp]')).colorScheme === 'dark'")
+    shown(page, "getComputedStyle(document.querySelector('[data-testid=stApp]')).colorScheme === 'dark'")
     page.wait_for_timeout(400)  # colours change over a moment
     assert {"light": light, "dark": violations(page, colours_alone=True)} == {"light": [], "dark": []}
     page.close()
@@ -166,8 +167,8 @@ def test_with_less_motion_asked_for_play_goes_one_step_a_press_and_nothing_slide
         expect(stepper).to_have_attribute("data-position", str(start + 1))
         page.get_by_label("Speed").select_option("10")
         page.get_by_role("button", name="Play").click()
-    page.wait_for_function("start => [...document.querySelectorAll('*')].some((e) => "
-                           "Number(e.shadowRoot?.querySelector('.stepper')?.dataset.position) > start + 2)", arg=start)
+    shown(page, "start => [...document.querySelectorAll('*')].some((e) => "
+                "Number(e.shadowRoot?.querySelector('.stepper')?.dataset.position) > start + 2)", start)
     context.close()
 
 

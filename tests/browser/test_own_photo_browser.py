@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from tests.browser.conftest import HOPE, settled
+from tests.waiting import shown
 
 
 def png() -> bytes:
@@ -27,7 +28,7 @@ def test_it_stays_on_the_next_page_and_after_a_reload_and_is_nobody_elses(page, 
     page.locator('input[type="file"]').set_input_files({"name": "own.png", "mimeType": "image/png", "buffer": png()})
     says(page, "Your photo")
     page.get_by_text("Your photo stays on all pages").wait_for()
-    page.wait_for_function("() => (sessionStorage.getItem('playground-own-photo') || '').length > 100")
+    shown(page, "() => (sessionStorage.getItem('playground-own-photo') || '').length > 100")
     settled(page)
 
     page.get_by_role("link", name=re.compile("Next: ")).click()  # as a reader goes, within the session

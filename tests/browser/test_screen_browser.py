@@ -13,6 +13,7 @@ from playground.deploy import registry
 from tests.browser.conftest import settled
 from tests.browser.test_insight_browser import press
 from tests.pages.on_a_page import put_run
+from tests.waiting import shown
 
 WIDTH, HEIGHT = 1440, 900
 
@@ -36,11 +37,11 @@ def run(app_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def on_the_screen(page: Page, selector: str, nth: int = 0) -> None:
     """Wait until an element lies within the screen as a whole, below the menu."""
     page.locator(selector).nth(nth).wait_for(timeout=240_000)
-    page.wait_for_function(
-        """([selector, nth, height]) => {
+    shown(
+        page, """([selector, nth, height]) => {
           const box = document.querySelectorAll(selector)[nth]?.getBoundingClientRect();
           return box && box.height > 0 && box.top >= 0 && box.bottom <= height;
-        }""", arg=[selector, nth, HEIGHT], timeout=60_000)
+        }""", [selector, nth, HEIGHT])
 
 
 def test_a_run_shows_its_curves_and_its_result_where_start_is_even_if_it_ends_at_once(page: Page, goto) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from playground.ui import contents
 from tests.browser.conftest import settled
+from tests.waiting import shown, until
 
 URLS = [chapter.url for chapter in contents.CHAPTERS]
 
@@ -13,7 +14,7 @@ def test_the_app_starts_and_the_first_page_shows_its_picture(page, goto) -> None
     page.get_by_role("heading", name="CNN Playground").wait_for()
     picture = page.locator('img[alt^="The cat\'s feature map"]')
     picture.wait_for()
-    page.wait_for_function("() => [...document.querySelectorAll('img')].every(i => i.complete && i.naturalWidth > 0)")
+    shown(page, "() => [...document.querySelectorAll('img')].every(i => i.complete && i.naturalWidth > 0)")
     assert page.title() == "CNN Playground"
 
 
@@ -23,7 +24,7 @@ def test_another_kernel_changes_the_picture_and_the_address(page, goto) -> None:
     page.get_by_text("Laplacian", exact=True).click()
     page.locator('img[alt="The cat\'s feature map under Laplacian"]').wait_for()
     assert page.locator('img[alt^="The cat\'s feature map"]').get_attribute("src") != before
-    page.wait_for_function("() => location.search.includes('look=Laplacian')")
+    shown(page, "() => location.search.includes('look=Laplacian')")
 
 
 @pytest.mark.parametrize("url", URLS)
@@ -31,6 +32,7 @@ def test_a_page_asks_nobody_outside_reports_no_error_and_fits_a_phone(page, goto
     outside, problems = [], []
     page.on("request", lambda r: None if r.url.startswith((app_url, "data:", "blob:")) else outside.append(r.url))
     page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if "Content Security Policy" in said.text else None)
     page.set_viewport_size({"width": 390, "height": 844})
     goto(url)
     page.get_by_role("heading", level=1).wait_for()
@@ -48,6 +50,24 @@ def test_a_page_asks_nobody_outside_reports_no_error_and_fits_a_phone(page, goto
     assert problems == []
     assert page.locator('[data-testid="stException"]').count() == 0
     assert page.locator('[data-testid="stAlertContentError"]').all_inner_texts() == []
+
+
+def test_a_script_that_got_into_a_page_is_not_run(page, goto) -> None:
+    goto()
+    page.get_by_role("heading", name="CNN Playground").wait_for()
+    refused = []
+    page.on("console", lambda said: refused.append(said.text) if "Content Security Policy" in said.text else None)
+    page.evaluate("""() => {
+        const script = document.createElement('script');
+        script.textContent = 'window.ran = true';
+        document.body.append(script);
+        const picture = document.createElement('img');
+        picture.setAttribute('onerror', 'window.ran = true');
+        picture.src = '/nothing.png?' + Math.random();
+        document.body.append(picture);
+    }""")
+    until(lambda: len(refused) >= 2)
+    assert page.evaluate("window.ran") is None
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

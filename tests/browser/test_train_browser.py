@@ -8,6 +8,7 @@ import pytest
 from playground.training.runs import runs
 from playground.training.runs.runs import RunSpec
 from tests.browser.conftest import answers_of_the_download, settled
+from tests.waiting import shown
 
 
 @pytest.mark.slow
@@ -15,7 +16,7 @@ def test_digits_are_trained_downloaded_and_answered_by_plain_onnxruntime(page, g
     page.set_viewport_size({"width": 1280, "height": 2400})
     goto("train?epochs=4")
     page.get_by_role("button", name="Start training").click()
-    page.wait_for_function("() => location.search.includes('run=')")
+    shown(page, "() => location.search.includes('run=')")
     page.locator(".stPlotlyChart").first.wait_for()  # the curve stays; "epoch 1 of 4" may be over before it is seen
 
     page.reload()  # the run goes on without the page, and the page finds it again by its address

@@ -103,7 +103,7 @@ def main(arguments: list[str]) -> int:
     os.set_inheritable(lock.fileno(), True)
     if place.startswith("gpu-"):
         os.environ["CUDA_VISIBLE_DEVICES"] = place.removeprefix("gpu-")
-    os.execv(sys.executable, [sys.executable, "-m", "playground.jobs", str(run_dir)])
+    os.execv(sys.executable, [sys.executable, "-m", "playground.jobs", str(run_dir)])  # noqa: S606 - a list of arguments
 
 
 if __name__ == "__main__":

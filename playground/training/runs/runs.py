@@ -67,6 +67,7 @@ def start(spec: RunSpec, suggested: bool = False) -> str:
         raise PlaygroundError(f"There is no training of the kind {spec.kind!r}: choose {' or '.join(KINDS)}.")
     if spec.kind not in WITHOUT_QUEUE:
         turns.demand_room()
+        home.demand_room()
     if spec.kind in WITHOUT_MODEL:
         return _started(new_folder(), spec)
     try:

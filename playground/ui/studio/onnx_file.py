@@ -50,6 +50,7 @@ def keep(content: bytes) -> Path:
         if path.is_file():
             os.utime(path)
         else:
+            home.demand_room(len(content))
             with home.whole(path) as incoming:
                 incoming.write_bytes(content)
         trim(path.parent, KEPT_FILES)

@@ -18,7 +18,7 @@ from playground.datasets.folders import PhotoFolder
 from playground.datasets.small_photos import photos_named
 from playground.errors import PlaygroundError
 from playground.training.runs import runs
-from playground.ui import frame, links
+from playground.ui import frame, links, reader
 from playground.ui.parts import camera
 from playground.ui.studio import models
 
@@ -140,7 +140,7 @@ def begin() -> None:
                                  key="own-set-zip", disabled=links.locked())
         if given is not None:
             go_to(imported(given.getvalue(), models.tidy(given.name)))
-    st.caption("The photos stay on this server, for whoever has this page's address. You can delete all of them.")
+    st.caption(f"The photos stay on this server, for {reader.whom_it_is_for()}. You can delete all of them.")
     if pressed:
         classes = [name for name in names.split(",") if name.strip()] or ["class 1", "class 2"]
         if len(classes) == 1:

@@ -96,7 +96,7 @@ def chosen(kind: str) -> RunView | None:
         found = {view.run_id: view for view in listed(wanted) if view.spec.kind == kind}
         if found:
             choice = st.selectbox(
-                "Runs on this server",
+                "Your runs" if home.is_class() else "Runs on this server",
                 list(found),
                 index=list(found).index(wanted) if wanted in found else None,
                 format_func=lambda run_id: caption(found[run_id]),

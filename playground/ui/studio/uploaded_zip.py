@@ -6,7 +6,7 @@ import streamlit as st
 
 from playground.datasets import uploads
 from playground.numbers import counted
-from playground.ui import frame, links
+from playground.ui import frame, links, reader
 from playground.ui.studio import deletion, models
 
 
@@ -30,7 +30,7 @@ def given_zip() -> tuple[Path, str] | None:
         "validation/ (or test/) folders above the classes, that division is used.",
     )
     st.caption("It starts to work from about ten photos a class. They are unpacked on this server and go nowhere else: "
-               "they are there for whoever has this page's address, until you delete them or nobody has used them for "
+               f"they are there for {reader.whom_it_is_for()}, until you delete them or nobody has used them for "
                f"{counted(uploads.KEPT_DAYS, 'day')}.")
     if given is not None:
         folder, name = uploads.keep(given.getvalue()), models.tidy(given.name)

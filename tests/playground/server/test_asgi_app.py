@@ -108,7 +108,7 @@ def test_the_lines_on_the_models_page_give_the_apps_own_answer(url: str, name: s
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not on this machine")
     (tmp_path / "photo.jpg").write_bytes(photo())
-    lines = over_http.LINES[name][0].format(address=f"{url}/api/models/digits-example")
+    lines = over_http.with_key(over_http.LINES[name][0], f"{url}/api/models/digits-example", False)
     (tmp_path / "ask.mjs").write_text(lines)
     command = {"curl": shlex.split(lines), "Python": [program, "-c", lines], "JavaScript": [program, "ask.mjs"]}[name]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HOPE_SECONDS)
