@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from playground import home
 from playground.classroom import answers, collecting, leaving, publishing, state, workspaces
 from playground.datasets import photo_set, uploads
 from playground.deploy import registry, session
@@ -51,7 +52,7 @@ def kept() -> None:
     st.caption(f"All of it lies on this server alone, in a workspace that your key opens and nobody else’s. It goes "
                f"when you delete it, when your teacher wipes the class, or {workspaces.EXPIRE_DAYS} days after you "
                "were here last. Beside it are kept: your name as you gave it, which page you opened last and when, and "
-               "your answers to “Predict first”.")
+               f"your answers to “Predict first”. It may take {models.size(home.quota_bytes())} of the disk.")
 
 
 def holdings(place: Path) -> dict[str, str]:
@@ -62,7 +63,7 @@ def holdings(place: Path) -> dict[str, str]:
     collection = state.read().collection
     given = {"photos given to the class": str(collecting.count_of(place, collection.name))} if collection else {}
     return {
-        "on the disk": models.size(workspaces.size_bytes(place)), "trainings": str(len(own)),
+        "on the disk": models.size(home.used_bytes(place)), "trainings": str(len(own)),
         "models": str(sum(not entry.shipped for entry in registry.entries())),
         "own sets of photos": str(sum(photo_set.exists(path.name) for path in sets.glob("*"))),
         "zips": str(sum(path.is_dir() for path in zips.glob("*"))),
@@ -120,7 +121,7 @@ def said_in_sum(place: Path) -> str:
     >>> said_in_sum(Path("/nowhere"))
     '0 kB, 0 answers'
     """
-    return f"{models.size(workspaces.size_bytes(place))}, {counted(len(answers.of(place)), 'answer')}"
+    return f"{models.size(home.used_bytes(place))}, {counted(len(answers.of(place)), 'answer')}"
 
 
 def _rename(place: Path, key: str) -> None:
