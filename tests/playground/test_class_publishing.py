@@ -1,4 +1,4 @@
-"""Models and photographs given to a class: whole copies, seen in every workspace, taken back, under names of their own."""
+"""Models and photographs given to a class: whole copies, seen in every workspace, taken back, with own names."""
 
 import io
 from pathlib import Path
@@ -13,7 +13,7 @@ from playground.datasets import allowed, collection, folders, intake, photo_set
 from playground.deploy import registry
 from playground.errors import PlaygroundError
 from playground.training.runs import class_runs
-from tests.a_class import class_home, place_of, working
+from tests.a_class import class_home, working
 from tests.pages.on_a_page import put_model
 
 __all__ = ["class_home"]
