@@ -41,8 +41,10 @@ STILL = '.network[aria-busy="false"] .pane:not([hidden]) canvas'
 FOUND = """const find = (root) => root.querySelector('.network')
   ?? [...root.querySelectorAll('*')].map((one) => one.shadowRoot && find(one.shadowRoot)).find(Boolean);
 const view = find(document);"""
-SCRUBBED = """([slider, seconds]) => new Promise((done) => {""" + FOUND + """
+SCRUBBED = """([slider, seconds]) => new Promise((done, failed) => {""" + FOUND + """
+  setTimeout(() => failed(new Error('no frames came')), seconds * 1000 + 60000);
   const range = view.querySelector(`${slider} input[type=range]`), began = performance.now();
+  if (!range) return failed(new Error('there is no slider'));
   let frames = 0, at = 0, way = 1;
   const tick = (now) => {
     if (now - began > seconds * 1000) return done(frames / ((now - began) / 1000));
@@ -56,7 +58,8 @@ SCRUBBED = """([slider, seconds]) => new Promise((done) => {""" + FOUND + """
   requestAnimationFrame(tick);
 })"""
 # Milliseconds from a press to the painted frame with all of it, and of these the ones in which data was on its way.
-CHANGED = """(button) => new Promise((done) => {""" + FOUND + """
+CHANGED = """(button) => new Promise((done, failed) => {""" + FOUND + """
+  setTimeout(() => failed(new Error(`nothing was drawn after ${button}`)), 60000);
   const asked = window.fetch, began = performance.now();
   let open = 0, since = 0, waited = 0;
   window.fetch = (...what) => {
