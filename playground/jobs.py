@@ -12,6 +12,7 @@ import numpy as np
 
 from playground import home, model_names
 from playground.datasets import named, provenance, samples
+from playground.datasets.small_photos import photos_named
 from playground.errors import PlaygroundError
 from playground.training.runs import class_runs, runs, worker
 from playground.training.runs.events import Event, Exported, Finished, Stage, Started
@@ -115,8 +116,9 @@ def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]
 
 def public_name(data: str) -> str:
     """What a card may say of the folder: nothing that lets its reader into somebody's photographs."""
-    told = home.public(data)
-    return {"data/uploads": "an uploaded zip", "data/sets": "an own set"}.get("/".join(told.split("/")[:2]), told)
+    small = photos_named(data)
+    begins = "/".join(home.public(str(small[0]) if small else data).split("/")[:2])
+    return {"data/uploads": "an uploaded zip", "data/sets": "an own set"}.get(begins, home.public(data))
 
 
 def own_pictures(spec: RunSpec, run_dir: Path) -> Sequence[np.ndarray]:

@@ -146,6 +146,7 @@ def settings(one: argparse.ArgumentParser) -> None:
     option("--train-pictures", "N", "at most so many pictures learn; 0: all (default: 0)", whole(0))
     option("--early-stopping", "N", "stop after so many epochs without a better validation loss; 0: never (default: 0)",
            whole(0))
+    option("--engine", "NAME", "who computes scores and gradients: ours or torch (default: ours)")
     one.add_argument("--augment", type=step, nargs="+", metavar="STEP=NUMBER",
                      help="what is done to pictures at random: mirror=0.5 rotate=10 ...")
 

@@ -14,7 +14,7 @@ POLL_SECONDS = 0.1
 
 
 SETTINGS = ("batch_size", "learning_rate", "optimizer", "schedule", "weight_decay", "label_smoothing", "clip_norm",
-            "init", "weights_gain", "first_bias", "normalize", "train_pictures", "early_stopping")
+            "init", "weights_gain", "first_bias", "normalize", "train_pictures", "early_stopping", "engine")
 
 
 def train(options: argparse.Namespace) -> int:

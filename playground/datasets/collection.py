@@ -87,6 +87,13 @@ def _sweep_half_made() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def set_ids() -> list[str]:
+    """The ids of all sets of this home, who has looked at which being another matter."""
+    if not sets_dir().is_dir():
+        return []
+    return sorted(one.name for one in sets_dir().iterdir() if exists(one.name))
+
+
 def begin(chosen: PhotoSet) -> PhotoSet:
     """Keep a set as it is given here, with an empty journal."""
     with locked(chosen.set_id):

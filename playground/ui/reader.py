@@ -33,9 +33,11 @@ def is_teacher() -> bool:
     return home.is_class() and keys.is_teacher_cookie(cookie(TEACHER))
 
 
-def whom_it_is_for() -> str:
-    """Who may see the photos of a page, in words that follow "for"."""
-    return "your workspace alone" if home.is_class() else "whoever has this page's address"
+def whom_it_is_for(what: str = "page") -> str:
+    """Who may see the photos of a page or set, in words that follow "for" or "to"."""
+    if home.is_class():
+        return "your workspace alone" if what == "page" else "the workspace they are in"
+    return f"whoever has this {what}'s address" if what == "page" else f"whoever has their {what}'s address"
 
 
 SEEN_EVERY_SECONDS = 30.0

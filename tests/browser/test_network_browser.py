@@ -15,15 +15,30 @@ TOO_SMALL_OR_OVER = """root => {
     const box = one.getBoundingClientRect();
     if (!box.width || one.closest('.said')) continue;
     if (own && parseFloat(getComputedStyle(one).fontSize) < 11) small.push(one.textContent);
-    if (box.right > root.getBoundingClientRect().right + 2 && !one.closest('.holder, .columns, .account, .kernels'))
+    if (box.right > root.getBoundingClientRect().right + 2 && !one.closest('svg'))
       over.push(one.className || one.tagName);
+    if (one.scrollWidth > one.clientWidth + 1 && ['auto', 'scroll'].includes(getComputedStyle(one).overflowX))
+      over.push(`${one.className} scrolls`);
   }
+  for (const one of root.querySelectorAll('.column canvas, .column .head b'))
+    if (one.getBoundingClientRect().right > one.closest('.column').getBoundingClientRect().right + 1)
+      over.push('column');
   const columns = [...root.querySelectorAll('.column')].map(c => c.getBoundingClientRect());
   columns.forEach((a, i) => columns.slice(i + 1).forEach(b => {
     const beside = a.left >= b.right - 1 || b.left >= a.right - 1 || a.top >= b.bottom - 1 || b.top >= a.bottom - 1;
     if (!beside) over.push('columns');
   }));
   return [small, over, document.scrollingElement.scrollWidth > innerWidth + 1];
+}"""
+# Of every part's column the upper edge, the middle, and the point of its size in the strip below.
+LINES = """root => {
+  const middle = (one) => { const box = one.getBoundingClientRect(); return box.left + box.width / 2; };
+  const points = [...root.querySelectorAll('.strip')].flatMap(strip => {
+    const marks = [...strip.querySelectorAll('path:has(title)')];
+    return marks.filter(mark => mark.textContent.includes('size of the numbers')).map(middle);
+  });
+  const parts = [...root.querySelectorAll('.column:not(.picture)')];
+  return parts.map((one, k) => [one.getBoundingClientRect().top, middle(one), points[k]]);
 }"""
 PIXELS = "c => { let h = 7; for (const v of c.getContext('2d').getImageData(0, 0, c.width, c.height).data) " \
          "h = (h * 31 + v) | 0; return h; }"
@@ -34,6 +49,14 @@ def run_id(app_home: Path):  # type: ignore[no-untyped-def]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(app_home))
         return trained(epochs=3)
+
+
+@pytest.fixture(scope="module")
+def deep(run_id, app_home: Path):  # type: ignore[no-untyped-def]
+    """A training so deep that it is folded into stages."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAYGROUND_HOME", str(app_home))
+        return trained(1, "-".join(["c4-b-r"] * 7 + ["p2"] + ["c4-b-r"] * 7 + ["p2", "f", "d10"]), "deep")
 
 
 @pytest.fixture
@@ -116,6 +139,27 @@ def test_there_is_room_at_every_level(page: Page, look, width: int, scheme: str)
             page.locator(press).first.dispatch_event("click")  # drawing begins within the press
         page.locator('.network[aria-busy="false"]').wait_for()
         assert page.locator(".network").evaluate(TOO_SMALL_OR_OVER) == [[], [], False], press
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1024, "dark"), (390, "light")])
+def test_opened_stages_go_on_in_further_lines(page: Page, goto, deep, width: int, scheme: str) -> None:  # type: ignore[no-untyped-def]
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    goto("network?model=training+deep&picture=Handwritten+digit")
+    still(page)
+    assert page.locator(".head", has_text="stage of").count() >= 2
+    folds, columns = page.locator(".open", has_text="+ open"), page.locator(".column")
+    while folds.count():
+        stood = columns.count()
+        folds.first.dispatch_event("click")
+        expect(columns.nth(stood)).to_be_attached()
+        still(page)
+        assert page.locator(".network").evaluate(TOO_SMALL_OR_OVER) == [[], [], False]
+    lines = page.locator(".network").evaluate(LINES)
+    assert columns.count() == 1 + 14 * 3 + 2 + 2
+    assert len({top for top, _, _ in lines}) == (46 if width == 390 else -(-46 // (12 if width == 1440 else 8)))
+    if width != 390:  # below each column its point
+        assert [(middle, point) for _, middle, point in lines if not abs(middle - point) < 2] == []
 
 
 def test_what_stands_beside_is_marked_where_it_first_differs(page: Page, look) -> None:  # type: ignore[no-untyped-def]

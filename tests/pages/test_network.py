@@ -17,9 +17,9 @@ from tests.pages.test_kernels import put_convolution, put_deep
 VIEW = "network_view"
 
 
-def trained(epochs: int = 2, network: str = "c4n-b-r-p2-f-d10") -> str:
+def trained(epochs: int = 2, network: str = "c4n-b-r-p2-f-d10", name: str = "small") -> str:
     """The id of a small training that has ended here, in this process."""
-    spec = RunSpec("digits", {"data": "digits", "network": network, "epochs": epochs, "train_pictures": 60}, 0, "small")
+    spec = RunSpec("digits", {"data": "digits", "network": network, "epochs": epochs, "train_pictures": 60}, 0, name)
     folder = runs.new_folder()
     runs.write_spec(folder, spec, "cpu")
     for event in numpy_fit.fit(spec, folder, lambda: False):

@@ -31,8 +31,8 @@ from playground.training.scratch.doctor import (
     Finding,
 )
 from playground.training.scratch.losses import evaluate
-from playground.training.scratch.numpy_fit import Training
 from playground.training.scratch.settings import Settings
+from playground.training.scratch.training import Training
 
 PLAIN = "c16-r-p2-c32-r-p2-f-d64-r-d10"
 TANH = "c8-th-p2-f-d64-th-d32-th-d10"

@@ -17,9 +17,10 @@ from playground.errors import PlaygroundError
 from playground.training.runs.events import Epoch, Finished, Saved
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import history, history_files, numpy_fit
+from playground.training.scratch import training as stepping
 from playground.training.scratch.history_files import STATE, WEIGHTS, digest_of
-from playground.training.scratch.numpy_fit import Training
 from playground.training.scratch.settings import ask_rate
+from playground.training.scratch.training import Training
 from tests.playground.test_numpy_fit import after, blobs, never
 
 BATCHES = 6  # of the 51 pictures that are learnt from, 8 at a time
@@ -244,8 +245,8 @@ def test_a_replay_that_comes_to_other_numbers_says_so(
     Instrumented(monkeypatch).fit(tmp_path, spec(epochs=4, network="linear"))
     for epoch in (1, 2, 3, 4):
         history_files.path_of(tmp_path, STATE, epoch).unlink()
-    really = numpy_fit.mixed_loss
-    monkeypatch.setattr(numpy_fit, "mixed_loss", lambda *rest: 1.000001 * really(*rest))
+    really = stepping.mixed_loss
+    monkeypatch.setattr(stepping, "mixed_loss", lambda *rest: 1.000001 * really(*rest))
     with pytest.raises(PlaygroundError, match="other numbers after epoch 1"):
         history.replayed(tmp_path, 8)
 

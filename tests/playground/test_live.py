@@ -19,7 +19,7 @@ from playground.training.runs.runs import RunSpec
 from playground.training.scratch import history, live, live_files, numpy_fit
 from playground.training.scratch.history_files import digest_of
 from playground.training.scratch.live_files import LIVE, WATCHED, Live, Position
-from playground.training.scratch.numpy_fit import Training
+from playground.training.scratch.training import Training
 from tests.playground.test_numpy_fit import after, blobs, never
 
 BATCHES = 6

@@ -481,7 +481,7 @@ WRONG: tuple[tuple[str, Any, str], ...] = (
     ("weights_gain", 0, "above 0"), ("first_bias", "low", "first bias 'low'"), ("first_bias", math.inf, "inf"),
     ("normalize", 1, "true or false"), ("train_pictures", 1, "2 or more"), ("train_pictures", -3, "2 or more"),
     ("early_stopping", -1, "0 for never"), ("early_stopping", 1.5, "0 for never"), ("augment", 3, "augment 3"),
-    ("augment", {"melt": 1}, "'melt'"), ("augment", {"mirror": 2}, "mirror"),
+    ("engine", "keras", "ours or torch"), ("augment", {"melt": 1}, "'melt'"), ("augment", {"mirror": 2}, "mirror"),
 )
 
 
@@ -504,7 +504,7 @@ def test_every_setting_has_a_wrong_value() -> None:
 COUNTS: dict[str, Any] = {
     "epochs": 2, "batch_size": 16, "learning_rate": 1, "optimizer": "sgd", "schedule": "step", "weight_decay": 1,
     "label_smoothing": 0.5, "clip_norm": 0.01, "init": "xavier", "weights_gain": 3, "first_bias": 0,
-    "normalize": False, "train_pictures": 20, "early_stopping": 1, "augment": {"mirror": 0.5},
+    "normalize": False, "train_pictures": 20, "early_stopping": 1, "engine": "torch", "augment": {"mirror": 0.5},
 }
 
 

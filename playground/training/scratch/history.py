@@ -1,7 +1,7 @@
 """A training of the NumPy engine walked back: its network after any epoch, and after any step to the very same bits.
 
 `at_epoch` reads float16 weights, at once; `replayed` goes from the nearest exact state on, with the same pictures in
-the same order, by the code that trained (`numpy_fit.Training`). What is kept, and what goes first where it is too much,
+the same order, by the code that trained (`training.Training`). What is kept, and what goes first where it is too much,
 is said in `history_files`.
 """
 
@@ -21,7 +21,9 @@ from playground.training.runs.runs import RunSpec
 from playground.training.scratch import history_files
 from playground.training.scratch.history_files import STATE, WEIGHTS
 from playground.training.scratch.losses import scoring
-from playground.training.scratch.numpy_fit import TrainedNumpy, Training, begun, load_trained
+from playground.training.scratch.numpy_fit import TrainedNumpy, begun, load_trained
+from playground.training.scratch.settings import TORCH
+from playground.training.scratch.training import Training
 
 
 def epochs(run_dir: Path) -> list[int]:
@@ -63,6 +65,9 @@ def training_at(run_dir: Path, step: int) -> tuple[Training, np.ndarray | None]:
     """A training after so many steps, ready for the next, and which of its pictures the next batch has (None after the
     last step of an epoch, when they are not drawn yet). Raises PlaygroundError as `replayed`."""
     index = _index(run_dir)
+    if index["asked"]["request"].get("engine") == TORCH:
+        raise PlaygroundError("PyTorch computed the steps of this training, and only our engine takes steps up again: "
+                              "look at the epochs that are kept, or train the same with our engine.")
     if not 0 <= step <= index["steps"]:
         raise PlaygroundError(f"There is no step {step} to go back to: this training has taken "
                               f"{count(index['steps'])} steps.")

@@ -13,13 +13,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from engine import Tensor, layers
-from engine.kernels.threads import exactly, threads
-from engine.lr_scheduler import LRScheduler
-from engine.module import watched
-from engine.optim import Optimizer, clip_grad_norm_
+from engine import layers
+from engine.kernels.threads import threads
 from playground.datasets import named
-from playground.datasets.augmentation import Mixed
 from playground.datasets.named import ImageSet
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
@@ -34,10 +30,11 @@ from playground.training.runs.events import Batch, Epoch, Event, Finished, RateC
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import history_files, live_files
 from playground.training.scratch.division import divided, few
-from playground.training.scratch.losses import evaluate, mixed_loss, said, scoring
-from playground.training.scratch.measures import Look, Meter, Parts
+from playground.training.scratch.losses import evaluate, scoring
+from playground.training.scratch.measures import Meter, Parts
 from playground.training.scratch.numpy_checkpoint import State, digest
 from playground.training.scratch.settings import (
+    TORCH,
     Settings,
     asked_factors,
     first_weights,
@@ -45,6 +42,7 @@ from playground.training.scratch.settings import (
     schedule_of,
     stalled,
 )
+from playground.training.scratch.training import Gradients, Training
 
 BETWEEN_BATCHES_SECONDS = 0.1
 LARGEST_SIDE = 4096
@@ -63,99 +61,6 @@ class TrainedNumpy:
     classes: tuple[str, ...]
     scores_are_logits: bool = True
     network: Network | None = None  # what `model` was built from
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of the optimizer: the batch's loss and right answers before it, and the rate it was taken with. `look`
-    is what was measured, where it was, or where the loss is not a number."""
-
-    loss: float
-    right: int
-    rate: float
-    look: Look | None
-
-
-@dataclass(frozen=True, eq=False)
-class Forward:
-    """A batch on its way through the network: what went in, the modules' calls, the scores, the loss; on the tape."""
-
-    mixed: Mixed
-    calls: list[tuple[layers.Module, Any]]
-    logits: Tensor
-    loss: Tensor
-
-
-@dataclass(frozen=True)
-class Training:
-    """A training between two steps: `fit` takes its steps, and so does who replays it (`history`)."""
-
-    train: ImageSet
-    test: ImageSet
-    network: Network
-    preprocessing: Preprocessing
-    x: np.ndarray
-    y: np.ndarray
-    raw: np.ndarray
-    x_held: np.ndarray
-    y_held: np.ndarray
-    model: layers.Sequential
-    optimizer: Optimizer
-    schedule: LRScheduler
-    order_rng: np.random.Generator
-    augment_rng: np.random.Generator
-    settings: Settings
-    batches: int
-    state: State
-    parts: Parts
-    threads: int
-
-    def order(self) -> list[np.ndarray]:
-        """Which pictures the batches of the next epoch have. Drawn: to be asked once an epoch, at its beginning."""
-        return np.array_split(self.order_rng.permutation(len(self.x)), self.batches)
-
-    def step(self, chosen: np.ndarray, measure: bool = False) -> Step:
-        """Learn from one batch, the model being in training mode; `measure` changes nothing of what is learnt. The work
-        is cut as for `threads` threads: on how many depends, in the last bit, what sums come to."""
-        with exactly(self.threads):
-            return self._step(chosen, measure)
-
-    def _step(self, chosen: np.ndarray, measure: bool) -> Step:
-        taken = self.forward(chosen)
-        loss = taken.loss
-        value, correct = loss.item(), int((said(taken.logits) == self.y[chosen]).sum())
-        measured = measure or not math.isfinite(value)
-        look = Look(self.parts, taken.calls, taken.mixed.x, loss) if measured else None
-        self.model.zero_grad()
-        if look is None:
-            loss.backward()
-        else:
-            look.backward()
-        rate = self.optimizer.lr
-        self.update()
-        if look is not None:
-            look.stepped()
-        return Step(value, correct, rate, look)
-
-    def forward(self, chosen: np.ndarray) -> "Forward":
-        """The first half of a step: a batch drawn as the network sees it, its scores and its loss, recorded."""
-        raw, y, preprocessing, augment_rng = self.raw, self.y, self.preprocessing, self.augment_rng
-        pipeline = self.settings.augment
-        prepared = self.x[chosen]
-        if pipeline.active:
-            prepared = preprocessing.apply_all(pipeline.draw_all(raw[chosen], augment_rng))
-        mixed = pipeline.mix(prepared, augment_rng)
-        with watched() as calls:
-            logits = self.model(Tensor(mixed.x))
-        loss = mixed_loss(logits, y[chosen], mixed, self.settings.label_smoothing)
-        return Forward(mixed, calls, logits, loss)
-
-    def update(self) -> None:
-        """The second half, once the parameters have their gradients: clipping, the optimizer's step, the next rate."""
-        if self.settings.clip_norm:
-            clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
-        self.optimizer.step()
-        self.schedule.step()
 
 
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -267,7 +172,16 @@ def begun(spec: RunSpec, cut: int | None = None) -> Training:
                   {"request": spec.request, "seed": spec.seed})
     return Training(train, test, network, preprocessing, x, y, raw, x_held, y_held, model, optimizer,
                     schedule, order_rng, augment_rng, settings, batches, state,
-                    Parts(scored, model), cut or threads())
+                    Parts(scored, model), cut or threads(), _elsewhere(settings, scored, x.shape[1:], spec.seed))
+
+
+def _elsewhere(settings: Settings, network: Network, shape: tuple[int, ...], seed: int) -> Gradients | None:
+    """What computes the gradients, where that is not our engine."""
+    if settings.engine != TORCH:
+        return None
+    from playground.training.scratch.torch_gradients import TorchGradients  # two seconds that only such a run needs
+
+    return TorchGradients(network, shape, settings, seed)
 
 
 def measured(spec: RunSpec, run_dir: Path, epochs: int, seconds: float) -> Finished:

@@ -23,6 +23,8 @@ MOST = 10**6
 """No count is larger."""
 MOMENTUM, WARMUP_SHARE, WARMUP_FROM = 0.9, 0.1, 0.1
 NORMAL_STD = 0.01
+OURS, TORCH = ENGINES = ("ours", "torch")
+"""Who computes scores, loss and gradients: our engine, or PyTorch."""
 RATE = "rate.jsonl"
 """The file in a run's folder with the factors that were asked for, one a line."""
 SMALLEST_FACTOR, LARGEST_FACTOR = 1e-3, 1e3
@@ -62,6 +64,7 @@ class Settings:
     which gives the scores. Without `normalize` the network sees 0..255. At most `train_pictures` learn, of every class
     its share, 0 for all; which validate does not change. After `early_stopping` epochs without a better validation loss
     training is over, 0 for never. The weights that are kept are always those of the last epoch, not of the best.
+    `engine` is one of ENGINES: what is learnt differs by rounding, and in what dropout leaves out.
     """
 
     epochs: int = 15
@@ -78,6 +81,7 @@ class Settings:
     normalize: bool = True
     train_pictures: int = 0
     early_stopping: int = 0
+    engine: str = OURS
     augment: Augmentation = field(default_factory=Augmentation)
 
     @classmethod
@@ -239,6 +243,7 @@ _RIGHT: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "normalize": (lambda v: isinstance(v, bool), "true or false"),
     "train_pictures": (lambda v: _is_whole(v) and (v == 0 or v >= 2), "a whole number of 2 or more, or 0 for all"),
     "early_stopping": (lambda v: _is_whole(v) and v >= 0, "a whole number of epochs, or 0 for never"),
+    "engine": _one_of(ENGINES),
     "augment": (lambda v: isinstance(v, Mapping), "steps with a number each"),
 }
 """What a value has to be, and the words for it."""

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from playground.datasets import named
 from playground.errors import PlaygroundError
@@ -22,7 +21,8 @@ from playground.network.spelling import spelled
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit
 from playground.training.scratch.losses import scoring
-from playground.training.scratch.settings import MOMENTUM, Settings, rates
+from playground.training.scratch.settings import MOMENTUM, OURS, rates
+from playground.training.scratch.torch_gradients import loss_of
 
 MOST = 200
 DRAWS = ("dropout", "dropout2d")
@@ -45,7 +45,8 @@ def both(request: Mapping[str, Any], seed: int, steps: int) -> dict[str, list[fl
     train, _ = named.load(request["data"])
     asked_for = numpy_fit.designed(request, numpy_fit.shape_of(train), len(train.classes))
     network = Network(without_draws(asked_for.parts))
-    asked = {**{name: value for name, value in request.items() if name != "augment"}, "network": spelled(network)}
+    asked = {**{name: value for name, value in request.items() if name != "augment"}, "network": spelled(network),
+             "engine": OURS}
     ours = numpy_fit.begun(RunSpec("digits", asked, seed, "both"))
     takes = ours.x.shape[1:]
     theirs = build_torch(scoring(network, takes), takes)
@@ -63,7 +64,8 @@ def both(request: Mapping[str, Any], seed: int, steps: int) -> dict[str, list[fl
             if step >= min(steps, len(at)):
                 break
             optimizer.param_groups[0]["lr"] = float(at[step])
-            loss = _loss(theirs(torch.from_numpy(ours.x[chosen])), torch.from_numpy(ours.y[chosen]), settings)
+            loss = loss_of(theirs(torch.from_numpy(ours.x[chosen])), torch.from_numpy(ours.y[chosen]),
+                           settings.label_smoothing)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if settings.clip_norm:
@@ -72,13 +74,6 @@ def both(request: Mapping[str, Any], seed: int, steps: int) -> dict[str, list[fl
             losses["torch"].append(loss.item())
             losses["engine"].append(ours.step(chosen).loss)
     return losses
-
-
-def _loss(scores: torch.Tensor, y: torch.Tensor, settings: Settings) -> torch.Tensor:
-    if scores.shape[1] > 1:
-        return functional.cross_entropy(scores, y, label_smoothing=settings.label_smoothing)
-    target = (1 - settings.label_smoothing) * y[:, None].float() + settings.label_smoothing / 2
-    return functional.binary_cross_entropy_with_logits(scores, target)
 
 
 def without_draws(parts: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -52,7 +52,7 @@ def told(found: Preflight) -> None:
 @st.cache_data(max_entries=64, show_spinner=False)
 def checked(data: str, text: str, takes: Shape, request: dict[str, Any], seed: int) -> Preflight:
     """The doctor's look at the first batch, once a design and its settings."""
-    training, _ = train.loaded(data)
+    training, _ = train.read(data)
     classes = len(training.classes)
     return preflight(network_named(text, takes, classes), takes, training.images[:CHECKED], training.labels[:CHECKED],
                      classes, request, seed)

@@ -18,7 +18,7 @@ from playground.training.scratch import numpy_fit, timing
 from playground.training.scratch.division import VALIDATION_SHARE
 from playground.ui import frame
 from playground.ui.network import at_work, both_engines, designer, run_look, settings
-from playground.ui.studio import downloads, model_name, models, runs_view, train
+from playground.ui.studio import downloads, model_name, models, own_set, runs_view, train
 
 LIBRARIES = {"Our engine": "engine", "PyTorch": "torch", "Keras": "keras"}
 DATA_COLUMNS = 14
@@ -49,17 +49,19 @@ class Chosen:
 def chosen_data() -> Chosen | None:
     """The control of the data, and a design for them; None when they cannot be read."""
     with frame.guard("Data"):
-        choices, photos = train.data_choices(), train.photo_choices()
+        choices, photos, own = train.data_choices(), train.photo_choices(), own_set.at_hand()
         label = st.selectbox(
-            "Data", [*choices, *photos], key="data", bind="query-params",
+            "Data", [*choices, *photos, *own], key="data", bind="query-params",
             help="`digits`: 1\u202f797 handwritten digits of 8 × 8 pixels that come with scikit-learn. Folders with "
                  "IDX files (MNIST, Fashion-MNIST) or CIFAR-10's binary files appear here when they lie below `data/` "
-                 "in the playground's home; photographs are made small.",
+                 "in the playground's home; photographs are made small. A set of your own comes here from the page "
+                 "Transfer learning.",
         )
-        if label in photos:
+        if label in photos or label in own:
             side = st.segmented_control("Pixels a side", small_photos.SIDES, default=small_photos.SIDES[0], key="side",
                                         bind="query-params", required=True)
-            data = small_photos.named_photos(folder_of(label, photos[label]), side)
+            folder = own_set.folder_of(own[label]) if label in own else folder_of(label, photos[label])
+            data = small_photos.named_photos(folder, side)
         else:
             data = choices[label]
         downloads.small_sets()

@@ -15,7 +15,15 @@ from playground.network import presets
 from playground.network.build import build
 from playground.network.kind import Shape
 from playground.network.shapes import walk
-from playground.training.scratch.settings import INITS, OPTIMIZERS, SCHEDULES, Settings, first_weights, rates
+from playground.training.scratch.settings import (
+    ENGINES,
+    INITS,
+    OPTIMIZERS,
+    SCHEDULES,
+    Settings,
+    first_weights,
+    rates,
+)
 from playground.ui import frame
 from playground.ui.lessons import augmentation
 
@@ -24,18 +32,20 @@ RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 KEYS = {"epochs": "epochs", "batch_size": "batch", "learning_rate": "rate", "optimizer": "optimizer",
         "schedule": "schedule", "weight_decay": "decay", "label_smoothing": "smoothing", "clip_norm": "clip",
         "init": "init", "weights_gain": "gain", "first_bias": "bias", "normalize": "normalize",
-        "train_pictures": "few", "early_stopping": "patience"}
+        "train_pictures": "few", "early_stopping": "patience", "engine": "engine"}
 """The control of each setting, by its name in the address."""
 OPTIMIZER_WORDS = {"sgd": "SGD", "momentum": "SGD, momentum 0.9", "nesterov": "SGD, Nesterov 0.9", "adam": "Adam",
                    "adamw": "AdamW", "rmsprop": "RMSprop"}
 SCHEDULE_WORDS = {"cosine": "half a cosine to 0", "constant": "constant", "step": "a tenth after each third",
                   "linear": "straight to 0", "warmup": "warm-up, then half a cosine"}
+ENGINE_WORDS = {"ours": "our engine (NumPy)", "torch": "PyTorch"}
 INIT_WORDS = {"default": "PyTorch's", "kaiming": "Kaiming normal", "xavier": "Xavier uniform",
               "normal": "normal, deviation 0.01", "zeros": "all zero"}
 MOST_DRAWN = 20_000_000
 """Weights of which a histogram is made."""
 USUAL = Settings()
 assert (set(OPTIMIZER_WORDS), set(SCHEDULE_WORDS), set(INIT_WORDS)) == (set(OPTIMIZERS), set(SCHEDULES), set(INITS))
+assert tuple(ENGINE_WORDS) == ENGINES
 
 
 def usual_of(preset: str | None) -> dict[str, Any]:
@@ -89,6 +99,12 @@ def _more(begin: Mapping[str, Any]) -> dict[str, Any]:
         format_func=INIT_WORDS.__getitem__, bind="query-params",
         help="What the weights of convolutions and dense layers are drawn from. All zero: every unit then learns the "
              "same, or nothing.")
+    found["engine"] = st.selectbox(
+        "Computed by", ENGINES, index=ENGINES.index(begin["engine"]), key="engine",
+        format_func=ENGINE_WORDS.__getitem__, bind="query-params",
+        help="Scores, loss and gradients of every step. First weights, order of pictures and update rules are the "
+             "same, so the curves lie on each other until rounding tells; dropout leaves other units out. Steps that "
+             "PyTorch computed cannot be taken up again one by one.")
     left, right = st.columns(2)
     found["weight_decay"] = left.number_input(
         "Weight decay", 0.0, 1.0, begin["weight_decay"], 0.0001, format="%.4f", key="decay", bind="query-params",

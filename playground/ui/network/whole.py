@@ -105,7 +105,7 @@ def of_run(run: RunView) -> Subject | None:
 def crowd_of(data: str, preparation: Preprocessing) -> np.ndarray | None:
     """Pictures of a training's data, prepared: the batch beside the picture looked at. Nobody changes them."""
     try:
-        training, _ = train.loaded(data)
+        training, _ = train.read(data)
     except PlaygroundError:
         return None
     return preparation.apply_all(training.images[:CROWD])

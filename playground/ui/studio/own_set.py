@@ -5,13 +5,14 @@ address may add to it.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from playground import numbers
+from playground import home, numbers
+from playground.classroom import keys
 from playground.datasets import collection, photos, provenance, uploads, versions
 from playground.datasets.collection import PhotoSet, Refused
 from playground.datasets.folders import PhotoFolder
@@ -42,6 +43,24 @@ def arrive() -> bool:
     return True
 
 
+def at_hand() -> dict[str, str]:
+    """The sets that may be trained on here, label -> id: the one in the address, in a class all of the workspace."""
+    ids = collection.set_ids() if home.is_class() else [one for one in [current()] if one]
+    found = {}
+    for set_id in ids:
+        with suppress(PlaygroundError):  # a damaged one hides only itself
+            chosen = collection.read(set_id)
+            if without(chosen, too_few(chosen)).trainable:
+                found[f"{chosen.name or 'your set'} (your photos)"] = set_id
+    return found
+
+
+def folder_of(set_id: str) -> Path:
+    """A set as it is now, as a folder of class folders to train on."""
+    chosen = collection.read(set_id)
+    return versions.version(without(chosen, too_few(chosen)), in_use)
+
+
 def go_to(made: PhotoSet) -> None:
     """Show a set that was just made, wherever the page stands."""
     st.session_state[_ARRIVED] = made.set_id
@@ -51,7 +70,10 @@ def go_to(made: PhotoSet) -> None:
 
 def may_see(path: Path) -> bool:
     """Whether the photo of a run may be shown to whoever has this page's address: one of an own set or of an uploaded
-    zip only where that is in the address, too; every other one is on the server for all."""
+    zip only where that is in the address, too; every other one is on the server for all. A workspace of a class sees
+    all that is in it."""
+    if home.is_class():
+        return not path.is_relative_to(home.shared() / keys.WORKSPACES) or path.is_relative_to(home.home())
     if path.is_relative_to(collection.sets_dir()):
         set_id = current()
         inside = path.relative_to(collection.sets_dir()).parts
@@ -112,6 +134,10 @@ def collect() -> tuple[Path, str, PhotoFolder] | None:
     if few:
         st.caption(f"Not trained on until there are two photos or more: {frame.literal(', '.join(few))}.")
     trained = without(chosen, few)
+    label = next((name for name, known in at_hand().items() if known == set_id), None)
+    if label is not None:
+        frame.link("train", "Design a network of your own for these photos", query_params={"set": set_id,
+                                                                                          "data": label})
     return versions.version(trained, in_use), models.tidy(chosen.name), versions.as_folder(trained, in_use)
 
 

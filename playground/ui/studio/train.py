@@ -8,15 +8,16 @@ import streamlit as st
 
 from playground import numbers
 from playground.datasets import downloads as catalogue
-from playground.datasets import named
+from playground.datasets import named, small_photos
 from playground.datasets.named import ImageSet
 from playground.deploy import session
+from playground.errors import PlaygroundError
 from playground.figures import bars, confusion, maps, style
 from playground.home import data_dir, downloads_dir
 from playground.training.runs.runs import RunView
-from playground.ui import frame
+from playground.ui import frame, reader
 from playground.ui.parts.drawing import drawing, filled
-from playground.ui.studio import models, runs_view
+from playground.ui.studio import models, own_set, runs_view
 
 BATCH_SIZES = (16, 32, 64, 128, 256)
 RATES = (0.0003, 0.001, 0.003, 0.01, 0.03)
@@ -43,7 +44,7 @@ def data_choices() -> dict[str, str]:
 def photo_choices() -> dict[str, Path]:
     """Photographs that are on this server for everybody, as small pictures to train on: label -> their folder.
 
-    Sets of one's own and uploaded zips are not among them: a run here shows its pictures to all.
+    One's own sets are `own_set.at_hand`.
     """
     found = {"faces (photos)": data_dir() / "faces"}
     for name, one in catalogue.CATALOGUE.items():
@@ -53,15 +54,23 @@ def photo_choices() -> dict[str, Path]:
 
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the images …")
-def loaded(data: str) -> tuple[ImageSet, ImageSet]:
-    """Training and test images, read once for everybody (nobody changes them)."""
+def read(data: str) -> tuple[ImageSet, ImageSet]:
+    """Training and test images, read once for everybody (nobody changes them): to compute with."""
     return named.load(data)
+
+
+def loaded(data: str) -> tuple[ImageSet, ImageSet]:
+    """The same to be shown. Raises PlaygroundError where they are photographs that not everybody may see."""
+    photos = small_photos.photos_named(data)
+    if photos and not own_set.may_see(photos[0]):
+        raise PlaygroundError(f"These photographs are shown only to {reader.whom_it_is_for('set')}.")
+    return read(data)
 
 
 @st.cache_data(max_entries=8, show_spinner="Asking the exported model …")
 def answers(path: str, version: tuple[int, int], data: str) -> np.ndarray:
     """Probabilities (N, K) that onnxruntime gives for the test images, from the exported file alone."""
-    _, test = loaded(data)
+    _, test = read(data)
     said = session.open_classifier(path).predict([raw(image) for image in test.images[:MOST_ANSWERED]])
     return np.stack([one.probabilities for one in said])
 

@@ -18,7 +18,7 @@ from engine.optim import Optimizer, clip_grad_norm_
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
 from playground.training.scratch import history
-from playground.training.scratch.numpy_fit import Training
+from playground.training.scratch.training import Training
 from playground.view.asks import places
 from playground.view.asks.places import Use
 from playground.view.asks.steps import Terms, terms_of

@@ -16,8 +16,8 @@ from playground.errors import PlaygroundError
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import history, numpy_fit
 from playground.training.scratch.history_files import digest_of
-from playground.training.scratch.numpy_fit import Training
 from playground.training.scratch.settings import ask_rate
+from playground.training.scratch.training import Training
 from playground.view.asks.places import Use, factors, pushes
 from playground.view.asks.steps import BATCH, DECAY, EARLIER
 from playground.view.asks.why import Taken, take, taken, why

@@ -18,13 +18,15 @@ from playground.view.looks import Look
 ADDRESS = "view"
 """What of a page's address says where in the view the reader is."""
 _PLACE = re.compile(r"[A-Za-z0-9_.\-]{0,600}")
+_COMMENT = re.compile(r"^// .*| +// [^\"`]*$")
 _HERE = Path(__file__).parent
 
 
 def _script(*names: str) -> str:
-    """The files one after the other, without indentation and lines of comment: the browser needs neither."""
+    """The files one after the other, without indentation and comments: the browser needs neither."""
     lines = "".join((_HERE / name).read_text() for name in names).splitlines()
-    return "\n".join(line.strip() for line in lines if line.strip() and not line.strip().startswith("//")) + "\n"
+    bare = (_COMMENT.sub("", line.strip()) for line in lines)
+    return "\n".join(line for line in bare if line) + "\n"
 
 
 SCRIPT = _script("drawing.js", "pane.js", "levels.js", "view.js")

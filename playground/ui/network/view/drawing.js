@@ -1,5 +1,8 @@
 // Frames from the server and how they are drawn: bytes through a table of 256 colours on canvases.
-const LARGEST_TILE = 40, GAP = 3, MAPS_HEIGHT = 250;
+const LARGEST_TILE = 40, GAP = 3, BETWEEN = 8;
+const LEAST_COLUMN = 84; // where the words of a heading fit; narrower columns go on in a further line
+const MAPS_HEIGHT = 250, LINE_HEIGHT = 150;
+const NOWHERE = { part: null, channel: null, place: null };
 const COMPARED = 1e-4; // how far apart sizes of two networks' numbers are called different, relative
 
 function unpack(buffer) {
@@ -43,6 +46,7 @@ function sized(canvas, width, height) {
   canvas.style.width = `${width}px`;
   canvas.style.height = `${height}px`;
   const context = canvas.getContext("2d");
+  framed.delete(canvas);
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.imageSmoothingEnabled = false;
   context.clearRect(0, 0, width, height);
@@ -80,9 +84,14 @@ function heightOf(layout) {
   return Math.ceil(layout.count / layout.columns) * layout.step - layout.gap;
 }
 
+// Over tiles of the same size in the same places nothing has to be cleared or framed anew: they hide what they cover.
+const framed = new WeakMap();
 function drawTiles(canvas, frame, row, layout, table) {
   const width = layout.columns * layout.step - layout.gap, height = heightOf(layout);
-  const context = sized(canvas, width, height);
+  const key = [layout.cells, layout.columns, layout.count, layout.wide, layout.tall, layout.step, window.devicePixelRatio].join();
+  const same = framed.get(canvas) === key;
+  const context = same ? canvas.getContext("2d") : sized(canvas, width, height);
+  framed.set(canvas, key);
   if (layout.cells) {
     const source = sheet(frame.body.subarray(row.at, row.at + row.w), row.w, 1, table);
     for (let index = 0; index < row.w; index++) {
@@ -92,12 +101,14 @@ function drawTiles(canvas, frame, row, layout, table) {
     return;
   }
   const source = sheet(frame.body.subarray(row.at, row.at + row.n * row.h * row.w), row.w, row.n * row.h, table);
-  context.strokeStyle = "#8a8f9880";
+  context.beginPath();
   for (let index = 0; index < row.n; index++) {
     const [x, y] = place(layout, index);
     context.drawImage(source, 0, index * row.h, row.w, row.h, x, y, layout.wide, layout.tall);
-    if (layout.gap) context.strokeRect(x - 0.5, y - 0.5, layout.wide + 1, layout.tall + 1); // where a map of zeros ends
+    context.rect(x - 0.5, y - 0.5, layout.wide + 1, layout.tall + 1); // where a map of zeros ends
   }
+  context.strokeStyle = "#8a8f9880";
+  if (!same && layout.gap) context.stroke();
 }
 
 // One pixel a channel, in as many lines as they need.
@@ -127,12 +138,34 @@ function bytesOf(values, limit) {
 
 const largest = (values) => values.reduce((top, v) => (Number.isFinite(v) && Math.abs(v) > top ? Math.abs(v) : top), 0) || 1;
 
-function make(tag, className, parent, text) {
+// An element by its tag and classes, like "p.formula".
+function make(kind, parent, text) {
+  const [tag, ...classes] = kind.split(".");
   const element = document.createElement(tag);
-  if (className) element.className = className;
+  if (tag === "button") element.type = "button";
+  if (tag === "canvas") element.role = "img";
+  if (classes.length) element.className = classes.join(" ");
   if (text !== undefined) element.textContent = text;
   if (parent) parent.append(element);
   return element;
+}
+
+// The one button that is moved over what is pointed at.
+function cursorOn(parent) {
+  const cursor = make("button.cursor", parent);
+  cursor.hidden = true;
+  return cursor;
+}
+
+function rangeOn(parent, label, max) {
+  const slider = make("input", parent);
+  Object.assign(slider, { type: "range", min: 0, max, ariaLabel: label });
+  return slider;
+}
+
+// A text is written only where it differs: every writing costs a layout of the page.
+function reword(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 function draw(tag, attributes, parent, text) {

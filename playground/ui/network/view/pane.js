@@ -3,12 +3,16 @@ class Pane {
   constructor(app, root, second) {
     this.app = app;
     this.second = second;
-    this.root = make("div", "pane", root);
-    this.title = make("p", "title", this.root);
-    this.answer = make("div", "answer", this.root);
-    this.area = make("div", "area", this.root);
+    this.root = make("div.pane", root);
+    this.title = make("p.title", this.root);
+    this.answer = make("div.answer", this.root);
+    this.area = make("div.area", this.root);
     this.frames = new Map();
     this.cells = [];
+    this.sight = new IntersectionObserver((seen) => seen.forEach(({ target, isIntersecting }) => {
+      const cell = this.cells.find((one) => one.section === target);
+      if (cell) cell.away = !isIntersecting;
+    }));
   }
 
   // --- what the server says ---
@@ -34,7 +38,7 @@ class Pane {
     this.picture = new Uint8Array(await (await this.ask("picture", {})).arrayBuffer());
     this.folds = new Map();
     const walk = (items, above) => items.forEach((item) => {
-      if (typeof item === "number") return;
+      if (!item.key) return;
       this.folds.set(item.key, { ...item, above });
       walk(item.inside, item.key);
     });
@@ -61,8 +65,8 @@ class Pane {
   columns() {
     const found = [];
     const walk = (items, depth) => items.forEach((item) => {
-      if (typeof item !== "number" && this.app.state.open.has(item.key)) walk(item.inside, depth + 1);
-      else found.push({ item, part: typeof item === "number" ? item : item.last, depth });
+      if (item.key && this.app.state.open.has(item.key)) walk(item.inside, depth + 1);
+      else found.push({ item, part: item.last ?? item, depth });
     });
     walk(this.structure.tree, 0);
     return found;
@@ -85,7 +89,7 @@ class Pane {
   // The largest of what is known of parts, for every column.
   inFolds(columns, known) {
     return columns.map(({ item, part }) => {
-      const [first, last] = typeof item === "number" ? [part, part] : [item.first, item.last];
+      const [first, last] = item.key ? [item.first, item.last] : [part, part];
       const values = Object.entries(known ?? {}).filter(([k]) => first <= k && k <= last).map(([, v]) => v);
       return values.length ? Math.max(...values) : undefined;
     });
@@ -104,7 +108,7 @@ class Pane {
     const key = `${columns.map((one) => one.part + (one.item.key || "")).join()}|${wide}|${this.token}|${this.app.width}`;
     if (this.laidOut !== key) this.layOut(columns, frame, wide);
     this.laidOut = key;
-    this.paint(columns, frame, gradientOfPicture);
+    this.paint(frame, gradientOfPicture);
     this.drawAnswer(frame);
     return frame;
   }
@@ -112,65 +116,77 @@ class Pane {
   layOut(columns, frame, wide) {
     this.area.replaceChildren();
     this.area.className = `area ${wide ? "wide" : "narrow"}`;
-    const list = make("div", "columns", this.area);
+    const list = make("div.columns", this.area);
     const room = this.app.width - 2;
-    const each = wide ? Math.max(64, Math.floor((room - 8 * columns.length) / (columns.length + 1))) : room - 8;
-    list.style.gridTemplateColumns = wide ? `repeat(${columns.length + 1}, ${each}px)` : "";
+    const most = Math.max(1, Math.floor((room + BETWEEN) / (LEAST_COLUMN + BETWEEN)) - 1); // beside the picture, or what is below it
+    this.lines = wide ? Math.ceil(columns.length / most) : 1;
+    this.inLine = Math.ceil(columns.length / this.lines);
+    const each = wide ? Math.floor((room + BETWEEN) / (this.inLine + 1)) - BETWEEN : room - BETWEEN;
+    list.style.gridTemplateColumns = wide ? `repeat(${this.inLine + 1}, ${each}px)` : "";
     this.each = each;
     this.list = list;
     this.cells = [this.pictureCell(list, each, wide), ...columns.map((one, k) => this.cell(list, one, frame.parts[k], each, wide))];
-    this.cursor = make("button", "cursor", list);
-    this.cursor.type = "button";
-    this.cursor.hidden = true;
+    if (wide) {
+      this.put(this.cells[0].section, 0, 1);
+      columns.forEach((_, k) => this.put(this.cells[k + 1].section, Math.floor(k / this.inLine), 2 + (k % this.inLine)));
+      for (let line = 1; line < this.lines; line++) {
+        const before = make("p.before", list, "↳ ");
+        make("small", before, shapeText(this.structure.parts[columns[line * this.inLine - 1].part].shape));
+        this.put(before, line, 1);
+      }
+    }
+    this.sight.disconnect();
+    this.cells.forEach((cell) => this.sight.observe(cell.section));
+    this.cursor = cursorOn(list);
+  }
+
+  // Into a line of columns: five rows each, and the strip of sizes as the sixth.
+  put(element, line, column) {
+    Object.assign(element.style, { gridColumn: column, gridRow: `${6 * line + 1} / span 5` });
   }
 
   pictureCell(list, each, wide) {
-    const section = make("section", "column picture", list);
-    const head = make("div", "head", section);
-    make("b", "", head, "picture");
-    make("small", "", head, shapeText(this.structure.takes));
-    const canvas = make("canvas", "maps", section);
-    canvas.setAttribute("role", "img");
+    const section = make("section.column.picture", list);
+    const head = make("div.head", section);
+    make("b", head, "picture");
+    make("small", head, shapeText(this.structure.takes));
+    const canvas = make("canvas.maps", section);
     return { section, canvas, side: Math.min(each, wide ? 160 : 120) };
   }
 
   cell(list, column, row, each, wide) {
     const { item, part } = column;
     const about = this.structure.parts[part];
-    const fold = typeof item === "number" ? null : item;
-    const section = make("section", "column", list);
-    const head = make("button", "head", section);
-    head.type = "button";
+    const fold = item.key ? item : null;
+    const section = make(column.depth ? "section.column.inside" : "section.column", list);
+    const head = make("button.head", section);
     const words = fold ? fold.title : about.more ? `${about.words}, ${about.more}` : about.words;
-    make("b", "", head, words);
-    make("small", "", head, shapeText(about.shape));
+    make("b", head, words);
+    make("small", head, shapeText(about.shape));
     const inside = fold ? this.structure.parts.slice(fold.first, fold.last + 1) : [about];
     const count = inside.reduce((sum, one) => sum + one.parameters, 0);
-    make("small", "", head, count ? counted(count, "weight") : "no weights");
+    make("small", head, count ? counted(count, "weight") : "no weights");
     head.onclick = () => this.app.go({ part, channel: null, place: null });
-    const tools = make("div", "tools", section);
+    const tools = make("div.tools", section);
     if (fold) {
-      const open = make("button", "open", tools, "+ open");
-      open.type = "button";
+      const open = make("button.open", tools, "+ open");
       const names = inside.map((one) => one.words);
       open.title = `${names.slice(0, 8).join(", ")}${names.length > 8 ? ", …" : ""}`;
-      open.setAttribute("aria-label", `Open ${words}: ${open.title}`);
+      open.ariaLabel = `Open ${words}: ${open.title}`;
       open.onclick = () => this.app.unfold(item.key);
     } else if (column.depth) {
       const above = [...this.folds.values()].find((one) => one.inside.includes(part));
-      const close = make("button", "open", tools, "− close");
-      close.type = "button";
-      close.setAttribute("aria-label", `Close ${above?.title}`);
+      const close = make("button.open", tools, "− close");
+      close.ariaLabel = `Close ${above?.title}`;
       close.onclick = () => this.app.fold(above.key);
     }
-    const holder = make("div", "holder", section);
-    const canvas = make("canvas", "maps", holder);
-    canvas.setAttribute("role", "img");
-    const barcode = make("canvas", "barcode", section);
-    barcode.setAttribute("role", "img");
-    barcode.setAttribute("aria-label", `One line a channel: the mean of each of ${about.shape[0]}`);
-    const pill = make("span", "pill", section);
-    const cell = { section, head, canvas, barcode, pill, part, column, words, wide };
+    const holder = make("div.holder", section);
+    const canvas = make("canvas.maps", holder);
+    const barcode = make("canvas.barcode", section);
+    barcode.ariaLabel = `One line a channel: the mean of each of ${about.shape[0]}`;
+    const pill = make("span.pill", section);
+    const parts = fold ? Array.from({ length: fold.last - fold.first + 1 }, (_, k) => fold.first + k) : [part];
+    const cell = { section, head, canvas, barcode, pill, part, parts, column, words, wide };
     this.listen(cell);
     return cell;
   }
@@ -203,7 +219,7 @@ class Pane {
     cursor.style.height = `${layout.tall + 4}px`;
     const what = layout.cells ? "number" : "map";
     const words = `${cell.words}, ${what} ${index} of ${this.structure.parts[cell.part].shape[0]}${this.back ? ", gradient" : ""}`;
-    cursor.setAttribute("aria-label", `${words}. Enter opens it.`);
+    cursor.ariaLabel = `${words}. Enter opens it.`;
     cursor.title = words;
     cursor.onclick = () => this.enter(cell, index);
     this.pointed = { cell, index };
@@ -242,41 +258,48 @@ class Pane {
     } else this.app.go({ part: cell.part, channel: index, place: null });
   }
 
-  paint(columns, frame, gradientOfPicture) {
+  // Only what has changed; while a film or a walk is scrubbed the maps alone, and none that is out of sight.
+  paint(frame, gradientOfPicture) {
+    const { moving, table } = this.app;
     const [first, ...rest] = this.cells;
     const { h, w } = this.structure.picture;
     const scale = first.side / Math.max(h, w);
     const reached = this.app.reached();
-    if (gradientOfPicture && reached && !reached.has(-1)) sized(first.canvas, Math.round(w * scale), Math.round(h * scale));
-    else if (gradientOfPicture) {
-      drawBytes(first.canvas, gradientOfPicture.body, gradientOfPicture.w, gradientOfPicture.h, this.app.table, Math.round(w * scale), Math.round(h * scale));
-    } else if (!this.app.moving || this.drawn !== first.canvas) this.drawPicture(first.canvas, w * scale, h * scale);
-    this.drawn = gradientOfPicture ? null : first.canvas;
-    first.canvas.setAttribute("aria-label", gradientOfPicture ? "The gradient at every pixel" : "The picture as the network sees it");
+    const shown = !gradientOfPicture ? this.picture : reached && !reached.has(-1) ? "waits" : gradientOfPicture;
+    if (first.drawn !== shown || first.table !== table) {
+      if (shown === "waits") sized(first.canvas, Math.round(w * scale), Math.round(h * scale));
+      else if (gradientOfPicture) drawBytes(first.canvas, shown.body, shown.w, shown.h, table, Math.round(w * scale), Math.round(h * scale));
+      else this.drawPicture(first.canvas, w * scale, h * scale);
+      Object.assign(first, { drawn: shown, table });
+      first.canvas.ariaLabel = gradientOfPicture ? "The gradient at every pixel" : "The picture as the network sees it";
+    }
     rest.forEach((cell, k) => {
       const row = frame.parts[k];
       cell.row = row;
-      const parts = cell.column.item.first === undefined ? [cell.part] : Array.from({ length: cell.column.item.last - cell.column.item.first + 1 }, (_, j) => cell.column.item.first + j);
+      const { parts } = cell;
       const waits = reached && !parts.some((part) => reached.has(part));
       cell.section.classList.toggle("waits", Boolean(waits));
       cell.section.classList.toggle("now", Boolean(reached && parts.includes(reached.now)));
+      const state = waits ? "waits" : row;
+      if (cell.drawn === state && cell.table === table && (moving || !cell.bare)) return;
+      if (moving && cell.away) return;
+      Object.assign(cell, { drawn: state, table, bare: moving });
       if (row.none || waits) {
         cell.layout = null;
         sized(cell.canvas, 40, 40);
         sized(cell.barcode, 40, 6);
-        cell.canvas.setAttribute("aria-label", row.none ? "No gradient comes by here" : "No gradient has come here yet");
+        cell.canvas.ariaLabel = row.none ? "No gradient comes by here" : "No gradient has come here yet";
         cell.pill.textContent = row.none ? "no gradient" : "";
         cell.pill.className = "pill";
         return;
       }
-      const single = !cell.wide && row.n > 1;
-      cell.layout = single ? { ...lay({ ...row, n: 1 }, 40, 40), columns: row.n, count: row.n, step: 42, gap: GAP, cells: false } : lay(row, this.each, cell.wide ? MAPS_HEIGHT : 90);
-      drawTiles(cell.canvas, frame, row, cell.layout, this.app.table);
-      if (cell.part === this.structure.parts.length - 1 && !this.app.moving) this.nameClasses(cell, frame, row);
-      if (this.app.moving) return;
-      drawBarcode(cell.barcode, frame, row, this.each, this.app.table);
+      cell.layout = lay(row, this.each, !cell.wide ? 90 : this.lines > 1 ? LINE_HEIGHT : MAPS_HEIGHT);
+      drawTiles(cell.canvas, frame, row, cell.layout, table);
+      if (moving) return;
+      if (cell.part === this.structure.parts.length - 1) this.nameClasses(cell, frame, row);
+      drawBarcode(cell.barcode, frame, row, this.each, table);
       const maps = row.c > row.n && row.h > 1 ? `the first ${row.n} of ${row.c} maps` : row.h > 1 ? counted(row.n, "map") : counted(row.c, "number");
-      cell.canvas.setAttribute("aria-label", `${this.back ? "Gradients of " : ""}${cell.words}: ${maps}`);
+      cell.canvas.ariaLabel = `${this.back ? "Gradients of " : ""}${cell.words}: ${maps}`;
       const said = [];
       if (row.zeros >= 0.005) said.push(`${percentText(row.zeros)} zero`);
       if (row.bad) said.push(`${percentText(row.bad)} NaN or ∞`);
@@ -325,23 +348,27 @@ class Pane {
     const most = this.app.wide ? 5 : 3;
     const list = order.slice(0, Math.min(most, order.length));
     if (!list.includes(label) && label < order.length && this.back.startsWith("loss")) list.push(label);
-    this.answer.replaceChildren();
-    make("span", "says", this.answer, "It says");
-    for (const k of list) {
-      const p = powers[k] / total;
-      const one = make("span", "class", this.answer);
-      const words = labels[k] ?? `class ${k}`;
-      make("span", "name", one, words);
-      const bar = make("span", "bar", one);
-      make("i", "", bar).style.width = `${100 * p}%`;
-      make("span", "number", one, `${percentText(p)}`);
+    if (!this.answer.firstChild) {
+      make("span.says", this.answer, "It says");
+      this.says = [];
+      this.gradients = make("span.number", this.answer);
+    }
+    while (this.says.length < list.length) {
+      const one = make("span.class");
+      this.gradients.before(one);
+      this.says.push({ one, name: make("span.name", one), bar: make("i", make("span.bar", one)), share: make("span.number.share", one), error: make("span.number", one) });
+    }
+    this.says.splice(list.length).forEach(({ one }) => one.remove());
+    list.forEach((k, at) => {
+      const p = powers[k] / total, { one, name, bar, share, error } = this.says[at];
+      reword(name, labels[k] ?? `class ${k}`);
+      bar.style.width = `${100 * p}%`;
+      reword(share, percentText(p));
+      reword(error, this.back.startsWith("loss") ? `p − y = ${numberText(p - (k === label ? 1 : 0), 3)}` : "");
       one.title = `score ${exact(frame.logits.length === 1 ? frame.logits[0] : logits[k])}, exp of it over the sum of all: ${numberText(p, 4)}`;
-      if (this.back.startsWith("loss")) make("span", "number", one, `p − y = ${numberText(p - (k === label ? 1 : 0), 3)}`);
-    }
-    if (frame.backward) {
-      const [kind, of] = this.back.split(":");
-      const words = { loss: `the loss for “${labels[label] ?? label}”`, score: `the score of “${labels[of] ?? of}”`, number: "the chosen number" }[kind];
-      make("span", "number", this.answer, `Gradients of ${words}, ${exact(frame.value)}`);
-    }
+    });
+    const [kind, of] = this.back.split(":");
+    const words = { loss: `the loss for “${labels[label] ?? label}”`, score: `the score of “${labels[of] ?? of}”`, number: "the chosen number" }[kind];
+    reword(this.gradients, frame.backward ? `Gradients of ${words}, ${exact(frame.value)}` : "");
   }
 }

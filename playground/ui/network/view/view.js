@@ -3,20 +3,20 @@ class View {
   constructor(parent) {
     this.root = parent.querySelector(".network");
     this.state = { back: false, target: null, scale: "layer", mode: "eval", epoch: "", open: new Set(), part: null, channel: null, place: null, step: null };
-    this.bar = make("div", "bar", this.root);
-    this.bar.setAttribute("role", "group");
-    this.bar.setAttribute("aria-label", "What is shown");
-    this.crumbs = make("nav", "crumbs", this.root);
-    this.crumbs.setAttribute("aria-label", "Where you are");
-    this.walk = make("div", "walk", this.root);
-    this.body = make("div", "panes", this.root);
+    this.bar = make("div.bar", this.root);
+    this.bar.role = "group";
+    this.bar.ariaLabel = "What is shown";
+    this.crumbs = make("nav.crumbs", this.root);
+    this.crumbs.ariaLabel = "Where you are";
+    this.walk = make("div.walk", this.root);
+    this.body = make("div.panes", this.root);
     this.panes = [new Pane(this, this.body, false), new Pane(this, this.body, true)];
-    this.flow = make("div", "flow", this.root);
-    this.film = make("div", "film", this.root);
-    this.trouble = make("p", "trouble", this.root);
-    this.trouble.setAttribute("role", "alert");
-    this.said = make("p", "said", this.root);
-    this.said.setAttribute("aria-live", "polite");
+    this.flow = make("div.flow", this.root);
+    this.film = make("div.film", this.root);
+    this.trouble = make("p.trouble", this.root);
+    this.trouble.role = "alert";
+    this.said = make("p.said", this.root);
+    this.said.ariaLive = "polite";
     this.still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.width = this.root.clientWidth;
     new ResizeObserver(() => {
@@ -47,7 +47,7 @@ class View {
       if (data.second) await this.panes[1].open(data.second, data.titles?.[1]);
       const { structure } = this.panes[0];
       if (other) {
-        if (this.state.part !== null && this.state.part >= structure.parts.length) Object.assign(this.state, { part: null, channel: null, place: null });
+        if (this.state.part !== null && this.state.part >= structure.parts.length) Object.assign(this.state, NOWHERE);
         const { epochs } = data;
         if (data.live && !(this.state.epoch !== "" && epochs.includes(Number(this.state.epoch)))) this.state.epoch = "live";
         else if (epochs.length && (this.state.epoch === "" || this.state.epoch === "live" || !epochs.includes(Number(this.state.epoch)))) this.state.epoch = String(epochs.at(-1));
@@ -76,20 +76,19 @@ class View {
     const { structure } = this.panes[0];
     const { labels, label, scores, modes } = structure;
     this.bar.replaceChildren();
-    const pair = make("div", "tabs", this.bar);
-    pair.setAttribute("role", "group");
-    pair.setAttribute("aria-label", "Direction");
+    const pair = make("div.tabs", this.bar);
+    pair.role = "group";
+    pair.ariaLabel = "Direction";
     for (const [words, back] of [["Forward", false], ["Backward", true]]) {
-      const button = make("button", "", pair, words);
-      button.type = "button";
-      button.setAttribute("aria-pressed", String(this.state.back === back));
+      const button = make("button", pair, words);
+      button.ariaPressed = this.state.back === back;
       button.onclick = () => { this.state.back = back; this.state.step = null; this.controls(); this.draw(); };
     }
     const choose = (words, options, chosen, take) => {
-      const holder = make("label", "", this.bar);
-      make("span", "", holder, words);
-      const select = make("select", "", holder);
-      for (const [value, text] of options) { const option = make("option", "", select, text); option.value = value; }
+      const holder = make("label", this.bar);
+      make("span", holder, words);
+      const select = make("select", holder);
+      for (const [value, text] of options) select.add(new Option(text, value));
       select.value = chosen;
       select.onchange = () => { take(select.value); this.controls(); this.draw(); };
       return select;
@@ -116,7 +115,7 @@ class View {
     this.state.target = target;
     this.steps = null;
     this.controls();
-    this.go({ part: null, channel: null, place: null });
+    this.go(NOWHERE);
   }
 
   // --- the walk back, op by op ---
@@ -125,9 +124,8 @@ class View {
     this.walk.hidden = !this.state.back || this.state.part !== null;
     if (this.walk.hidden) return;
     const button = (words, label, act) => {
-      const one = make("button", "", this.walk, words);
-      one.type = "button";
-      one.setAttribute("aria-label", label);
+      const one = make("button", this.walk, words);
+      one.ariaLabel = label;
       one.onclick = act;
       return one;
     };
@@ -136,12 +134,9 @@ class View {
     this.playing = button("▶ Play", "Play the walk back as a wave", () => this.play());
     button("+ 1", "One op more", () => this.step((this.state.step ?? -1) + 1));
     button("All", "All of the walk", () => this.step(null));
-    this.slider = make("input", "", this.walk);
-    this.slider.type = "range";
-    this.slider.min = 0;
-    this.slider.setAttribute("aria-label", "Op of the walk back");
+    this.slider = rangeOn(this.walk, "Op of the walk back", 100);
     this.slider.oninput = () => this.step(Number(this.slider.value));
-    this.told = make("span", "told", this.walk);
+    this.told = make("span.told", this.walk);
     this.loadSteps();
   }
 
@@ -174,17 +169,28 @@ class View {
     this.state.step = at === null || at >= this.steps.length ? null : Math.max(0, at);
     this.slider.value = this.state.step ?? this.steps.length - 1;
     this.tell();
-    this.panes.forEach((pane) => pane.shown && pane.token && this.state.part === null && pane.paint(pane.shown.columns, pane.shown.frame, pane.gradientOfPicture));
+    if (this.state.part !== null) return;
+    this.moving = true;
+    this.root.ariaBusy = "true";
+    this.panes.forEach((pane) => pane.laidOut && pane.paint(pane.shown.frame, pane.gradientOfPicture));
+    this.rest();
+  }
+
+  // What scrubbing left out is drawn when it rests.
+  rest() {
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => { this.moving = false; this.draw(); }, 250);
   }
 
   play() {
-    if (this.timer) { clearInterval(this.timer); this.timer = null; this.playing.textContent = "▶ Play"; return; }
+    const stop = () => { clearInterval(this.timer); this.timer = null; reword(this.playing, "▶ Play"); };
+    if (this.timer) { stop(); return; }
     if (!this.steps) return;
     this.state.step = this.state.step ?? 0;
     this.playing.textContent = "❚❚ Pause";
     const pause = Math.max(60, Math.min(400, 9000 / this.steps.length));
     this.timer = setInterval(() => {
-      if (this.state.step === null || !this.state.back) { clearInterval(this.timer); this.timer = null; if (this.playing) this.playing.textContent = "▶ Play"; return; }
+      if (this.state.step === null || !this.state.back) { stop(); return; }
       this.step(this.state.step + 1);
     }, pause);
   }
@@ -214,6 +220,8 @@ class View {
 
   go(to) {
     Object.assign(this.state, to);
+    clearTimeout(this.resting);
+    this.moving = false;
     this.focusNext = true;
     this.walkControls();
     this.draw().then(() => { this.focusNext = false; });
@@ -225,14 +233,15 @@ class View {
     const { channel, place } = this.state;
     if (place !== null && this.panes[0].structure.parts[this.state.part].shape.length === 3) this.go({ place: null });
     else if (channel !== null) this.go({ channel: null, place: null });
-    else this.go({ part: null, channel: null, place: null });
+    else this.go(NOWHERE);
   }
 
   drawCrumbs() {
-    this.crumbs.replaceChildren();
     const { part, channel, place } = this.state;
+    if (part === null && this.crumbs.hidden) return;
+    this.crumbs.replaceChildren();
     const pane = this.panes[0];
-    const steps = [["Network", { part: null, channel: null, place: null }]];
+    const steps = [["Network", NOWHERE]];
     if (part !== null) {
       const folds = [...pane.folds.values()].filter((one) => one.first <= part && part <= one.last && one.kind !== "unit");
       folds.forEach((one) => steps.push([one.title, null, one.key]));
@@ -241,12 +250,11 @@ class View {
       if (place !== null) steps.push([pane.placeWords(place).replace(/^map \d+, /, ""), { part, channel, place }]);
     }
     steps.forEach(([words, to, key], k) => {
-      if (k) make("span", "", this.crumbs, "›");
-      if (k === steps.length - 1) { make("b", "", this.crumbs, words); return; }
-      const button = make("button", "plain link", this.crumbs, words);
-      button.type = "button";
+      if (k) make("span", this.crumbs, "›");
+      if (k === steps.length - 1) { make("b", this.crumbs, words); return; }
+      const button = make("button.plain.link", this.crumbs, words);
       button.onclick = () => {
-        if (key) { this.state.open.add(key); this.go({ part: null, channel: null, place: null }); } else this.go(to);
+        if (key) { this.state.open.add(key); this.go(NOWHERE); } else this.go(to);
       };
     });
     this.crumbs.hidden = steps.length < 2;
@@ -255,14 +263,15 @@ class View {
   // --- drawing ---
   async draw() {
     const turn = (this.turn = (this.turn ?? 0) + 1);
+    this.drawing = true;
     await this.guard(async () => {
       this.drawCrumbs();
       const { part, channel, place } = this.state;
       const panes = this.panes.filter((pane) => pane.token && !pane.root.hidden);
       this.flow.hidden = part !== null;
-      this.root.setAttribute("aria-busy", "true");
+      this.root.ariaBusy = "true";
       for (const pane of panes) {
-        if (part !== null && part >= pane.structure.parts.length) { pane.area.replaceChildren(); make("p", "", pane.area, "This network has no such part."); continue; }
+        if (part !== null && part >= pane.structure.parts.length) { pane.area.replaceChildren(); make("p", pane.area, "This network has no such part."); continue; }
         if (place !== null) await pane.drawNumber(part, place);
         else if (channel !== null) await pane.drawMap(part, channel);
         else if (part !== null) await pane.drawLayer(part);
@@ -270,17 +279,17 @@ class View {
         if (part !== null) pane.drawAnswer(await pane.frame([pane.structure.parts.length - 1]));
         if (turn !== this.turn) return;
       }
-      if (part === null) {
-        clearTimeout(this.resting);
-        if (this.moving) this.resting = setTimeout(() => { this.moving = false; this.draw(); }, 150); // the rest, when the film rests
-        else {
-          this.drawFlow(panes[0]);
-          this.compare(panes);
-        }
+      if (part === null && !this.moving) {
+        await this.drawFlow(panes[0]);
+        this.compare(panes);
       }
       this.remember();
     });
-    if (turn === this.turn) this.root.setAttribute("aria-busy", "false");
+    if (turn !== this.turn) return;
+    this.drawing = false;
+    if (this.state.part !== null) this.moving = false;
+    if (this.moving) this.rest();
+    else this.root.ariaBusy = "false";
   }
 
   // The first column in which two networks' numbers differ.
@@ -300,44 +309,55 @@ class View {
     const { columns, frame } = pane.shown;
     const parts = columns.map((one) => one.part);
     const forward = this.state.back ? await pane.frame(parts, { back: "" }) : frame;
+    if (pane.shown.frame !== frame) return;
     const back = this.state.back ? frame : null;
-    const series = [{ name: "size of the numbers", mark: "circle", values: forward.parts.map((row) => row.rms), colour: "var(--st-text-color)" }];
+    const series = [{ name: "size of the numbers", mark: "●", values: forward.parts.map((row) => row.rms), colour: "var(--st-text-color)" }];
     if (back) {
-      series.push({ name: "size of their gradients", mark: "square", values: back.parts.map((row) => row.rms), colour: this.data.series[0] });
+      series.push({ name: "size of their gradients", mark: "■", values: back.parts.map((row) => row.rms), colour: this.data.series[0] });
       const ratios = pane.inFolds(columns, back.gw);
-      if (ratios.some((v) => v > 0)) series.push({ name: "gradient of the weights over the weights", mark: "triangle", values: ratios, colour: this.data.series[1] });
+      if (ratios.some((v) => v > 0)) series.push({ name: "gradient of the weights over the weights", mark: "▲", values: ratios, colour: this.data.series[1] });
     }
     const moved = pane.inFolds(columns, forward.dw);
-    if (moved.some((v) => v > 0)) series.push({ name: "last step over the weights, |Δw| / |w|", mark: "diamond", values: moved, colour: this.data.series[2] });
+    if (moved.some((v) => v > 0)) series.push({ name: "last step over the weights, |Δw| / |w|", mark: "◆", values: moved, colour: this.data.series[2] });
     const known = series.flatMap((one) => one.values).filter((v) => v > 0);
     this.flow.replaceChildren();
+    pane.list.querySelectorAll(".strip").forEach((one) => one.remove());
     if (!known.length) return;
     const low = Math.floor(Math.log10(Math.min(...known))), high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...known))));
-    const { wide } = this;
-    const width = this.width, height = 130, left = wide ? pane.each : 44, step = wide ? pane.each + 8 : (width - left - 10) / columns.length;
-    const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `Sizes part by part: ${series.map((one) => `${one.name} ${one.values.map((v) => numberText(v ?? 0, 2)).join(", ")}`).join("; ")}` }, this.flow);
+    const { wide } = this, { lines, inLine } = pane;
+    const height = lines > 1 ? 90 : 130, left = wide ? pane.each : 44, step = wide ? pane.each + BETWEEN : (this.width - left - 10) / columns.length;
+    const width = wide ? (inLine + 1) * step - BETWEEN : this.width;
     const y = (v) => 8 + (height - 28) * (1 - (Math.log10(v) - low) / (high - low));
-    const every = Math.max(1, Math.ceil((high - low) / 5));
-    for (let power = low; power <= high; power += every) {
-      draw("line", { x1: left, x2: width - 4, y1: y(10 ** power), y2: y(10 ** power), class: "grid" }, svg);
-      draw("text", { x: left - 6, y: y(10 ** power) + 4, class: "tick", "text-anchor": "end" }, svg, `10${raised(power)}`);
+    const every = Math.max(1, Math.ceil((high - low) / (lines > 1 ? 3 : 5)));
+    // Below each line of columns; what lies before and behind it is cut off at the edges, so that the lines go on.
+    for (let line = 0; line < lines; line++) {
+      const from = line * inLine, holder = wide ? make("div.strip", pane.list) : this.flow;
+      if (wide) Object.assign(holder.style, { gridColumn: "1 / -1", gridRow: 6 * line + 6 });
+      const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `Sizes part by part: ${series.map((one) => `${one.name} ${one.values.slice(from, from + inLine).map((v) => numberText(v ?? 0, 2)).join(", ")}`).join("; ")}` }, holder);
+      for (let power = low; power <= high; power += every) {
+        draw("line", { x1: left, x2: width - 4, y1: y(10 ** power), y2: y(10 ** power), class: "grid" }, svg);
+        draw("text", { x: left - 6, y: y(10 ** power) + 4, class: "tick", "text-anchor": "end" }, svg, `10${raised(power)}`);
+      }
+      const plot = draw("svg", { x: left, width: width - left, height }, svg);
+      series.forEach((one) => this.drawSizes(pane, one, plot, (k) => 8 + (k - from) * step + (step - 8) / 2, y, from, from + inLine));
     }
-    series.forEach((one) => {
-      const points = one.values.map((v, k) => (v > 0 ? [left + 8 + k * step + (step - 8) / 2, y(v), v] : null));
-      const lines = [];
-      points.forEach((point, k) => { if (point && points[k - 1]) lines.push(`M${points[k - 1][0]},${points[k - 1][1]}L${point[0]},${point[1]}`); });
-      draw("path", { d: lines.join(""), fill: "none", stroke: one.colour, "stroke-width": 1.5 }, svg);
-      points.forEach((point, k) => {
-        if (!point) return;
-        const [px, py, v] = point;
-        const marks = { circle: `M${px - 4},${py}a4,4 0 1 0 8,0a4,4 0 1 0 -8,0`, square: `M${px - 4},${py - 4}h8v8h-8z`, triangle: `M${px},${py - 5}l5,9h-10z`, diamond: `M${px},${py - 5}l5,5l-5,5l-5,-5z` };
-        const mark = draw("path", { d: marks[one.mark], fill: one.colour }, svg);
-        draw("title", {}, mark, `${pane.cells[k + 1]?.words ?? ""}: ${one.name} ${numberText(v, 4)}`);
-      });
+    const legend = make("p.legend", this.flow);
+    series.forEach((one) => { const item = make("span", legend); make("b", item, one.mark).style.color = one.colour; item.append(` ${one.name}`); });
+  }
+
+  // One series of sizes, from a column to another and a stretch beyond both.
+  drawSizes(pane, one, plot, x, y, from, to) {
+    const points = one.values.map((v, k) => (v > 0 && k >= from - 1 && k <= to ? [x(k), y(v), v] : null));
+    const lines = [];
+    points.forEach((point, k) => { if (point && points[k - 1]) lines.push(`M${points[k - 1][0]},${points[k - 1][1]}L${point[0]},${point[1]}`); });
+    draw("path", { d: lines.join(""), fill: "none", stroke: one.colour, "stroke-width": 1.5 }, plot);
+    points.forEach((point, k) => {
+      if (!point || k < from || k >= to) return;
+      const [px, py, v] = point;
+      const marks = { "●": `M${px - 4},${py}a4,4 0 1 0 8,0a4,4 0 1 0 -8,0`, "■": `M${px - 4},${py - 4}h8v8h-8z`, "▲": `M${px},${py - 5}l5,9h-10z`, "◆": `M${px},${py - 5}l5,5l-5,5l-5,-5z` };
+      const mark = draw("path", { d: marks[one.mark], fill: one.colour }, plot);
+      draw("title", {}, mark, `${pane.cells[k + 1]?.words ?? ""}: ${one.name} ${numberText(v, 4)}`);
     });
-    const legend = make("p", "legend", this.flow);
-    const shapes = { circle: "●", square: "■", triangle: "▲", diamond: "◆" };
-    series.forEach((one) => { const item = make("span", "", legend); make("b", "", item, shapes[one.mark]).style.color = one.colour; item.append(` ${one.name}`); });
   }
 
   // --- the film of a training ---
@@ -346,14 +366,13 @@ class View {
     this.film.replaceChildren();
     this.film.hidden = epochs.length < 2 && !this.data.live;
     if (this.film.hidden) return;
-    const head = make("div", "line", this.film);
-    const play = make("button", "", head, "▶ Play the training");
-    play.type = "button";
-    this.epochWords = make("span", "told", head);
+    const head = make("div.line", this.film);
+    const name = "▶ Play the training", play = make("button", head, name);
+    const stop = () => { clearInterval(this.filmTimer); this.filmTimer = null; play.textContent = name; };
+    this.epochWords = make("span.told", head);
     if (this.data.live) {
-      const live = make("button", "", head, "● Live");
-      live.type = "button";
-      live.setAttribute("aria-pressed", String(this.state.epoch === "live"));
+      const live = make("button", head, "● Live");
+      live.ariaPressed = this.state.epoch === "live";
       live.onclick = () => { this.state.epoch = "live"; this.drawFilm(); this.draw(); this.poll(); };
     }
     const curve = this.data.curve ?? [];
@@ -378,24 +397,20 @@ class View {
       };
     } else this.needle = null;
     if (epochs.length) {
-      const slider = make("input", "", this.film);
-      slider.type = "range";
-      slider.min = 0;
-      slider.max = epochs.length - 1;
+      const slider = rangeOn(this.film, "Epoch", epochs.length - 1);
       slider.value = Math.max(0, epochs.indexOf(Number(this.state.epoch)));
-      slider.setAttribute("aria-label", "Epoch");
       slider.oninput = () => this.toEpoch(epochs[Number(slider.value)]);
       this.epochSlider = slider;
     }
     play.onclick = () => {
-      if (this.filmTimer) { clearInterval(this.filmTimer); this.filmTimer = null; play.textContent = "▶ Play the training"; return; }
+      if (this.filmTimer) { stop(); return; }
       play.textContent = "❚❚ Pause";
       let at = epochs.indexOf(Number(this.state.epoch));
       if (at < 0 || at === epochs.length - 1) at = -1;
       this.filmTimer = setInterval(() => {
-        if (this.root.getAttribute("aria-busy") === "true") return; // the last one is not drawn yet
+        if (this.drawing) return; // the last one is not drawn yet
         at += 1;
-        if (at >= epochs.length) { clearInterval(this.filmTimer); this.filmTimer = null; play.textContent = "▶ Play the training"; return; }
+        if (at >= epochs.length) { stop(); return; }
         this.toEpoch(epochs[at]);
       }, 160);
     };
