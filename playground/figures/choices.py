@@ -35,9 +35,11 @@ _SYMBOLS = ("circle", "square", "diamond", "cross")
 
 @dataclass(frozen=True)
 class Result:
-    """A finished training: whose and which, on what it was measured, its share (0..1) and that share's interval."""
+    """A finished training: whose and which, the number and the name of its series, its share (0..1) and that share's
+    interval."""
 
     name: str
+    number: int
     series: str
     share: float
     low: float
@@ -48,15 +50,14 @@ class Result:
 def result_points(results: Sequence[Result]) -> go.Figure:
     """A point a training with its interval, the best of each series on top; one colour and symbol a series.
 
-    >>> figure = result_points([Result("Ada: cats", "photos", 0.9, 0.8, 0.95, 60)])
+    >>> figure = result_points([Result("Ada: cats", 1, "photos", 0.9, 0.8, 0.95, 60)])
     >>> [round(x, 3) for x in figure.data[0].error_x.array], figure.data[0].x
     ([5.0], (90.0,))
     """
-    series = list(dict.fromkeys(one.series for one in results))
-    ordered = sorted(results, key=lambda one: (series.index(one.series), -one.share))
+    ordered = sorted(results, key=lambda one: (one.number, -one.share))
     figure = go.Figure()
-    for k, name in enumerate(series):
-        own = [(row, one) for row, one in enumerate(ordered) if one.series == name]
+    for k, name in sorted({(one.number, one.series) for one in results}):
+        own = [(row, one) for row, one in enumerate(ordered) if one.number == k]
         figure.add_scatter(
             name=shortened(name), x=[100 * one.share for _, one in own], y=[row for row, _ in own], mode="markers",
             marker={"color": style.CATEGORICAL[k % 8], "size": 9, "symbol": _SYMBOLS[k % 4]},

@@ -32,6 +32,7 @@ def publish_model() -> None:
                      disabled=links.locked()):
             called = publishing.publish_model(*offered[chosen])
             st.toast(f"The class has {called} under Models.", icon=":material/check:")
+            st.rerun()
 
 
 def whose(one: Workspace) -> str:

@@ -8,10 +8,10 @@ from playground import home
 from playground.classroom import answers, collecting, leaving, publishing, state, workspaces
 from playground.datasets import photo_set, uploads
 from playground.deploy import registry, session
-from playground.numbers import counted
+from playground.numbers import count, counted
 from playground.training.runs import runs
 from playground.ui import frame, links, reader
-from playground.ui.classroom import qr
+from playground.ui.classroom import qr, trainings
 from playground.ui.studio import deletion, models, runs_view
 from playground.view import looks
 
@@ -52,7 +52,7 @@ def kept() -> None:
     st.caption(f"All of it lies on this server alone, in a workspace that your key opens and nobody else’s. It goes "
                f"when you delete it, when your teacher wipes the class, or {workspaces.EXPIRE_DAYS} days after you "
                "were here last. Beside it are kept: your name as you gave it, which page you opened last and when, and "
-               f"your answers to “Predict first”. It may take {models.size(home.quota_bytes())} of the disk.")
+               f"your answers to “Predict first”. It may take {count(home.quota_bytes() // 10**6)} MB of the disk.")
 
 
 def holdings(place: Path) -> dict[str, str]:
@@ -111,6 +111,7 @@ def clear_memory(places: list[Path]) -> None:
     for place in places:
         looks.forget(place)
     runs_view.clear_cache()
+    trainings.clear_cache()
     session.clear_cache()
     deletion.clear_memory()
 

@@ -19,7 +19,7 @@ from playground.ui.classroom import qr
 from playground.ui.studio import deletion
 
 PAGE = contents.CLASS.url
-SHOWN, COLUMNS, THUMBNAIL = 18, 6, 160
+SHOWN, THUMBNAIL = 24, 128
 EVERY_SECONDS = 5.0
 TYPES = [suffix.lstrip(".") for suffix in photos.SUFFIXES]
 DECISIONS = ((":material/check:", "Accept", True), (":material/close:", "Reject", False))
@@ -124,7 +124,7 @@ def moderate() -> None:
                   icon=":material/delete:", on_click=decide, args=(now, shown, False), disabled=links.locked())
     with st.container(key="collect-grid", horizontal=True):
         for one in shown:
-            with st.container(border=True, width=THUMBNAIL + 40):
+            with st.container(border=True, width=THUMBNAIL + 36):
                 whose = names.get(one.mark, "a reader who is gone")
                 pixels = thumbnail(str(one.path))
                 st.image(pixels, width=THUMBNAIL, caption=f"{frame.literal(one.label)} · {frame.literal(whose)}",

@@ -77,6 +77,11 @@ def _looked(folder: Path, *_version: object) -> tuple[str, str, str, float, str,
             runs_view.telling(view) if not view.ended else "", share, view.finished.test_count if view.finished else 0)
 
 
+def clear_cache() -> None:
+    """What is kept in memory of the trainings of all."""
+    _looked.cache_clear()
+
+
 @st.fragment(run_every=EVERY_SECONDS)
 @frame.guarded("Trainings")
 def under_way() -> None:
@@ -128,8 +133,9 @@ def results_of(found: list[Training]) -> list[Result]:
     for one in found:
         if one.state in ("completed", "stopped") and one.accuracy is not None and one.count and one.kind != DOWNLOAD:
             low, high = interval.wilson(round(one.accuracy * one.count), one.count)
-            made.append(Result(f"{one.owner}: {one.name}", SERIES.get(one.kind, one.kind), one.accuracy, low, high,
-                               one.count))
+            number = list(SERIES).index(one.kind) if one.kind in SERIES else len(SERIES)
+            made.append(Result(f"{one.owner}: {one.name}", number, SERIES.get(one.kind, one.kind), one.accuracy, low,
+                               high, one.count))
     return made[:MOST_POINTS]
 
 
