@@ -9,6 +9,7 @@ with everything else of the reader:
 
 import hashlib
 import json
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ from playground.classroom import workspaces
 ANSWERS = "answers.json"
 MOST, MOST_CHOICES, LONGEST = 300, 40, 2000
 """Questions kept of one reader, choices of a question, letters of one."""
+
+_WRITING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -72,17 +75,22 @@ def question_id(page: str, question: str, choices: Sequence[str], answer: int) -
 def write(place: Path, page: str, question: str, choices: Sequence[str], answer: int, chosen: int) -> str:
     """Write down what the owner of a workspace chose; the question's id. What he chose first stays."""
     known = question_id(page, question, choices, answer)
+    with _WRITING:
+        _write(place, known, Answer(page, question[:LONGEST], tuple(one[:LONGEST] for one in choices[:MOST_CHOICES]),
+                                    answer, chosen, chosen, time.time()))
+    return known
+
+
+def _write(place: Path, known: str, new: Answer) -> None:
     said = of(place)
-    before = said.get(known, Answer(page, question[:LONGEST], tuple(one[:LONGEST] for one in choices[:MOST_CHOICES]),
-                                    answer, chosen, chosen))
+    first = said[known].first if known in said else new.first
     others = {other: one for other, one in said.items() if other != known}
-    kept = [*others.items(), (known, replace(before, last=chosen, time=time.time()))][-MOST:]
+    kept = [*others.items(), (known, replace(new, first=first))][-MOST:]
     with suppress(OSError):  # who cannot write it down goes on reading
         place.mkdir(parents=True, exist_ok=True)
         with home.whole(place / ANSWERS) as incoming:
             incoming.write_text(json.dumps({one: asdict(said) for one, said in kept}, ensure_ascii=False),
                                 encoding="utf-8")
-    return known
 
 
 def of(place: Path) -> dict[str, Answer]:

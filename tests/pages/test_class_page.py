@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from playground import home
 from playground.classroom import answers, collecting, keys, publishing, state, workspaces
 from playground.classroom.state import Collection
+from playground.datasets import collection, intake
 from playground.deploy import registry
 from playground.training.runs import runs, turns
 from playground.training.runs.events import Epoch, Queued, Started
@@ -322,6 +323,18 @@ def test_the_teacher_publishes_and_takes_back(open_as: Opened) -> None:
     assert "is the class's and cannot be removed" in texts(models)
     button(open_as(teacher, teacher=True, part="Publish"), "Take back")
     assert publishing.models() == []
+    with working(teacher):
+        made = collection.create("My cups", CUPS.labels)
+        for k, label in enumerate(CUPS.labels):
+            intake.add(made.set_id, label, [(f"{k}.jpg", shot(k))])
+    own = open_as(teacher, teacher=True, part="Publish")
+    assert [box.options for box in own.selectbox if box.key == "publish-photos"] == [["My cups"]]
+    button(own, "Give them to the class")
+    assert errors(own) == []
+    assert publishing.photo_folders() == {"my-cups": 2}
+    assert "photos **my\\-cups**, 2 photos" in texts(own)
+    button(own, "Take back")
+    assert publishing.photo_folders() == {}
 
 
 def test_the_teacher_removes_a_workspace_and_wipes_the_class(open_as: Opened) -> None:

@@ -30,7 +30,7 @@ def plain(label: str, name: str) -> str:
     >>> plain("**Stride** $s$", "stride"), plain("", "pass")
     ('Stride s', 'pass')
     """
-    return " ".join(re.sub(r"\\\\|\*\*|\\$|:material/\w+:|`", "", label).split()) or name
+    return " ".join(re.sub(r"\\(?=[!-/:-@\[-`{-~])|\*\*|\$|`|:material/\w+:", "", label).split()) or name
 
 
 def choices(there: dict[str, str], hidden: Collection[str]) -> dict[str, str]:

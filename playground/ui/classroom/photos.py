@@ -16,7 +16,7 @@ from playground.errors import PlaygroundError
 from playground.numbers import counted
 from playground.ui import contents, frame, links, reader
 from playground.ui.classroom import qr
-from playground.ui.studio import deletion
+from playground.ui.studio import dataset_view, deletion, transfer
 
 PAGE = contents.CLASS.url
 SHOWN, THUMBNAIL = 24, 128
@@ -143,7 +143,8 @@ def decide(some: Collection, chosen: Sequence[Waiting], yes: bool) -> None:
                 collecting.accept(some, one)
             else:
                 collecting.reject(one)
-        st.cache_resource.clear()  # a folder of photographs is looked through once, and this one has changed
+    transfer.scanned.clear()  # a folder of photographs is looked through once, and this one has changed
+    dataset_view.looked_at.clear()
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
