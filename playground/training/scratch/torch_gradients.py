@@ -13,8 +13,11 @@ from engine import layers
 from playground.datasets.augmentation import Mixed
 from playground.network.build import build_torch
 from playground.network.parts import Network
+from playground.network.shapes import walk
 from playground.training.scratch.settings import Settings
 
+LARGE = 1e9
+"""Multiply-adds of a batch, forward, from which on more than one thread is worth their waiting for each other."""
 _APART = 1_000_003
 
 
@@ -30,6 +33,8 @@ class TorchGradients:
     """Gradients of a network for pictures `takes` (C, H, W): a `training.Gradients`."""
 
     def __init__(self, network: Network, takes: tuple[int, ...], settings: Settings, seed: int):
+        if walk(network, takes).multiply_adds * settings.batch_size < LARGE:
+            torch.set_num_threads(1)
         self.module = build_torch(network, takes)
         self.module.train()
         self.label_smoothing, self.seed = settings.label_smoothing, seed
