@@ -102,6 +102,8 @@ def parser() -> argparse.ArgumentParser:
 
     one = command(verify, "check that an exported model is what it was and still answers as its trainer did")
     one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file")
+    one.add_argument("--pictures", type=whole(1, 1000), default=16, metavar="N",
+                     help="how many pictures go through source, onnxruntime and engine (default: %(default)s)")
 
     one = command(inspect, "look into any ONNX file: operators, shapes, weights, costs")
     one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file of anybody's")
