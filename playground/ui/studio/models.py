@@ -329,7 +329,7 @@ def parity(entry: Entry) -> None:
     said = entry.card.get("parity") or {}
     kept = report.read(entry)
     if kept is not None:
-        verified.show(kept, entry.name)
+        verified.show(kept)
     elif said:
         st.markdown(
             f"Before this model was kept, **{said['samples']} real images** went through the engine that "

@@ -10,11 +10,10 @@ from playground.errors import PlaygroundError
 from playground.numbers import count, counted, number
 from playground.ui import frame, links
 
-NAMES = {name: called.removeprefix("the ").capitalize() if name != report.RUNTIME else called
-         for name, called in CALLED.items()}
+NAMES = {name: called.removeprefix("the ") for name, called in CALLED.items()}
 
 
-def show(found: Report, key: str) -> None:
+def show(found: Report) -> None:
     """A report: who answered and how fast, how far any two are apart, and where the first node parts."""
     many = int(found["pictures"]["count"])
     st.markdown(f"**{counted(many, 'picture')}** ({frame.literal(found['pictures']['what'])}) went through each of "
@@ -37,7 +36,7 @@ def show(found: Report, key: str) -> None:
     *_, said = report.sentences(found)
     (st.success if layers["parted"] is None else st.warning)(
         frame.literal(said), icon=":material/check:" if layers["parted"] is None else ":material/call_split:")
-    if st.toggle("Node by node", key=f"report-nodes-{key}", disabled=links.locked()):
+    with st.expander("Node by node", icon=":material/account_tree:"):
         st.dataframe([{"operator": one["operator"], "node": one["name"], "gives": " × ".join(map(str, one["shape"])),
                        "largest number": one["size"], "largest difference": one["difference"]}
                       for one in layers["nodes"]], hide_index=True)
@@ -56,7 +55,7 @@ def anew(entry: Entry) -> None:
     if said.get("report") is None:
         raise PlaygroundError(next((str(check["sentence"]) for check in said.get("checks", []) if not check["ok"]),
                                    str(said.get("error", "The report could not be made."))))
-    show(said["report"], f"{entry.name}-again")
+    show(said["report"])
 
 
 def _number(value: float | None) -> str:
