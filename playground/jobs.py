@@ -17,6 +17,7 @@ from playground.training.runs import runs, worker
 from playground.training.runs.events import Event, Exported, Finished, Stage, Started
 from playground.training.runs.log import read
 from playground.training.runs.runs import DOWNLOAD, EXPERIMENT, PRETRAINED, WITHOUT_MODEL, RunSpec
+from playground.training.transfer import imported
 
 COMPARED = 32
 """How many of the data's own pictures the exported file is compared on, beside the built-in photos."""
@@ -102,6 +103,8 @@ def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]
                     "confusion": [list(row) for row in finished.confusion]}
     data = public_name(spec.request.get("data", "imagenet"))
     request = spec.request | ({"data": data} if "data" in spec.request else {})
+    if spec.kind == "transfer" and imported.is_imported(request.get("backbone")):
+        request = {**request, "backbone": f"{imported.find(request['backbone']).title} ({request['backbone']})"}
     return {
         "task": spec.kind,
         "data": {"name": Path(data).name, "source": source, "licence": licence,
