@@ -15,6 +15,9 @@ from engine import Tensor, no_grad
 from playground.datasets.preprocessing import Preprocessing
 from playground.deploy.engine_backend import onnx_to_engine
 from playground.errors import PlaygroundError
+from playground.view.asks import checks
+from playground.view.asks.chosen import Chosen
+from playground.view.gradients import Target
 from playground.view.sources import File
 
 
@@ -146,10 +149,57 @@ def test_a_file_that_onnxruntime_quantised_says_the_same(float_file: Path, kind:
         assert {name for name, _ in model.named_parameters()} == set()
 
 
-def test_a_quantised_file_is_not_looked_into_but_says_why(float_file: Path) -> None:
+def test_a_file_that_computes_in_whole_numbers_is_not_looked_into_but_says_why(float_file: Path) -> None:
     path = float_file.parent / "whole.onnx"
-    quantization.quantize_static(float_file, path, Calibration(), quantization.QuantFormat.QDQ)
+    quantization.quantize_static(float_file, path, Calibration(), quantization.QuantFormat.QOperator)
     source = File(onnx.load(path), Preprocessing((8, 8), False, (0.0,) * 3, (1.0,) * 3), tuple("abcde"))
     assert source.scores(normal(2, 3, 8, 8)).shape == (2, 5)
     with pytest.raises(PlaygroundError, match="scores have no gradient"):
         source.run(normal(2, 3, 8, 8))
+
+
+@pytest.mark.parametrize("per_channel", [False, True], ids=["", "per channel"])
+def test_a_gradient_goes_straight_through_quantised_pairs(float_file: Path, per_channel: bool) -> None:
+    """The network view works on an int8 file, and its gradient is about that of the file it was made from."""
+    path = float_file.parent / f"looked-into-{per_channel}.onnx"
+    quantization.quantize_static(float_file, path, Calibration(), quantization.QuantFormat.QDQ, per_channel=per_channel)
+    plain = Preprocessing((8, 8), False, (0.0,) * 3, (1.0,) * 3)
+    x, gradients = normal(1, 3, 8, 8, seed=3), []
+    for file in (float_file, path):
+        trace = File(onnx.load(file), plain, tuple("abcde")).run(x)
+        trace.logits.backward(np.float32([[1, 0, 0, 0, 0]]))
+        gradients.append(trace.picture.grad)
+    mine, wanted = (one.ravel() / np.linalg.norm(one) for one in gradients)
+    assert 0.9 < mine @ wanted < 1 - 1e-7
+
+
+@pytest.mark.parametrize("axis", [None, 1], ids=["one scale", "a scale a channel"])
+def test_the_straight_gradient_is_torchs_fake_quantize(axis: int | None) -> None:
+    scale, zero = (np.float32(0.05), np.int8(-3)) if axis is None else (
+        np.float32([0.05, 0.02, 0.1]), np.int8([0, 5, -20]))
+    model = model_of("q = QuantizeLinear (a, s, z) y = DequantizeLinear (q, s, z)", "float[2, 3, 4, 5] a")
+    model.graph.initializer.extend([onnx.numpy_helper.from_array(np.asarray(scale), "s"),
+                                    onnx.numpy_helper.from_array(np.asarray(zero), "z")])
+    x = 4 * normal(2, 3, 4, 5)
+    mine = Tensor(x, requires_grad=True)
+    y = onnx_to_engine(model)(mine)
+    np.testing.assert_array_equal(y.data, answer(model, {"a": x}))
+    theirs = torch.from_numpy(x.copy()).requires_grad_()
+    wanted = torch.fake_quantize_per_tensor_affine(theirs, float(scale), int(zero), -128, 127) if axis is None else \
+        torch.fake_quantize_per_channel_affine(theirs, torch.from_numpy(scale), torch.from_numpy(zero).int(), axis,
+                                               -128, 127)
+    np.testing.assert_allclose(y.data, wanted.detach().numpy(), atol=1e-6)
+    arriving = normal(2, 3, 4, 5, seed=1)
+    y.backward(arriving)
+    wanted.backward(torch.from_numpy(arriving))
+    np.testing.assert_allclose(mine.grad, theirs.grad.numpy(), rtol=1e-6)
+    assert (mine.grad == 0).sum() > 3
+
+
+def test_a_gradient_of_a_rounding_file_is_not_checked_by_finite_differences(float_file: Path) -> None:
+    path = float_file.parent / "rounding.onnx"
+    quantization.quantize_static(float_file, path, Calibration(), quantization.QuantFormat.QDQ)
+    trace = File(onnx.load(path), Preprocessing((8, 8), False, (0.0,) * 3, (1.0,) * 3), tuple("abcde")).run(
+        normal(1, 3, 8, 8))
+    with pytest.raises(PlaygroundError, match="straight through"):
+        checks.difference(trace, Target("loss", 0), Chosen(part=0, place=(0, 0, 0)))
