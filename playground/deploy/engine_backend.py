@@ -17,7 +17,7 @@ from onnx.backend.base import Backend, BackendRep
 from engine import ShapeError, Tensor, no_grad
 from playground.deploy.engine_import import Operator, find
 from playground.deploy.engine_import.arithmetic import cast_to
-from playground.deploy.engine_import.graphs import leaves, read, ready, refuse_volumes, rows
+from playground.deploy.engine_import.graphs import leaves, read, ready, refuse_volumes, rows, with_branches
 from playground.deploy.engine_import.half import in_single, is_half
 from playground.deploy.engine_import.operators import domain_of, refuse
 from playground.errors import PlaygroundError
@@ -58,7 +58,7 @@ class EngineModel:
     """
 
     def __init__(self, model: onnx.ModelProto):
-        model = in_single(ready(model))
+        model = with_branches(in_single(ready(model)))
         self.opsets = {domain_of(entry): entry.version for entry in model.opset_import}
         graph = model.graph
         if graph.sparse_initializer:

@@ -60,6 +60,8 @@ CONV = "kernel_shape = [3, 3], pads = [1, 1, 1, 1]"
     ("y = com.microsoft.FastGelu (a, b)", [(3, 4), (4,)],
      lambda a, b: torch.nn.functional.gelu(a + b, approximate="tanh")),
     ("y = com.microsoft.QuickGelu<alpha = 1.5> (a)", [(3, 4)], lambda a: a * torch.sigmoid(1.5 * a)),
+    ('y = com.microsoft.FusedGemm<transB = 1, alpha = 0.5, activation = "LeakyRelu", activation_alpha = 0.2> (a, b, c)',
+     [(3, 4), (5, 4), (5,)], lambda a, b, c: torch.nn.functional.leaky_relu(0.5 * a @ b.T + c, 0.2)),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_an_operator_of_onnxruntime_is_onnxruntimes_and_its_gradients_are_torchs(
         body: str, shapes: list[tuple[int, ...]], torchs: Callable[..., torch.Tensor]) -> None:
@@ -92,14 +94,24 @@ SCALES = ("s = Constant<value = float {0.1}> () z = Constant<value = uint8 {120}
     "r = com.microsoft.QLinearAdd (p, s, z, q, t, v, s, z) y = DequantizeLinear (r, s, z)",
     "r = com.microsoft.QLinearMul (p, s, z, q, t, v, s, z) y = DequantizeLinear (r, s, z)",
     "r = com.microsoft.QLinearGlobalAveragePool<channels_last = 0> (p, s, z, t, v) y = DequantizeLinear (r, t, v)",
+    "r = com.microsoft.QLinearAveragePool<kernel_shape = [2, 3], pads = [1, 0, 0, 1], strides = [2, 1]> (p, s, z, t, v)"
+    " y = DequantizeLinear (r, t, v)",
+    "r = com.microsoft.QLinearSigmoid (p, s, z, t, v) y = DequantizeLinear (r, t, v)",
+    "r = com.microsoft.QLinearLeakyRelu<alpha = 0.3> (p, s, z, t, v) y = DequantizeLinear (r, t, v)",
+    "r = com.microsoft.QLinearSoftmax<axis = 1, opset = 13> (p, s, z, t, v) y = DequantizeLinear (r, t, v)",
+    "r = com.microsoft.QLinearSoftmax<axis = 2, opset = 11> (p, s, z, t, v) y = DequantizeLinear (r, t, v)",
+    "r = com.microsoft.QLinearConcat<axis = 1> (t, v, p, s, z, q, t, v) y = DequantizeLinear (r, t, v)",
+    "e = Flatten (p) f = Flatten (q) y = com.microsoft.QGemm<transB = 1, alpha = 1.0> (e, s, z, f, t, v)",
+    "e = Flatten (p) f = Flatten (q) c = Constant<value = int32[2] {70, -3000}> () w = Constant<value = float {2}> () "
+    "r = com.microsoft.QGemm<transB = 1, alpha = 1.0> (e, s, z, f, t, v, c, w, v) y = DequantizeLinear (r, w, v)",
 ])
 def test_an_operator_of_quantised_numbers_is_onnxruntimes(body: str) -> None:
     """To one step of the scale: onnxruntime multiplies by a quotient of scales, and so rounds a tie the other way."""
     given = {"a": 3 * normal(2, 3, 4, 4), "b": 2 * normal(2, 3, 4, 4, seed=1)}
     model = model_of(f"{SCALES} {body}", "float[2, 3, 4, 4] a, float[2, 3, 4, 4] b")
     apart = np.abs(onnx_to_engine(model)(**given).data - answer(model, given))
-    assert apart.max() <= 0.1001
-    assert (apart > 1e-6).mean() <= 0.02
+    assert apart.max() <= (2.001 if "QGemm" in body else 0.1001)
+    assert (apart > 1e-5).mean() <= (0.1 if "Softmax" in body or "QLinearAverage" in body else 0.02)
 
 
 class Calibration(quantization.CalibrationDataReader):

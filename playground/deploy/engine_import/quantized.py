@@ -6,7 +6,7 @@ gradient goes straight through both: 1 inside the range of whole numbers, 0 wher
 arXiv 1308.3432; torch.fake_quantize_per_tensor_affine).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engine.core import Op, Refused, Tensor, Vjp
 from playground.deploy.engine_import.operators import Array, operator, refuse
-from playground.deploy.engine_import.windows import conv, global_average_pool
+from playground.deploy.engine_import.windows import conv
 
 
 def _spread(values: Array, shape: Sequence[int], axis: int, block_size: int) -> Array:
@@ -174,27 +174,3 @@ def qlinear_matmul(a: Tensor, a_scale: Tensor, a_zero_point: Tensor, b: Tensor, 
     sums = sums * _spread(b_scale.data.astype(np.float64), sums.shape, -1, 0)
     return Tensor(_quantized(sums, _spread(y_scale.data.astype(np.float64), sums.shape, -2, 0),
                              _spread(y_zero_point.data, sums.shape, -2, 0), y_zero_point.dtype))
-
-
-# --- onnxruntime's: dequantised, computed, quantised again ---
-
-
-def _two_by_two(join: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    def computed(a: Tensor, a_scale: Tensor, a_zero_point: Tensor | None, b: Tensor, b_scale: Tensor,
-                 b_zero_point: Tensor | None, c_scale: Tensor, c_zero_point: Tensor | None = None) -> Tensor:
-        zero = Tensor(np.zeros((), a.dtype)) if c_zero_point is None else c_zero_point
-        return quantize(join(dequantize(a, a_scale, a_zero_point), dequantize(b, b_scale, b_zero_point)), c_scale, zero)
-
-    return computed
-
-
-operator("com.microsoft.QLinearAdd")(_two_by_two(lambda a, b: a + b))
-operator("com.microsoft.QLinearMul")(_two_by_two(lambda a, b: a * b))
-
-
-@operator("com.microsoft.QLinearGlobalAveragePool")
-def qlinear_global_average_pool(x: Tensor, x_scale: Tensor, x_zero_point: Tensor, y_scale: Tensor,
-                                y_zero_point: Tensor, *, channels_last: int = 0) -> Tensor:
-    if channels_last:
-        raise refuse("it pools quantised images whose channels come last")
-    return quantize(global_average_pool(dequantize(x, x_scale, x_zero_point)), y_scale, y_zero_point)
