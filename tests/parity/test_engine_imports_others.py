@@ -6,7 +6,7 @@ import pytest
 
 from bench import bench_import, zoo
 
-HANDFUL = {"AlexNet": "onnxruntime, extended", "CRNN (LSTM)": "onnxruntime, basic", "CRNN (GRU)": "onnxsim",
+HANDFUL = {"AlexNet": "onnxruntime, extended", "CRNN (LSTM)": "onnxruntime, basic", "CRNN (GRU)": "onnxruntime, basic",
            "MTCNN P-net": "int8 static, QOperator", "ShuffleNet": "int8 static, QDQ, per channel"}
 
 

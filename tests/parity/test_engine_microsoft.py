@@ -60,6 +60,11 @@ CONV = "kernel_shape = [3, 3], pads = [1, 1, 1, 1]"
     ("y = com.microsoft.FastGelu (a, b)", [(3, 4), (4,)],
      lambda a, b: torch.nn.functional.gelu(a + b, approximate="tanh")),
     ("y = com.microsoft.QuickGelu<alpha = 1.5> (a)", [(3, 4)], lambda a: a * torch.sigmoid(1.5 * a)),
+    ("y = com.microsoft.SkipLayerNormalization<epsilon = 0.001> (a, b, c, d)", [(2, 3, 4), (2, 3, 4), (4,), (4,)],
+     lambda a, b, c, d: torch.nn.functional.layer_norm(a + b, (4,), c, d, 1e-3)),
+    ("z, , , s = com.microsoft.SkipLayerNormalization (a, b, c, , d) y = Add (z, s)",
+     [(2, 3, 4), (2, 3, 4), (4,), (4,)],
+     lambda a, b, c, d: torch.nn.functional.layer_norm(a + b + d, (4,), c, None, 1e-12) + a + b + d),
     ('y = com.microsoft.FusedGemm<transB = 1, alpha = 0.5, activation = "LeakyRelu", activation_alpha = 0.2> (a, b, c)',
      [(3, 4), (5, 4), (5,)], lambda a, b, c: torch.nn.functional.leaky_relu(0.5 * a @ b.T + c, 0.2)),
 ], ids=lambda value: value if isinstance(value, str) else "")
@@ -112,6 +117,18 @@ def test_an_operator_of_quantised_numbers_is_onnxruntimes(body: str) -> None:
     apart = np.abs(onnx_to_engine(model)(**given).data - answer(model, given))
     assert apart.max() <= (2.001 if "QGemm" in body else 0.1001)
     assert (apart > 1e-5).mean() <= (0.1 if "Softmax" in body or "QLinearAverage" in body else 0.02)
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8"])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "align_corners", "asymmetric"])
+def test_whole_numbers_are_resized_as_onnxruntime_does(kind: str, coordinates: str) -> None:
+    model = model_of(f'y = Resize<mode = "linear", coordinate_transformation_mode = "{coordinates}"> (x, , scales)',
+                     f"{kind}[2, 3, 5, 6] x", f"{kind} y")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32([1, 1, 2, 2]), "scales"))
+    x = np.random.default_rng(0).integers(-100 if kind == "int8" else 0, 127, (2, 3, 5, 6)).astype(kind)
+    apart = np.abs(onnx_to_engine(model)(x).data.astype(int) - answer(model, {"x": x}))
+    assert apart.max() <= 1
+    assert apart.mean() <= 0.01
 
 
 class Calibration(quantization.CalibrationDataReader):

@@ -77,3 +77,14 @@ def fast_gelu(x: Tensor, b: Tensor | None = None) -> Tensor:
 @operator("com.microsoft.QuickGelu")
 def quick_gelu(x: Tensor, *, alpha: float = 1.702) -> Tensor:
     return x * F.sigmoid(x * alpha)
+
+
+@operator("com.microsoft.SkipLayerNormalization")
+def skip_layer_norm(x: Tensor, skip: Tensor, gamma: Tensor, beta: Tensor | None = None, bias: Tensor | None = None, *,
+                    epsilon: float = 1e-12, outputs: int = 1) -> tuple[Tensor, ...]:
+    """Layer norm of x + skip + bias over the last axis; the fourth result is that sum."""
+    if outputs in (2, 3):
+        raise refuse("it asks a layer norm for mean and deviation")
+    total = x + skip if bias is None else x + skip + bias
+    y = F.layer_norm(total, total.shape[-1:], gamma, beta, epsilon)
+    return (y, y, y, total) if outputs == 4 else (y,)
