@@ -31,6 +31,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from onnx import helper, numpy_helper
 from onnxruntime import quantization
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
@@ -241,19 +242,52 @@ def of_keras(folder: Path, judge: Judge) -> Iterator[tuple[str, dict[str, Any]]]
         yield name, judge(path, "keras", x)
 
 
+def of_onnx(folder: Path, judge: Judge) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The networks of the model zoo that onnx ships for its own tests; their weights, all alike there, drawn anew."""
+    for source in sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("*.onnx")):
+        model, path = onnx.load(source), folder / "zoo.onnx"
+        shapes = {one.name: numpy_helper.to_array(one).tolist() for one in model.graph.initializer
+                  if one.data_type == onnx.TensorProto.INT64}
+        alike = [one for one in model.graph.node if one.op_type == "ConstantOfShape" and one.input[0] in shapes]
+        for seed, node in enumerate(alike):
+            drawn = numpy_helper.from_array(weights(seed, shapes[node.input[0]]))
+            node.CopyFrom(helper.make_node("Constant", [], list(node.output), value=drawn))
+        onnx.save(model, path)
+        held = {one.name for one in model.graph.initializer}
+        (taken,) = (one for one in model.graph.input if one.name not in held)
+        shape = [dim.dim_value if dim.dim_value > 0 else 1 for dim in taken.type.tensor_type.shape.dim]
+        yield source.stem.removeprefix("light_"), judge(path, "onnx", given(9, *shape))
+
+
+def weights(seed: int, shape: list[int]) -> np.ndarray:
+    """Kernels and matrices as He et al. (2015) draw them; what has one axis, a variance may be, is around 1."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.normal(size=shape) * np.sqrt(2 / np.prod(shape[1:])) if len(shape) > 1 else rng.uniform(0.5, 1.5, shape)
+    return drawn.astype(np.float32)
+
+
 def main(only: list[str]) -> None:
     """Count, print, and, where nothing was left out, keep the table."""
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         judge = Judge()
         sources = {name: of_torch(name, Path(folder), judge) for name in zoo.NETWORKS}
-        sources["Keras"] = of_keras(Path(folder), judge)
+        sources |= {"Keras": of_keras(Path(folder), judge), "onnx": of_onnx(Path(folder), judge)}
         for name, found in sources.items():
             for way, said in found if not only or name in only else ():
-                network, tool = (f"{way} (Keras)", "Keras on torch") if name == "Keras" else (name, way)
+                network, tool = {"Keras": (way, "Keras on torch"), "onnx": (way, "onnx's model zoo")}.get(
+                    name, (name, way))
                 rows.append({"network": network, "tool": tool, **said})
                 told = f"{said['largest']:.1e}" if "largest" in said else said["why"]
                 print(f"{network:18} {tool:36} {said['state']:10} {told}", flush=True)
+    about, table = told(rows)
+    print(f"{about}\n\n{table}")
+    if not only:
+        save("import", about, table, rows=rows)
+
+
+def told(rows: list[dict[str, Any]]) -> tuple[str, str]:
+    """The count in a sentence, and a table by tool with what does not agree."""
     counted = [row for row in rows if row["state"] in ("agrees", "refused", "differs")]
     agree = sum(row["state"] == "agrees" for row in counted)
     about = (f"Files of other tools in the engine, {datetime.date.today()}: {agree} of {len(counted)} import and agree "
@@ -274,10 +308,7 @@ def main(only: list[str]) -> None:
     left = [row for row in rows if row not in counted]
     lines += ["", "Left out, because the tool could not write it or onnxruntime cannot run it:", ""]
     lines += [f"- {row['network']}, {row['tool']}: {row['why']}" for row in left] or ["- nothing"]
-    print(about)
-    print("\n".join(lines))
-    if not only:
-        save("import", about, "\n".join(lines), rows=rows)
+    return about, "\n".join(lines)
 
 
 if __name__ == "__main__":
