@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from playground.deploy.report import KNOWN, OWN
 from playground.errors import PlaygroundError
 
 PATIENCE_SECONDS = 600.0
+_ONE = threading.BoundedSemaphore(1)  # it may load torch: one at a time
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ def ask(entry: Entry) -> dict[str, Any]:
     Raises PlaygroundError when that came to no end.
     """
     asked = {"command": "verify", "model": entry.name, "path": str(entry.folder.resolve()), "json": True}
+    if not _ONE.acquire(timeout=PATIENCE_SECONDS):
+        raise PlaygroundError("Others are verifying models just now: try again in a minute.")
     try:
         done = subprocess.run([sys.executable, "-m", "playground.commands.guarded", json.dumps(asked)],
                               env=home.importable(), capture_output=True, timeout=PATIENCE_SECONDS, check=False)
@@ -106,3 +110,5 @@ def ask(entry: Entry) -> dict[str, Any]:
         raise PlaygroundError(f"The model {entry.name} did not answer within {PATIENCE_SECONDS:.0f} seconds.") from None
     except (OSError, ValueError) as error:
         raise PlaygroundError(f"The model {entry.name} could not be verified: its process broke.") from error
+    finally:
+        _ONE.release()

@@ -1,6 +1,7 @@
 """The report on an exported file: the same pictures through its source, through onnxruntime, and through the engine."""
 
 import itertools
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from playground.home import strict
 PICTURES = 16
 """How many pictures a report is made on where nobody says: the engine takes a big network's time for each."""
 
+PIXELS_OF_LAYERS = 2**20
 Ask = Callable[[Array], Array]
 
 
@@ -32,7 +34,8 @@ def report(data: bytes, sha256: str, images: Sequence[Array], what: str, source:
     data: the file. images: uint8 (H, W, 3), at least one; `what` says in words which they are. source: what gives its
     logits (K,) for one picture, or these as (N, K), kept from the export, or None where nobody can be asked any more.
     `through` says of each who answered and its milliseconds a picture (the median), or a sentence where it could not;
-    `between` compares them two by two; `layers` is `engine_layers.layers` on the first picture. `ok` where no two
+    `between` compares them two by two; `layers` is `engine_layers.layers` on the smallest picture, of which it takes
+    every second, third ... pixel where it is large: every number on the way is kept for it. `ok` where no two
     differ by more than `tolerance` of the largest logit, or of 1. Raises PlaygroundError without pictures, and when
     onnxruntime cannot run the file.
     """
@@ -62,7 +65,7 @@ def report(data: bytes, sha256: str, images: Sequence[Array], what: str, source:
     try:
         model = contract.parse(data)
         told(ENGINE, name, _by_engine(onnx_to_engine(model)))
-        layers = {"near": engine_layers.NEAR, **engine_layers.layers(model, "image", images[0][None])}
+        layers = {"near": engine_layers.NEAR, **engine_layers.layers(model, "image", _small(images)[None])}
     except Exception as error:  # a report never stands in the way of an export: the comparison with the source does
         layers = {"sentence": _said(error)}
         if ENGINE not in answered:
@@ -74,6 +77,12 @@ def report(data: bytes, sha256: str, images: Sequence[Array], what: str, source:
         "through": through, "between": between, "layers": layers, "ok": all(one["ok"] for one in between),
     })
     return found
+
+
+def _small(images: Sequence[Array]) -> Array:
+    image = min(images, key=lambda one: one.size)
+    step = math.ceil(math.sqrt(image.shape[0] * image.shape[1] / PIXELS_OF_LAYERS))
+    return np.ascontiguousarray(image[::step, ::step])
 
 
 def _by_engine(model: EngineModel) -> Ask:

@@ -117,3 +117,12 @@ def test_the_shipped_model_comes_with_its_report() -> None:
     found = report.read(shipped)
     assert found is not None
     assert found["ok"] is True
+
+
+def test_a_large_photograph_is_thinned_out_where_every_number_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_report, "PIXELS_OF_LAYERS", 100)
+    large, small = np.zeros((30, 40, 3), np.uint8), np.zeros((9, 11, 3), np.uint8)
+    assert engine_report._small([large, small]).shape == (9, 11, 3)
+    assert engine_report._small([large]).shape == (8, 10, 3)
+    monkeypatch.setattr(engine_report, "PIXELS_OF_LAYERS", 99)
+    assert engine_report._small([small]).shape == (9, 11, 3)
