@@ -9,6 +9,7 @@ import numpy as np
 
 from playground.datasets import picture
 from playground.datasets.preprocessing import Preprocessing
+from playground.deploy import report
 from playground.deploy.card import Entry
 from playground.deploy.evaluation import Predictions, class_scores
 from playground.deploy.interval import sentence
@@ -146,14 +147,14 @@ def model_card(entry: Entry, predictions: Predictions | None = None, network: st
         lines += ["", "## Checked", "",
                   f"- onnxruntime gave the trainer's answers on {parity['samples']} pictures to "
                   f"{parity['max_difference']:.1e} ({parity['allowed']:.1e} allowed); the same first answer on "
-                  f"{parity['same_top']}"]
+                  f"{parity['same_top']}", *report.lines(entry)]
     versions = ", ".join(f"{name} {version}" for name, version in said.get("versions", {}).items())
     return "\n".join([*lines, f"- versions: {versions}", ""])
 
 
 def package(entry: Entry, predictions: Predictions | None = None) -> bytes:
-    """A zip of model.onnx, network.onnx, MODEL_CARD.md, card.json, labels.txt, run.py and picture.py, in a folder of
-    its name; the same bytes for the same model.
+    """A zip of model.onnx, network.onnx, MODEL_CARD.md, card.json, labels.txt, run.py, picture.py and, where one was
+    made, report.json, in a folder of its name; the same bytes for the same model.
 
     run.py needs onnxruntime, Pillow and NumPy; picture.py is the module by which this app reads pictures, as it is.
     Where the network alone does not give the file's answers, it is left out, and the card says why.
@@ -170,6 +171,7 @@ def package(entry: Entry, predictions: Predictions | None = None) -> bytes:
         "labels.txt": "".join(f"{' '.join(label.split())}\n" for label in entry.card["labels"]).encode(),
         "run.py": RUN.encode(),
         "picture.py": Path(picture.__file__).read_bytes(),
+        **report.take_home(entry),
     }
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -54,6 +54,9 @@ ALLOWED: dict[str, set[str]] = {
     "playground/jobs.py": {"numpy", "playground.training", "playground.deploy",
                             "playground.datasets", "playground.home", "playground.model_names",
                            "playground.errors", "playground.numbers"},
+    "playground/adopting.py": {"playground.inspection", "playground.training", "playground.errors"},
+    "playground/verifying.py": {"numpy", "playground.jobs", "playground.training", "playground.deploy",
+                                "playground.datasets", "playground.home", "playground.errors"},
     "playground/__main__.py": {"playground.commands"},
     "playground/commands": {"playground"},
     "playground/commands/serve.py": {"segno"},
@@ -68,9 +71,9 @@ ALLOWED: dict[str, set[str]] = {
     "playground/server/inference.py": {"playground.datasets", "playground.deploy"},
     "playground/ui": {"here", "numpy", "PIL", "streamlit", "plotly", "engine", "playground.steps",
                       "playground.figures", "playground.datasets", "playground.training", "playground.deploy",
-                      "playground.jobs", "playground.home", "playground.model_names", "playground.network",
-                      "playground.view", "playground.classroom", "segno",
-                      "playground.inspection", "playground.errors", "playground.numbers"},
+                      "playground.jobs", "playground.verifying", "playground.adopting", "playground.home",
+                      "playground.model_names", "playground.network", "playground.view", "playground.classroom",
+                      "segno", "playground.inspection", "playground.errors", "playground.numbers"},
     "playground/ui/parts": {"numpy", "PIL", "streamlit", "plotly", "playground.ui.parts", "playground.ui.frame",
                             "playground.ui.links", "playground.steps", "playground.figures", "playground.datasets",
                             "playground.home", "playground.errors", "playground.numbers"},
@@ -78,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 # Modules that pull torch in: no page may reach them while it opens, so ui may not name them at module level.
-TORCH_FREE = ("backbone_facts", "feature_store", "parameters", "photo_list", "pixels", "recipe")
+TORCH_FREE = ("backbone_facts", "feature_store", "imported", "parameters", "photo_list", "pixels", "recipe")
 TORCH = (*(f"playground.training.transfer.{file.stem}" for file in (ROOT / "playground/training/transfer").glob("*.py")
            if file.stem not in TORCH_FREE), "playground.training.scratch.torch_", "playground.deploy.torch_",
          "playground.view.asks.torch_")

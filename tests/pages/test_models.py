@@ -65,6 +65,16 @@ def test_verify_again_runs_every_check_and_a_changed_file_fails_it(open_page: Op
     assert any("The same file" in element.value for element in app.error)
 
 
+def test_the_report_of_the_export_is_shown_and_can_be_made_again(open_page: OpenPage) -> None:
+    app = open_page("models", model="digits-example")
+    told = [frame.value for frame in app.dataframe]
+    assert any("6 of 6" in str(frame.to_dict()) for frame in told)
+    app.button(key="report-digits-example").click().run()
+    assert errors(app) == []
+    assert len(app.dataframe) == 2 * len(told)
+    assert sum("agree at all" in element.value for element in app.success) == 2
+
+
 def test_a_link_chooses_the_model_and_a_stale_link_says_so(open_page: OpenPage) -> None:
     put_model("first")
     put_model("second")

@@ -10,11 +10,12 @@ from streamlit.testing.v1 import AppTest
 
 from playground.datasets import samples
 from playground.deploy.session import Classifier
-from playground.ui.studio import onnx_convert, onnx_file, onnx_lab
+from playground.training.transfer import imported
+from playground.ui.studio import onnx_convert, onnx_file, onnx_further, onnx_lab
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 VIEWS = (onnx_lab.INSIDE, onnx_lab.RUN, onnx_lab.WORK, onnx_lab.GRAPH, onnx_lab.WEIGHTS, onnx_lab.SPEED,
-         onnx_lab.CONVERT)
+         onnx_lab.CONVERT, onnx_lab.FURTHER)
 
 
 def foreign(body: str = "a = Conv (x, w) b = Relu (a) c = GlobalAveragePool (b) d = Flatten (c) y = Gemm (d, v)"
@@ -127,3 +128,25 @@ def test_only_the_newest_files_are_kept(playground_home: Path) -> None:
     again = onnx_file.keep(b"5")
     assert again.read_bytes() == b"5"
     assert len(list(onnx_file.opened_dir().glob("*"))) == onnx_file.KEPT_FILES
+
+
+def test_a_file_goes_on_as_a_backbone_for_who_took_it_and_who_has_its_name(open_page: OpenPage) -> None:
+    app = open_page("onnx-lab")
+    app.file_uploader(key="onnx-file").set_value(("my {net}.onnx", foreign(), "application/octet-stream")).run()
+    seen(app, onnx_lab.FURTHER)
+    app.selectbox[2].set_value("0 to 255").run()
+    next(one for one in app.button if one.label == "Use it as a backbone").click().run()
+    assert errors(app) == []
+    assert "4 numbers a picture" in texts(app)
+    (name,) = app.session_state[onnx_further.ADOPTED]
+    found = imported.find(name)
+    assert found.preprocessing().size == (24, 16)
+    assert found.preprocessing().std == pytest.approx((1 / 255,) * 3)
+    page = open_page("transfer", backbone=onnx_further.called(found))
+    assert errors(page) == []
+    assert page.selectbox(key="backbone").value == name
+    assert "came as an ONNX file" in texts(page)
+    assert name not in open_page("transfer").selectbox(key="backbone").options
+    gone = open_page("transfer", backbone="x, ONNX file 0123456789abcdef")
+    assert "is not here any more" in texts(gone)
+    assert gone.selectbox(key="backbone").value == "efficientnet_lite0"

@@ -24,13 +24,13 @@ from playground.ui import frame, links
 from playground.ui.network import whole
 from playground.ui.network.whole import Setting, Subject
 from playground.ui.parts.image_input import Picture, choose_picture
-from playground.ui.studio import onnx_convert
+from playground.ui.studio import onnx_convert, onnx_further
 from playground.ui.studio.models import size
 from playground.ui.studio.onnx_file import Opened
 from playground.view.sources import File, Source
 
 INSIDE, RUN, WORK, GRAPH = "What is in it", "Run it", "At work", "Graph"
-WEIGHTS, SPEED, CONVERT = "Weights", "Speed", "Convert"
+WEIGHTS, SPEED, CONVERT, FURTHER = "Weights", "Speed", "Convert", "Train further"
 OWN_SCALE = "own numbers"
 KNOWN_LABELS = 1000
 
@@ -38,7 +38,7 @@ KNOWN_LABELS = 1000
 def lab(opened: Opened) -> None:
     """Everything about one file, one view at a time."""
     headline(opened)
-    shown = st.segmented_control("View", [INSIDE, RUN, WORK, GRAPH, WEIGHTS, SPEED, CONVERT], default=INSIDE,
+    shown = st.segmented_control("View", [INSIDE, RUN, WORK, GRAPH, WEIGHTS, SPEED, CONVERT, FURTHER], default=INSIDE,
                                  key="onnx-view", bind="query-params", required=True, label_visibility="collapsed")
     with frame.guard(str(shown)):
         if shown == INSIDE:
@@ -56,6 +56,8 @@ def lab(opened: Opened) -> None:
             work(opened)
         elif shown == SPEED:
             speed(opened)
+        elif shown == FURTHER:
+            onnx_further.further(opened, preparation_of(opened))
         else:
             onnx_convert.convert(opened, preparation_of(opened))
 
