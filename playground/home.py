@@ -37,6 +37,11 @@ def data_dir() -> Path:
     return _made(home() / "data")
 
 
+def opened_dir(inside: str = "") -> Path:
+    """ONNX files that readers opened, by the digest of their bytes, and a folder in it for what is made of them."""
+    return _made(data_dir() / "opened" / inside)
+
+
 def importable() -> dict[str, str]:
     """The environment of a process of ours that is started anywhere: the project can be imported, the home is the same.
     """

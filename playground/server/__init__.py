@@ -3,6 +3,7 @@
     GET  /api/view/{token}/{what}?...    bytes to draw, computed once for all who ask at the same moment
     POST /api/view/{token}/{what}        a JSON object from a page of ours
     /api/models/...                      the trained models for programs: see `playground.server.models`
+    GET  /api/runtime/{version}/{file}   onnxruntime-web for browsers: see `playground.server.runtime`
 
 Errors are JSON with one sentence: {"error": "..."}.
 """
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 
+from playground.server import runtime
 from playground.server.closed import Closed
 from playground.server.headers import Headers
 from playground.server.hosts import KnownHosts
@@ -35,7 +37,8 @@ def routes(base: str = "") -> list[BaseRoute]:
     """
     above = f"/{base.strip('/')}".rstrip("/")
     return [Route(f"{above}/api/view/{{token}}/{{what}}", Views(_work)),
-            *ModelRoutes(_predicting, _reading, above).routes(), Mount(f"{above}/api", nothing_there)]
+            *ModelRoutes(_predicting, _reading, above).routes(), *runtime.routes(above),
+            Mount(f"{above}/api", nothing_there)]
 
 
 def middleware() -> list[Middleware]:

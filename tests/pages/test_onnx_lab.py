@@ -14,7 +14,7 @@ from playground.ui.studio import onnx_convert, onnx_file, onnx_lab
 from tests.pages.on_a_page import OpenPage, errors, put_model, texts
 
 VIEWS = (onnx_lab.INSIDE, onnx_lab.RUN, onnx_lab.WORK, onnx_lab.GRAPH, onnx_lab.WEIGHTS, onnx_lab.SPEED,
-         onnx_lab.CONVERT)
+         onnx_lab.CONVERT, onnx_lab.BROWSER)
 
 
 def foreign(body: str = "a = Conv (x, w) b = Relu (a) c = GlobalAveragePool (b) d = Flatten (c) y = Gemm (d, v)"

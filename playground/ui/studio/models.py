@@ -18,7 +18,7 @@ from playground.training.runs import runs
 from playground.training.runs.runs import RunView
 from playground.ui import frame, links
 from playground.ui.parts import camera, image_input
-from playground.ui.studio import heat
+from playground.ui.studio import heat, in_browser
 
 TASKS = {"digits": "trained from scratch", "transfer": "transfer learning"}
 CHECKS = {
@@ -271,6 +271,11 @@ def trial(entry: Entry) -> None:
             "Where does it look?", key="heat", bind="query-params", disabled=links.locked()
         ):
             heat.show(entry, pixels, "trial")
+        if not picture.live and st.toggle(
+            "In this browser, too", key="in-browser-too", bind="query-params", disabled=links.locked(),
+            help="Your own browser runs the very file, on this picture, or on a photo or camera that stays with you.",
+        ):
+            in_browser.of_model(entry, picture.name, pixels, said, seconds)
 
 
 @st.fragment
