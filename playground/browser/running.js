@@ -7,16 +7,18 @@ const runtimes = new Map(); // where its files are -> a promise of it: a page lo
 
 // Fetched whole and unchanged, or a sentence. `host` is the other server that is asked, if it is one.
 async function checked(address, { name, integrity }, host) {
-  const who = host || "The server of this page";
-  let answer;
+  const who = host || "The server of this page", place = new URL(address + name, document.baseURI);
+  const referrerPolicy = "no-referrer";
   try {
-    answer = await fetch(new URL(address + name, document.baseURI), { integrity, referrerPolicy: "no-referrer" });
-  } catch {
-    throw new Missing(`${who} did not send onnxruntime-web whole and unchanged: it cannot be reached, something (a `
-      + "blocker, a rule of this page) keeps the browser from asking it, or what came is not what was published.");
+    return new Uint8Array(await (await fetch(place, { integrity, referrerPolicy })).arrayBuffer());
+  } catch { // whatever was wrong: the browser tells a script no more than that
+    const status = await fetch(place, { method: "HEAD", referrerPolicy }).then((one) => one.status, () => null);
+    if (status === null)
+      throw new Missing(`${who} cannot be reached, or something (a blocker, a rule of this page) keeps the browser from `
+        + "asking it, so onnxruntime-web could not be fetched.");
+    if (status >= 400) throw new Missing(`${who} has no ${name} to give (it answered ${status}).`);
+    throw new Missing(`${who} did not send ${name} as it was published, so it is not run.`);
   }
-  if (!answer.ok) throw new Missing(`${who} has no ${name} to give (it answered ${answer.status}).`);
-  return new Uint8Array(await answer.arrayBuffer());
 }
 
 async function loaded(address, files, host) {

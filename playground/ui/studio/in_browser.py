@@ -25,7 +25,7 @@ from playground.ui.network.view import base
 from playground.ui.parts.image_input import Picture
 from playground.ui.studio.onnx_file import Opened
 
-MISSING = (f"onnxruntime-web, which runs models in browsers, is not on this server: “{runtime.COMMAND}” fetches it there, "
+MISSING = (f"onnxruntime-web, which runs models in browsers, is not on this server: “{runtime.COMMAND}” fetches it, "
            "once.")
 
 _panel = st.components.v2.component(

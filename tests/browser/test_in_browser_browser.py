@@ -1,0 +1,310 @@
+"""Models run by the browser itself: the answers are onnxruntime's, pictures stay, and what goes wrong is a sentence."""
+
+import base64
+import functools
+import io
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, Route, expect
+
+from playground.browser import RUNNING, runtime
+from playground.datasets import picture, samples
+from playground.datasets.preprocessing import Preprocessing
+from playground.deploy import registry
+from playground.deploy.network_file import network_alone
+from playground.deploy.parity import pattern
+from playground.inspection.preparation import Preparation
+from tests.browser.conftest import settled, silent
+from tests.pages.on_a_page import put_model
+from tests.pages.picture_kinds import kinds
+from tests.pages.test_onnx_lab import foreign
+from tests.parity.export_kinds import KINDS, exported
+
+PICTURES = [pattern(), pattern(9, 13), samples.photo("cat"), pattern(1, 1), pattern(40, 3)]
+WITH_A_PICTURE = 2_000  # bytes of a message from the browser that holds one
+DIGITS = Path(__file__).parents[2] / "exports" / "digits-example" / "model.onnx"
+
+
+def png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def bare(shared_context, web_runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:  # type: ignore[no-untyped-def]
+    """A page of nothing but the scripts, with the runtime beside it."""
+    folder = tmp_path_factory.mktemp("bare")
+    (folder / "runtime").symlink_to(web_runtime)
+    names = "runtimeFrom modelBytes opened answered pixelsOfFile prepared ink refusal Trouble"
+    (folder / "index.html").write_text(
+        f"<!doctype html><title>bare</title><script type=module>{RUNNING}\nconst bytes = (text) => Uint8Array.from("
+        f"atob(text), (letter) => letter.charCodeAt(0));\nconst FILES = {json.dumps(runtime.said(None)['files'])};\n"
+        f"Object.assign(window, {{ bytes, FILES, {names.replace(' ', ', ')} }});</script>")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    page = shared_context.new_page()
+    page.goto(f"http://localhost:{server.server_port}/")
+    yield page
+    page.close()
+    server.shutdown()
+    server.server_close()
+
+
+ANSWERS = """async ([model, pictures, wanted]) => {
+  const ort = await runtimeFrom("runtime/", FILES, "");
+  const session = await opened(ort, bytes(model));
+  const found = [];
+  for (const one of pictures) {
+    const pixels = await pixelsOfFile(new Blob([bytes(one)]), "it", Infinity);
+    found.push((await answered(ort, session, pixels, wanted)).scores);
+  }
+  await session.release();
+  return found;
+}"""
+
+
+def by_browser(bare: Page, model: bytes, wanted: dict[str, object]) -> np.ndarray:
+    return np.array(bare.evaluate(ANSWERS, [text(model), [text(png(one)) for one in PICTURES], wanted]))
+
+
+made = functools.cache(exported)
+
+
+def by_onnxruntime(model: bytes, given: list[np.ndarray]) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model)
+    name = session.get_inputs()[0].name
+    return np.concatenate([session.run([session.get_outputs()[0].name], {name: x})[0] for x in given])
+
+
+RAW = {"input": "image", "output": "logits", "preparation": None}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "digits-example"])
+def test_a_browser_gives_onnxruntimes_logits_for_every_kind_of_export(bare: Page, kind: str) -> None:
+    model = DIGITS.read_bytes() if kind == "digits-example" else made(kind)[0].SerializeToString()
+    expected = by_onnxruntime(model, [one[None] for one in PICTURES])
+    np.testing.assert_allclose(by_browser(bare, model, RAW), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("order", "layout"), [("RGB", "NCHW"), ("BGR", "NHWC")])
+def test_a_browser_prepares_pictures_as_the_server_does(bare: Page, order: str, layout: str) -> None:
+    whole, known = made("torch")
+    wanted = Preparation("pixels", known, layout, order)
+    model = network_alone(whole, known)
+    if layout == "NHWC":  # as TensorFlow's files: turned round as they come in
+        model.graph.node.insert(0, onnx.helper.make_node("Transpose", ["nhwc"], ["pixels"], perm=[0, 3, 1, 2]))
+        model.graph.input[0].CopyFrom(onnx.helper.make_tensor_value_info("nhwc", 1, [1, *known.size, 3]))
+        wanted = Preparation("nhwc", known, layout, order)
+    said = {"height": known.size[0], "width": known.size[1], "gray": known.gray, "mean": list(known.mean),
+            "std": list(known.std), "order": order, "layout": layout, "number": "float32"}
+    data = model.SerializeToString()
+    found = by_browser(bare, data, {"input": wanted.input, "output": "logits", "preparation": said})
+    np.testing.assert_allclose(found, by_onnxruntime(data, [wanted.apply(one) for one in PICTURES]), atol=1e-4, rtol=0)
+
+
+def test_gray_whole_numbers_are_prepared_as_the_server_does(bare: Page) -> None:
+    known = Preprocessing((6, 10), True, (0.25,), (1 / 100,))
+    said = {"height": 6, "width": 10, "gray": True, "mean": [0.25], "std": [0.01], "order": "RGB", "layout": "NCHW",
+            "number": "uint8"}
+    found = bare.evaluate("""async ([pictures, wanted]) => Promise.all(pictures.map(async (one) => Array.from(
+        prepared(await pixelsOfFile(new Blob([bytes(one)]), "it"), wanted).data)))""",
+                          [[text(png(one)) for one in PICTURES], said])
+    expected = np.array([Preparation("x", known, number="uint8").apply(one).ravel() for one in PICTURES], int)
+    assert np.abs(np.array(found) - expected).max() <= 1  # a level that is halfway may fall on either side
+    assert (np.array(found) == expected).mean() > 0.99
+
+
+def handwriting() -> list[np.ndarray]:
+    rng = np.random.default_rng(4)
+    paper = rng.integers(200, 240, (50, 70, 3), np.uint8)
+    paper[9:31, 20:26] = (20, 40, 90)
+    faint = np.full((12, 9, 3), 180, np.uint8)
+    faint[2:9, 4] = 150
+    return [paper, faint, np.full((5, 4, 3), 255, np.uint8), np.zeros((5, 4, 3), np.uint8), 255 - paper]
+
+
+def test_ink_becomes_light_strokes_as_for_every_reader_of_pictures(bare: Page) -> None:
+    for paper in handwriting():
+        found = bare.evaluate("""async (one) => { const { height, width, data } = ink(await pixelsOfFile(
+            new Blob([bytes(one)]), "it")); return [height, width, Array.from(data)]; }""", text(png(paper)))
+        expected = picture.ink(paper)
+        assert tuple(found[:2]) == expected.shape[:2]
+        np.testing.assert_array_equal(np.array(found[2]).reshape(expected.shape), expected)
+
+
+def test_a_browser_reads_picture_files_as_the_app_does(bare: Page) -> None:
+    """But for formats that browsers do not open, pictures that are made smaller, which each does in its own way, and a
+    PNG that is turned by XMP."""
+    asked = {kind.name: picture.read(kind.data) for kind in kinds() if not re.search(
+        r"\.(tiff?|ppm|pgm|avif)$|large|turned-by-xmp", kind.name)}
+    files = {kind.name: kind.data for kind in kinds() if kind.name in asked}
+    assert len(asked) > 12
+    found = bare.evaluate("""async (files) => Promise.all(files.map(async ([file, height, width, expected]) => {
+        const got = await pixelsOfFile(new Blob([bytes(file)]), "it"), wanted = bytes(expected);
+        return got.height === height && got.width === width
+            ? Math.max(...got.data.map((level, k) => Math.abs(level - wanted[k]))) : "another size";
+      }))""", [[text(files[name]), *shown.shape[:2], text(shown.tobytes())] for name, shown in asked.items()])
+    assert {name: off for name, off in zip(asked, found, strict=True) if off == "another size" or off > 3} == {}
+
+
+@pytest.mark.parametrize(("asked", "sentence"), [
+    ("opened(await runtimeFrom('runtime/', FILES, ''), new Uint8Array(9))", "onnxruntime-web cannot run this model"),
+    ("runtimeFrom('nowhere/', FILES, '')", r"The server of this page has no ort.* to give \(it answered 404\)"),
+    ("runtimeFrom('http://localhost:9/', FILES, 'localhost')", "localhost cannot be reached, or something"),
+    ("runtimeFrom('runtime/./', FILES.map((file) => ({ ...file, integrity: 'sha384-' + 'A'.repeat(64) })), '')",
+     "did not send ort.* as it was published, so it is not run"),
+    ("modelBytes('gone.onnx')", "The model is no longer there: it was removed meanwhile"),
+    ("modelBytes('http://localhost:9/model.onnx')", "The model could not be fetched: the server does not answer"),
+    ("pixelsOfFile(new Blob(['no picture']), 'x.jpg')", "x.jpg is not a picture that this browser can read"),
+    ("(delete window.WebAssembly, runtimeFrom('runtime/../runtime/', FILES, ''))", "does not run WebAssembly"),  # last
+])
+def test_what_a_browser_cannot_do_is_one_sentence(bare: Page, asked: str, sentence: str) -> None:
+    said = bare.evaluate(f"async () => {{ try {{ await ({asked}); }} "
+                         "catch (error) { return [error instanceof Trouble, error.message]; } }")
+    assert said[0]
+    assert re.search(sentence, said[1])
+
+
+def test_a_browser_without_memory_says_so(bare: Page) -> None:
+    said = bare.evaluate("""async () => [7234, new RangeError("Array buffer allocation failed"),
+        new Error("failed to allocate a buffer of size 99."), new Error("bad node")].map(refusal)""")
+    assert ["not the memory" in one for one in said] == [True, True, True, False]
+
+
+# -- on the app's pages ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def model(app_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[registry.Entry]:
+    """A small real model in the server's own registry, removed again after."""
+    monkeypatch.setenv("PLAYGROUND_HOME", str(app_home))
+    entry = put_model("brightness")
+    yield entry
+    if registry.find(entry.name) is not None:
+        registry.remove(entry.name)
+
+
+@pytest.fixture
+def fetched(app_home: Path, web_runtime: Path) -> Iterator[None]:
+    """The runtime's files are on the server, for one test."""
+    (app_home / "data").mkdir(exist_ok=True)
+    link = app_home / "data" / runtime.NAME
+    link.symlink_to(web_runtime)
+    yield
+    link.unlink()
+
+
+def gap(page: Page, what: str) -> float:
+    """By how much the page says that browser and server differ."""
+    said = page.locator(".panel .beside", has_text=f"in a {what}").inner_text()
+    number = re.search(r"at most ([\d.]+)(?: × 10(\S+))? in", said)
+    assert number, said
+    power = int((number[2] or "⁰").translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
+    return float(number[1]) * 10.0 ** power
+
+
+def run_here(page: Page, name: str = "Run it in this browser") -> None:
+    page.get_by_role("button", name=name).click()
+    page.get_by_text("Browser and server differ by at most").wait_for()
+
+
+@pytest.mark.usefixtures("fetched")
+def test_the_models_page_runs_it_here_and_photos_and_the_camera_stay(page: Page, goto, app_url: str, model) -> None:  # type: ignore[no-untyped-def]
+    messages: list[int] = []
+    asked: list[tuple[str, str]] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda data: messages.append(len(data))))
+    page.on("request", lambda one: asked.append((one.method, one.url)))
+    goto("models?model=brightness&in-browser-too=true")
+    run_here(page)
+    assert gap(page, "score") < 1e-4
+    assert {url.partition("/api/")[2] for _, url in asked if "/api/" in url} == {
+        "models/brightness/model.onnx", *(f"runtime/{runtime.VERSION}/{file.name}" for file in runtime.FILES)}
+
+    settled(page)
+    silent(page, messages)
+    del asked[:], messages[:]
+    pixels = np.random.default_rng(1).integers(90, 256, (70, 110, 3), np.uint8)
+    page.locator('.panel input[aria-label="A photo of yours"]').set_input_files(
+        {"name": "own.png", "mimeType": "image/png", "buffer": png(pixels)})
+    expect(page.locator(".panel figcaption")).to_have_text("own.png, 110 × 70 pixels: it stays in this browser")
+    _, probabilities = onnxruntime.InferenceSession(model.onnx).run(None, {"image": pixels[None]})
+    best = int(probabilities[0].argmax())
+    expect(page.locator(".panel .best")).to_have_text(
+        f"{('dark', 'bright')[best]}, {100 * probabilities[0, best]:.1f} %")
+    page.locator(".panel").get_by_role("button", name="Camera").click()
+    expect(page.locator(".panel figcaption")).to_contain_text("what the camera sees")
+    shown = page.locator(".panel .figures, .panel .answer .quiet")
+    before = shown.inner_text()
+    expect(shown).not_to_have_text(before)  # the fake camera's pictures follow each other
+    page.get_by_role("button", name="Switch the camera off").click()
+    silent(page, messages)
+    assert [one for one in asked if not one[1].startswith(("data:", "blob:"))] == []
+    assert sum(size > WITH_A_PICTURE for size in messages) == 0
+
+    page.get_by_role("button", name="Ask the server, too").click()
+    page.get_by_text("Browser and server differ by at most").wait_for()
+    assert gap(page, "probability") < 1e-5
+    assert asked == [("POST", f"{app_url}/api/models/brightness/predict?as_it_is=true")]
+
+
+def test_without_the_runtime_a_reader_may_have_it_from_elsewhere_if_it_is_what_was_published(  # type: ignore[no-untyped-def]
+        page: Page, goto, model, web_runtime: Path) -> None:
+    sent: list[str] = []
+    damage = [True]
+
+    def answer(route: Route) -> None:
+        name = route.request.url.rpartition("/")[2]
+        sent.append(route.request.url)
+        body = b"export default 1;" if damage[0] else (web_runtime / name).read_bytes()
+        route.fulfill(body=body, headers={"Access-Control-Allow-Origin": "*"},
+                      content_type="text/javascript")
+
+    goto("models?model=brightness&in-browser-too=true")
+    expect(page.locator(".panel .begin")).to_contain_text("“make browser” fetches it")
+    button = page.get_by_role("button", name="with onnxruntime-web from cdn.jsdelivr.net")
+    page.route(f"https://{runtime.CDN_HOST}/**", lambda route: route.abort())
+    button.click()
+    expect(page.locator(".panel .trouble")).to_contain_text("cdn.jsdelivr.net cannot be reached, or something")
+    page.route(f"https://{runtime.CDN_HOST}/**", answer)
+    button.click()
+    expect(page.locator(".panel .trouble")).to_contain_text("as it was published, so it is not run")
+    damage[0] = False
+    run_here(page, "with onnxruntime-web from cdn.jsdelivr.net")
+    assert gap(page, "score") < 1e-4
+    assert {url.rpartition("/")[0] + "/" for url in sent} == {runtime.CDN}
+
+
+@pytest.mark.usefixtures("fetched")
+def test_the_onnx_lab_runs_a_file_from_elsewhere_here(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
+    goto("onnx-lab?onnx-view=In+this+browser")
+    page.locator('input[type="file"]').first.set_input_files(
+        {"name": "theirs.onnx", "mimeType": "application/octet-stream", "buffer": foreign()})
+    run_here(page)
+    assert gap(page, "score") < 1e-4
+    page.get_by_role("combobox", name="Layout").wait_for()
+    page.get_by_label("Channels", exact=False).first.wait_for()
+    page.get_by_role("combobox", name=re.compile("Levels")).click()
+    page.get_by_role("option", name="0 to 255").click()
+    settled(page)
+    page.get_by_text("Browser and server differ by at most").wait_for()
+    assert gap(page, "score") < 1e-2  # of scores in the thousands
