@@ -3,9 +3,10 @@
 // it was. Nothing of a picture leaves the browser unless "Ask the server" is pressed.
 //
 // data: name, model (address), key (another one for another file), bytes, labels, input, output, preparation (null: the
-// file takes pixels), ink (whether dark ink is to become light), picture {name, png} (base64) and server {scores, milliseconds}
-// of the page's own picture or null, predict (address) or null, runtime {version, address, cdn, host, files}, missing (what
-// to do where the runtime is nowhere near), chooses (whether the page cannot read the file beside it), locked.
+// file takes pixels), ink (whether dark ink is to become light), picture {name, png} (base64) and server {scores,
+// milliseconds} of the page's own picture or null, predict (address) or null, runtime {version, address, cdn, host, files},
+// near (where files come from, in words), missing (what to do where the runtime is not there), chooses (whether the reader
+// has to choose the model's file), locked.
 const MOST_ROWS = 5, IN_ORDER = 10, LIVE_SIDE = 384, REST = 60, TIMES = 10, LONG_ENOUGH = 300, KEPT_TIMES = 60;
 const panels = new WeakMap();
 
@@ -41,7 +42,8 @@ class Panel {
     this.here = part("button", "primary", "Run it in this browser", this.begin);
     this.why = part("p", "quiet", "", this.begin);
     this.elsewhere = part("button", "", "", this.begin);
-    this.model = part("label", "file", "model.onnx … ", this.begin);
+    this.model = part("label", "file", "A page opened as a file may not read those beside it, so choose model.onnx: ",
+      this.begin);
     this.modelFile = part("input", "", "", this.model);
     this.state = part("p", "state");
     this.state.setAttribute("aria-live", "polite");
@@ -139,7 +141,7 @@ class Panel {
       try {
         const began = performance.now();
         this.draw();
-        this.tell(`Fetching onnxruntime-web ${this.data.runtime.version} from ${host || "this server"} …`);
+        this.tell(`Fetching onnxruntime-web ${this.data.runtime.version} from ${host || this.data.near} …`);
         this.ort = await runtimeFrom(address, this.data.runtime.files, host);
         this.loadedIn = performance.now() - began;
         await this.open();
@@ -290,7 +292,7 @@ class Panel {
       + `The server took ${milliseconds(theirs.milliseconds)}.` : "";
     const count = this.times.length;
     this.figures.textContent = `In this browser: ${milliseconds(median(this.times))} a picture (median of ${count})`
-      + `${this.first ? `, the first one ${milliseconds(this.first)}` : ""}; onnxruntime-web stood after `
+      + `${this.first ? `, the first one ${milliseconds(this.first)}` : ""}; onnxruntime-web was ready after `
       + `${milliseconds(this.loadedIn)}, the model (${megabytes(this.bytes)}) after another ${milliseconds(this.openedIn)}.`;
     this.draw();
   }
@@ -324,8 +326,8 @@ class Panel {
     this.model.hidden = !data.chooses;
     for (const button of [this.here, this.elsewhere]) button.disabled = this.busy || (data.chooses && !this.file);
     this.why.textContent = near
-      ? `It fetches the model (${megabytes(data.bytes)}) and onnxruntime-web (once, 3.7 MB) from this server. Photos and the `
-        + "camera stay in this browser."
+      ? `It fetches the model (${megabytes(data.bytes)}) and, once, onnxruntime-web from ${data.near}. Photos and the camera `
+        + "stay in this browser."
       : `${data.missing} Or your browser asks ${data.runtime.host} for it (14 MB, compressed 4): that server then learns your `
         + "network address, and nothing of the model or the picture, which stay here.";
     this.work.hidden = !ready;
@@ -339,6 +341,7 @@ class Panel {
     this.turned.hidden = !live || !this.video.several;
     this.inked.hidden = !data.ink || source === "page" || source === "";
     this.stream.hidden = !live;
+    this.view.classList.toggle("live", live);
     this.canvas.hidden = !this.said || (live && !data.ink);
     this.ask.hidden = !data.predict || source === "page" || live || !this.said || this.asked !== null;
   }

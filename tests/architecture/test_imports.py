@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "playground/deploy": {"here", "numpy", "onnx", "onnxruntime", "playground.datasets", "playground.home",
                           "playground.model_names", "playground.errors", "playground.numbers"},
     "playground/deploy/evaluation.py": {"sklearn"},
-    "playground/deploy/package.py": {"playground.browser"},
+    "playground/deploy/companions.py": {"playground.browser"},
     "playground/deploy/engine_*": {"engine"},
     "playground/deploy/torch_*": {"torch", "onnxscript"},
     "playground/view": {"here", "numpy", "engine", "playground.network", "playground.datasets", "playground.deploy",
