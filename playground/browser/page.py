@@ -17,8 +17,9 @@ START = """
 const beside = location.protocol !== "file:"; // a page that was opened as a file may not read those beside it
 data.runtime.address = beside ? "./" : null;
 data.chooses = !beside;
-if (!beside) data.missing = "Opened as a file, this page may not read what lies beside it. Start “python -m http.server” in "
-  + "this folder and open http://localhost:8000 instead.";
+if (!beside)
+  data.missing = "Opened as a file, this page may not read what lies beside it. Start “python -m http.server” in this "
+    + "folder and open http://localhost:8000 instead.";
 panel(document.querySelector(".panel"), data);
 """
 
@@ -39,7 +40,8 @@ def page(name: str, labels: Sequence[str], size: int, ink: bool) -> str:
     script = f"{PANEL}const data = {written};{START}"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (f"default-src 'none'; script-src 'sha256-{digest}' blob: 'wasm-unsafe-eval'; style-src 'unsafe-inline'; "
-              f"img-src blob: data:; connect-src 'self' https://{runtime.CDN_HOST}; base-uri 'none'; form-action 'none'")
+              f"img-src blob: data:; connect-src 'self' https://{runtime.CDN_HOST}; base-uri 'none'; "
+              "form-action 'none'")
     return _PAGE.substitute(
         title=html.escape(name), policy=policy, style=f".panel {{ --bar: {BAR}; }}\n{PANEL_CSS}", script=script,
         claim=f"An image classifier of {classes}, run by this browser: give it a photo or the camera, which stay here.")

@@ -41,10 +41,10 @@ class Panel {
     this.begin = part("div", "begin");
     this.here = part("button", "primary", "Run it in this browser", this.begin);
     this.why = part("p", "quiet", "", this.begin);
-    this.elsewhere = part("button", "", "", this.begin);
     this.model = part("label", "file", "A page opened as a file may not read those beside it, so choose model.onnx: ",
       this.begin);
     this.modelFile = part("input", "", "", this.model);
+    this.elsewhere = part("button", "", "", this.begin);
     this.state = part("p", "state");
     this.state.setAttribute("aria-live", "polite");
     this.work = part("div", "work");

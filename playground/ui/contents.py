@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 ALONE = "No outside service is asked."
 ON_REQUEST = "Only where you press Download does the server fetch something, from the address named beside the button."
-IN_BROWSER = ("Where your own browser runs a model, it computes itself, and it asks an outside service only where you press "
-              "a button that names one.")
+IN_BROWSER = ("Where your own browser runs a model, it computes itself, and it asks an outside service only where you "
+              "press a button that names one.")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
                           "playground.model_names", "playground.errors", "playground.numbers"},
     "playground/deploy/evaluation.py": {"sklearn"},
     "playground/deploy/companions.py": {"playground.browser"},
+    "playground/deploy/take_home": {"numpy", "PIL", "onnxruntime", "picture"},  # goes home with a model, as it is
     "playground/deploy/engine_*": {"engine"},
     "playground/deploy/torch_*": {"torch", "onnxscript"},
     "playground/view": {"here", "numpy", "engine", "playground.network", "playground.datasets", "playground.deploy",

@@ -6,7 +6,9 @@ import io
 import json
 import re
 import threading
+import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,9 +22,10 @@ from playwright.sync_api import Page, Route, expect
 from playground.browser import RUNNING, runtime
 from playground.datasets import picture, samples
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy import registry
+from playground.deploy import package, registry
 from playground.deploy.network_file import network_alone
 from playground.deploy.parity import pattern
+from playground.deploy.session import Classifier
 from playground.inspection.preparation import Preparation
 from tests.browser.conftest import settled, silent
 from tests.pages.on_a_page import put_model
@@ -50,6 +53,16 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address of a folder, as `python -m http.server` serves it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield f"http://localhost:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
 @pytest.fixture(scope="module")
 def bare(shared_context, web_runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:  # type: ignore[no-untyped-def]
     """A page of nothing but the scripts, with the runtime beside it."""
@@ -60,14 +73,11 @@ def bare(shared_context, web_runtime: Path, tmp_path_factory: pytest.TempPathFac
         f"<!doctype html><title>bare</title><script type=module>{RUNNING}\nconst bytes = (text) => Uint8Array.from("
         f"atob(text), (letter) => letter.charCodeAt(0));\nconst FILES = {json.dumps(runtime.said(None)['files'])};\n"
         f"Object.assign(window, {{ bytes, FILES, {names.replace(' ', ', ')} }});</script>")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    page = shared_context.new_page()
-    page.goto(f"http://localhost:{server.server_port}/")
-    yield page
-    page.close()
-    server.shutdown()
-    server.server_close()
+    with serving(folder) as address:
+        page = shared_context.new_page()
+        page.goto(address)
+        yield page
+        page.close()
 
 
 ANSWERS = """async ([model, pictures, wanted]) => {
@@ -308,3 +318,48 @@ def test_the_onnx_lab_runs_a_file_from_elsewhere_here(page: Page, goto) -> None:
     settled(page)
     page.get_by_text("Browser and server differ by at most").wait_for()
     assert gap(page, "score") < 1e-2  # of scores in the thousands
+
+
+# -- the page that goes home with a model ------------------------------------------------------------------------------
+
+
+def test_the_page_in_the_zip_gives_the_apps_answer_and_asks_nobody_else(  # type: ignore[no-untyped-def]
+        page: Page, playground_home: Path, web_runtime: Path) -> None:
+    entry = put_model("light", ("da<b>rk", "br*ght"))
+    with zipfile.ZipFile(io.BytesIO(package.package(entry))) as archive:
+        archive.extractall(playground_home)
+    folder = playground_home / entry.name
+    asked: list[str] = []
+    refused: list[str] = []
+    page.on("request", lambda one: asked.append(one.url))
+    page.on("console", lambda said: refused.append(said.text) if "Content Security Policy" in said.text else None)
+    pixels = np.random.default_rng(2).integers(90, 256, (50, 30, 3), np.uint8)
+    label, chance = Classifier(entry.onnx).predict([pixels])[0].top(1)[0]
+    with serving(folder) as address:
+        page.goto(address)
+        button = page.get_by_role("button", name="Run it in this browser")
+        button.click()
+        expect(page.locator(".trouble")).to_contain_text("has no ort")
+        expect(page.locator(".begin")).to_contain_text("does not lie beside this page")
+        page.get_by_role("button", name=f"onnxruntime-web from {runtime.CDN_HOST}").wait_for()
+        for file in web_runtime.iterdir():
+            (folder / file.name).symlink_to(file)
+        page.reload()
+        button.click()
+        page.get_by_label("A photo of yours").set_input_files(
+            {"name": "own.png", "mimeType": "image/png", "buffer": png(pixels)})
+        expect(page.locator(".best")).to_have_text(f"{label}, {100 * chance:.1f} %")
+        assert {url for url in asked if not url.startswith((address, "data:", "blob:"))} == set()
+    assert refused == []
+
+
+def test_opened_as_a_file_the_page_asks_for_the_model(page: Page, playground_home: Path) -> None:
+    entry = put_model("light")
+    with zipfile.ZipFile(io.BytesIO(package.package(entry))) as archive:
+        archive.extractall(playground_home)
+    page.goto((playground_home / "light" / "index.html").as_uri())
+    button = page.get_by_role("button", name=f"onnxruntime-web from {runtime.CDN_HOST}")
+    expect(button).to_be_disabled()
+    expect(page.locator(".begin")).to_contain_text("python -m http.server")
+    page.get_by_label("choose model.onnx").set_input_files(entry.onnx)
+    expect(button).to_be_enabled()

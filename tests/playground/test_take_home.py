@@ -42,7 +42,8 @@ export default (path) => {
 @pytest.fixture
 def entry(playground_home: Path) -> Entry:
     """A model whose scores depend on every pixel's place and colour."""
-    registry.put("co_lours", linear_file(COLOUR), {"preprocessing": {**COLOUR.to_dict(), "sentence": COLOUR.sentence()}})
+    said = {**COLOUR.to_dict(), "sentence": COLOUR.sentence()}
+    registry.put("co_lours", linear_file(COLOUR), {"preprocessing": said})
     found = registry.get("co_lours")
     assert isinstance(found, Entry)
     return found

@@ -17,7 +17,7 @@ picture.CopyPixelDataTo(pixels);
 var image = new DenseTensor<byte>(pixels, new[] { 1, picture.Height, picture.Width, 3 }); // 0..255
 
 var inputs = new List<NamedOnnxValue> { NamedOnnxValue.CreateFromTensor("image", image) };
-using var answers = session.Run(inputs, new[] { "probabilities" });
-var probabilities = answers.First().AsEnumerable<float>().ToArray();
+using var answers = session.Run(inputs);
+var probabilities = answers.First(answer => answer.Name == "probabilities").AsEnumerable<float>().ToArray();
 var best = Array.IndexOf(probabilities, probabilities.Max());
 Console.WriteLine($"{labels[best]} {100 * probabilities[best]:F1} %");

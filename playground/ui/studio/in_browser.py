@@ -66,7 +66,8 @@ def _always(name: str, pixels: np.ndarray, scores: Sequence[float | None], milli
     address = f"{base()}/api/runtime/{runtime.VERSION}/" if runtime.folder() else None
     finite = [one if one is not None and math.isfinite(one) else None for one in scores]
     return {"picture": {"name": name, "png": _png(pixels)}, "server": {"scores": finite, "milliseconds": milliseconds},
-            "runtime": runtime.said(address), "near": "this server (3.7 MB)", "missing": MISSING, "chooses": False, "locked": links.locked()}
+            "runtime": runtime.said(address), "near": "this server (3.7 MB)", "missing": MISSING, "chooses": False,
+            "locked": links.locked()}
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

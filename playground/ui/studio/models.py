@@ -205,7 +205,8 @@ def take_home(entry: Entry, predictions: evaluation.Predictions | None = None) -
         on_click="ignore",
         key=f"package-{entry.name}",
         help="model.onnx, network.onnx (the network alone, of one fixed size), MODEL_CARD.md, card.json, labels.txt, "
-        "run.py, which runs it on pictures, and picture.py, by which this app and that program read them.",
+        "run.py, which runs it on pictures, picture.py, by which this app and that program read them, index.html, "
+        "which runs it in any browser, a notebook, and snippets in Python, JavaScript and C#.",
     )
 
 
