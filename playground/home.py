@@ -72,7 +72,7 @@ def clear_left(folder: Path) -> None:
                 path.unlink()
 
 
-_KEY = re.compile(r"\b(uploads|sets)((?:/\.\w+)?)/[0-9a-f]{16,64}")
+_KEY = re.compile(r"\b(uploads|sets|opened)((?:/\.\w+)?)/[0-9a-f]{16,64}")
 
 
 def public(text: str) -> str:

@@ -100,16 +100,19 @@ class Panel {
     this.ask.onclick = () => this.guarded(() => this.askServer());
   }
 
-  // New data from the page: another model is opened at once where one was; another picture is asked about.
+  // New data from the page: another model is opened at once where one was; another picture is asked about, and the same
+  // one again under another preparation.
   take(data) {
-    const before = this.data;
+    const before = this.data ?? data, asked = (one) => JSON.stringify([one.preparation, one.output]);
     this.data = data;
-    if (before && before.key !== data.key) {
+    if (before.key !== data.key) {
       this.session = this.said = null;
       if (this.ort) this.guarded(() => this.open());
-    } else if (this.session && this.source === "page" && before && before.picture?.png !== data.picture?.png) {
+    } else if (this.session && this.source === "page" && before.picture?.png !== data.picture?.png) {
       this.choose(data.picture ? "page" : "");
-    } else if (this.session && this.source === "page") {
+    } else if (asked(before) !== asked(data)) {
+      this.look();
+    } else if (this.source === "page") {
       this.compare();
     }
     this.draw();
@@ -219,7 +222,8 @@ class Panel {
         this.tell(error.message, true);
       }
     }
-    if (this.video.stream) this.video.timer = setTimeout(() => this.follow(), REST);
+    const rest = Math.max(REST, (this.said?.milliseconds ?? 0) / 2);
+    if (this.video.stream) this.video.timer = setTimeout(() => this.follow(), rest);
   }
 
   look() {

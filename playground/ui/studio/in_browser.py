@@ -57,7 +57,7 @@ def of_file(opened: Opened, preparation: Preparation, picture: Picture, said: di
     _panel(key="in-browser", data={
         **_always(picture.name, picture.pixels, said["scores"], times[len(times) // 2]),
         "name": opened.name, "model": f"{base()}{opened.address}", "predict": None,
-        "key": f"{opened.key} {wanted} {said['scores_of']}", "bytes": opened.said["bytes"], "labels": list(labels),
+        "key": opened.key, "bytes": opened.said["bytes"], "labels": list(labels),
         "input": preparation.input, "output": said["scores_of"], "preparation": wanted,
         "ink": preparation.raw and are_digits(labels)})
 

@@ -364,7 +364,8 @@ def elsewhere(entry: Entry) -> None:
         "then:"
     )
     st.code(SNIPPET.format(file=f"{entry.name}.onnx"), language="python", wrap_lines=True)
-    st.caption(f"Or, with this project: `python -m playground predict {entry.name} photo.jpg`")
+    st.caption(f"Or, with this project: `python -m playground predict {entry.name} photo.jpg`. “Download with card and "
+               "program” holds the same for a browser, a notebook, JavaScript and C#.")
 
 
 @frame.guarded("Remove")
