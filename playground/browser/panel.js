@@ -189,10 +189,12 @@ class Panel {
         this.given.value = ""; // the same file may be given again
       }
       if (turn !== this.turn) return;
+      const before = this.source;
       this.source = source;
       this.times = [];
       if (source === "camera") await this.camera(true);
       else if (source) await this.look();
+      if (source === "camera" && !this.video.stream) this.source = before;
     });
   }
 
@@ -252,8 +254,6 @@ class Panel {
     this.canvas.classList.toggle("small", Math.max(seen.width, seen.height) <= 64);
     const live = this.source === "camera" && this.video.stream !== null;
     this.canvas.setAttribute("aria-label", this.picture.name);
-    this.caption.textContent = `${this.picture.name}, ${seen.width} × ${seen.height} pixels`
-      + (this.source === "page" ? "" : ": it stays in this browser");
     this.probabilities = probabilitiesOf(said.scores);
     const order = this.probabilities.map((p, k) => k);
     if (!live || order.length > IN_ORDER) order.sort((a, b) => this.probabilities[b] - this.probabilities[a]);
@@ -281,9 +281,11 @@ class Panel {
 
   compare() {
     if (!this.said || !this.order) return;
-    const theirs = this.theirs(), rows = [];
+    const theirs = this.theirs(), rows = [], { width, height } = this.seen;
+    this.caption.textContent = `${this.picture.name}, ${width} × ${height} pixels`
+      + (this.source === "page" ? "" : this.asked ? ": the server was sent it" : ": it stays in this browser");
     const head = made("tr", "");
-    head.append(made("th", ""), made("th", "", "this browser"), ...(theirs ? [made("th", "right", "server")] : []));
+    head.append(made("th", "", "class"), made("th", "", "this browser"), ...(theirs ? [made("th", "right", "server")] : []));
     for (const k of this.order) {
       const row = made("tr", ""), cell = made("td", "bar"), bar = made("span", "fill"), said = made("span", "", share(this.probabilities[k]));
       bar.style.width = `${100 * Math.min(1, Math.max(0, this.probabilities[k] || 0))}%`;

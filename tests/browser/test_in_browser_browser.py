@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from playground.browser import RUNNING, runtime
+from playground.browser import PANEL, runtime
 from playground.datasets import picture, samples
 from playground.datasets.preprocessing import Preprocessing
 from playground.deploy import package, registry
@@ -30,8 +30,8 @@ from playground.inspection.preparation import Preparation
 from tests.browser.conftest import settled, silent
 from tests.pages.on_a_page import put_model
 from tests.pages.picture_kinds import kinds
-from tests.pages.test_onnx_lab import foreign
 from tests.parity.export_kinds import KINDS, exported
+from tests.waiting import until
 
 PICTURES = [pattern(), pattern(9, 13), samples.photo("cat"), pattern(1, 1), pattern(40, 3)]
 WITH_A_PICTURE = 2_000  # bytes of a message from the browser that holds one
@@ -68,9 +68,10 @@ def bare(shared_context, web_runtime: Path, tmp_path_factory: pytest.TempPathFac
     """A page of nothing but the scripts, with the runtime beside it."""
     folder = tmp_path_factory.mktemp("bare")
     (folder / "runtime").symlink_to(web_runtime)
-    names = "runtimeFrom modelBytes opened answered pixelsOfFile prepared ink refusal Trouble"
+    names = "panel runtimeFrom modelBytes opened answered pixelsOfFile prepared ink refusal Trouble"
     (folder / "index.html").write_text(
-        f"<!doctype html><title>bare</title><script type=module>{RUNNING}\nconst bytes = (text) => Uint8Array.from("
+        "<!doctype html><meta charset=utf-8><title>bare</title><div class=panel></div>"
+        f"<script type=module>{PANEL}\nconst bytes = (text) => Uint8Array.from("
         f"atob(text), (letter) => letter.charCodeAt(0));\nconst FILES = {json.dumps(runtime.said(None)['files'])};\n"
         f"Object.assign(window, {{ bytes, FILES, {names.replace(' ', ', ')} }});</script>")
     with serving(folder) as address:
@@ -116,6 +117,12 @@ def test_a_browser_gives_onnxruntimes_logits_for_every_kind_of_export(bare: Page
     np.testing.assert_allclose(by_browser(bare, model, RAW), expected, atol=1e-4, rtol=0)
 
 
+def said_of(known: Preprocessing, order: str, layout: str, number: str = "float32") -> dict[str, object]:
+    """A preparation as the scripts are told it."""
+    return {"height": known.size[0], "width": known.size[1], "gray": known.gray, "mean": list(known.mean),
+            "std": list(known.std), "order": order, "layout": layout, "number": number}
+
+
 @pytest.mark.parametrize(("order", "layout"), [("RGB", "NCHW"), ("BGR", "NHWC")])
 def test_a_browser_prepares_pictures_as_the_server_does(bare: Page, order: str, layout: str) -> None:
     whole, known = made("torch")
@@ -125,20 +132,17 @@ def test_a_browser_prepares_pictures_as_the_server_does(bare: Page, order: str, 
         model.graph.node.insert(0, onnx.helper.make_node("Transpose", ["nhwc"], ["pixels"], perm=[0, 3, 1, 2]))
         model.graph.input[0].CopyFrom(onnx.helper.make_tensor_value_info("nhwc", 1, [1, *known.size, 3]))
         wanted = Preparation("nhwc", known, layout, order)
-    said = {"height": known.size[0], "width": known.size[1], "gray": known.gray, "mean": list(known.mean),
-            "std": list(known.std), "order": order, "layout": layout, "number": "float32"}
     data = model.SerializeToString()
-    found = by_browser(bare, data, {"input": wanted.input, "output": "logits", "preparation": said})
+    said = {"input": wanted.input, "output": "logits", "preparation": said_of(known, order, layout)}
+    found = by_browser(bare, data, said)
     np.testing.assert_allclose(found, by_onnxruntime(data, [wanted.apply(one) for one in PICTURES]), atol=1e-4, rtol=0)
 
 
 def test_gray_whole_numbers_are_prepared_as_the_server_does(bare: Page) -> None:
     known = Preprocessing((6, 10), True, (0.25,), (1 / 100,))
-    said = {"height": 6, "width": 10, "gray": True, "mean": [0.25], "std": [0.01], "order": "RGB", "layout": "NCHW",
-            "number": "uint8"}
     found = bare.evaluate("""async ([pictures, wanted]) => Promise.all(pictures.map(async (one) => Array.from(
         prepared(await pixelsOfFile(new Blob([bytes(one)]), "it"), wanted).data)))""",
-                          [[text(png(one)) for one in PICTURES], said])
+                          [[text(png(one)) for one in PICTURES], said_of(known, "RGB", "NCHW", "uint8")])
     expected = np.array([Preparation("x", known, number="uint8").apply(one).ravel() for one in PICTURES], int)
     assert np.abs(np.array(found) - expected).max() <= 1  # a level that is halfway may fall on either side
     assert (np.array(found) == expected).mean() > 0.99
@@ -201,6 +205,38 @@ def test_a_browser_without_memory_says_so(bare: Page) -> None:
     assert ["not the memory" in one for one in said] == [True, True, True, False]
 
 
+def gap(page: Page, what: str) -> float:
+    """By how much the page says that browser and server differ."""
+    said = page.locator(".panel .beside", has_text=f"in a {what}").inner_text()
+    number = re.search(r"at most ([\d.]+)(?: × 10(\S+))? in", said)
+    assert number, said
+    power = int((number[2] or "⁰").translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
+    return float(number[1]) * 10.0 ** power
+
+
+def test_the_panel_asks_again_under_another_preparation_and_another_picture(bare: Page, tmp_path: Path) -> None:
+    whole, known = made("torch")
+    model = network_alone(whole, known).SerializeToString()
+    bare.evaluate("(model) => { window.address = URL.createObjectURL(new Blob([bytes(model)])); }", text(model))
+    for order, shown, key in (("RGB", PICTURES[2], "a"), ("BGR", PICTURES[2], "a"), ("BGR", PICTURES[0], "a"),
+                              ("RGB", PICTURES[1], "b")):
+        (scores,) = by_onnxruntime(model, [Preparation("pixels", known, order=order).apply(shown)]).tolist()
+        data = {"name": "it", "key": key, "bytes": len(model), "labels": list("abc"), "input": "pixels",
+                "output": "logits", "preparation": said_of(known, order, "NCHW"), "ink": False, "predict": None,
+                "picture": {"name": f"{shown.shape[0]} rows", "png": text(png(shown))},
+                "server": {"scores": scores, "milliseconds": 1.5}, "runtime": runtime.said("runtime/"), "near": "here",
+                "missing": "There is none.", "chooses": False, "locked": False}
+        bare.evaluate("(said) => panel(document.querySelector('.panel'), { ...said, model: window.address }) && null",
+                      data)
+        if bare.get_by_role("button", name="Run it in this browser").is_visible():
+            bare.get_by_role("button", name="Run it in this browser").click()
+        best = int(np.argmax(scores))
+        chance = np.exp(scores[best]) / np.exp(scores).sum()
+        expect(bare.locator(".best")).to_have_text(f"{'abc'[best]}, {100 * chance:.1f} %")
+        expect(bare.locator("figcaption")).to_contain_text(f"{shown.shape[0]} rows")
+        until(lambda: gap(bare, "score") < 1e-4)  # of the one before it was more
+
+
 # -- on the app's pages ------------------------------------------------------------------------------------------------
 
 
@@ -222,15 +258,6 @@ def fetched(app_home: Path, web_runtime: Path) -> Iterator[None]:
     link.symlink_to(web_runtime)
     yield
     link.unlink()
-
-
-def gap(page: Page, what: str) -> float:
-    """By how much the page says that browser and server differ."""
-    said = page.locator(".panel .beside", has_text=f"in a {what}").inner_text()
-    number = re.search(r"at most ([\d.]+)(?: × 10(\S+))? in", said)
-    assert number, said
-    power = int((number[2] or "⁰").translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
-    return float(number[1]) * 10.0 ** power
 
 
 def run_here(page: Page, name: str = "Run it in this browser") -> None:
@@ -274,56 +301,14 @@ def test_the_models_page_runs_it_here_and_photos_and_the_camera_stay(page: Page,
     page.get_by_role("button", name="Ask the server, too").click()
     page.get_by_text("Browser and server differ by at most").wait_for()
     assert gap(page, "probability") < 1e-5
+    expect(page.locator(".panel figcaption")).to_contain_text("the server was sent it")
     assert asked == [("POST", f"{app_url}/api/models/brightness/predict?as_it_is=true")]
-
-
-def test_without_the_runtime_a_reader_may_have_it_from_elsewhere_if_it_is_what_was_published(  # type: ignore[no-untyped-def]
-        page: Page, goto, model, web_runtime: Path) -> None:
-    sent: list[str] = []
-    damage = [True]
-
-    def answer(route: Route) -> None:
-        name = route.request.url.rpartition("/")[2]
-        sent.append(route.request.url)
-        body = b"export default 1;" if damage[0] else (web_runtime / name).read_bytes()
-        route.fulfill(body=body, headers={"Access-Control-Allow-Origin": "*"},
-                      content_type="text/javascript")
-
-    goto("models?model=brightness&in-browser-too=true")
-    expect(page.locator(".panel .begin")).to_contain_text("“make browser” fetches it")
-    button = page.get_by_role("button", name="with onnxruntime-web from cdn.jsdelivr.net")
-    page.route(f"https://{runtime.CDN_HOST}/**", lambda route: route.abort())
-    button.click()
-    expect(page.locator(".panel .trouble")).to_contain_text("cdn.jsdelivr.net cannot be reached, or something")
-    page.route(f"https://{runtime.CDN_HOST}/**", answer)
-    button.click()
-    expect(page.locator(".panel .trouble")).to_contain_text("as it was published, so it is not run")
-    damage[0] = False
-    run_here(page, "with onnxruntime-web from cdn.jsdelivr.net")
-    assert gap(page, "score") < 1e-4
-    assert {url.rpartition("/")[0] + "/" for url in sent} == {runtime.CDN}
-
-
-@pytest.mark.usefixtures("fetched")
-def test_the_onnx_lab_runs_a_file_from_elsewhere_here(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
-    goto("onnx-lab?onnx-view=In+this+browser")
-    page.locator('input[type="file"]').first.set_input_files(
-        {"name": "theirs.onnx", "mimeType": "application/octet-stream", "buffer": foreign()})
-    run_here(page)
-    assert gap(page, "score") < 1e-4
-    page.get_by_role("combobox", name="Layout").wait_for()
-    page.get_by_label("Channels", exact=False).first.wait_for()
-    page.get_by_role("combobox", name=re.compile("Levels")).click()
-    page.get_by_role("option", name="0 to 255").click()
-    settled(page)
-    page.get_by_text("Browser and server differ by at most").wait_for()
-    assert gap(page, "score") < 1e-2  # of scores in the thousands
 
 
 # -- the page that goes home with a model ------------------------------------------------------------------------------
 
 
-def test_the_page_in_the_zip_gives_the_apps_answer_and_asks_nobody_else(  # type: ignore[no-untyped-def]
+def test_the_page_in_the_zip_gives_the_apps_answer_and_asks_nobody_who_is_not_named(  # type: ignore[no-untyped-def]
         page: Page, playground_home: Path, web_runtime: Path) -> None:
     entry = put_model("light", ("da<b>rk", "br*ght"))
     with zipfile.ZipFile(io.BytesIO(package.package(entry))) as archive:
@@ -335,22 +320,46 @@ def test_the_page_in_the_zip_gives_the_apps_answer_and_asks_nobody_else(  # type
     page.on("console", lambda said: refused.append(said.text) if "Content Security Policy" in said.text else None)
     pixels = np.random.default_rng(2).integers(90, 256, (50, 30, 3), np.uint8)
     label, chance = Classifier(entry.onnx).predict([pixels])[0].top(1)[0]
+    answer = f"{label}, {100 * chance:.1f} %"
+    damaged = [True]
+
+    def from_elsewhere(route: Route) -> None:
+        assert route.request.url.startswith(runtime.CDN)
+        body = (web_runtime / route.request.url.removeprefix(runtime.CDN)).read_bytes()
+        route.fulfill(body=b"export default 1;" if damaged[0] else body, headers={"Access-Control-Allow-Origin": "*"})
+
     with serving(folder) as address:
         page.goto(address)
-        button = page.get_by_role("button", name="Run it in this browser")
-        button.click()
+        page.get_by_role("button", name="Run it in this browser").click()
         expect(page.locator(".trouble")).to_contain_text("has no ort")
         expect(page.locator(".begin")).to_contain_text("does not lie beside this page")
-        page.get_by_role("button", name=f"onnxruntime-web from {runtime.CDN_HOST}").wait_for()
+        assert [url for url in asked if not url.startswith(address)] == []
+        button = page.get_by_role("button", name=f"onnxruntime-web from {runtime.CDN_HOST}")
+        page.route(f"https://{runtime.CDN_HOST}/**", lambda route: route.abort())
+        button.click()
+        expect(page.locator(".trouble")).to_contain_text("cdn.jsdelivr.net cannot be reached, or something")
+        page.route(f"https://{runtime.CDN_HOST}/**", from_elsewhere)
+        button.click()
+        expect(page.locator(".trouble")).to_contain_text("as it was published, so it is not run")
+        damaged[0] = False
+        button.click()
+        give(page, pixels)
+        expect(page.locator(".best")).to_have_text(answer)
+
         for file in web_runtime.iterdir():
             (folder / file.name).symlink_to(file)
+        del asked[:]
         page.reload()
-        button.click()
-        page.get_by_label("A photo of yours").set_input_files(
-            {"name": "own.png", "mimeType": "image/png", "buffer": png(pixels)})
-        expect(page.locator(".best")).to_have_text(f"{label}, {100 * chance:.1f} %")
-        assert {url for url in asked if not url.startswith((address, "data:", "blob:"))} == set()
+        page.get_by_role("button", name="Run it in this browser").click()
+        give(page, pixels)
+        expect(page.locator(".best")).to_have_text(answer)
+        assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
     assert refused == []
+
+
+def give(page: Page, pixels: np.ndarray) -> None:
+    page.get_by_label("A photo of yours").set_input_files(
+        {"name": "own.png", "mimeType": "image/png", "buffer": png(pixels)})
 
 
 def test_opened_as_a_file_the_page_asks_for_the_model(page: Page, playground_home: Path) -> None:
