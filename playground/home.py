@@ -124,6 +124,11 @@ def data_dir() -> Path:
     return _made(home() / "data")
 
 
+def opened_dir(inside: str = "") -> Path:
+    """ONNX files that readers opened, by the digest of their bytes, and a folder in it for what is made of them."""
+    return _made(data_dir() / "opened" / inside)
+
+
 def derived_dir() -> Path:
     """What is computed from photographs and can be computed again: with the workspace's data, or where `derived_in`
     says."""
@@ -178,7 +183,7 @@ def clear_left(folder: Path) -> None:
                 path.unlink()
 
 
-_KEY = re.compile(r"\b(uploads|sets)((?:/\.\w+)?)/[0-9a-f]{16,64}")
+_KEY = re.compile(r"\b(uploads|sets|opened)((?:/\.\w+)?)/[0-9a-f]{16,64}")
 
 
 def public(text: str) -> str:

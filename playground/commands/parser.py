@@ -9,7 +9,7 @@ from playground.commands.design import network, shape
 from playground.commands.files import convert, inspect, profile
 from playground.commands.models import predict, verify
 from playground.commands.serve import LOOPBACK, app
-from playground.commands.sets import bench, download
+from playground.commands.sets import bench, browser, download
 from playground.commands.train import LEVELS, resume, train, transfer
 from playground.errors import PlaygroundError
 
@@ -103,6 +103,8 @@ def parser() -> argparse.ArgumentParser:
 
     one = command(download, "fetch a set of photographs, checked and unpacked; without a name, list what there is")
     one.add_argument("set", metavar="NAME", nargs="?", help="which set")
+
+    command(browser, "fetch onnxruntime-web, so that a reader's own browser can run a model")
 
     one = command(predict, "ask an exported model, through onnxruntime and nothing else")
     one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file")

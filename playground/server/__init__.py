@@ -4,6 +4,7 @@
     POST /api/view/{token}/{what}        a JSON object from a page of ours
     /api/models/...                      the trained models for programs: see `playground.server.models`
     /join/{key}, /teach/{key}            a workspace of a class, the teacher's browser: see `workspaces`
+    GET  /api/runtime/{version}/{file}   onnxruntime-web for browsers: see `playground.server.runtime`
 
 Errors are JSON with one sentence: {"error": "..."}.
 """
@@ -14,6 +15,7 @@ from contextlib import asynccontextmanager
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 
+from playground.server import runtime
 from playground.server.closed import Closed
 from playground.server.discreet import keep_discreet
 from playground.server.headers import Headers
@@ -40,8 +42,8 @@ def routes(base: str = "") -> list[BaseRoute]:
     """
     above = f"/{base.strip('/')}".rstrip("/")
     return [Route(f"{above}/api/view/{{token}}/{{what}}", Views(_work)),
-            *ModelRoutes(_predicting, _reading, above).routes(), Mount(f"{above}/api", nothing_there),
-            *Links(above).routes()]
+            *ModelRoutes(_predicting, _reading, above).routes(), *runtime.routes(above),
+            Mount(f"{above}/api", nothing_there), *Links(above).routes()]
 
 
 def middleware() -> list[Middleware]:

@@ -1,5 +1,7 @@
 """The registry on a page: empty, with a model, with a damaged one, with names nobody should trust."""
 
+import base64
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from playground.datasets import picture as reader
 from playground.deploy import interval, registry
 from playground.deploy.session import Classifier
 from playground.ui.studio import models
-from tests.pages.on_a_page import OpenPage, errors, put_model, texts
+from tests.pages.on_a_page import OpenPage, errors, put_model, sent, texts
 
 
 @pytest.mark.usefixtures("without_shipped")
@@ -51,6 +53,23 @@ def test_the_page_answers_as_onnxruntime_does(open_page: OpenPage) -> None:
     app = open_page("models")
     best, chance = Classifier(entry.onnx).predict([samples.photo("cat")])[0].top(1)[0]
     assert f"## {best}, {100 * chance:.1f} \\%" in texts(app) or f"## {best}, {100 * chance:.1f} %" in texts(app)
+
+
+def test_the_browser_is_given_the_picture_the_file_and_the_servers_scores(open_page: OpenPage) -> None:
+    from playground.datasets import samples
+
+    entry = put_model("brightness")
+    app = open_page("models", **{"in-browser-too": "true"})
+    (said,) = sent(app, "in_browser")
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(said["picture"]["png"]))))
+    np.testing.assert_array_equal(pixels, samples.photo("cat"))
+    answer = Classifier(entry.onnx).predict([samples.photo("cat")])[0]
+    np.testing.assert_allclose(said["server"]["scores"], answer.logits, rtol=1e-6)
+    assert (said["model"], said["key"]) == ("/api/models/brightness/model.onnx", entry.card["sha256"])
+    assert (said["ink"], said["preparation"], said["runtime"]["address"]) == (False, None, None)
+    assert "make browser" in said["missing"]
+    app.toggle(key="in-browser-too").set_value(False).run()
+    assert sent(app, "in_browser") == []
 
 
 def test_verify_again_runs_every_check_and_a_changed_file_fails_it(open_page: OpenPage) -> None:

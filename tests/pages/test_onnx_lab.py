@@ -12,10 +12,10 @@ from playground.datasets import samples
 from playground.deploy.session import Classifier
 from playground.training.transfer import imported
 from playground.ui.studio import onnx_convert, onnx_file, onnx_further, onnx_lab
-from tests.pages.on_a_page import OpenPage, errors, put_model, texts
+from tests.pages.on_a_page import OpenPage, errors, put_model, sent, texts
 
 VIEWS = (onnx_lab.INSIDE, onnx_lab.RUN, onnx_lab.WORK, onnx_lab.GRAPH, onnx_lab.WEIGHTS, onnx_lab.SPEED,
-         onnx_lab.CONVERT, onnx_lab.FURTHER)
+         onnx_lab.CONVERT, onnx_lab.BROWSER, onnx_lab.FURTHER)
 
 
 def foreign(body: str = "a = Conv (x, w) b = Relu (a) c = GlobalAveragePool (b) d = Flatten (c) y = Gemm (d, v)"
@@ -67,6 +67,15 @@ def test_every_view_of_a_file_from_elsewhere(open_page: OpenPage) -> None:
         seen(app, view)
         assert errors(app) == [], view
         assert not app.exception, view
+    seen(app, onnx_lab.BROWSER)
+    (said,) = sent(app, "in_browser")
+    file = onnx_file.opened_dir() / said["model"].removeprefix("/api/opened/")
+    assert file.read_bytes() == foreign()
+    assert (said["input"], said["output"], said["labels"]) == ("x", "y", [f"class {k}" for k in range(5)])
+    assert {**said["preparation"], "mean": None, "std": None} == {
+        "height": 24, "width": 16, "gray": False, "order": "RGB", "layout": "NCHW", "number": "float32", "mean": None,
+        "std": None}
+    assert len(said["server"]["scores"]) == 5
     assert "theirs\\.onnx" in texts(app)
     seen(app, onnx_lab.RUN)
     key = next(one.key for one in app.selectbox if one.key and one.key.startswith("prep-scale"))

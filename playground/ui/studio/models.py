@@ -18,7 +18,7 @@ from playground.training.runs import runs
 from playground.training.runs.runs import RunView
 from playground.ui import frame, links
 from playground.ui.parts import camera, image_input
-from playground.ui.studio import heat, verified
+from playground.ui.studio import heat, in_browser, verified
 
 TASKS = {"digits": "trained from scratch", "transfer": "transfer learning"}
 CHECKS = {
@@ -205,7 +205,8 @@ def take_home(entry: Entry, predictions: evaluation.Predictions | None = None) -
         on_click="ignore",
         key=f"package-{entry.name}",
         help="model.onnx, network.onnx (the network alone, of one fixed size), MODEL_CARD.md, card.json, report.json, "
-        "labels.txt, run.py, which runs it on pictures, and picture.py, by which this app and that program read them.",
+        "labels.txt, run.py, which runs it on pictures, picture.py, by which this app and that program read them, "
+        "index.html, which runs it in any browser, a notebook, and snippets in Python, JavaScript and C#.",
     )
 
 
@@ -271,6 +272,11 @@ def trial(entry: Entry) -> None:
             "Where does it look?", key="heat", bind="query-params", disabled=links.locked()
         ):
             heat.show(entry, pixels, "trial")
+        if not picture.live and st.toggle(
+            "In this browser, too", key="in-browser-too", bind="query-params", disabled=links.locked(),
+            help="Your own browser runs the very file, on this picture, or on a photo or camera that stays with you.",
+        ):
+            in_browser.of_model(entry, picture.name, pixels, said, seconds)
 
 
 @st.fragment
@@ -362,7 +368,8 @@ def elsewhere(entry: Entry) -> None:
         "then:"
     )
     st.code(SNIPPET.format(file=f"{entry.name}.onnx"), language="python", wrap_lines=True)
-    st.caption(f"Or, with this project: `python -m playground predict {entry.name} photo.jpg`")
+    st.caption(f"Or, with this project: `python -m playground predict {entry.name} photo.jpg`. “Download with card and "
+               "program” holds the same for a browser, a notebook, JavaScript and C#.")
 
 
 @frame.guarded("Remove")
