@@ -1,8 +1,9 @@
-# make app    the app on http://localhost:8501 (PORT=... for another port, ADDRESS=0.0.0.0 for a class)
-# make class  the same for a class: it listens on the network, and every browser has a workspace of its own
-# make check  lint, types and the quick tests of all but pages and parity: while you work
-# make test   lint, types and the whole test suite, in PROCESSES=2 processes: what decides
-# make bench  the engine against PyTorch in one run
+# make app      the app on http://localhost:8501 (PORT=... for another port), for this computer alone
+# make class    the same for a class: it listens on the network, and every browser has a workspace of its own
+# make browser  onnxruntime-web, fetched once, so that readers' own browsers can run models
+# make check    lint, types and the quick tests of all but pages and parity: while you work
+# make test     lint, types and the whole test suite, in PROCESSES=2 processes: what decides
+# make bench    the engine against PyTorch in one run
 PYTHON ?= python3
 PORT ?= 8501
 ADDRESS ?= 127.0.0.1
@@ -10,7 +11,7 @@ PROCESSES ?= 2
 PY := .venv/bin/python
 PYTEST = $(PY) -m pytest -n $(PROCESSES) --dist loadfile
 
-.PHONY: app class check test lint bench clean
+.PHONY: app class browser check test lint bench clean
 .DEFAULT_GOAL := app
 
 .venv/.python:
@@ -34,6 +35,9 @@ app: .venv/.app
 class: .venv/.app
 	$(PY) -m playground app --class --port $(PORT)
 
+browser: .venv/.app
+	$(PY) -m playground browser
+
 lint: .venv/.dev
 	$(PY) -m ruff check .
 	$(PY) -m mypy
@@ -43,6 +47,7 @@ check: lint
 
 test: lint
 	@sh tests/browser/find_chromium.sh
+	@sh tests/browser/fetch_runtime.sh $(PY)
 	$(PYTEST)
 
 bench: .venv/.dev

@@ -92,8 +92,9 @@ def used_bytes(place: Path) -> int:
 
 
 def room_bytes() -> float:
-    """What may still be put into the workspace worked for; without a class there is no limit but the disk's."""
-    return quota_bytes() - used_bytes(home()) if is_class() else math.inf
+    """What may still be put into the workspace worked for; without a class, and in the home in common (which has all
+    workspaces below it), there is no limit but the disk's."""
+    return quota_bytes() - used_bytes(home()) if is_class() and home() != shared() else math.inf
 
 
 def quota_bytes() -> int:
@@ -122,6 +123,11 @@ def runs_dir() -> Path:
 def data_dir() -> Path:
     """Uploaded, unpacked and generated data."""
     return _made(home() / "data")
+
+
+def opened_dir(inside: str = "") -> Path:
+    """ONNX files that readers opened, by the digest of their bytes, and a folder in it for what is made of them."""
+    return _made(data_dir() / "opened" / inside)
 
 
 def derived_dir() -> Path:
@@ -178,7 +184,7 @@ def clear_left(folder: Path) -> None:
                 path.unlink()
 
 
-_KEY = re.compile(r"\b(uploads|sets)((?:/\.\w+)?)/[0-9a-f]{16,64}")
+_KEY = re.compile(r"\b(uploads|sets|opened)((?:/\.\w+)?)/[0-9a-f]{16,64}")
 
 
 def public(text: str) -> str:

@@ -18,6 +18,7 @@ from playground.training.runs import class_runs, runs, worker
 from playground.training.runs.events import Event, Exported, Finished, Stage, Started
 from playground.training.runs.log import read
 from playground.training.runs.runs import DOWNLOAD, EXPERIMENT, PRETRAINED, WITHOUT_MODEL, RunSpec
+from playground.training.transfer import imported
 
 COMPARED = 32
 """How many of the data's own pictures the exported file is compared on, beside the built-in photos."""
@@ -32,14 +33,14 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
     without training again.
     """
     if spec.kind in WITHOUT_MODEL:
-        yield from _trainer(spec.kind).fit(spec, run_dir, should_stop)
+        yield from trainer_of(spec.kind).fit(spec, run_dir, should_stop)
         return
     from playground.deploy import export, registry  # here, so that a run whose data are wrong says so at once
 
     registry.check_name(spec.name)
     if not (spec.replace or is_of(spec.name, run_dir)):
         registry.check_free(spec.name)
-    trainer = _trainer(spec.kind)
+    trainer = trainer_of(spec.kind)
     before = runs.fold(run_dir.name, spec, read(run_dir / "events.jsonl")[0], True, False)
     started, finished = (before.started, before.finished) if before.finishing else (None, None)
     if before.finishing and started is not None and finished is None:
@@ -103,6 +104,8 @@ def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]
                     "confusion": [list(row) for row in finished.confusion]}
     data = public_name(spec.request.get("data", "imagenet"))
     request = spec.request | ({"data": data} if "data" in spec.request else {})
+    if spec.kind == "transfer" and imported.is_imported(request.get("backbone")):
+        request = {**request, "backbone": f"{imported.find(request['backbone']).title} ({request['backbone']})"}
     return {
         "task": spec.kind,
         "data": {"name": Path(data).name, "source": source, "licence": licence,
@@ -121,11 +124,11 @@ def public_name(data: str) -> str:
     return {"data/uploads": "an uploaded zip", "data/sets": "an own set"}.get(begins, home.public(data))
 
 
-def own_pictures(spec: RunSpec, run_dir: Path) -> Sequence[np.ndarray]:
+def own_pictures(spec: RunSpec, run_dir: Path, most: int = COMPARED) -> Sequence[np.ndarray]:
     """Some held-out pictures of the run's own data, raw: uint8 (H, W, 3); the built-in photos where none is left."""
     if spec.kind == "digits":
         _, test = named.load(spec.request["data"])
-        chosen = test.images[_spread(len(test))]
+        chosen = test.images[_spread(len(test), most)]
         return list(chosen if chosen.ndim == 4 else np.repeat(chosen[..., None], 3, axis=3))
     if spec.kind == PRETRAINED:
         return [samples.photo(name) for name in samples.photo_names()]
@@ -134,18 +137,18 @@ def own_pictures(spec: RunSpec, run_dir: Path) -> Sequence[np.ndarray]:
 
     found = torch_fit.photos_of(spec, run_dir)
     for half in (found.validation, found.train):
-        opened = [image for i in _spread(len(half)) if (image := photos.opened(half[i][0])) is not None]
+        opened = [image for i in _spread(len(half), most) if (image := photos.opened(half[i][0])) is not None]
         if opened:
             return opened
     return [samples.photo(name) for name in samples.photo_names()]  # all were removed: what was learnt is not lost
 
 
-def _spread(count: int) -> np.ndarray:
-    """Up to COMPARED indices, evenly over all: neighbours are often of one class."""
-    return np.unique(np.linspace(0, count - 1, min(COMPARED, count)).astype(int))
+def _spread(count: int, most: int) -> np.ndarray:
+    """Up to `most` indices, evenly over all: neighbours are often of one class."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))
 
 
-def _trainer(kind: str) -> Any:
+def trainer_of(kind: str) -> Any:
     """The trainer's module, imported only by the worker that needs it: a page never waits for torch."""
     if kind == "digits":
         from playground.training.scratch import numpy_fit

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from playground.browser import runtime
+
 ROOT = Path(__file__).resolve().parents[1]
 if os.environ.get("PYTEST_XDIST_WORKER"):  # one of several processes: threads of all of them would fight for the cores
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -23,6 +25,8 @@ if os.environ.get("PACE"):  # hurried or slowed workers: see the module
 settings.register_profile("house", deadline=None, derandomize=True, database=None)
 settings.load_profile("house")
 
+WEB_RUNTIME = runtime.folder()  # before a test has a home of its own
+
 SLOW_SHARE, MANY = 0.02, 1000
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
@@ -34,6 +38,17 @@ def shared_photos() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the photographs are not on this machine ({folder})")
     return folder
+
+
+@pytest.fixture(scope="session")
+def web_runtime() -> Path:
+    """The folder of onnxruntime-web's files, which `make test` has fetched where there is a network."""
+    if WEB_RUNTIME is None:
+        why = f"onnxruntime-web is not on this machine: {runtime.COMMAND} fetches it"
+        if os.environ.get("REQUIRE_BROWSER"):
+            pytest.fail(why)
+        pytest.skip(why)
+    return WEB_RUNTIME
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 from playground.commands.output import print_json, printable
 from playground.errors import PlaygroundError
 from playground.inspection.limits import limit_memory
+from playground.numbers import number
 
 
 def predict(asked: dict[str, Any]) -> int:
@@ -48,22 +49,38 @@ def predict(asked: dict[str, Any]) -> int:
 
 
 def verify(asked: dict[str, Any]) -> int:
-    """Check a model."""
-    from playground.deploy import registry
+    """Check a model, and put source, onnxruntime and engine beside each other."""
+    from playground import verifying
+    from playground.deploy import engine_report, registry, report
 
     found = registry.get(asked["path"])
+    source = verifying.source_of(found, asked.get("most") or engine_report.PICTURES)
     if sys.platform == "linux":
         limit_memory(found if isinstance(found, Path) else found.onnx, 2**22)
     result = registry.verify(found)
+    told: report.Report | None = None
+    said: list[str] = []
+    try:
+        told = verifying.report(found, source)
+        said = list(report.sentences(told))
+    except PlaygroundError as error:  # a file that is no model: the checks say so
+        said = [str(error)]
+    ok = result.ok and (told is None or bool(told["ok"]))
     if asked["json"]:
-        print_json(result.to_dict())
+        print_json({**result.to_dict(), "ok": ok, "report": told})
     else:
         for check in result.checks:
             print(f"{'ok ' if check.ok else 'NOT'}  {check.name}: {printable(check.sentence)}")
-    if not result.ok:
-        wrong = ", ".join(check.name for check in result.checks if not check.ok)
+        for sentence in said:
+            print(f"{'ok ' if told is not None and told['ok'] else 'NOT'}  report: {printable(sentence)}")
+        for one in () if told is None else told["through"]:
+            if "milliseconds" in one:
+                print(f"     {report.CALLED[one['by']]}: {number(one['milliseconds'], 3)} ms a picture")
+    if not ok:
+        wrong = ", ".join([*(check.name for check in result.checks if not check.ok),
+                           *(["report"] if told is not None and not told["ok"] else [])])
         print(f"{printable(result.name)} is not what it should be: {wrong}.", file=sys.stderr)
-    return 0 if result.ok else 1
+    return 0 if ok else 1
 
 
 def main(arguments: list[str]) -> int:

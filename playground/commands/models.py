@@ -23,7 +23,7 @@ def predict(options: argparse.Namespace) -> int:
 
 def verify(options: argparse.Namespace) -> int:
     """Check a model."""
-    return guarded("verify", options, 10)
+    return guarded("verify", options, 10 + options.pictures, most=options.pictures)
 
 
 def guarded(command: str, options: argparse.Namespace, pictures: int, **more: Any) -> int:

@@ -9,8 +9,8 @@ from playground.commands.design import network, shape
 from playground.commands.files import convert, inspect, profile
 from playground.commands.models import predict, verify
 from playground.commands.serve import LOOPBACK, app
-from playground.commands.sets import bench, download
-from playground.commands.train import resume, train, transfer
+from playground.commands.sets import bench, browser, download
+from playground.commands.train import LEVELS, resume, train, transfer
 from playground.errors import PlaygroundError
 
 
@@ -77,7 +77,13 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--mode", default="frozen", choices=("frozen", "fine-tune", "scratch"),
                      help="what learns: a new head, the last blocks too, or a small network from random weights "
                           "(default: %(default)s)")
-    one.add_argument("--backbone", default="efficientnet_lite0", help="the pretrained network (default: %(default)s)")
+    one.add_argument("--backbone", default="efficientnet_lite0",
+                     help="the pretrained network (default: %(default)s), or an .onnx file of anybody's, of which the "
+                          "last layer is replaced")
+    one.add_argument("--levels", choices=tuple(LEVELS), help="what 0 to 255 become for that file (default: guessed "
+                                                             "from it)")
+    one.add_argument("--order", choices=("RGB", "BGR"), help="in which order that file takes the channels (default: "
+                                                             "RGB)")
     one.add_argument("--head", choices=("linear", "hidden", "sigmoid"), help="what turns features into classes")
     one.add_argument("--blocks", type=whole(1), metavar="N", help="how many of the last blocks are fine-tuned")
     one.add_argument("--image-size", type=whole(32), metavar="N", help="pixels a side that the network sees")
@@ -98,6 +104,8 @@ def parser() -> argparse.ArgumentParser:
     one = command(download, "fetch a set of photographs, checked and unpacked; without a name, list what there is")
     one.add_argument("set", metavar="NAME", nargs="?", help="which set")
 
+    command(browser, "fetch onnxruntime-web, so that a reader's own browser can run a model")
+
     one = command(predict, "ask an exported model, through onnxruntime and nothing else")
     one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file")
     one.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="picture files of any size")
@@ -105,6 +113,8 @@ def parser() -> argparse.ArgumentParser:
 
     one = command(verify, "check that an exported model is what it was and still answers as its trainer did")
     one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file")
+    one.add_argument("--pictures", type=whole(1, 1000), default=16, metavar="N",
+                     help="how many pictures go through source, onnxruntime and engine (default: %(default)s)")
 
     one = command(inspect, "look into any ONNX file: operators, shapes, weights, costs")
     one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file of anybody's")

@@ -1,12 +1,17 @@
-"""Commands about sets of photographs, and the benchmark."""
+"""Commands that fetch what others offer, sets of photographs and a runtime for browsers, and the benchmark."""
 
 import argparse
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from playground.commands.output import Telling, print_json
 from playground.errors import PlaygroundError
 from playground.home import REPOSITORY
+
+if TYPE_CHECKING:
+    from playground.datasets.catalogue import Progress
 
 
 def download(options: argparse.Namespace) -> int:
@@ -27,20 +32,45 @@ def download(options: argparse.Namespace) -> int:
         told.line(f"{wanted.title} is here already")
     else:
         told.line(f"{wanted.title}, {wanted.size / 1e6:,.1f} MB, from {wanted.source}; licence: {wanted.licence}")
-        try:
-            for step in downloads.download(options.set):
-                told.passing(f"{step.doing}: {step.done / 1e6:,.1f} of {step.total / 1e6:,.1f} MB"
-                             if step.doing == "downloading" else f"{step.doing} {100 * step.done // step.total} %")
-        except KeyboardInterrupt:
-            told.line("what has come is kept: the same command goes on from there")
-            raise
-        told.end()
+        follow(downloads.download(options.set), told)
     path = downloads.folder(options.set)
     if options.json:
         print_json({"set": options.set, "folder": str(path)})
     else:
         print(path)
     return 0
+
+
+def browser(options: argparse.Namespace) -> int:
+    """Fetch onnxruntime-web, so that readers' own browsers can run models."""
+    from playground.browser import fetching, runtime
+
+    told = Telling()
+    if runtime.folder() is None:
+        one = fetching.PACKAGE
+        told.line(f"{one.title}, {one.size / 1e6:,.1f} MB, from {one.source}; licence: {one.licence}")
+        follow(fetching.fetch(), told)
+    folder = runtime.folder()
+    if folder is None:
+        raise PlaygroundError(f"There is a folder {runtime.NAME} below data that does not hold the files of "
+                              "onnxruntime-web: delete it, and ask again.")
+    if options.json:
+        print_json({"version": runtime.VERSION, "folder": str(folder), "files": [file.name for file in runtime.FILES]})
+    else:
+        print(folder)
+    return 0
+
+
+def follow(steps: "Iterator[Progress]", told: Telling) -> None:
+    """Tell how far a download is until it is here."""
+    try:
+        for step in steps:
+            told.passing(f"{step.doing}: {step.done / 1e6:,.1f} of {step.total / 1e6:,.1f} MB"
+                         if step.doing == "downloading" else f"{step.doing} {100 * step.done // step.total} %")
+    except KeyboardInterrupt:
+        told.line("what has come is kept: the same command goes on from there")
+        raise
+    told.end()
 
 
 def bench(options: argparse.Namespace) -> int:

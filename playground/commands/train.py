@@ -55,13 +55,41 @@ def transfer(options: argparse.Namespace) -> int:
     request = {"data": data, "mode": options.mode,
                "epochs": RECIPES[options.mode]["epochs"] if options.epochs is None else options.epochs}
     if options.mode != SCRATCH:
-        request["backbone"] = options.backbone
+        request["backbone"] = backbone_of(options)
     chosen = {"head": options.head, "blocks": options.blocks, "image_size": options.image_size,
               "batch_size": options.batch_size, "learning_rate": options.learning_rate, "patience": options.patience,
               "augment": dict(options.augment or ())}
     request |= {key: value for key, value in chosen.items() if value}
     Request.of(request)  # what cannot be done is refused before there is a run
     return follow(options, "transfer", request)
+
+
+def backbone_of(options: argparse.Namespace) -> str:
+    """The backbone's name; of an ONNX file, once it is taken without its last layer."""
+    if not options.backbone.endswith(".onnx"):
+        return str(options.backbone)
+    from dataclasses import replace
+
+    from playground import adopting
+    from playground.inspection import bounded
+    from playground.inspection.preparation import Preparation, scaled
+
+    path = Path(options.backbone).expanduser()
+    if not path.is_file():
+        raise PlaygroundError(f"There is no file {options.backbone}.")
+    said = bounded.ask("report", path)
+    if said["preparation"] is None:
+        raise PlaygroundError(said["pictures"])
+    guessed = Preparation.from_dict(said["preparation"])
+    if options.levels:
+        guessed = replace(guessed, preprocessing=scaled(guessed.preprocessing, LEVELS[options.levels]))
+    if options.order:
+        guessed = replace(guessed, order=options.order)
+    return adopting.adopt(path, path.stem, guessed)
+
+
+LEVELS = {"0to1": "0 to 1", "signed": "−1 to 1", "0to255": "0 to 255", "imagenet": "ImageNet's mean and deviation"}
+"""What the levels of a picture may become for an ONNX file, as an option says it."""
 
 
 def resume(options: argparse.Namespace) -> int:

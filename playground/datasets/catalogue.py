@@ -18,11 +18,13 @@ from playground.errors import PlaygroundError
 
 @dataclass(frozen=True)
 class File:
-    """One file to fetch: its exact size in bytes, and its SHA-256 where it was published."""
+    """One file to fetch: its exact size in bytes, and its SHA-256 (in hexadecimal digits) or SHA-512 (in base64, as npm
+    writes it) where one was published."""
 
     url: str
     size: int
     sha256: str | None = None
+    sha512: str | None = None
 
     @property
     def name(self) -> str:

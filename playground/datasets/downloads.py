@@ -1,5 +1,6 @@
 """Downloading a set of the catalogue: it gets here whole and checked, or not at all."""
 
+import base64
 import fcntl
 import gzip
 import hashlib
@@ -24,7 +25,7 @@ from playground.datasets.disk import FULL_OR_FORBIDDEN, unfinished, why
 from playground.datasets.unzip import move_into_place
 from playground.errors import PlaygroundError
 
-__all__ = ["CATALOGUE", "Downloadable", "File", "Progress", "download", "find", "folder", "host", "received"]
+__all__ = ["CATALOGUE", "Downloadable", "File", "Progress", "download", "fetch", "find", "folder", "host", "received"]
 
 PARTIAL = ".downloads"  # below data/: what has come so far; a file put there by hand is checked and used as well
 TIMEOUT_SECONDS = 20.0  # without a single byte
@@ -63,14 +64,21 @@ def received(name: str) -> int:
 
 
 def download(name: str, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
-    """Fetch a set into data/NAME, whole or not at all, and tell how far it is; what is there already stays.
+    """`fetch` a set of the catalogue into data/NAME."""
+    yield from fetch(find(name), name, should_stop)
+
+
+def fetch(wanted: Downloadable, name: str, should_stop: Callable[[], bool] = lambda: False, offline: str = OFFLINE
+          ) -> Iterator[Progress]:
+    """Fetch what is wanted into data/NAME, whole or not at all, and tell how far it is; what is there already stays.
 
     What has come is kept when it is stopped or breaks off, and the next call goes on from there (HTTP Range), or from
     the beginning where the server does not allow that. Size and SHA-256 are checked before anything is unpacked; a file
     that is wrong is deleted. PLAYGROUND_MIRROR names a server that is asked instead, for NAME/FILE. Two at a time: the
-    second waits for the first. Raises PlaygroundError with what went wrong as one sentence.
+    second waits for the first. Raises PlaygroundError with what went wrong as one sentence; `offline` says in it what
+    needs no network.
     """
-    wanted, into = find(name), home.downloads_dir() / name
+    into = home.downloads_dir() / name
     partial = home.downloads_dir() / PARTIAL / name
     if into.is_dir():
         return
@@ -87,7 +95,7 @@ def download(name: str, should_stop: Callable[[], bool] = lambda: False) -> Iter
         _demand_space(wanted, into.parent, partial)
         before = 0
         for file in wanted.files:
-            for progress in _fetch(name, file, partial / file.name, should_stop):
+            for progress in _fetch(name, file, partial / file.name, should_stop, offline):
                 yield (Progress("downloading", before + progress.done, wanted.size)
                        if progress.doing == "downloading" else progress)
             if should_stop():
@@ -102,7 +110,7 @@ def download(name: str, should_stop: Callable[[], bool] = lambda: False) -> Iter
                 move_into_place(incoming, into)
         except (PlaygroundError, *_DAMAGED):
             for file in wanted.files:
-                if file.sha256 is None:  # right in size alone: the next attempt fetches it again
+                if not (file.sha256 or file.sha512):  # right in size alone: the next attempt fetches it again
                     (partial / file.name).unlink(missing_ok=True)
             raise
         shutil.rmtree(partial, ignore_errors=True)
@@ -139,7 +147,7 @@ def _demand_space(wanted: Downloadable, where: Path, partial: Path) -> None:
 # -- fetching ----------------------------------------------------------------------------------------------------------
 
 
-def _fetch(name: str, file: File, path: Path, should_stop: Callable[[], bool]) -> Iterator[Progress]:
+def _fetch(name: str, file: File, path: Path, should_stop: Callable[[], bool], offline: str) -> Iterator[Progress]:
     """One file, from what is there of it to its checked whole."""
     url = _address(name, file)
     furthest, tries, whole_at_once, ranges = _size(path), TRIES, False, True
@@ -150,12 +158,12 @@ def _fetch(name: str, file: File, path: Path, should_stop: Callable[[], bool]) -
             have = 0
         if have == file.size:
             yield Progress("checking", have, file.size)
-            if file.sha256 is None or _sha256(path) == file.sha256:
+            if _as_published(path, file):
                 return
             path.unlink()
             if whole_at_once:
-                raise PlaygroundError(f"{file.name} from {_host(url)} is not what was published (its SHA-256 differs): "
-                                      "it was deleted, and nothing was unpacked.")
+                raise PlaygroundError(f"{file.name} from {_host(url)} is not what was published (its {_sum(file)} "
+                                      "differs): it was deleted, and nothing was unpacked.")
             have, furthest = 0, 0  # put together from pieces of different files perhaps: once more in one piece
         if not ranges and have:
             path.unlink()
@@ -178,7 +186,7 @@ def _fetch(name: str, file: File, path: Path, should_stop: Callable[[], bool]) -
             problem = f"answered {error.code}"
         except urllib.error.URLError as error:
             if not isinstance(error.reason, _BROKEN_OFF) or isinstance(error.reason, ConnectionRefusedError):
-                raise _unreachable(url, error.reason) from error
+                raise _unreachable(url, error.reason, offline) from error
             problem = "does not answer"
         except _BROKEN_OFF as error:
             problem = "went silent" if isinstance(error, TimeoutError) else "broke off"
@@ -262,17 +270,24 @@ def _host(url: str) -> str:
     return urlsplit(url).hostname or url
 
 
-def _unreachable(url: str, reason: object) -> PlaygroundError:
+def _unreachable(url: str, reason: object, offline: str) -> PlaygroundError:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return PlaygroundError(f"{_host(url)} could not prove who it is ({reason.verify_message}): nothing was "
                                "downloaded.")
-    return PlaygroundError(f"{_host(url)} cannot be reached from this server, perhaps there is no network; {OFFLINE}.")
+    return PlaygroundError(f"{_host(url)} cannot be reached from this server, perhaps there is no network; {offline}.")
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sum(file: File) -> str:
+    return "SHA-512" if file.sha512 else "SHA-256"
+
+
+def _as_published(path: Path, file: File) -> bool:
+    """Whether a file has the sum that was published of it, if one was."""
+    with open(path, "rb") as content:
+        if file.sha512:
+            return base64.b64encode(hashlib.file_digest(content, "sha512").digest()).decode() == file.sha512
+        return file.sha256 is None or hashlib.file_digest(content, "sha256").hexdigest() == file.sha256

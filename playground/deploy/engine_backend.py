@@ -16,7 +16,9 @@ from onnx.backend.base import Backend, BackendRep
 
 from engine import ShapeError, Tensor, no_grad
 from playground.deploy.engine_import import Operator, find
-from playground.deploy.engine_import.graphs import leaves, read, ready, refuse_volumes, rows
+from playground.deploy.engine_import.arithmetic import cast_to
+from playground.deploy.engine_import.graphs import leaves, read, ready, refuse_volumes, rows, with_branches
+from playground.deploy.engine_import.half import in_single, is_half
 from playground.deploy.engine_import.operators import domain_of, refuse
 from playground.errors import PlaygroundError
 
@@ -45,7 +47,8 @@ class EngineModel:
     the file; not so single numbers (0 axes), the preprocessing in front of our own exports, and what stands where no
     weight stands: batch statistics, bounds of Clip, scales of Resize. Batch norm and dropout stay as the file has
     them, so fine-tuning does not move statistics. `nodes` are what is computed, in that order, which need not be the
-    file's. Raises PlaygroundError naming the operators or the attribute the engine does not know.
+    file's. What is float16 inside a file is float32 here. Raises PlaygroundError naming the operators or the attribute
+    the engine does not know.
 
     >>> model = onnx_to_engine(onnx.parser.parse_model('<ir_version: 9, opset_import: ["": 20]>'
     ...     "example (float[N, 2] x) => (float[N, 1] y) <float[2, 1] w = {3, -1}> { y = MatMul (x, w) }"))
@@ -55,7 +58,7 @@ class EngineModel:
     """
 
     def __init__(self, model: onnx.ModelProto):
-        model = ready(model)
+        model = with_branches(in_single(ready(model)))
         self.opsets = {domain_of(entry): entry.version for entry in model.opset_import}
         graph = model.graph
         if graph.sparse_initializer:
@@ -66,6 +69,7 @@ class EngineModel:
         self.inputs = {info.name: info.type for info in graph.input if info.name not in self.values}
         self.defaults = {info.name: info.type for info in graph.input if info.name in self.values}  # need not be given
         self.outputs = [info.name for info in graph.output]
+        self._halves = {info.name for info in graph.output if is_half(info.type)}
         self._last_use = {name: k for k, (node, _) in enumerate(self.nodes) for name in node.input}
         self._last_use.update(dict.fromkeys([*self.outputs, *self.values], len(self.nodes)))
 
@@ -78,7 +82,8 @@ class EngineModel:
         values: dict[str, Tensor] = {}
         for _ in self._walk(inputs, values):
             pass
-        return tuple(values[name] for name in self.outputs)
+        return tuple(cast_to(values[name], np.dtype(np.float16)) if name in self._halves else values[name]
+                     for name in self.outputs)
 
     def steps(self, *args: Any, **named: Any) -> Iterator[ForwardStep]:
         """The same, one node a step."""
@@ -179,7 +184,7 @@ def _checked(name: str, kind: onnx.TypeProto, inputs: Mapping[str, Any]) -> Tens
                                              for n, m in zip(wanted, tensor.shape, strict=True)):
             raise PlaygroundError(f"The model's input {name} has the shape ({', '.join(map(str, wanted))}), "
                                   f"not {tensor.shape}.")
-    return tensor
+    return cast_to(tensor, np.dtype(np.float32)) if is_half(kind) else tensor
 
 
 # --- onnx's own test interface ---

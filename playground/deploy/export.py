@@ -1,5 +1,6 @@
 """From a trained model to an entry of the registry, only if onnxruntime gives its source's answers."""
 
+import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from playground.datasets.preprocessing import Preprocessing
 from playground.deploy import contract, registry
 from playground.deploy.parity import TOLERANCE, Parity, Reference, compare, pixels_sha256, second_opinion
 from playground.deploy.registry import Entry
+from playground.deploy.report import OWN, Report
 from playground.deploy.session import Array, Classifier
 from playground.deploy.verification import PATTERN, reference_picture
 from playground.errors import PlaygroundError
@@ -72,7 +74,8 @@ def export_run(
         "versions": _versions(packages),
         "parity": kept,
     }
-    registry.put(name, data, card, replace=replace)
+    report = _report(trained, data, images, source, tolerance)
+    registry.put(name, data, card, replace=replace, report=report)
     entry = registry.get(name)
     assert isinstance(entry, Entry)
     return entry
@@ -91,6 +94,15 @@ def answers(trained: Trained, images: Sequence[Array]) -> Array:
     if scores.shape[1] == 1 and len(trained.classes) == 2:
         scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
     return scores
+
+
+def _report(trained: Trained, data: bytes, images: Sequence[Array], source: str, tolerance: float) -> Report:
+    """The report on the file, on some of the data's own pictures, evenly chosen."""
+    from playground.deploy import engine_report
+
+    chosen = np.unique(np.linspace(0, len(images) - 1, min(engine_report.PICTURES, len(images))).astype(int))
+    return engine_report.report(data, hashlib.sha256(data).hexdigest(), [images[k] for k in chosen], OWN,
+                                lambda image: answers(trained, [image])[0], source, tolerance)
 
 
 def demand(parity: Parity) -> None:

@@ -9,7 +9,9 @@ import numpy as np
 
 from playground.datasets import picture
 from playground.datasets.preprocessing import Preprocessing
+from playground.deploy import report
 from playground.deploy.card import Entry
+from playground.deploy.companions import companions
 from playground.deploy.evaluation import Predictions, class_scores
 from playground.deploy.interval import sentence
 from playground.deploy.network_file import network_of
@@ -88,12 +90,11 @@ def model_card(entry: Entry, predictions: Predictions | None = None, network: st
     request, samples = training.get("request", {}), data.get("samples", {})
     measured = said.get("accuracy")
     labels = [plain(label) for label in said["labels"]]
-    how = MODES.get(request.get("mode", "frozen" if said.get("task") == "transfer" else ""), "a convolutional network")
     lines = [
         f"# {entry.name}", "",
         f"An image classifier that tells {len(labels)} classes apart: {listed(labels)}.", "",
         "## What it is", "",
-        f"- network: {how.format(backbone=request.get('backbone', 'EfficientNet-Lite0'))}",
+        f"- network: {how(entry)}",
         f"- made by: {plain(said['source'])}, {said['created']}",
         f"- file: model.onnx, {said.get('size_bytes', 0):,} bytes, SHA-256 {said['sha256']}",
         f"- input: `image` uint8 (N, H, W, 3), raw RGB pixels of any size; outputs: `logits` and `probabilities` "
@@ -146,14 +147,23 @@ def model_card(entry: Entry, predictions: Predictions | None = None, network: st
         lines += ["", "## Checked", "",
                   f"- onnxruntime gave the trainer's answers on {parity['samples']} pictures to "
                   f"{parity['max_difference']:.1e} ({parity['allowed']:.1e} allowed); the same first answer on "
-                  f"{parity['same_top']}"]
+                  f"{parity['same_top']}", *report.lines(entry)]
     versions = ", ".join(f"{name} {version}" for name, version in said.get("versions", {}).items())
     return "\n".join([*lines, f"- versions: {versions}", ""])
 
 
+def how(entry: Entry) -> str:
+    """What kind of network it is, in words."""
+    said = entry.card
+    request = said.get("training", {}).get("request", {})
+    mode = request.get("mode", "frozen" if said.get("task") == "transfer" else "")
+    return MODES.get(mode, "a convolutional network").format(backbone=request.get("backbone", "EfficientNet-Lite0"))
+
+
 def package(entry: Entry, predictions: Predictions | None = None) -> bytes:
-    """A zip of model.onnx, network.onnx, MODEL_CARD.md, card.json, labels.txt, run.py and picture.py, in a folder of
-    its name; the same bytes for the same model.
+    """A zip of model.onnx, network.onnx, MODEL_CARD.md, card.json, labels.txt, run.py, picture.py, report.json where
+    one was made, and what `companions` says of them and adds, in a folder of its name; the same bytes for the same
+    model.
 
     run.py needs onnxruntime, Pillow and NumPy; picture.py is the module by which this app reads pictures, as it is.
     Where the network alone does not give the file's answers, it is left out, and the card says why.
@@ -170,6 +180,8 @@ def package(entry: Entry, predictions: Predictions | None = None) -> bytes:
         "labels.txt": "".join(f"{' '.join(label.split())}\n" for label in entry.card["labels"]).encode(),
         "run.py": RUN.encode(),
         "picture.py": Path(picture.__file__).read_bytes(),
+        **report.take_home(entry),
+        **companions(entry, plain(entry.name), f"An image classifier: {how(entry)}", "network.onnx" in files),
     }
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,4 +1,5 @@
-"""The registry of exported models: exports/NAME/ with model.onnx and card.json, whole or not at all.
+"""The registry of exported models: exports/NAME/ with model.onnx, card.json and report.json, whole or not at
+all.
 
 Who changes the registry holds its lock, works in a hidden folder beside and renames; readers share the lock. So
 whatever hidden folder is met while holding the lock was left by a crash: `_sweep` clears it, and puts a model back
@@ -22,7 +23,9 @@ import onnx
 
 from playground import model_names
 from playground.deploy import contract
+from playground.deploy import report as report_file
 from playground.deploy.card import Card, Entry, faults
+from playground.deploy.report import Report
 from playground.deploy.verification import Check, Verification, verify
 from playground.errors import PlaygroundError
 from playground.home import exports_dir, home, read_json
@@ -35,8 +38,9 @@ MODEL, CARD = "model.onnx", "card.json"
 _INCOMING, _REPLACED, _REMOVED = ".incoming-", ".replaced-", ".removed-"
 
 
-def put(name: str, model: onnx.ModelProto | bytes, card: Mapping[str, Any], replace: bool = False) -> Path:
-    """Put a model and its card into the registry, whole or not at all; the folder they are in.
+def put(name: str, model: onnx.ModelProto | bytes, card: Mapping[str, Any], replace: bool = False,
+        report: Report | None = None) -> Path:
+    """Put a model, its card and the report on it into the registry, whole or not at all; the folder they are in.
 
     A crash at any moment leaves what was there before or what is there after, never a part. Raises PlaygroundError
     when the name is not a-z, 0-9, - and _ (60 at most), when the model breaks the contract of exported files, and when
@@ -62,6 +66,8 @@ def put(name: str, model: onnx.ModelProto | bytes, card: Mapping[str, Any], repl
             incoming.mkdir()
             _write(incoming / MODEL, data)
             _write(incoming / CARD, text)
+            if report is not None:
+                _write(incoming / report_file.FILE, report_file.to_bytes(report))
             _sync(incoming)
             if target.exists():
                 target.rename(replaced)

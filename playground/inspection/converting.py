@@ -30,6 +30,8 @@ WAYS: Mapping[str, str] = {
             "the pictures it is tried on; softmax and what prepares a picture stay as they are",
 }
 CALIBRATION_PICTURES = 64
+PER_CHANNEL_FROM = 13
+"""The operator set in which a scale for each channel came."""
 KEPT_IN_FLOAT = ("Softmax", "LogSoftmax", "Sigmoid")
 
 
@@ -45,7 +47,7 @@ def convert(path: Path, target: Path, way: str, name: str, x: np.ndarray) -> dic
         elif way == "float16":
             written = ready(convert_float_to_float16(model, keep_io_types=True))  # it puts casts where they are used
         else:
-            written = _quantised(path, model, name, x)
+            written = _quantised(model, name, x)
         onnx.checker.check_model(written)
         content = written.SerializeToString()
     except (PlaygroundError, MemoryError):
@@ -88,12 +90,14 @@ def _usual(attribute: onnx.defs.OpSchema.Attribute) -> Any:
     return helper.get_attribute_value(default) if default.type else None
 
 
-def _quantised(path: Path, model: onnx.ModelProto, name: str, x: np.ndarray) -> onnx.ModelProto:
+def _quantised(model: onnx.ModelProto, name: str, x: np.ndarray) -> onnx.ModelProto:
+    if next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 0) < PER_CHANNEL_FROM:
+        model = onnx.version_converter.convert_version(model, PER_CHANNEL_FROM)
     kept = [node.name for node in model.graph.node
             if node.name and (node.op_type in KEPT_IN_FLOAT or node.name.startswith(PREFIX))]
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "int8.onnx"
-        quantize_static(str(path), str(made), _Pictures(name, x[:CALIBRATION_PICTURES]), QuantFormat.QDQ,
+        quantize_static(model, str(made), _Pictures(name, x[:CALIBRATION_PICTURES]), QuantFormat.QDQ,
                         per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                         nodes_to_exclude=kept, extra_options={"ActivationSymmetric": False})
         return onnx.load(made)

@@ -58,6 +58,11 @@ def answer(asked: dict[str, Any], x: np.ndarray | None) -> dict[str, Any]:
             from playground.inspection import converting
 
             return converting.convert(path, Path(asked["target"]), asked["way"], asked["input"], x)
+        case "cut":
+            from playground.inspection import cutting
+            from playground.inspection.preparation import Preparation
+
+            return cutting.cut(path, Path(asked["target"]), Preparation.from_dict(asked["preparation"]))
         case "compare" if x is not None:
             from playground.inspection import converting
 

@@ -11,6 +11,8 @@ from starlette.datastructures import Headers as Said
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from playground.browser import runtime
+
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",  # a file is what we say it is: a text somebody uploaded is no script
     "Referrer-Policy": "same-origin",  # addresses, which hold settings, are not told to other sites
@@ -32,8 +34,9 @@ def page_scripts() -> tuple[str, ...]:
                  for script in _INLINE.findall(page))
 
 
-def policy(host: str) -> str:
-    """The Content-Security-Policy for a page at this host: only this server's scripts, pictures and answers.
+def policy(host: str, others: str = "") -> str:
+    """The Content-Security-Policy for a page at this host: only this server's scripts, pictures and answers, and the
+    answers of `others`.
 
     Components of ours are modules that Streamlit makes blobs of; styles stand in elements. Browsers differ in whether
     'self' holds for websockets, so they are named.
@@ -42,7 +45,7 @@ def policy(host: str) -> str:
     return "; ".join((
         "default-src 'none'", " ".join(("script-src 'self' blob: 'wasm-unsafe-eval'", *page_scripts())),
         "style-src 'self' 'unsafe-inline'", "img-src 'self' data: blob:", "font-src 'self' data:",
-        f"connect-src 'self'{sockets}", "media-src 'self' blob:", "worker-src 'self' blob:", "manifest-src 'self'",
+        f"connect-src 'self'{sockets}{others}", "media-src 'self' blob:", "worker-src 'self' blob:", "manifest-src 'self'",
         "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"))
 
 
@@ -58,7 +61,9 @@ class Headers:
                 headers = MutableHeaders(scope=message)
                 for name, value in ALWAYS.items():
                     headers.setdefault(name, value)
-                headers.setdefault("Content-Security-Policy", policy(Said(scope=scope).get("host", "")))
+                # Where the runtime of models is not on this server, a reader may say that it comes from elsewhere.
+                others = "" if runtime.folder() else f" https://{runtime.CDN_HOST}"
+                headers.setdefault("Content-Security-Policy", policy(Said(scope=scope).get("host", ""), others))
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)

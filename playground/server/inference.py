@@ -3,6 +3,7 @@
 Loaded by `playground.server.models` when somebody asks first. All of it is called in threads.
 """
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -17,6 +18,8 @@ from playground.errors import PlaygroundError
 from playground.server.asked import RefusedError
 
 GONE = "There is no model of this name here: GET /api/models lists those that there are."
+FORGOTTEN = "There is no such file: the server keeps the few that were opened last, and knows each by its digest."
+_DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
 def listed(base: str = "") -> dict[str, Any]:
@@ -35,6 +38,16 @@ def opened(name: str) -> BinaryIO:
         return open(_find(name).onnx, "rb")
     except FileNotFoundError as error:  # removed since
         raise RefusedError(404, GONE) from error
+
+
+def opened_file(digest: str) -> BinaryIO:
+    """A file that a reader opened in the ONNX lab, by the digest that names it. Raises RefusedError."""
+    if _DIGEST.fullmatch(digest) is None:
+        raise RefusedError(404, FORGOTTEN)
+    try:
+        return open(home.opened_dir() / f"{digest}.onnx", "rb")
+    except FileNotFoundError as error:
+        raise RefusedError(404, FORGOTTEN) from error
 
 
 def predicted(name: str, content: bytes, top: int | None = None, as_it_is: bool = False) -> dict[str, Any]:

@@ -4,6 +4,7 @@
     GET  /api/models/{name}                one
     GET  /api/models/{name}/model.onnx     its file
     POST /api/models/{name}/predict        the bytes of a picture; labels and probabilities come back
+    GET  /api/opened/{digest}.onnx         a file that a reader opened, for the page that runs it in his browser
     GET  /api/openapi.json                 the same for programs (OpenAPI 3.1)
 
 What is sent is looked at and kept nowhere.
@@ -53,6 +54,8 @@ class Models(Protocol):
     def described(self, name: str, base: str) -> Json: ...
 
     def opened(self, name: str) -> BinaryIO: ...
+
+    def opened_file(self, digest: str) -> BinaryIO: ...
 
     def predicted(self, name: str, content: bytes, top: int | None, as_it_is: bool) -> Json: ...
 
@@ -112,7 +115,8 @@ class ModelRoutes:
                 Route(f"{self.base}/api/models", Endpoint(look, self.listed)),
                 Route(one, Endpoint(look, self.described)),
                 Route(f"{one}/model.onnx", Endpoint(look, self.file)),
-                Route(f"{one}/predict", Endpoint(("POST",), self.predict))]
+                Route(f"{one}/predict", Endpoint(("POST",), self.predict)),
+                Route(f"{self.base}/api/opened/{{digest}}.onnx", Endpoint(look, self.opened_file))]
 
     async def document(self, _: Request) -> Response:
         return as_json(openapi.document(self.base, self.inbox.each))
@@ -125,21 +129,12 @@ class ModelRoutes:
         return as_json(await self.reading.do(object(), lambda: self.models().described(name, self.base)))
 
     async def file(self, request: Request) -> Response:
-        """The file as it is now, piece by piece, and not at all to who has it."""
         name = request.path_params["name"]
-        file = await run_in_threadpool(lambda: self.models().opened(name))
-        found = os.fstat(file.fileno())
-        tag = f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
-        had = known(request.headers.get("if-none-match", ""), tag)
-        headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache",
-                   "Content-Encoding": "identity"}  # said, because Streamlit would compress it each time
-        if not had:
-            headers |= {"Content-Length": str(found.st_size),
-                        "Content-Disposition": f'attachment; filename="{name}.onnx"'}
-        if had or request.method == "HEAD":
-            file.close()
-            return Response(None, 304 if had else 200, headers, "application/octet-stream")
-        return StreamingResponse(pieces(file, found.st_size), headers=headers, media_type="application/octet-stream")
+        return streamed(request, await run_in_threadpool(lambda: self.models().opened(name)), name)
+
+    async def opened_file(self, request: Request) -> Response:
+        digest = request.path_params["digest"]
+        return streamed(request, await run_in_threadpool(lambda: self.models().opened_file(digest)), digest)
 
     async def predict(self, request: Request) -> Response:
         """What the model says of a picture. A picture waits for its turn `wait_seconds` at most, then it is let go."""
@@ -185,6 +180,22 @@ def is_a_picture(content_type: str) -> None:
     if kind and not kind.startswith("image/") and kind != "application/octet-stream":
         raise RefusedError(415, "The bytes of a picture are wanted as they are, with the content type image/jpeg, "
                                 "image/png or the like, or application/octet-stream; no form.")
+
+
+def streamed(request: Request, file: BinaryIO, name: str) -> Response:
+    """A file as it is now, piece by piece, and not at all to who has it."""
+    found = os.fstat(file.fileno())
+    tag = f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
+    had = known(request.headers.get("if-none-match", ""), tag)
+    headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache",
+               "Content-Encoding": "identity"}  # said, because Streamlit would compress it each time
+    if not had:
+        headers |= {"Content-Length": str(found.st_size),
+                    "Content-Disposition": f'attachment; filename="{name}.onnx"'}
+    if had or request.method == "HEAD":
+        file.close()
+        return Response(None, 304 if had else 200, headers, "application/octet-stream")
+    return StreamingResponse(pieces(file, found.st_size), headers=headers, media_type="application/octet-stream")
 
 
 async def pieces(file: BinaryIO, size: int) -> AsyncIterator[bytes]:

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 ALONE = "No outside service is asked."
 ON_REQUEST = "Only where you press Download does the server fetch something, from the address named beside the button."
+IN_BROWSER = ("Where your own browser runs a model, it computes itself, and it asks an outside service only where you "
+              "press a button that names one.")
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         ":material/inventory_2:",
         "Every trained model is one ONNX file that gives this app's own answer to the same pixels in anybody's "
         "onnxruntime.",
+        IN_BROWSER,
     ),
     Chapter(
         "Build",
@@ -233,6 +236,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         ":material/science:",
         "An ONNX file is a graph of operators and the numbers they use: open any one, look into it, run it, and see "
         "how fast it is.",
+        IN_BROWSER,
     ),
 )
 

@@ -41,7 +41,7 @@ OPS: dict[str, Sort] = {
 }
 """By the name of the op on the tape."""
 POINTWISE_OPS = ("add", "sub", "mul", "div", "neg", "pow", "exp", "log", "sqrt", "abs", "maximum", "minimum", "where",
-                 "erf", "sin", "cos", "cast")
+                 "erf", "sin", "cos", "cast", "fake_quantize")
 _RANK = {CONV: 0, TRANSPOSED: 0, DENSE: 1, BATCH_NORM: 2, NORM: 2, MAX_POOL: 3, AVG_POOL: 3, GLOBAL_POOL: 4, CONCAT: 5,
          UPSAMPLE: 5, SOFTMAX: 6, LOSS: 6, ACTIVATION: 7, DROPOUT: 7, SUM: 8, FLATTEN: 9}
 
@@ -57,7 +57,8 @@ ONNX: dict[str, Sort] = {
     "LayerNormalization": Sort(NORM, "layer norm"), "GroupNormalization": Sort(NORM, "group norm"),
     "InstanceNormalization": Sort(NORM, "instance norm"), "ReduceMean": Sort(GLOBAL_POOL, "mean"),
     "Gemm": Sort(DENSE, "dense layer"), "AveragePool": Sort(AVG_POOL, "average pooling"),
-    "Resize": Sort(UPSAMPLE, "resize"), "Upsample": Sort(UPSAMPLE, "upsampling"),
+    "DequantizeLinear": Sort("other", "rounded to whole numbers", True), "Resize": Sort(UPSAMPLE, "resize"),
+    "Upsample": Sort(UPSAMPLE, "upsampling"),
 }
 """By an ONNX operator's name, where several ops of the tape compute it or the tape does not tell."""
 

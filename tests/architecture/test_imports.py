@@ -42,6 +42,8 @@ ALLOWED: dict[str, set[str]] = {
     "playground/deploy": {"here", "numpy", "onnx", "onnxruntime", "playground.datasets", "playground.home",
                           "playground.model_names", "playground.errors", "playground.numbers"},
     "playground/deploy/evaluation.py": {"sklearn"},
+    "playground/deploy/companions.py": {"playground.browser"},
+    "playground/deploy/take_home": {"numpy", "PIL", "onnxruntime", "picture"},  # goes home with a model, as it is
     "playground/deploy/engine_*": {"engine"},
     "playground/deploy/torch_*": {"torch", "onnxscript"},
     "playground/view": {"here", "numpy", "engine", "playground.network", "playground.datasets", "playground.deploy",
@@ -52,9 +54,14 @@ ALLOWED: dict[str, set[str]] = {
     "playground/view/asks/torch_number.py": {"torch"},  # a process of its own
     "playground/inspection": {"here", "numpy", "onnx", "onnxruntime", "engine", "playground.deploy",
                               "playground.datasets", "playground.home", "playground.errors", "playground.numbers"},
+    "playground/browser": {"here", "playground.home"},
+    "playground/browser/fetching.py": {"playground.datasets", "playground.errors"},
     "playground/jobs.py": {"numpy", "playground.training", "playground.deploy",
                             "playground.datasets", "playground.home", "playground.model_names",
                            "playground.errors", "playground.numbers"},
+    "playground/adopting.py": {"playground.inspection", "playground.training", "playground.errors"},
+    "playground/verifying.py": {"numpy", "playground.jobs", "playground.training", "playground.deploy",
+                                "playground.datasets", "playground.home", "playground.errors"},
     "playground/__main__.py": {"playground.commands"},
     "playground/commands": {"playground"},
     "playground/commands/serve.py": {"segno"},
@@ -63,25 +70,27 @@ ALLOWED: dict[str, set[str]] = {
     "playground/steps/torch_gradient.py": {"torch", "playground.steps", "playground.errors", "playground.numbers"},
     "playground/app.py": {"streamlit", "playground.server", "playground.ui", "playground.errors", "playground.numbers"},
     "playground/server": {"here", "starlette", "playground.view", "playground.home", "playground.errors"},
-    "playground/server/headers.py": {"streamlit"},
+    "playground/server/headers.py": {"streamlit", "playground.browser"},
     "playground/server/workspaces.py": {"playground.classroom"},
     "playground/server/class_state.py": {"playground.classroom"},
     "playground/server/models.py": {"playground.datasets.picture"},
     "playground/server/inference.py": {"playground.datasets", "playground.deploy"},
+    "playground/server/runtime.py": {"playground.browser"},
     "playground/ui": {"here", "numpy", "PIL", "streamlit", "plotly", "engine", "playground.steps",
                       "playground.figures", "playground.datasets", "playground.training", "playground.deploy",
-                      "playground.jobs", "playground.home", "playground.model_names", "playground.network",
-                      "playground.view", "playground.classroom", "segno",
-                      "playground.inspection", "playground.errors", "playground.numbers"},
+                      "playground.jobs", "playground.verifying", "playground.adopting", "playground.home",
+                      "playground.model_names", "playground.network", "playground.view", "playground.classroom",
+                      "segno", "playground.inspection", "playground.browser", "playground.errors",
+                      "playground.numbers"},
     "playground/ui/parts": {"numpy", "PIL", "streamlit", "plotly", "playground.ui.parts", "playground.ui.frame",
-                            "playground.ui.links", "playground.steps", "playground.figures", "playground.datasets",
-                            "playground.home", "playground.errors", "playground.numbers"},
+                            "playground.ui.links", "playground.browser", "playground.steps", "playground.figures",
+                            "playground.datasets", "playground.home", "playground.errors", "playground.numbers"},
     "playground/ui/parts/lesson.py": {"playground.ui.classroom.counting"},
     "pages": {"streamlit", "playground.ui"},
 }
 
 # Modules that pull torch in: no page may reach them while it opens, so ui may not name them at module level.
-TORCH_FREE = ("backbone_facts", "feature_store", "parameters", "photo_list", "pixels", "recipe")
+TORCH_FREE = ("backbone_facts", "feature_store", "imported", "parameters", "photo_list", "pixels", "recipe")
 TORCH = (*(f"playground.training.transfer.{file.stem}" for file in (ROOT / "playground/training/transfer").glob("*.py")
            if file.stem not in TORCH_FREE), "playground.training.scratch.torch_", "playground.deploy.torch_",
          "playground.view.asks.torch_")

@@ -1,5 +1,7 @@
 """The registry on a page: empty, with a model, with a damaged one, with names nobody should trust."""
 
+import base64
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from playground.datasets import picture as reader
 from playground.deploy import interval, registry
 from playground.deploy.session import Classifier
 from playground.ui.studio import models
-from tests.pages.on_a_page import OpenPage, errors, put_model, texts
+from tests.pages.on_a_page import OpenPage, errors, put_model, sent, texts
 
 
 @pytest.mark.usefixtures("without_shipped")
@@ -53,6 +55,23 @@ def test_the_page_answers_as_onnxruntime_does(open_page: OpenPage) -> None:
     assert f"## {best}, {100 * chance:.1f} \\%" in texts(app) or f"## {best}, {100 * chance:.1f} %" in texts(app)
 
 
+def test_the_browser_is_given_the_picture_the_file_and_the_servers_scores(open_page: OpenPage) -> None:
+    from playground.datasets import samples
+
+    entry = put_model("brightness")
+    app = open_page("models", **{"in-browser-too": "true"})
+    (said,) = sent(app, "in_browser")
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(said["picture"]["png"]))))
+    np.testing.assert_array_equal(pixels, samples.photo("cat"))
+    answer = Classifier(entry.onnx).predict([samples.photo("cat")])[0]
+    np.testing.assert_allclose(said["server"]["scores"], answer.logits, rtol=1e-6)
+    assert (said["model"], said["key"]) == ("/api/models/brightness/model.onnx", entry.card["sha256"])
+    assert (said["ink"], said["preparation"], said["runtime"]["address"]) == (False, None, None)
+    assert "make browser" in said["missing"]
+    app.toggle(key="in-browser-too").set_value(False).run()
+    assert sent(app, "in_browser") == []
+
+
 def test_verify_again_runs_every_check_and_a_changed_file_fails_it(open_page: OpenPage) -> None:
     entry = put_model("brightness")
     app = open_page("models")
@@ -63,6 +82,16 @@ def test_verify_again_runs_every_check_and_a_changed_file_fails_it(open_page: Op
     entry.onnx.write_bytes(entry.onnx.read_bytes() + b"\x00\x00")
     app.button(key="verify-brightness").click().run()
     assert any("The same file" in element.value for element in app.error)
+
+
+def test_the_report_of_the_export_is_shown_and_can_be_made_again(open_page: OpenPage) -> None:
+    app = open_page("models", model="digits-example")
+    told = [frame.value for frame in app.dataframe]
+    assert any("6 of 6" in str(frame.to_dict()) for frame in told)
+    app.button(key="report-digits-example").click().run()
+    assert errors(app) == []
+    assert len(app.dataframe) == 2 * len(told)
+    assert sum("agree at all" in element.value for element in app.success) == 2
 
 
 def test_a_link_chooses_the_model_and_a_stale_link_says_so(open_page: OpenPage) -> None:

@@ -10,11 +10,12 @@ from streamlit.testing.v1 import AppTest
 
 from playground.datasets import samples
 from playground.deploy.session import Classifier
-from playground.ui.studio import onnx_convert, onnx_file, onnx_lab
-from tests.pages.on_a_page import OpenPage, errors, put_model, texts
+from playground.training.transfer import imported
+from playground.ui.studio import onnx_convert, onnx_file, onnx_further, onnx_lab
+from tests.pages.on_a_page import OpenPage, errors, put_model, sent, texts
 
 VIEWS = (onnx_lab.INSIDE, onnx_lab.RUN, onnx_lab.WORK, onnx_lab.GRAPH, onnx_lab.WEIGHTS, onnx_lab.SPEED,
-         onnx_lab.CONVERT)
+         onnx_lab.CONVERT, onnx_lab.BROWSER, onnx_lab.FURTHER)
 
 
 def foreign(body: str = "a = Conv (x, w) b = Relu (a) c = GlobalAveragePool (b) d = Flatten (c) y = Gemm (d, v)"
@@ -66,6 +67,15 @@ def test_every_view_of_a_file_from_elsewhere(open_page: OpenPage) -> None:
         seen(app, view)
         assert errors(app) == [], view
         assert not app.exception, view
+    seen(app, onnx_lab.BROWSER)
+    (said,) = sent(app, "in_browser")
+    file = onnx_file.opened_dir() / said["model"].removeprefix("/api/opened/")
+    assert file.read_bytes() == foreign()
+    assert (said["input"], said["output"], said["labels"]) == ("x", "y", [f"class {k}" for k in range(5)])
+    assert {**said["preparation"], "mean": None, "std": None} == {
+        "height": 24, "width": 16, "gray": False, "order": "RGB", "layout": "NCHW", "number": "float32", "mean": None,
+        "std": None}
+    assert len(said["server"]["scores"]) == 5
     assert "theirs\\.onnx" in texts(app)
     seen(app, onnx_lab.RUN)
     key = next(one.key for one in app.selectbox if one.key and one.key.startswith("prep-scale"))
@@ -127,3 +137,25 @@ def test_only_the_newest_files_are_kept(playground_home: Path) -> None:
     again = onnx_file.keep(b"5")
     assert again.read_bytes() == b"5"
     assert len(list(onnx_file.opened_dir().glob("*"))) == onnx_file.KEPT_FILES
+
+
+def test_a_file_goes_on_as_a_backbone_for_who_took_it_and_who_has_its_name(open_page: OpenPage) -> None:
+    app = open_page("onnx-lab")
+    app.file_uploader(key="onnx-file").set_value(("my {net}.onnx", foreign(), "application/octet-stream")).run()
+    seen(app, onnx_lab.FURTHER)
+    app.selectbox[2].set_value("0 to 255").run()
+    next(one for one in app.button if one.label == "Use it as a backbone").click().run()
+    assert errors(app) == []
+    assert "4 numbers a picture" in texts(app)
+    (name,) = app.session_state[onnx_further.ADOPTED]
+    found = imported.find(name)
+    assert found.preprocessing().size == (24, 16)
+    assert found.preprocessing().std == pytest.approx((1 / 255,) * 3)
+    page = open_page("transfer", backbone=onnx_further.called(found))
+    assert errors(page) == []
+    assert page.selectbox(key="backbone").value == name
+    assert "came as an ONNX file" in texts(page)
+    assert name not in open_page("transfer").selectbox(key="backbone").options
+    gone = open_page("transfer", backbone="x, ONNX file 0123456789abcdef")
+    assert "is not here any more" in texts(gone)
+    assert gone.selectbox(key="backbone").value == "efficientnet_lite0"

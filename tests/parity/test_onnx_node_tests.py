@@ -30,7 +30,7 @@ OPERATORS = """
     DepthToSpace SpaceToDepth CumSum CumProd GatherElements GatherND Scatter ScatterElements ScatterND ReduceL1 ReduceL2
     ReduceLogSum ReduceLogSumExp ReduceProd ReduceSumSquare Celu Selu Mish ThresholdedRelu Softsign Shrink Round IsInf
     IsNaN Xor Sin Cos Tan GridSample QuantizeLinear DequantizeLinear DynamicQuantizeLinear ConvInteger MatMulInteger
-    QLinearConv QLinearMatMul
+    QLinearConv QLinearMatMul LSTM GRU RNN
 """.split()
 
 BFLOAT16 = "computes in bfloat16, which is no type of NumPy's; it is cast, not computed with"

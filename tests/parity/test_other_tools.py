@@ -11,39 +11,18 @@ import onnxsim
 import onnxslim
 import openvino
 import pytest
-import torch
 from onnx import version_converter
 from onnx.reference import ReferenceEvaluator
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
-from torch import nn
 
-from engine import layers
 from playground.datasets import samples
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy.contract import finish
-from playground.deploy.engine_export import engine_to_onnx
 from playground.deploy.network_file import network_alone
 from playground.deploy.parity import pattern
-from playground.deploy.torch_export import torch_to_onnx
-from tests.playground.tiny_models import COLOUR, GRAY
+from tests.parity.export_kinds import KINDS, exported
 
 LEVELS = ["ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"]
 PICTURES = [pattern(), samples.photo(samples.photo_names()[0]), pattern(9, 13)]
-
-
-class Head(nn.Module):
-    """What a transferred network is made of: strides, depthwise, relu6, a residue, a pooled head."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU6())
-        self.block = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.BatchNorm2d(8), nn.ReLU6(),
-                                   nn.Conv2d(8, 8, 1))
-        self.head = nn.Linear(8, 3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.stem(x)
-        return self.head((x + self.block(x)).mean((2, 3)))
 
 
 @dataclass
@@ -72,21 +51,9 @@ def same(found: list[np.ndarray], wanted: list[np.ndarray], off: float = 1e-3) -
     assert np.abs(np.concatenate(found) - np.concatenate(wanted)).max() < off
 
 
-def core(kind: str) -> tuple[onnx.ModelProto, Preprocessing]:
-    if kind == "torch":
-        torch.manual_seed(0)
-        return torch_to_onnx(Head(), (2, 3, *COLOUR.size)), COLOUR
-    rng = np.random.default_rng(0)
-    model = layers.Sequential(
-        layers.Conv2d(1, 4, 3, padding=1, rng=rng), layers.BatchNorm2d(4), layers.ReLU(), layers.MaxPool2d(2),
-        layers.Flatten(), layers.Linear(64, 1 if kind == "sigmoid" else 3, rng=rng))
-    return engine_to_onnx(model, (2, 1, *GRAY.size)), GRAY
-
-
-@pytest.fixture(scope="module", params=["engine", "sigmoid", "torch"])
+@pytest.fixture(scope="module", params=KINDS)
 def made(request: pytest.FixtureRequest) -> Made:
-    model, preprocessing = core(request.param)
-    whole = finish(model, preprocessing, ["a", "b", "c"][:2 if request.param == "sigmoid" else 3], "a test")
+    whole, preprocessing = exported(request.param)
     return Made(whole, network_alone(whole, preprocessing), preprocessing)
 
 

@@ -143,3 +143,15 @@ def test_only_what_lies_in_the_own_workspace_can_be_published(class_home: Path) 
     with working(teacher):
         assert publishing.sources() == {}
         assert not photo_set.exists(made.set_id)
+
+
+def test_what_all_have_together_is_nobodys_quota(class_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(home.QUOTA, "1")
+    with working(keys.new()) as place:
+        (home.data_dir() / "large").write_bytes(b"x" * 1_200_000)
+        monkeypatch.setattr(home, "_used", {})
+        with pytest.raises(PlaygroundError, match="of the 1 MB"):
+            home.demand_room()
+    assert home.shared() in place.parents
+    with home.entered(home.shared()):
+        home.demand_room()

@@ -291,6 +291,10 @@ def test_verify_finds_the_model_as_it_was_exported_and_notices_a_changed_one(
     assert result["ok"] is True
     assert all(check["ok"] for check in result["checks"])
     assert len(result["checks"]) >= 4
+    report = result["report"]
+    assert report["pictures"] == {"count": 16, "what": "of its own data, as raw as they are"}
+    assert [one["by"] for one in report["through"] if one["milliseconds"] > 0] == ["source", "onnxruntime", "engine"]
+    assert report["layers"]["parted"] is None
 
     folder = tmp_path / "changed"
     folder.mkdir()

@@ -12,6 +12,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper, parser
 
+from engine import Tensor
 from playground.datasets.preprocessing import Preprocessing
 from playground.deploy.engine_backend import EngineBackend, EngineModel, onnx_to_engine
 from playground.errors import PlaygroundError
@@ -223,3 +224,44 @@ def test_a_file_out_of_order_with_weights_in_constant_nodes_is_looked_into_under
         ("image", "flatten"), ("maps", "convolution"), ("normal", "local response norm"), ("active", "Mish"),
         ("blocks", "space to depth"), ("pooled", "mean of each map"), ("scores", "flatten")]
     assert list(source.weights()) == ["kernels"]
+
+
+BRANCHES = """
+    s = Shape (x) two = Constant<value = int64 {2}> () zero = Constant<value = int64 {0}> ()
+    rows = Gather (s, zero) large = Greater (rows, two) a = MatMul (x, w)
+    c = If (large) <then_branch = one () => (float[N, 2] p) { p = Mul (a, v) },
+                    else_branch = other () => (float[N, 2] q) <float[2] k = {5, 6}> {
+                        none = Equal (rows, zero)
+                        q = If (none) <then_branch = in () => (float[N, 2] same) { same = Identity (a) },
+                                       else_branch = no () => (float[N, 2] r) { r = Add (a, k) }> }>
+    y = Neg (c)
+"""
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 3])
+def test_a_branch_is_chosen_when_the_graph_is_run_and_a_gradient_goes_through_it(rows: int) -> None:
+    source = model_of(BRANCHES, more="<float[2, 2] w = {1, 2, 3, 4}, float[2] v = {2, -1}>")
+    x = np.random.default_rng(0).standard_normal((rows, 2)).astype(np.float32)
+    model = onnx_to_engine(source)
+    mine = Tensor(x, requires_grad=True)
+    y = model(mine)
+    (wanted,) = onnxruntime.InferenceSession(source.SerializeToString()).run(None, {"x": x})
+    np.testing.assert_allclose(y.data, wanted, rtol=1e-5)
+    assert {name for name, _ in model.named_parameters()} == {"w", "v"}
+    y.sum().backward()
+    factor = np.float32([2, -1] if rows > 2 else [1, 1])
+    np.testing.assert_allclose(mine.grad, -np.ones((rows, 2)) * factor @ np.float32([[1, 3], [2, 4]]), rtol=1e-5)
+    assert [step.op_type for step in model.steps(x)].count("If") == 1
+
+
+def test_what_only_a_branch_needs_stands_before_it_and_what_it_lacks_is_named() -> None:
+    source = model_of(BRANCHES, more="<float[2, 2] w = {1, 2, 3, 4}, float[2] v = {2, -1}>")
+    nodes = list(reversed(source.graph.node))
+    del source.graph.node[:]
+    source.graph.node.extend(nodes)
+    assert onnx_to_engine(source)(np.ones((1, 2), np.float32)).shape == (1, 2)
+    inner = next(node for node in source.graph.node if node.op_type == "If").attribute[0].g
+    inner.node[0].op_type = "Bernoulli"
+    del inner.node[0].input[1:]
+    with pytest.raises(PlaygroundError, match=r"lacks the ONNX operator Bernoulli \(1\) of opset 20"):
+        onnx_to_engine(source)

@@ -132,7 +132,9 @@ def test_what_is_taken_home_runs_by_itself(tmp_path: Path, playground_home: Path
     entry = put_model("light", **facts())
     with zipfile.ZipFile(io.BytesIO(package.package(entry))) as archive:
         assert sorted(archive.namelist()) == [f"light/{name}" for name in (
-            "MODEL_CARD.md", "card.json", "labels.txt", "model.onnx", "network.onnx", "picture.py", "run.py")]
+            "MODEL_CARD.md", "README.md", "card.json", "index.html", "labels.txt", "model.onnx", "network.onnx",
+            "notebook.ipynb", "picture.py", "run.py", "snippets/Program.cs", "snippets/classify.mjs",
+            "snippets/classify.py")]
         archive.extractall(tmp_path)
     Image.new("RGB", (33, 20), (250, 250, 250)).save(tmp_path / "white.png")
     said = subprocess.run([sys.executable, "light/run.py", "white.png"], cwd=tmp_path, capture_output=True, text=True,

@@ -6,8 +6,10 @@ from playground.deploy.engine_import import (
     indexing,
     losses,
     microsoft,
+    microsoft_quantized,
     norms,
     quantized,
+    recurrent,
     reductions,
     resize,
     sampling,
@@ -17,6 +19,6 @@ from playground.deploy.engine_import import (
 from playground.deploy.engine_import.operators import OPERATORS, Operator, find
 
 __all__ = [
-    "OPERATORS", "Operator", "activations", "arithmetic", "find", "indexing", "losses", "microsoft", "norms",
-    "quantized", "reductions", "resize", "sampling", "shapes", "windows",
+    "OPERATORS", "Operator", "activations", "arithmetic", "find", "indexing", "losses", "microsoft",
+    "microsoft_quantized", "norms", "quantized", "recurrent", "reductions", "resize", "sampling", "shapes", "windows",
 ]

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import onnx.inliner
 from onnx import TensorProto, numpy_helper
 
 from engine import Tensor
+from playground.deploy.engine_import.branches import branching, captures, with_captures
 from playground.deploy.engine_import.operators import Array, Operator, domain_of, find, known, refuse
 from playground.deploy.preprocess_graph import PREFIX
 from playground.errors import PlaygroundError
@@ -24,11 +25,16 @@ _NOT_WEIGHTS: dict[str, frozenset[int]] = {
     "Dropout": frozenset({1}),
     "NegativeLogLikelihoodLoss": frozenset({2}),
     "Pad": frozenset({2}),
+    "QGemm": frozenset({1, 4, 7}),
     "QLinearAdd": frozenset({1, 4, 6}),
+    "QLinearAveragePool": frozenset({1, 3}),
     "QLinearConv": frozenset({1, 4, 6}),
     "QLinearGlobalAveragePool": frozenset({1, 3}),
+    "QLinearLeakyRelu": frozenset({1, 3}),
     "QLinearMatMul": frozenset({1, 4, 6}),
     "QLinearMul": frozenset({1, 4, 6}),
+    "QLinearSigmoid": frozenset({1, 3}),
+    "QLinearSoftmax": frozenset({1, 3}),
     "QuantizeLinear": frozenset({1, 2}),
     "Resize": frozenset({1, 2}),
     "SoftmaxCrossEntropyLoss": frozenset({2}),
@@ -80,8 +86,8 @@ def ready(model: onnx.ModelProto) -> onnx.ModelProto:
 def rows(nodes: Sequence[onnx.NodeProto], opsets: dict[str, int]) -> list[Operator]:
     """The row of each node. Raises PlaygroundError naming every operator that has none, with how often it is there."""
     missing: dict[str, Counter[str]] = {}
-    for node in nodes:
-        if not known(node, opsets):
+    for node in _everywhere(nodes):
+        if not _is_branching(node) and not known(node, opsets):
             domain = domain_of(node)
             missing.setdefault(domain, Counter())[f"{domain}.{node.op_type}".lstrip(".")] += 1
     if missing:
@@ -89,7 +95,37 @@ def rows(nodes: Sequence[onnx.NodeProto], opsets: dict[str, int]) -> list[Operat
         said = " and ".join(f"{', '.join(f'{name} ({times})' for name, times in sorted(counts.items()))} of opset "
                             f"{opsets.get(domain, 0)}" for domain, counts in sorted(missing.items()))
         raise refuse(f"it lacks the ONNX operator{'s' * many} {said}")
-    return [find(node, opsets) for node in nodes]
+
+    def inside(graph: onnx.GraphProto) -> tuple[dict[str, Tensor], list[tuple[onnx.NodeProto, Operator]]]:
+        held, left = leaves(graph)
+        left = [with_captures(node) if _is_branching(node) else node for node in left]
+        return {name: one.detach() for name, one in held.items()}, list(zip(left, rows(left, opsets), strict=True))
+
+    return [branching(node, inside) if _is_branching(node) else find(node, opsets) for node in nodes]
+
+
+def with_branches(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with what the branches of an If take from outside among its inputs; itself where there is no If."""
+    if not any(_is_branching(node) for node in model.graph.node):
+        return model
+    told = onnx.ModelProto()
+    told.CopyFrom(model)
+    del told.graph.node[:]
+    told.graph.node.extend(with_captures(node) if _is_branching(node) else node for node in model.graph.node)
+    return told
+
+
+def _is_branching(node: onnx.NodeProto) -> bool:
+    return node.op_type == "If" and not domain_of(node)
+
+
+def _everywhere(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Nodes, and those of the branches in them."""
+    for node in nodes:
+        yield node
+        if _is_branching(node):
+            for attribute in node.attribute:
+                yield from _everywhere(attribute.g.node)
 
 
 def leaves(graph: onnx.GraphProto) -> tuple[dict[str, Tensor], list[onnx.NodeProto]]:
@@ -150,7 +186,7 @@ def _outside(model: onnx.ModelProto) -> list[str]:
 def _in_order(graph: onnx.GraphProto) -> list[int]:
     """The places of the nodes such that each follows those it needs, otherwise as they stand (Kahn 1962)."""
     maker = {name: k for k, node in enumerate(graph.node) for name in node.output if name}
-    needs = [{maker[name] for name in _read_by(node) if name in maker} for node in graph.node]
+    needs = [{maker[name] for name in (*node.input, *captures(node)) if name in maker} for node in graph.node]
     order: list[int] = []
     users: dict[int, list[int]] = {}
     for k, before in enumerate(needs):
@@ -172,12 +208,3 @@ def _in_order(graph: onnx.GraphProto) -> list[int]:
         stuck = graph.node[k]
         raise refuse(f"its nodes go in a circle, in which {stuck.name or stuck.output[0]} ({stuck.op_type}) stands")
     return order
-
-
-def _read_by(node: onnx.NodeProto) -> list[str]:
-    """What a node needs, also inside the graphs it holds."""
-    names = list(node.input)
-    for attribute in node.attribute:
-        for inner in attribute.g.node if attribute.HasField("g") else ():
-            names += _read_by(inner)
-    return names

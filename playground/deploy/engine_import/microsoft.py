@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from engine import Tensor
 from engine import functional as F
+from playground.deploy.engine_import.arithmetic import gemm
 from playground.deploy.engine_import.operators import operator, refuse
 from playground.deploy.engine_import.windows import conv
 
@@ -29,6 +30,18 @@ def fused_conv(x: Tensor, w: Tensor, b: Tensor | None = None, z: Tensor | None =
     y = conv(x, w, b, auto_pad=auto_pad, dilations=dilations, group=group, kernel_shape=kernel_shape, pads=pads,
              strides=strides)
     return _ACTIVATIONS[activation](y if z is None else y + z, *activation_params)
+
+
+@operator("com.microsoft.FusedGemm")
+def fused_gemm(a: Tensor, b: Tensor, c: Tensor | None = None, *, activation: str = "",
+               activation_alpha: float | None = None, activation_beta: float | None = None,
+               activation_gamma: float | None = None, alpha: float = 1.0, beta: float = 1.0, transA: int = 0,
+               transB: int = 0) -> Tensor:
+    """activation(alpha * a @ b + beta * c)."""
+    if activation not in _ACTIVATIONS or activation == "Clip" or activation_gamma is not None:
+        raise refuse(f"its matrix product has the activation {activation}")
+    given = [one for one in (activation_alpha, activation_beta) if one is not None]
+    return _ACTIVATIONS[activation](gemm(a, b, c, alpha=alpha, beta=beta, transA=transA, transB=transB), *given)
 
 
 @operator("com.microsoft.FusedMatMul")
@@ -64,3 +77,14 @@ def fast_gelu(x: Tensor, b: Tensor | None = None) -> Tensor:
 @operator("com.microsoft.QuickGelu")
 def quick_gelu(x: Tensor, *, alpha: float = 1.702) -> Tensor:
     return x * F.sigmoid(x * alpha)
+
+
+@operator("com.microsoft.SkipLayerNormalization")
+def skip_layer_norm(x: Tensor, skip: Tensor, gamma: Tensor, beta: Tensor | None = None, bias: Tensor | None = None, *,
+                    epsilon: float = 1e-12, outputs: int = 1) -> tuple[Tensor, ...]:
+    """Layer norm of x + skip + bias over the last axis; the fourth result is that sum."""
+    if outputs in (2, 3):
+        raise refuse("it asks a layer norm for mean and deviation")
+    total = x + skip if bias is None else x + skip + bias
+    y = F.layer_norm(total, total.shape[-1:], gamma, beta, epsilon)
+    return (y, y, y, total) if outputs == 4 else (y,)

@@ -1,18 +1,20 @@
 """Quantised numbers: a real number r stands as the whole number q = round(r / scale) + zero_point.
 
-What is quantised has no gradient: rounding has slope 0, and whole numbers are on no tape. So a gradient ends at a
-QuantizeLinear, and quantised weights are no parameters.
+Rounding has slope 0 and whole numbers are on no tape, so what is quantised has no gradient, and quantised weights are
+no parameters. Only where a QuantizeLinear is followed by its DequantizeLinear, as in the files of most quantisers, a
+gradient goes straight through both: 1 inside the range of whole numbers, 0 where they were clipped (Bengio et al. 2013,
+arXiv 1308.3432; torch.fake_quantize_per_tensor_affine).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from engine import Tensor
+from engine.core import Op, Refused, Tensor, Vjp
 from playground.deploy.engine_import.operators import Array, operator, refuse
-from playground.deploy.engine_import.windows import conv, global_average_pool
+from playground.deploy.engine_import.windows import conv
 
 
 def _spread(values: Array, shape: Sequence[int], axis: int, block_size: int) -> Array:
@@ -33,6 +35,11 @@ def _quantized(x: Array, scale: Array, zero: Array, dtype: np.dtype[Any], satura
     return np.asarray(np.clip(np.rint(scaled) + zero.astype(scaled.dtype), low, high).astype(dtype))
 
 
+def _real(whole: Array, scale: Array, zero: Array) -> Array:
+    """What whole numbers stand for."""
+    return np.asarray((whole.astype(np.float64) - zero.astype(np.float64)).astype(scale.dtype) * scale)
+
+
 _FLOATS = (TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E4M3FNUZ, TensorProto.FLOAT8E5M2, TensorProto.FLOAT8E5M2FNUZ,
            TensorProto.FLOAT4E2M1)
 _SMALL = {TensorProto.INT4: (-8, 7), TensorProto.UINT4: (0, 15), TensorProto.INT2: (-2, 1), TensorProto.UINT2: (0, 3)}
@@ -47,6 +54,38 @@ def _bounds(dtype: np.dtype[Any]) -> tuple[int, int]:
     return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 
+class Quantized(Tensor):
+    """Whole numbers that remember the real ones they stand for: `real`, and by which `scale` and `zero` they do."""
+
+    __slots__ = ("real", "scale", "zero")
+
+    def __init__(self, numbers: Array, real: Tensor, scale: Array, zero: Array):
+        super().__init__(numbers)
+        self.real, self.scale, self.zero = real, scale, zero
+
+
+def fake_quantize(x: Array, scale: Array, zero: Array, back_scale: Array, back_zero: Array, *, dtype: str
+                  ) -> tuple[Array, Vjp]:
+    """x rounded to whole numbers and made real again; the gradient goes straight through, where nothing was clipped.
+
+    scale and zero broadcast to x and are how it is quantised, back_scale and back_zero how it is made real again.
+
+    >>> s, z = np.array(0.5), np.array(0, np.int8)
+    >>> y, vjp = fake_quantize(np.array([0.3, 100.0]), s, z, s, z, dtype="int8")
+    >>> y, vjp(np.ones(2))[0]
+    (array([ 0.5, 63.5]), array([1., 0.]))
+    """
+    kind = np.dtype(dtype)
+    low, high = _bounds(kind)
+    moved = np.rint(x / scale) + zero.astype(x.dtype)
+    real = _real(_quantized(x, scale, zero, kind), back_scale, back_zero)
+    slope = ((moved >= low) & (moved <= high)) * (back_scale / scale)
+    return real.astype(x.dtype), lambda g: ((g * slope).astype(x.dtype), None, None, None, None)
+
+
+_FAKE_QUANTIZE = Op(fake_quantize, Refused("it is written as QuantizeLinear and DequantizeLinear"), selective=False)
+
+
 @operator("QuantizeLinear", "com.microsoft.QuantizeLinear")
 def quantize(x: Tensor, scale: Tensor, zero_point: Tensor | None = None, *, axis: int = 1, block_size: int = 0,
              output_dtype: int = 0, precision: int = 0, saturate: int = 1) -> Tensor:
@@ -57,16 +96,21 @@ def quantize(x: Tensor, scale: Tensor, zero_point: Tensor | None = None, *, axis
         dtype = helper.tensor_dtype_to_np_dtype(output_dtype)
     zero = np.zeros((), dtype) if zero_point is None else _spread(zero_point.data, x.shape, axis, block_size)
     numbers = x.data.astype(helper.tensor_dtype_to_np_dtype(precision) if precision else scale.dtype)
-    return Tensor(_quantized(numbers, _spread(scale.data, x.shape, axis, block_size), zero, dtype, bool(saturate)))
+    steps = _spread(scale.data, x.shape, axis, block_size)
+    whole = _quantized(numbers, steps, zero, dtype, bool(saturate))
+    if x.requires_grad and dtype.name in ("int8", "uint8", "int16", "uint16"):
+        return Quantized(whole, x, steps, zero)
+    return Tensor(whole)
 
 
 @operator("DequantizeLinear", "com.microsoft.DequantizeLinear")
 def dequantize(x: Tensor, scale: Tensor, zero_point: Tensor | None = None, *, axis: int = 1, block_size: int = 0,
                output_dtype: int = 0) -> Tensor:
-    off = x.data.astype(np.float64)
-    if zero_point is not None:
-        off = off - _spread(zero_point.data, x.shape, axis, block_size).astype(np.float64)
-    real = off.astype(scale.dtype) * _spread(scale.data, x.shape, axis, block_size)
+    steps = _spread(scale.data, x.shape, axis, block_size)
+    zero = np.zeros((), x.dtype) if zero_point is None else _spread(zero_point.data, x.shape, axis, block_size)
+    if isinstance(x, Quantized) and not output_dtype:
+        return _FAKE_QUANTIZE(x.real, Tensor(x.scale), Tensor(x.zero), Tensor(steps), Tensor(zero), dtype=x.dtype.name)
+    real = _real(x.data, steps, zero)
     return Tensor(real.astype(helper.tensor_dtype_to_np_dtype(output_dtype)) if output_dtype else real)
 
 
@@ -130,27 +174,3 @@ def qlinear_matmul(a: Tensor, a_scale: Tensor, a_zero_point: Tensor, b: Tensor, 
     sums = sums * _spread(b_scale.data.astype(np.float64), sums.shape, -1, 0)
     return Tensor(_quantized(sums, _spread(y_scale.data.astype(np.float64), sums.shape, -2, 0),
                              _spread(y_zero_point.data, sums.shape, -2, 0), y_zero_point.dtype))
-
-
-# --- onnxruntime's: dequantised, computed, quantised again ---
-
-
-def _two_by_two(join: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    def computed(a: Tensor, a_scale: Tensor, a_zero_point: Tensor | None, b: Tensor, b_scale: Tensor,
-                 b_zero_point: Tensor | None, c_scale: Tensor, c_zero_point: Tensor | None = None) -> Tensor:
-        zero = Tensor(np.zeros((), a.dtype)) if c_zero_point is None else c_zero_point
-        return quantize(join(dequantize(a, a_scale, a_zero_point), dequantize(b, b_scale, b_zero_point)), c_scale, zero)
-
-    return computed
-
-
-operator("com.microsoft.QLinearAdd")(_two_by_two(lambda a, b: a + b))
-operator("com.microsoft.QLinearMul")(_two_by_two(lambda a, b: a * b))
-
-
-@operator("com.microsoft.QLinearGlobalAveragePool")
-def qlinear_global_average_pool(x: Tensor, x_scale: Tensor, x_zero_point: Tensor, y_scale: Tensor,
-                                y_zero_point: Tensor, *, channels_last: int = 0) -> Tensor:
-    if channels_last:
-        raise refuse("it pools quantised images whose channels come last")
-    return quantize(global_average_pool(dequantize(x, x_scale, x_zero_point)), y_scale, y_zero_point)

@@ -52,7 +52,14 @@ def resize(x: Tensor, roi: Tensor | None = None, scales: Tensor | None = None, s
            cubic_coeff_a: float = -0.75, exclude_outside: int = 0, extrapolation_value: float = 0.0,
            keep_aspect_ratio_policy: str = "stretch", mode: str = "nearest", nearest_mode: str = "round_prefer_floor",
            ) -> Tensor:
+    """Whole numbers, as quantised files have them, are resized as real ones and cut off behind the point, as
+    onnxruntime does."""
     named = [axis % x.ndim for axis in axes] if axes is not None else list(range(x.ndim))
+    if mode == "linear" and not antialias and x.dtype.name in ("int8", "uint8"):
+        real = resize(Tensor(x.data.astype(np.float32)), roi, scales, sizes, axes=axes, exclude_outside=exclude_outside,
+                      coordinate_transformation_mode=coordinate_transformation_mode, mode=mode,
+                      extrapolation_value=extrapolation_value, keep_aspect_ratio_policy=keep_aspect_ratio_policy)
+        return Tensor(np.trunc(real.data).astype(x.dtype))
     if mode != "nearest" and not is_float(x):
         raise refuse(f"it resizes {x.dtype} numbers with weights; it would have to cast them first")
     coordinates = coordinate_transformation_mode

@@ -3,7 +3,7 @@
 import copy
 import importlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch.nn.utils import fuse_conv_bn_eval
 from playground.datasets.imagenet import imagenet_labels
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
+from playground.training.transfer import imported
 from playground.training.transfer.backbone_facts import (
     BACKBONES,
     HEAD_CHANNELS,
@@ -27,7 +28,8 @@ from playground.training.transfer.backbone_facts import (
 )
 
 __all__ = ["BACKBONES", "HEAD_CHANNELS", "MEAN", "STAGES", "STD", "STEM_CHANNELS", "Backbone", "EfficientNetLite",
-           "TimmBackbone", "TimmNetwork", "find", "fused", "imagenet_labels", "modern_names", "pretrained"]
+           "ImportedNetwork", "TimmBackbone", "TimmNetwork", "find", "fused", "imagenet_labels", "modern_names",
+           "pretrained"]
 
 TIMM = "timm:"
 
@@ -132,6 +134,43 @@ class TimmNetwork(nn.Module):
         return logits
 
 
+class ImportedNetwork(nn.Module):
+    """An ONNX file's network without its last layer, run by onnxruntime, and a head of ours: pictures -> logits.
+
+    It is not trained and has no gradient. Safe to call from several threads at once; the graph is opened at the first
+    call.
+    """
+
+    def __init__(self, row: imported.Imported):
+        super().__init__()
+        self.row = row
+        self.classifier: nn.Module = nn.Linear(row.channels, 2)
+        self._answers: Callable[[Tensor], Tensor] | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ImportedNetwork":
+        other = ImportedNetwork(self.row)
+        other.classifier = copy.deepcopy(self.classifier, memo)
+        return other.train(self.training)
+
+    @torch.no_grad()
+    def features(self, x: Tensor) -> Tensor:
+        if self._answers is None:
+            from playground.training.transfer.frozen import graph_answering
+
+            self._answers = graph_answering(self.row.path)
+        return self._answers(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(x))
+        return logits
+
+    def as_onnx(self) -> Any:
+        """The whole network as one ONNX model: the file's graph, then the head's layers."""
+        from playground.training.transfer.frozen import graph_with_head
+
+        return graph_with_head(self.row.path, self.classifier)
+
+
 @dataclass(frozen=True)
 class TimmBackbone:
     """A network of timm as a row of `BACKBONES`."""
@@ -187,6 +226,8 @@ def _timm() -> Any:
 def pretrained(name: str) -> Any:
     """The network of that name with its ImageNet weights, in eval mode, on the CPU. Raises PlaygroundError."""
     row = find(name)
+    if isinstance(row, imported.Imported):
+        return ImportedNetwork(row).eval()
     if isinstance(row, TimmBackbone):
         body = row.body(pretrained=True)
         return TimmNetwork(body, int(body.num_features)).eval()
@@ -210,8 +251,11 @@ def fused(network: Any) -> Any:
     return copied
 
 
-def find(name: str) -> Backbone | TimmBackbone:
-    """The row of `BACKBONES`, or timm's network for `timm:NAME`. Raises PlaygroundError naming the ones there are."""
+def find(name: str) -> Backbone | TimmBackbone | imported.Imported:
+    """The row of `BACKBONES`, timm's network for `timm:NAME`, an ONNX file's for `onnx:KEY`. Raises PlaygroundError
+    naming the ones there are."""
+    if imported.is_imported(name):
+        return imported.find(name)
     if isinstance(name, str) and name.startswith(TIMM):
         return TimmBackbone(name.removeprefix(TIMM))
     if name not in BACKBONES:

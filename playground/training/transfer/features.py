@@ -73,7 +73,7 @@ def compute(name: str, pictures: Sequence[tuple[bytes, Path]], store: FeatureSto
         seen: np.ndarray = answers(torch.from_numpy(pixels).to(device)).flatten(1).cpu().numpy()  # (n, D)
         return seen
 
-    few = AT_ONCE[device.type]
+    few = int(getattr(backbones.find(name), "at_once", AT_ONCE[device.type]))
     parts = [pictures[start:start + few] for start in range(0, len(pictures), few)]
     digests: list[bytes] = []
     rows: list[np.ndarray] = []

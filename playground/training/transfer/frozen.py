@@ -1,14 +1,17 @@
 """The frozen part of a network, which only answers: on a processor through onnxruntime, faster than torch there."""
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from playground.errors import PlaygroundError
 from playground.training.transfer.backbones import ConvNorm, InvertedResidual
 
 OPSET, IR_VERSION = 20, 9  # as in deploy/: what onnxruntime reads from 1.17 on
@@ -41,6 +44,54 @@ def answering(network: nn.Module, size: int, device: torch.device, cores: int) -
         return y
 
     return plain
+
+
+def graph_answering(path: Path) -> Callable[[Tensor], Tensor]:
+    """What computes the features of a backbone that came as an ONNX file: float32 (n, C, H, W) -> (n, D), on one core.
+
+    Raises PlaygroundError when the file is not there or onnxruntime cannot run it (any more).
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no class of their own
+        raise PlaygroundError("The backbone's ONNX file cannot be run (any more).") from error
+    name = session.get_inputs()[0].name
+
+    def answers(x: Tensor) -> Tensor:
+        rows = [session.run(None, {name: part.contiguous().cpu().numpy()})[0] for part in x.split(2)]  # type: ignore[no-untyped-call]
+        return torch.from_numpy(np.concatenate(rows)).to(x.device)
+
+    return answers
+
+
+def graph_with_head(path: Path, head: nn.Module) -> onnx.ModelProto:
+    """A backbone that came as an ONNX file and a head of ours as one model: prepared pictures -> scores (N, K)."""
+    model = onnx.load(str(path))
+    graph, x = model.graph, model.graph.output[0].name
+    for k, layer in enumerate(head) if isinstance(head, nn.Sequential) else ((0, head),):
+        if isinstance(layer, nn.Dropout | nn.Identity):
+            continue
+        out = f"head/{k}"
+        if isinstance(layer, nn.Linear):
+            for name, values in layer.state_dict().items():
+                graph.initializer.append(numpy_helper.from_array(values.cpu().numpy(), f"{out}/{name}"))
+            inputs = [x, f"{out}/weight", *([f"{out}/bias"] if layer.bias is not None else [])]
+            graph.node.append(helper.make_node("Gemm", inputs, [out], out, transB=1))
+        elif isinstance(layer, nn.SiLU):
+            graph.node.append(helper.make_node("Sigmoid", [x], [f"{out}/gate"], f"{out}/gate"))
+            graph.node.append(helper.make_node("Mul", [x, f"{out}/gate"], [out], out))
+        else:
+            graph.node.append(helper.make_node(_ACTIVATIONS[type(layer)], [x], [out], out))
+        x = out
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(x, TensorProto.FLOAT, ["N", None]))
+    return model
+
+
+_ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "Relu", nn.GELU: "Gelu", nn.Tanh: "Tanh", nn.Sigmoid: "Sigmoid"}
 
 
 def leaves(*chain: nn.Module) -> Iterator[nn.Module]:

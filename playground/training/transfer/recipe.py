@@ -12,6 +12,7 @@ from typing import Any
 
 from playground.datasets.augmentation import Augmentation
 from playground.errors import PlaygroundError
+from playground.training.transfer.imported import is_imported
 
 FROZEN, FINE_TUNE, SCRATCH = "frozen", "fine-tune", "scratch"
 LINEAR, HIDDEN, SIGMOID = "linear", "hidden", "sigmoid"
@@ -112,7 +113,12 @@ class Request:
             if getattr(self, name) not in choices:
                 raise PlaygroundError(f"{name.replace('_', ' ').capitalize()} cannot be {getattr(self, name)!r}: "
                                       f"choose from {', '.join(map(str, choices))}.")
+        if is_imported(self.backbone) and self.mode == FINE_TUNE:
+            raise PlaygroundError("Of a network that came as an ONNX file only the last layer is trained here: choose "
+                                  "the mode frozen.")
         size = self.image_size
+        if is_imported(self.backbone) and size:
+            raise PlaygroundError("A network that came as an ONNX file keeps the picture size it was taken with.")
         if not isinstance(size, int) or (size and not SMALLEST <= size <= LARGEST):
             raise PlaygroundError(f"Image size cannot be {size!r}: {SMALLEST} to {LARGEST} pixels a side, or 0 for "
                                   "what the network learnt at.")

@@ -11,14 +11,14 @@ import numpy as np
 import streamlit as st
 
 from playground import model_names, numbers
-from playground.deploy import evaluation, interval, package, registry, session
+from playground.deploy import evaluation, interval, package, registry, report, session
 from playground.deploy.registry import Entry
 from playground.figures import bars, maps, style
 from playground.training.runs import runs
 from playground.training.runs.runs import RunView
 from playground.ui import frame, links
 from playground.ui.parts import camera, image_input
-from playground.ui.studio import heat
+from playground.ui.studio import heat, in_browser, verified
 
 TASKS = {"digits": "trained from scratch", "transfer": "transfer learning"}
 CHECKS = {
@@ -204,8 +204,9 @@ def take_home(entry: Entry, predictions: evaluation.Predictions | None = None) -
         icon=":material/folder_zip:",
         on_click="ignore",
         key=f"package-{entry.name}",
-        help="model.onnx, network.onnx (the network alone, of one fixed size), MODEL_CARD.md, card.json, labels.txt, "
-        "run.py, which runs it on pictures, and picture.py, by which this app and that program read them.",
+        help="model.onnx, network.onnx (the network alone, of one fixed size), MODEL_CARD.md, card.json, report.json, "
+        "labels.txt, run.py, which runs it on pictures, picture.py, by which this app and that program read them, "
+        "index.html, which runs it in any browser, a notebook, and snippets in Python, JavaScript and C#.",
     )
 
 
@@ -271,6 +272,11 @@ def trial(entry: Entry) -> None:
             "Where does it look?", key="heat", bind="query-params", disabled=links.locked()
         ):
             heat.show(entry, pixels, "trial")
+        if not picture.live and st.toggle(
+            "In this browser, too", key="in-browser-too", bind="query-params", disabled=links.locked(),
+            help="Your own browser runs the very file, on this picture, or on a photo or camera that stays with you.",
+        ):
+            in_browser.of_model(entry, picture.name, pixels, said, seconds)
 
 
 @st.fragment
@@ -327,7 +333,10 @@ def flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def parity(entry: Entry) -> None:
     """The comparison made at export, and a button that makes it again now."""
     said = entry.card.get("parity") or {}
-    if said:
+    kept = report.read(entry)
+    if kept is not None:
+        verified.show(kept)
+    elif said:
         st.markdown(
             f"Before this model was kept, **{said['samples']} real images** went through the engine that "
             f"trained it and through onnxruntime on this very file. The scores differed by at most "
@@ -347,6 +356,7 @@ def parity(entry: Entry) -> None:
                 icon=":material/check:" if each.ok else ":material/close:",
             )
         st.caption(f"The same on a command line: `python -m playground verify {entry.name}`")
+    verified.anew(entry)
 
 
 @frame.guarded("Use it elsewhere")
@@ -358,7 +368,8 @@ def elsewhere(entry: Entry) -> None:
         "then:"
     )
     st.code(SNIPPET.format(file=f"{entry.name}.onnx"), language="python", wrap_lines=True)
-    st.caption(f"Or, with this project: `python -m playground predict {entry.name} photo.jpg`")
+    st.caption(f"Or, with this project: `python -m playground predict {entry.name} photo.jpg`. “Download with card and "
+               "program” holds the same for a browser, a notebook, JavaScript and C#.")
 
 
 @frame.guarded("Remove")

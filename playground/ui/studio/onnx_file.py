@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import streamlit as st
 
@@ -28,12 +29,17 @@ class Opened:
     key: str
     said: dict[str, Any]
 
+    @property
+    def address(self) -> str:
+        """Where below the app's path the file itself is to be had."""
+        if self.path.parent == opened_dir():
+            return f"/api/opened/{self.path.stem}.onnx"
+        return f"/api/models/{quote(self.path.parent.name, safe='')}/model.onnx"
+
 
 def opened_dir(inside: str = "") -> Path:
     """Where opened files are kept, and a folder inside it for what is made of them."""
-    folder = home.data_dir() / "opened" / inside
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return home.opened_dir(inside)
 
 
 def trim(folder: Path, most: int) -> None:

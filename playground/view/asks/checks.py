@@ -15,7 +15,7 @@ from playground.view.asks.chosen import Chosen
 from playground.view.gradients import Target, loss_of
 from playground.view.replay import Change, Now, replayed
 from playground.view.sources import Design
-from playground.view.trace import PICTURE, Array, Part, Trace
+from playground.view.trace import PICTURE, Array, Part, Trace, in_order
 
 STEP = float(np.finfo(np.float64).eps ** (1 / 3))
 """Of a central difference, times the number where that is larger than 1: there the error of cutting the series, which
@@ -72,8 +72,12 @@ def gradient(trace: Trace, target: Target, chosen: Chosen, dtype: type[np.floati
 
 def difference(trace: Trace, target: Target, chosen: Chosen) -> Difference:
     """The same gradient by finite differences: the run computed again in float64 with the number a little larger and
-    smaller. Raises PlaygroundError when there is no such number."""
+    smaller. Raises PlaygroundError when there is no such number, or the run rounds to whole numbers."""
     tensor, index = _where(trace, chosen)
+    if any(one.node is not None and one.node.op.name == "fake_quantize" for one in in_order(trace.logits)):
+        raise PlaygroundError("This file rounds to whole numbers on its way, which has slope 0 or none: the gradient "
+                              "counts rounding as if it were not there (straight through), so finite differences do "
+                              "not measure it.")
     with no_grad():
         plain = replayed(trace, dtype=np.float64)
         at = float(plain(tensor).data[index])

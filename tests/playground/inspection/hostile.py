@@ -154,7 +154,7 @@ def files() -> dict[str, bytes]:
 
 
 def opened(path: Path, name: str) -> dict[str, object]:
-    """How one file ends: what the worker answers to both questions."""
+    """How one file ends: what the worker answers to every question that takes it as a classifier."""
     from playground.inspection import worker
     from playground.inspection.preparation import Preparation
 
@@ -163,13 +163,20 @@ def opened(path: Path, name: str) -> dict[str, object]:
         prepared = Preparation.from_dict(found["said"]["preparation"])
         x = prepared.apply(np.zeros((9, 9, 3), np.uint8))
         found = json.loads(worker.reply({"what": "answers", "path": str(path), "input": prepared.input}, x))
+        if "said" in found:
+            found = json.loads(worker.reply({"what": "cut", "path": str(path), "target": os.devnull,
+                                             "preparation": prepared.to_dict()}, None))
     return {"name": name, "sentence": found.get("sentence")}
 
 
 def main(folder: Path) -> None:
+    import playground.inspection.cutting
     import playground.inspection.report
     import playground.inspection.running  # noqa: F401 - before the forks, so that it is read once
+    from playground.datasets import samples
 
+    for name in samples.photo_names():
+        samples.photo(name)
     for name, content in files().items():
         path = folder / "it.onnx"
         path.write_bytes(content)

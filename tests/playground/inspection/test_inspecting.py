@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from playground.datasets import samples
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy import network_file
+from playground.deploy import engine_layers, network_file
 from playground.deploy.registry import entries
 from playground.errors import PlaygroundError
 from playground.inspection import layers, report, running
@@ -192,13 +192,13 @@ def test_both_agree_at_every_node(exported: Path) -> None:
 def test_the_first_node_at_which_they_part_is_named(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = onnx.load(exported)
     place = next(k for k, node in enumerate(model.graph.node) if node.op_type == "ConvTranspose")
-    true = layers._every_result
+    true = engine_layers._every_result
 
     def other(*given: Any) -> dict[str, Any]:
         return {name: value + 0.1 * np.abs(value).max() if name == model.graph.node[place].output[0] else value
                 for name, value in true(*given).items()}
 
-    monkeypatch.setattr(layers, "_every_result", other)
+    monkeypatch.setattr(engine_layers, "_every_result", other)
     x = preparations.guess(model).apply(PICTURE)
     assert layers.layers(exported, "x", x)["parted"] == place
 

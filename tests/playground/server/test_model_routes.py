@@ -175,6 +175,21 @@ def test_a_folder_elsewhere_is_no_model_whatever_it_holds(client: TestClient, tm
     sentence(client.get("/api/models/outside"), 404)
 
 
+def test_an_opened_file_comes_to_who_knows_its_digest(client: TestClient, playground_home: Path) -> None:
+    content = b"any ONNX file"
+    digest = hashlib.sha256(content).hexdigest()[:32]
+    (home.opened_dir() / f"{digest}.onnx").write_bytes(content)
+    found = client.get(f"/api/opened/{digest}.onnx")
+    assert (found.status_code, found.content) == (200, content)
+    assert client.get(f"/api/opened/{digest}.onnx", headers={"If-None-Match": found.headers["etag"]}).status_code == 304
+    (playground_home / "secret.onnx").write_bytes(b"no")
+    for other in ("0" * 32, digest[:31], digest.upper(), "..%2f..%2fsecret", "converted"):
+        answer = client.get(f"/api/opened/{other}.onnx")
+        assert answer.status_code == 404
+        assert sentence(answer, 404)
+    assert home.public(f"data/opened/{digest}.onnx is damaged.") == "data/opened/….onnx is damaged."
+
+
 def test_other_methods_and_addresses_are_refused(client: TestClient) -> None:
     for method, path, allowed in (("POST", "", "GET, HEAD"), ("DELETE", "/digits-example", "GET, HEAD"),
                                   ("OPTIONS", "/digits-example/predict", "POST"),

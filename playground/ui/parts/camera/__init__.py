@@ -14,6 +14,7 @@ from typing import Self
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from playground.browser import CAMERA
 from playground.ui import frame, links
 
 MOST_SHOT_BYTES = 2 * 2**20
@@ -32,7 +33,7 @@ def _component(name: str) -> Callable[..., object]:
         f"camera_{name}",
         html=(_HERE / f"{name}.html").read_text(),
         css=(_HERE / "camera.css").read_text(),
-        js=(_HERE / "camera.js").read_text() + (_HERE / f"{name}.js").read_text(),
+        js=CAMERA + (_HERE / f"{name}.js").read_text(),
     )
 
 

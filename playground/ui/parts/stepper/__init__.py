@@ -14,10 +14,11 @@ from typing import Literal
 
 import streamlit as st
 
+from playground.browser import NUMBERS
 from playground.figures import style
 
 _HERE = Path(__file__).parent
-COLOURS_JS = (_HERE.parent / "numbers.js").read_text() + (_HERE / "colours.js").read_text()
+COLOURS_JS = NUMBERS + (_HERE / "colours.js").read_text()
 """Put before the script of any component that writes numbers and colours them as pages and figures do."""
 
 _player = st.components.v2.component(

@@ -1,0 +1,23 @@
+// dotnet new console, then: dotnet add package Microsoft.ML.OnnxRuntime; dotnet add package SixLabors.ImageSharp
+// dotnet run photo.jpg        (with model.onnx beside it)
+using System.Text.Json;
+using Microsoft.ML.OnnxRuntime;
+using Microsoft.ML.OnnxRuntime.Tensors;
+using SixLabors.ImageSharp;
+using SixLabors.ImageSharp.PixelFormats;
+using SixLabors.ImageSharp.Processing;
+
+using var session = new InferenceSession("model.onnx");
+var labels = JsonSerializer.Deserialize<string[]>(session.ModelMetadata.CustomMetadataMap["labels"])!;
+
+using var picture = Image.Load<Rgb24>(args[0]);
+picture.Mutate(context => context.AutoOrient());
+var pixels = new byte[picture.Height * picture.Width * 3];
+picture.CopyPixelDataTo(pixels);
+var image = new DenseTensor<byte>(pixels, new[] { 1, picture.Height, picture.Width, 3 }); // 0..255
+
+var inputs = new List<NamedOnnxValue> { NamedOnnxValue.CreateFromTensor("image", image) };
+using var answers = session.Run(inputs);
+var probabilities = answers.First(answer => answer.Name == "probabilities").AsEnumerable<float>().ToArray();
+var best = Array.IndexOf(probabilities, probabilities.Max());
+Console.WriteLine($"{labels[best]} {100 * probabilities[best]:F1} %");
