@@ -1,18 +1,17 @@
 """The first steps of a training taken by our engine and by PyTorch: same design, weights, pictures and order.
 
 `python -m playground.training.scratch.torch_steps` reads {"request": ..., "seed": ..., "steps": ...} from its standard
-input and prints {"engine": losses, "torch": losses}: a process of its own, so that no page waits for torch.
+input and prints {"engine": losses, "torch": losses}: a process of its own, so that no page waits for torch. torch is
+imported once the question is known to have an answer: what is wrong with it is said without waiting for torch.
 """
 
 import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from playground.datasets import named
 from playground.errors import PlaygroundError
@@ -24,14 +23,17 @@ from playground.training.scratch import numpy_fit
 from playground.training.scratch.losses import scoring
 from playground.training.scratch.settings import MOMENTUM, Settings, rates
 
+if TYPE_CHECKING:
+    import torch
+
 MOST = 200
 DRAWS = ("dropout", "dropout2d")
-OPTIMIZERS: Mapping[str, Any] = {
-    "sgd": torch.optim.SGD,
-    "momentum": lambda parameters, **options: torch.optim.SGD(parameters, momentum=MOMENTUM, **options),
-    "nesterov": lambda parameters, **options: torch.optim.SGD(parameters, momentum=MOMENTUM, nesterov=True, **options),
-    "adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop,
+OPTIMIZERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "sgd": ("SGD", {}), "momentum": ("SGD", {"momentum": MOMENTUM}),
+    "nesterov": ("SGD", {"momentum": MOMENTUM, "nesterov": True}),
+    "adam": ("Adam", {}), "adamw": ("AdamW", {}), "rmsprop": ("RMSprop", {}),
 }
+"""What torch.optim calls each of our optimizers, and with which options."""
 
 
 def both(request: Mapping[str, Any], seed: int, steps: int) -> dict[str, list[float]]:
@@ -47,12 +49,15 @@ def both(request: Mapping[str, Any], seed: int, steps: int) -> dict[str, list[fl
     network = Network(without_draws(asked_for.parts))
     asked = {**{name: value for name, value in request.items() if name != "augment"}, "network": spelled(network)}
     ours = numpy_fit.begun(RunSpec("digits", asked, seed, "both"))
+    import torch
+
     takes = ours.x.shape[1:]
     theirs = build_torch(scoring(network, takes), takes)
     theirs.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in ours.model.state_dict().items()})
     settings = ours.settings
-    optimizer = OPTIMIZERS[settings.optimizer](theirs.parameters(), lr=settings.learning_rate,
-                                               weight_decay=settings.weight_decay)
+    called, options = OPTIMIZERS[settings.optimizer]
+    optimizer = getattr(torch.optim, called)(theirs.parameters(), lr=settings.learning_rate,
+                                             weight_decay=settings.weight_decay, **options)
     at = rates(settings, settings.epochs * ours.batches)
     losses: dict[str, list[float]] = {"engine": [], "torch": []}
     ours.model.train()
@@ -74,7 +79,9 @@ def both(request: Mapping[str, Any], seed: int, steps: int) -> dict[str, list[fl
     return losses
 
 
-def _loss(scores: torch.Tensor, y: torch.Tensor, settings: Settings) -> torch.Tensor:
+def _loss(scores: "torch.Tensor", y: "torch.Tensor", settings: Settings) -> "torch.Tensor":
+    from torch.nn import functional
+
     if scores.shape[1] > 1:
         return functional.cross_entropy(scores, y, label_smoothing=settings.label_smoothing)
     target = (1 - settings.label_smoothing) * y[:, None].float() + settings.label_smoothing / 2
