@@ -92,8 +92,9 @@ def used_bytes(place: Path) -> int:
 
 
 def room_bytes() -> float:
-    """What may still be put into the workspace worked for; without a class there is no limit but the disk's."""
-    return quota_bytes() - used_bytes(home()) if is_class() else math.inf
+    """What may still be put into the workspace worked for; without a class, and in the home in common (which has all
+    workspaces below it), there is no limit but the disk's."""
+    return quota_bytes() - used_bytes(home()) if is_class() and home() != shared() else math.inf
 
 
 def quota_bytes() -> int:

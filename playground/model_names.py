@@ -14,6 +14,8 @@ from playground.errors import PlaygroundError
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")  # no leading dash: a name is also a command's argument
 LONGEST = 60
 SHIPPED = ("digits-example",)
+PUBLISHED = "class-"
+"""What the names of models begin with that a teacher published to his class: nobody else's do."""
 _NUMBERED = re.compile(r"(.+?)-(\d{1,3})")
 
 
@@ -22,6 +24,9 @@ def check(name: str) -> None:
     if not NAME.fullmatch(name):
         raise PlaygroundError(f"A model cannot be called {name!r}: use up to {LONGEST} of a-z, 0-9, - and _, a letter "
                               "or digit first.")
+    if name.startswith(PUBLISHED) and home.shared() != home.home():
+        raise PlaygroundError(f"Names that begin with {PUBLISHED} are the teacher's to give to all: choose "
+                              "another.")
 
 
 def shipped(name: str) -> Path | None:

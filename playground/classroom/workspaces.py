@@ -97,11 +97,7 @@ def within(one: Workspace) -> Iterator[None]:
 
 def remove(place: Path) -> None:
     """End what a workspace trains and delete all that is in it. Raises PlaygroundError where something stays."""
-    with home.entered(place):
-        for run_id in runs.run_ids():
-            folder = place / ".runs" / run_id
-            if folder.is_dir() and runs.is_alive(folder):
-                _end(folder)
+    end_runs(place)
     gone = place.with_name(f"{place.name}.gone")
     try:
         if place.is_dir():
@@ -109,6 +105,15 @@ def remove(place: Path) -> None:
         shutil.rmtree(gone, ignore_errors=False) if gone.is_dir() else None
     except OSError as error:
         raise PlaygroundError(f"Not everything was deleted ({error.strerror}): try again.") from error
+
+
+def end_runs(place: Path) -> None:
+    """End what is trained in a home, at once."""
+    with home.entered(place):
+        for run_id in runs.run_ids():
+            folder = place / ".runs" / run_id
+            if folder.is_dir() and runs.is_alive(folder):
+                _end(folder)
 
 
 def expire() -> list[str]:

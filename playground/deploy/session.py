@@ -122,6 +122,11 @@ def open_classifier(path: Path | str) -> Classifier:
     return _opened(str(path.resolve()), found.st_mtime_ns, found.st_size, found.st_ino)
 
 
+def clear_cache() -> None:
+    """What is kept open of files."""
+    _opened.cache_clear()
+
+
 @lru_cache(maxsize=8)
 def _opened(path: str, *_version: int) -> Classifier:
     return Classifier(path)

@@ -2,6 +2,7 @@
 
     GET  /api/view/{token}/{what}?...    bytes to draw, computed once for all who ask at the same moment
     POST /api/view/{token}/{what}        a JSON object from a page of ours
+    GET  /api/class                      where a class is led: see `class_state`
     /api/models/...                      the trained models for programs: see `playground.server.models`
     /join/{key}, /teach/{key}            a workspace of a class, the teacher's browser: see `workspaces`
     GET  /api/runtime/{version}/{file}   onnxruntime-web for browsers: see `playground.server.runtime`
@@ -15,7 +16,7 @@ from contextlib import asynccontextmanager
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 
-from playground.server import runtime
+from playground.server import class_state, runtime
 from playground.server.closed import Closed
 from playground.server.discreet import keep_discreet
 from playground.server.headers import Headers
@@ -42,7 +43,7 @@ def routes(base: str = "") -> list[BaseRoute]:
     """
     above = f"/{base.strip('/')}".rstrip("/")
     return [Route(f"{above}/api/view/{{token}}/{{what}}", Views(_work)),
-            *ModelRoutes(_predicting, _reading, above).routes(), *runtime.routes(above),
+            *ModelRoutes(_predicting, _reading, above).routes(), class_state.route(above), *runtime.routes(above),
             Mount(f"{above}/api", nothing_there), *Links(above).routes()]
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from playground import home
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -239,6 +241,17 @@ CHAPTERS: tuple[Chapter, ...] = (
 )
 
 
+CLASS = Chapter(
+    "Start",
+    "90_class.py",
+    "class",
+    "Class",
+    ":material/groups:",
+    "Who is here, what is trained and what was answered; and all that this server keeps about you.",
+)
+"""Its page is there for a class alone: without one it says how to start for one, and nothing leads to it."""
+
+
 MOVED = {"feature-maps": "network"}
 """Addresses of earlier versions, and where they lead now."""
 
@@ -249,7 +262,12 @@ def chapter(url: str) -> Chapter:
     >>> chapter("train").title
     'Build and train'
     """
-    return {c.url: c for c in CHAPTERS}[url]
+    return {c.url: c for c in (*CHAPTERS, CLASS)}[url]
+
+
+def at(url: str) -> Chapter:
+    """The chapter at an address, whatever the address is; the first where there is none."""
+    return next((c for c in (*CHAPTERS, CLASS) if c.url == url), CHAPTERS[0])
 
 
 def tab_title(current: Chapter) -> str:
@@ -268,7 +286,7 @@ def following(current: Chapter) -> Chapter:
     >>> following(chapter("models")).url
     'home'
     """
-    return CHAPTERS[(CHAPTERS.index(current) + 1) % len(CHAPTERS)]
+    return CHAPTERS[(CHAPTERS.index(current) + 1) % len(CHAPTERS)] if current is not CLASS else CHAPTERS[0]
 
 
 def navigation() -> dict[str, list[st.Page]]:
@@ -286,6 +304,8 @@ def navigation() -> dict[str, list[st.Page]]:
         ]
         for group, rows in groupby(CHAPTERS, key=lambda c: c.group)
     }
+    found[CLASS.group].append(st.Page(CLASS.path, title=CLASS.title, icon=CLASS.icon, url_path=CLASS.url,
+                                      visibility="visible" if home.is_class() else "hidden"))
     last = list(found)[-1]
     found[last] += [st.Page(_nothing, title=chapter(now).title, url_path=before,
                             visibility="hidden") for before, now in MOVED.items()]

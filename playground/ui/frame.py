@@ -19,6 +19,7 @@ from playground import home
 from playground.errors import PlaygroundError
 from playground.figures import maps, style
 from playground.ui import contents, links, reader
+from playground.ui.classroom import class_link, tour
 
 P = ParamSpec("P")
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def sent(key: str, trigger: str) -> object:
         return None
 
 
+_PAGE = "page-drawn"
 _WRITTEN = "written-by-the-page"
 HELD_SECONDS = 30.0
 """How long at most the old value of a control that a callback set counts as one that crossed the answer."""
@@ -154,6 +156,8 @@ def link(url: str, label: str | None = None, **options: object) -> None:
 def run() -> None:
     """The whole app: navigation, then the chosen page inside its frame."""
     links.drop_impossible()
+    if home.is_class():
+        reader.begin_anew()
     hold_written()
     st.logo(EMBLEM, size="large")
     st.html(STYLE)
@@ -164,15 +168,26 @@ def run() -> None:
     page = st.navigation(contents.navigation(), position="top", expanded=True)
     if page.url_path in contents.MOVED:
         st.switch_page(contents.chapter(contents.MOVED[page.url_path]).path, query_params=st.query_params.to_dict())
-    current = next((c for c in contents.CHAPTERS if c.url == page.url_path), contents.CHAPTERS[0])
+    current = contents.at(page.url_path)
+    if st.session_state.get(_PAGE) != current.url:
+        st.session_state[_PAGE] = current.url
+        links.forget_controls()
     st.set_page_config(page_title=contents.tab_title(current))
     st.title(current.title, anchor=False)
     links.hide_controls()
     with st.container(key="claim", horizontal=True, horizontal_alignment="distribute"):
         st.markdown(current.claim)
-        links.copy_button()
+        links.copy_button(link=(reader.is_teacher() or not home.is_class()) and not links.locked(),
+                          lead=reader.is_teacher() and current is not contents.CLASS)
     links.tell_locked()
     reader.note(current.url)
+    what, href = links.pressed()
+    if what == "link":
+        class_link.show(href)
+    if home.is_class():
+        if what == "lead":
+            tour.lead(href)
+        tour.bar(current)
     if "heading_painted" not in st.session_state:  # the browser paints what it has once nothing more arrives
         st.session_state.heading_painted = True
         time.sleep(PAINT_SECONDS)

@@ -14,13 +14,19 @@ from streamlit.errors import StreamlitAPIException
 
 NEVER_LOCKED = ("arrow_data_frame", "download_button", "link_button", "page_link")
 """What Streamlit can disable, too, and what changes nothing: a table to read, a file to take along, ways to pages."""
+LONGEST_ADDRESS = 8000
 _open = ContextVar("open", default=False)
 
 _copy = st.components.v2.component(
     "copy_link",
-    html='<button type="button" title="Copy a link to this page as it is now">Copy link</button>'
-         '<span role="status" aria-live="polite"></span>\n',
-    css="""button { font: 400 0.875rem/1.6 var(--st-font); color: var(--st-text-color); background: none;
+    html='<button type="button" class="copy" title="Copy a link to this page as it is now">Copy link</button>'
+         '<button type="button" class="link" hidden title="A link to this page as it is now, with what is locked or '
+         'hidden, and as a code to scan">Link for my class</button>'
+         '<button type="button" class="lead" hidden title="Every browser of the class comes to this page">'
+         'Bring the class here</button><span role="status" aria-live="polite"></span>\n',
+    css=""":host > div, div:has(> .copy) { display: flex; flex-wrap: wrap; gap: 0.5rem; justify-content: flex-end; }
+button[hidden] { display: none; }
+button { font: 400 0.875rem/1.6 var(--st-font); color: var(--st-text-color); background: none;
 border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius); padding: 0.2rem 0.7rem;
 cursor: pointer; white-space: nowrap; }
 button:hover { color: var(--st-primary-color); border-color: var(--st-primary-color); }
@@ -36,11 +42,20 @@ if (!history.pushState.ofOnePage) {
   };
   history.pushState.ofOnePage = true;
 }
-export default function ({ parentElement }) {
-  const button = parentElement.querySelector("button");
+const here = () => {
+  const link = new URL(window.location.href);
+  if (window.playgroundStep !== undefined) link.searchParams.set("step", window.playgroundStep);
+  return link;
+};
+export default function ({ parentElement, data, setTriggerValue }) {
+  for (const what of ["link", "lead"]) {
+    const button = parentElement.querySelector(`.${what}`);
+    button.hidden = !data[what];
+    button.onclick = () => setTriggerValue("pressed", { what, href: here().href });
+  }
+  const button = parentElement.querySelector(".copy");
   button.onclick = async () => {
-    const link = new URL(window.location.href);
-    if (window.playgroundStep !== undefined) link.searchParams.set("step", window.playgroundStep);
+    const link = here();
     let copied = true;
     try {
       await navigator.clipboard.writeText(link.href);
@@ -61,9 +76,52 @@ export default function ({ parentElement }) {
 )
 
 
-def copy_button() -> None:
-    """A button that copies the page's address, with the step where a player stands."""
-    _copy(key="copy_link", width="content")
+def copy_button(link: bool = False, lead: bool = False) -> None:
+    """A button that copies the page's address, with the step where a player stands; where wanted, one for a `link` for
+    a class, and one that brings the class here (`lead`)."""
+    _copy(key="copy_link", width="content", data={"link": link, "lead": lead}, on_pressed_change=_press)
+
+
+_PRESSED = "address-button"
+
+
+def _press() -> None:
+    try:
+        st.session_state[_PRESSED] = st.session_state["copy_link"].get("pressed")
+    except KeyError:  # it has left the page in the meantime
+        return
+
+
+def pressed() -> tuple[str, str]:
+    """Which button beside the address was pressed, once: ("link" or "lead", the page's address), or ("", "").
+
+    The browser may send anything, so the address is one of http, or none.
+    """
+    said = st.session_state.pop(_PRESSED, None)
+    if not isinstance(said, dict) or said.get("what") not in ("link", "lead"):
+        return "", ""
+    href = said.get("href")
+    fine = isinstance(href, str) and len(href) < LONGEST_ADDRESS and re.match(r"https?://[^/@\\]+/", href)
+    return (str(said["what"]), str(href)) if fine else ("", "")
+
+
+_BOUND = "controls-in-the-address"
+
+
+def controls() -> dict[str, str]:
+    """The controls of the page that stand in its address, as it was drawn last: name -> label."""
+    return dict(st.session_state.get(_BOUND, {}))
+
+
+def forget_controls() -> None:
+    """Another page has other controls."""
+    st.session_state.pop(_BOUND, None)
+
+
+def base() -> str:
+    """The path below which the app is served, without a slash at its end."""
+    path = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{path}" if path else ""
 
 
 def hidden_names(asked: str) -> list[str]:
@@ -146,6 +204,8 @@ def lock_widgets() -> None:
         if ("disabled" in element_proto.DESCRIPTOR.fields_by_name and delta_type not in NEVER_LOCKED and not question
                 and not _open.get() and locked()):
             element_proto.disabled = True
+        if name := getattr(element_proto, "query_param_key", ""):
+            st.session_state.setdefault(_BOUND, {})[name] = str(element_proto.label)
         return through(self, delta_type, element_proto, *args, **kwargs)
 
     DeltaGenerator._enqueue = enqueue  # type: ignore[method-assign]

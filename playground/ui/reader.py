@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from playground import home
-from playground.classroom import keys, workspaces
+from playground.classroom import keys, removed, workspaces
 from playground.classroom.keys import COOKIE, TEACHER
 
 
@@ -44,6 +44,11 @@ SEEN_EVERY_SECONDS = 30.0
 _LAST = "last-seen"
 
 
+def page() -> str:
+    """The page the reader of a class is on; "" where that was not noted."""
+    return str(st.session_state.get(_LAST, ("", 0.0))[0])
+
+
 def note(page: str) -> None:
     """Write down on which page the reader is, where that is another or was some time ago."""
     place = workspace() if home.is_class() else None
@@ -53,6 +58,24 @@ def note(page: str) -> None:
     if page != before or time.monotonic() - when > SEEN_EVERY_SECONDS:
         st.session_state[_LAST] = (page, time.monotonic())
         workspaces.seen(place, page)
+
+
+_SINCE = "session-since"
+
+
+def begin_anew() -> None:
+    """Where the reader's workspace was deleted (by the teacher, or in another window), forget what this session kept
+    of it."""
+    place = workspace() if home.is_class() else None
+    since = st.session_state.setdefault(_SINCE, time.time())
+    if place is not None and removed.since(place, since):
+        forget_session()
+
+
+def forget_session() -> None:
+    """Forget all that this session has kept in memory."""
+    st.session_state.clear()
+    st.session_state[_SINCE] = time.time()
 
 
 home.known_by(workspace)

@@ -13,11 +13,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from playground.errors import PlaygroundError
+from playground.home import home, is_class
 from playground.view import describe, frames, numbers
 from playground.view.answer import Answer, NotThereError
 from playground.view.folding import Fold, folded
@@ -87,6 +89,8 @@ _SOURCES: "OrderedDict[tuple[str, str], tuple[Source, str]]" = OrderedDict()
 _SEEN: "OrderedDict[tuple[str, str, bool], _Seen]" = OrderedDict()
 _BUSY: "OrderedDict[str, threading.RLock]" = OrderedDict()
 _ANSWERS: "OrderedDict[str, Answer]" = OrderedDict()
+_OPENED: "dict[str, set[Path]]" = {}
+"""In a class: the homes of the workspaces that opened each look."""
 
 
 def opened(look: Look) -> str:
@@ -96,10 +100,31 @@ def opened(look: Look) -> str:
         _LOOKS[token] = look
         _LOOKS.move_to_end(token)
         _BUSY.setdefault(token, threading.RLock())
+        if is_class():
+            _OPENED.setdefault(token, set()).add(home())
         while len(_LOOKS) > MOST_LOOKS or (len(_LOOKS) > 1 and sum(one.bytes for one in _LOOKS.values()) > LOOK_BYTES):
             gone, _ = _LOOKS.popitem(last=False)
             _BUSY.pop(gone, None)
+            _OPENED.pop(gone, None)
     return token
+
+
+def forget(place: Path) -> None:
+    """Put away what was opened for one workspace of a class alone: its pictures, and what was computed from them."""
+    with _LOCK:
+        for token, homes in list(_OPENED.items()):
+            homes.discard(place)
+            if homes:
+                continue
+            look = _LOOKS.pop(token, None)
+            for key in [key for key in _SEEN if key[0] == token]:
+                del _SEEN[key]
+            if look is not None:
+                for known in [known for known in _SOURCES if known[0] == look.key]:
+                    del _SOURCES[known]
+            _BUSY.pop(token, None)
+            del _OPENED[token]
+        _ANSWERS.clear()
 
 
 def answer(token: str, what: str, query: Mapping[str, str]) -> Answer:
@@ -360,4 +385,4 @@ _HANDLERS: dict[str, Callable[[_Asked], tuple[bytes, str]]] = {
     "structure": _structure, "picture": _picture, "frame": _frame, "layer": _layer, "map": _map, "number": _number,
     "weight": _weight, "about": _about, "steps": _steps,
 }
-__all__ = ["LIVE", "Look", "answer", "change", "opened", "source_of", "traced"]
+__all__ = ["LIVE", "Look", "answer", "change", "forget", "opened", "source_of", "traced"]

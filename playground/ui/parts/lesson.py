@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 
 from playground.ui import frame, links
+from playground.ui.classroom import counting
 from playground.ui.parts import camera
 
 T = TypeVar("T", bound=Hashable)
@@ -183,12 +184,14 @@ def ask(
     with st.container(border=True, key="predict"):
         chosen = st.radio(f"**Predict first:** {question}", choices, index=None, horizontal=horizontal, key=key,
                           format_func=format_func)
-        if chosen is None:
-            return False
-        right = chosen == answer
-        verdict = "Yes" if right else f"Not “{format_func(chosen)}” but “{format_func(answer)}”"
-        (st.success if right else st.info)(f"{verdict}. {why}")
-    return True
+        if chosen is not None:
+            right = chosen == answer
+            verdict = "Yes" if right else f"Not “{format_func(chosen)}” but “{format_func(answer)}”"
+            (st.success if right else st.info)(f"{verdict}. {why}")
+        number = {choice: k for k, choice in enumerate(choices)}
+        counting.note(question, [format_func(choice) for choice in choices], number[answer],
+                      number[chosen] if chosen is not None else None)
+    return chosen is not None
 
 
 @st.fragment

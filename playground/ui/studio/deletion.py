@@ -46,6 +46,11 @@ def clear(digests: Iterable[str], mark: str) -> None:
         for folder in _runs_on(mark):
             evaluation.forget(folder / evaluation.FILE)
             photo_list.forget(folder)
+    clear_memory()
+
+
+def clear_memory() -> None:
+    """What this process keeps in memory of photographs."""
     photo_set.clear_cache()
     st.cache_data.clear()  # thumbnails and whatever else was drawn from photographs, whichever page keeps it
     st.cache_resource.clear()

@@ -21,7 +21,7 @@ from playground.deploy.session import Prediction
 from playground.figures import style
 from playground.inspection.preparation import Preparation
 from playground.ui import links
-from playground.ui.network.view import base
+from playground.ui.links import base
 from playground.ui.parts.image_input import Picture
 from playground.ui.studio.onnx_file import Opened
 

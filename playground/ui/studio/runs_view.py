@@ -84,6 +84,11 @@ def _read(folder: Path, *_state: object) -> RunView:
     return runs.view(folder.name)
 
 
+def clear_cache() -> None:
+    """What is kept in memory of runs."""
+    _read.cache_clear()
+
+
 def chosen(kind: str) -> RunView | None:
     """The run named in the page's address, if it exists and is of this page's kind."""
     with frame.guard("The list of runs"):

@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 import streamlit as st
 
 from playground.figures import style
+from playground.ui.links import base
 from playground.ui.parts.stepper import COLOURS_JS
 from playground.view import looks
 from playground.view.looks import Look
@@ -88,9 +89,3 @@ def chosen_of(said: object) -> Place | None:
 
 def _whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**7
-
-
-def base() -> str:
-    """The path below which the app is served, without a slash at its end."""
-    path = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{path}" if path else ""

@@ -1,0 +1,34 @@
+"""What every browser of a class asks about every few seconds: whether it is led to a page, or has something new.
+
+    GET /api/class     {"tour": null or {"started", "step", "address"}, "changed": {"<page>": <moment>}}
+
+It reads one small file, and says with an ETag that nothing changed; it names nobody.
+"""
+
+import hashlib
+import json
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from playground import home
+from playground.classroom import state
+from playground.server.views import known, refused
+
+
+def route(base: str = "") -> Route:
+    """The one route."""
+    return Route(f"{base}/api/class", now, methods=["GET"])
+
+
+async def now(request: Request) -> Response:
+    """What is set now, or that it is what the browser knows."""
+    if not home.is_class():
+        return refused(404, "There is no class on this server.")
+    body = json.dumps(state.public(state.read()), separators=(",", ":")).encode()
+    etag = hashlib.blake2s(body, digest_size=12).hexdigest()
+    headers = {"ETag": f'W/"{etag}"', "Cache-Control": "no-cache", "Content-Encoding": "identity"}
+    if known(request.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)

@@ -1,0 +1,95 @@
+"""A class in two browsers: a name, an answer counted and revealed, a tour followed and left, and everything deleted."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from bench.served import served
+from tests.browser.conftest import HOPE, settled
+
+
+@pytest.fixture(scope="module")
+def the_class(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, Path]]:
+    """The address of a server for a class, the teacher's link on it, and its home."""
+    place = tmp_path_factory.mktemp("class")
+    with served(place, ("--class",)) as url:
+        link = re.search(r"/teach/[0-9a-f]+", (place / "server.log").read_text())
+        assert link is not None
+        yield str(url), f"{url}{link[0]}", place
+
+
+def news(page: Page) -> None:
+    """Have the page ask for news at once, as it does when its tab is looked at again."""
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def test_a_name_an_answer_a_tour_and_a_goodbye(browser: Browser, the_class: tuple[str, str, Path]) -> None:
+    url, teachers_link, place = the_class
+    contexts = [browser.new_context(viewport={"width": 1280, "height": 1000}) for _ in range(2)]
+    for context in contexts:
+        context.set_default_timeout(HOPE)
+    teacher, student = (context.new_page() for context in contexts)
+    problems: list[str] = []
+    for page in (teacher, student):
+        page.on("pageerror", lambda error: problems.append(str(error)))
+
+    student.goto(f"{url}/class")
+    student.get_by_role("textbox", name="What do you want to be called?").fill("Ada")
+    student.keyboard.press("Enter")
+    settled(student)
+    expect(student.get_by_text("Who is here", exact=True)).to_have_count(0)
+    teacher.goto(teachers_link)
+    teacher.get_by_role("button", name="Yes, open it").click()
+    teacher.wait_for_url("**/class**")
+    teacher.get_by_role("heading", name="Who is here").wait_for()
+    teacher.get_by_text("Readers", exact=True).click()
+    teacher.get_by_text(re.compile(r"^Ada: ")).wait_for()
+
+    student.goto(f"{url}/pooling")
+    question = student.locator(".st-key-predict")
+    question.locator("label").nth(1).click()
+    question.get_by_text(re.compile("^(Yes|Not)")).wait_for()
+    teacher.get_by_text("Answers", exact=True).click()
+    teacher.get_by_role("button", name="Reveal to the class").click()
+    teacher.get_by_text("the class sees this").wait_for()
+    expect(question.get_by_text("The class: 1 answer")).to_have_count(0)
+    news(student)
+    question.get_by_text("The class: 1 answer").wait_for()
+
+    teacher.goto(f"{url}/loss")
+    teacher.get_by_role("button", name="Bring the class here").click()
+    teacher.get_by_text("The class follows you").wait_for()
+    news(student)
+    student.wait_for_url("**/loss**")
+    student.get_by_role("button", name="Leave the tour").click()
+    student.get_by_text("You left it").wait_for()
+    teacher.goto(f"{url}/pooling?stride=3")
+    settled(teacher)
+    teacher.get_by_role("button", name="Bring the class here").click()
+    teacher.get_by_text("it is at “Max pooling”").wait_for()
+    news(student)
+    student.get_by_text("at “Max pooling”. You left it").wait_for()
+    assert "/loss" in student.url
+    student.get_by_role("button", name="Rejoin").click()
+    student.wait_for_url("**/pooling?stride=3**")
+    expect(student.locator(".st-key-stride input")).to_have_value("3")
+    teacher.get_by_role("button", name="End the tour").click()
+    news(student)
+    expect(student.get_by_text("Your teacher leads")).to_have_count(0)
+
+    student.goto(f"{url}/class")
+    student.get_by_role("button", name="Delete everything of mine…").click()
+    student.get_by_role("button", name="Yes, delete everything").click()
+    student.get_by_text("Everything of yours was deleted").wait_for()
+    expect(student.get_by_role("textbox", name="What do you want to be called?")).to_have_value("")
+    assert not [path for path in (place / ".class").rglob("*.json") if '"Ada"' in path.read_text()]
+    assert list((place / ".class").rglob("answers.json")) == []
+    assert problems == []
+    log = (place / "server.log").read_text()
+    assert "part failed" not in log
+    assert "Traceback" not in log
+    for context in contexts:
+        context.close()
