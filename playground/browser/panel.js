@@ -36,7 +36,7 @@ const median = (values) => values.slice().sort((a, b) => a - b)[Math.floor(value
 class Panel {
   constructor(root) {
     Object.assign(this, { root, ort: null, session: null, file: null, source: "", picture: null, seen: null, said: null,
-      times: [], first: 0, turn: 0, runs: 0, shown: null, asked: null, video: stateOf(root, { timer: 0 }), missing: "" });
+      times: [], first: 0, turn: 0, runs: 0, opening: null, asked: null, video: stateOf(root, { timer: 0 }), missing: "" });
     root.replaceChildren();
     const part = (tag, name, text, where = root) => where.appendChild(made(tag, name, text));
     this.begin = part("div", "begin");
@@ -107,6 +107,7 @@ class Panel {
     const before = this.data ?? data, asked = (one) => JSON.stringify([one.preparation, one.output]);
     this.data = data;
     if (before.key !== data.key) {
+      this.session?.release();
       this.session = this.said = null;
       if (this.ort) this.guarded(() => this.open());
     } else if (this.session && this.source === "page" && before.picture?.png !== data.picture?.png) {
@@ -157,18 +158,22 @@ class Panel {
 
   async open() {
     const key = this.data.key, began = performance.now();
-    this.tell(`Fetching the model (${megabytes(this.data.bytes)}) …`);
-    const bytes = this.file ?? await modelBytes(this.data.model);
-    this.tell("Opening the model …");
-    const session = await opened(this.ort, bytes);
-    if (key !== this.data.key) return void session.release(); // another one was chosen meanwhile
-    const old = this.session;
-    this.session = session;
-    this.openedIn = performance.now() - began;
-    this.bytes = bytes.length;
-    this.times = [];
-    this.tell("");
-    await old?.release();
+    this.opening = key;
+    this.draw();
+    try {
+      this.tell(`Fetching the model (${megabytes(this.data.bytes)}) …`);
+      const bytes = this.file ?? await modelBytes(this.data.model);
+      this.tell("Opening the model …");
+      const session = await opened(this.ort, bytes);
+      if (key !== this.data.key) return void session.release(); // another one was chosen meanwhile
+      this.session = session;
+      this.openedIn = performance.now() - began;
+      this.bytes = bytes.length;
+      this.times = [];
+      this.tell("");
+    } finally {
+      if (this.opening === key) this.opening = null;
+    }
     if (this.source === "camera") return;
     if (this.source === "file" && this.picture) await this.look();
     else await this.choose(this.data.picture ? "page" : "");
@@ -240,7 +245,7 @@ class Panel {
     const seen = this.seen;
     let began = performance.now();
     this.asked = null;
-    for (let k = 0; k < most; k++) {
+    for (let k = 0; k < most && turn === this.runs && session === this.session; k++) {
       const said = await answered(this.ort, session, seen, data);
       if (turn !== this.runs || session !== this.session || picture !== this.picture) return; // something else is asked
       this.said = said;
@@ -254,7 +259,7 @@ class Panel {
       await new Promise((resolve) => setTimeout(resolve, 0));
       began = performance.now();
     }
-    this.show();
+    if (turn === this.runs && session === this.session) this.show();
   }
 
   show() {
@@ -336,7 +341,7 @@ class Panel {
   draw() {
     const { data, source } = this, ready = this.session !== null, near = data.runtime.address !== null && !this.missing;
     const live = this.video.stream !== null;
-    this.begin.hidden = ready;
+    this.begin.hidden = ready || this.opening !== null;
     this.here.hidden = !near;
     this.elsewhere.hidden = near;
     this.elsewhere.textContent = `Run it in this browser with onnxruntime-web from ${data.runtime.host}`;

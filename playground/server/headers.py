@@ -45,7 +45,8 @@ def policy(host: str, others: str = "") -> str:
     return "; ".join((
         "default-src 'none'", " ".join(("script-src 'self' blob: 'wasm-unsafe-eval'", *page_scripts())),
         "style-src 'self' 'unsafe-inline'", "img-src 'self' data: blob:", "font-src 'self' data:",
-        f"connect-src 'self'{sockets}{others}", "media-src 'self' blob:", "worker-src 'self' blob:", "manifest-src 'self'",
+        f"connect-src 'self'{sockets}{others}", "media-src 'self' blob:", "worker-src 'self' blob:",
+        "manifest-src 'self'",
         "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"))
 
 

@@ -1,7 +1,8 @@
 """The first steps of a training taken by our engine and by PyTorch: same design, weights, pictures and order.
 
 `python -m playground.training.scratch.torch_steps` reads {"request": ..., "seed": ..., "steps": ...} from its standard
-input and prints {"engine": losses, "torch": losses}: a process of its own, so that no page waits for torch.
+input and prints {"engine": losses, "torch": losses}: a process of its own, so that no page waits for torch. torch is
+imported once the question is known to have an answer: what is wrong with it is said without waiting for torch.
 """
 
 import json
@@ -11,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from playground.datasets import named
 from playground.errors import PlaygroundError
@@ -22,16 +22,15 @@ from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit
 from playground.training.scratch.losses import scoring
 from playground.training.scratch.settings import MOMENTUM, OURS, rates
-from playground.training.scratch.torch_gradients import loss_of
 
 MOST = 200
 DRAWS = ("dropout", "dropout2d")
-OPTIMIZERS: Mapping[str, Any] = {
-    "sgd": torch.optim.SGD,
-    "momentum": lambda parameters, **options: torch.optim.SGD(parameters, momentum=MOMENTUM, **options),
-    "nesterov": lambda parameters, **options: torch.optim.SGD(parameters, momentum=MOMENTUM, nesterov=True, **options),
-    "adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop,
+OPTIMIZERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "sgd": ("SGD", {}), "momentum": ("SGD", {"momentum": MOMENTUM}),
+    "nesterov": ("SGD", {"momentum": MOMENTUM, "nesterov": True}),
+    "adam": ("Adam", {}), "adamw": ("AdamW", {}), "rmsprop": ("RMSprop", {}),
 }
+"""What torch.optim calls each of our optimizers, and with which options."""
 
 
 def both(request: Mapping[str, Any], seed: int, steps: int) -> dict[str, list[float]]:
@@ -48,12 +47,17 @@ def both(request: Mapping[str, Any], seed: int, steps: int) -> dict[str, list[fl
     asked = {**{name: value for name, value in request.items() if name != "augment"}, "network": spelled(network),
              "engine": OURS}
     ours = numpy_fit.begun(RunSpec("digits", asked, seed, "both"))
+    import torch
+
+    from playground.training.scratch.torch_gradients import loss_of
+
     takes = ours.x.shape[1:]
     theirs = build_torch(scoring(network, takes), takes)
     theirs.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in ours.model.state_dict().items()})
     settings = ours.settings
-    optimizer = OPTIMIZERS[settings.optimizer](theirs.parameters(), lr=settings.learning_rate,
-                                               weight_decay=settings.weight_decay)
+    called, options = OPTIMIZERS[settings.optimizer]
+    optimizer = getattr(torch.optim, called)(theirs.parameters(), lr=settings.learning_rate,
+                                             weight_decay=settings.weight_decay, **options)
     at = rates(settings, settings.epochs * ours.batches)
     losses: dict[str, list[float]] = {"engine": [], "torch": []}
     ours.model.train()
