@@ -9,7 +9,8 @@ PORT ?= 8501
 ADDRESS ?= 127.0.0.1
 PROCESSES ?= 2
 PY := .venv/bin/python
-PYTEST = $(PY) -m pytest -n $(PROCESSES) --dist loadfile
+# Longest files first (tests/conftest.py). What was compiled is kept: the suite starts hundreds of processes.
+PYTEST = env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: app class browser check test lint bench clean
 .DEFAULT_GOAL := app

@@ -66,6 +66,17 @@ def without_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_names, "SHIPPED", ())
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first: those with a browser, then those with slow tests. With several processes
+    the quick ones fill the gaps at the end; xdist's own order, most tests first, leaves the long ones for last."""
+    late: dict[Path, int] = {}
+    for item in items:
+        kind = 0 if "browser" in item.keywords else 1 if "slow" in item.keywords else 2
+        late[item.path] = min(kind, late.get(item.path, kind))
+    items.sort(key=lambda item: late[item.path])
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name the tests that `make check` waits for too long: a share of the whole, so the machine's speed counts not."""
     ran = [report for report in terminalreporter.stats.get("passed", []) if report.when == "call"]

@@ -51,7 +51,9 @@ def violations(page: Page, colours_alone: bool = False) -> list[str]:
 @pytest.fixture(scope="module")
 def tall(browser: Browser, app_url: str) -> Iterator[BrowserContext]:
     """Windows so tall that nothing of a page is off the screen: what is there is not looked at."""
-    context = browser.new_context(viewport={"width": 1440, "height": 7000}, color_scheme="light")
+    # Every frame of what moves would be ten million pixels, painted without a graphics card.
+    context = browser.new_context(viewport={"width": 1440, "height": 7000}, color_scheme="light",
+                                  reduced_motion="reduce")
     context.set_default_timeout(HOPE)
     page = context.new_page()
     page.goto(f"{app_url}/imagenet")  # what is under way fades while it is drawn anew: the network becomes ready first
