@@ -134,15 +134,15 @@ def held(top: Path, name: str, fill: Callable[[Path], None] = lambda _: None) ->
     place, incoming = top / name, top / f"{name}.incoming"
     with open(top / f"{name}.lock", "a") as lock:
         while True:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if place.is_dir():
+                break
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not place.is_dir():
+            if not place.is_dir():  # between the two locks somebody may have filled it, or removed it
                 shutil.rmtree(incoming, ignore_errors=True)
                 incoming.mkdir(mode=0o700)
                 fill(incoming)
                 incoming.rename(place)
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            if place.is_dir():  # between the two locks somebody may have removed it
-                break
         try:
             yield place
         finally:

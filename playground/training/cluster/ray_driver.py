@@ -238,15 +238,10 @@ def connect(address: str) -> None:
         ray.init(address=address, namespace=NAMESPACE, runtime_env=program, log_to_driver=False,
                  logging_level=logging.ERROR, configure_logging=False)
     except Exception as error:
-        said = f"{type(error).__name__}: {error}"
-        if "token" in said.lower() or "auth" in said.lower():
-            why = "it wants another token (RAY_AUTH_TOKEN_PATH)"
-        elif "node" in said.lower():
-            why = f"this machine is none of its nodes (ray start --address={address} --num-cpus=0)"
-        elif "version" in said.lower():
-            why = f"its versions are others ({_first(error)})"
-        else:
-            why = _first(error)
+        why = _first(error)
+        if isinstance(error, ConnectionError):  # somebody listens there
+            why = ("its token is another (RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH have to be as on its nodes), or "
+                   f"this machine is none of its nodes (ray start --address={address} --num-cpus=0)")
         raise PlaygroundError(f"The Ray cluster at {address} does not take this training: {why}.") from error
 
 
