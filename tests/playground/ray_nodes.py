@@ -64,9 +64,15 @@ class Nodes:
             f"--address={self.address}", "--num-cpus=1"]
         place = Path(tempfile.mkdtemp(prefix=name, dir=self.folder))  # paths of sockets have to be short
         ray = Path(sys.executable).with_name("ray")
+        self.temporary(name).mkdir(exist_ok=True)
         done = self.inside(name, ["unshare", "--uts", "sh", "-c", 'hostname "$0"; exec "$@"', f"node-{name}", str(ray),
-                                  "start", *own, f"--node-ip-address={at}", f"--temp-dir={place}", *SMALL])
+                                  "start", *own, f"--node-ip-address={at}", f"--temp-dir={place}", *SMALL],
+                           TMPDIR=str(self.temporary(name)))
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def temporary(self, name: str) -> Path:
+        """Where programs on a node put what they need for a while."""
+        return self.folder / f"tmp-{name}"
 
     def inside(self, name: str, command: list[str], **more: str) -> subprocess.CompletedProcess[str]:
         """Run something on a node."""

@@ -1,9 +1,9 @@
 """How a run on a cluster is followed: attempt after attempt until one comes to the end, whatever becomes of nodes.
 
 Nothing here knows Ray: a `Cluster` begins attempts and says what they tell. An attempt whose process or node is gone,
-or that does not answer for `QUIET_SECONDS` (a node that hangs is reported by nobody), is given up, and another one goes
-on from the last checkpoint, which lies in the run's folder here. Attempts are numbered: what one tells that was given
-up is not heard.
+or that does not answer for `QUIET_SECONDS` (Ray takes a minute to see that a node hangs), is given up, and another one
+goes on from the last checkpoint, which lies in the run's folder here. Attempts are numbered: what one tells that was
+given up is not heard.
 """
 
 import time
