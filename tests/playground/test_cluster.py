@@ -276,6 +276,15 @@ def test_a_node_trains_on_its_own_copy_and_tells_of_the_apps(tmp_path: Path) -> 
     assert home.located(Path("/app/pets")) == Path("/app/pets")
 
 
+@pytest.mark.usefixtures("playground_home")
+def test_who_has_less_under_way_on_the_cluster_comes_first() -> None:
+    with ray_driver.under_way("ann"), ray_driver.under_way("bob"), ray_driver.under_way("ann"):
+        assert turns.training() == {"ann": 2, "bob": 1}
+    with ray_driver.under_way("bob"):
+        assert turns.training() == {"bob": 1}
+    assert not turns.training()
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("playground_home")
 @pytest.mark.parametrize(("address", "sentence"), [

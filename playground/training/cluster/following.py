@@ -88,6 +88,22 @@ def follow(cluster: Cluster, run_dir: Path, should_stop: Callable[[], bool], ahe
         pass
 
 
+def turn(ahead: Turn, room: Callable[[], int], should_stop: Callable[[], bool]) -> Generator[Event, None, bool]:
+    """Wait until no more runs come first than there is room for; whether it came to that, or was cancelled."""
+    told = 0
+    while (place := ahead()) >= max(1, room()):
+        if should_stop():
+            yield Cancelled(time.time())
+            return False
+        if place + 1 != told:
+            told = place + 1
+            yield Queued(told, time.time())
+        time.sleep(POLL_SECONDS)
+    if told:
+        yield Queued(0, time.time())
+    return True
+
+
 class _Followed:
     def __init__(self, cluster: Cluster, run_dir: Path, should_stop: Callable[[], bool], ahead: Turn,
                  begun: Callable[[], None], keep: Keep):
@@ -102,7 +118,7 @@ class _Followed:
         """One attempt; whether another one is to be made."""
         self.number += 1
         self._sent = {}
-        if self.number == 1 and not (yield from self._turn()):
+        if self.number == 1 and not (yield from turn(self.ahead, self.cluster.room, self.should_stop)):
             return False
         attempt = self.cluster.begin(self.number)
         try:
@@ -134,21 +150,6 @@ class _Followed:
             return True
         finally:
             attempt.drop()
-
-    def _turn(self) -> Generator[Event, None, bool]:
-        """Wait until it is this run's turn; whether it came to that."""
-        told = 0
-        while (place := self.ahead()) >= max(1, self.cluster.room()):
-            if self.should_stop():
-                yield Cancelled(time.time())
-                return False
-            if place + 1 != told:
-                told = place + 1
-                yield Queued(told, time.time())
-            time.sleep(POLL_SECONDS)
-        if told:
-            yield Queued(0, time.time())
-        return True
 
     def _place(self, attempt: Attempt) -> Generator[Event, None, bool]:
         """Wait until there is room for an attempt; whether it came to that."""

@@ -51,14 +51,14 @@ class _Joined(io.RawIOBase):
     """Pieces as one file to be read."""
 
     def __init__(self, pieces: Iterable[bytes]):
-        self._pieces, self._held = iter(pieces), b""
+        self._pieces, self._held = iter(pieces), memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         if not self._held:
-            self._held = next(self._pieces, b"")
+            self._held = memoryview(next(self._pieces, b""))  # a view: what is left is not copied at every reading
         taken, self._held = self._held[:len(buffer)], self._held[len(buffer):]
         buffer[:len(taken)] = taken
         return len(taken)

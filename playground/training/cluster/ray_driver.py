@@ -7,13 +7,15 @@ It is the run's worker as far as anybody here can see: it holds the run's lock a
 model. Only this module and `attempt` import Ray, which is no part of requirements.txt.
 """
 
+import fcntl
+import itertools
 import logging
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from playground.errors import PlaygroundError
 from playground.home import strict_json
 from playground.training.cluster import photos, run_files
 from playground.training.cluster.attempt import Attempt
-from playground.training.cluster.following import CHECKPOINT, Answer, LostError, follow
+from playground.training.cluster.following import CHECKPOINT, Answer, LostError, follow, turn
 from playground.training.cluster.telling import Told
 from playground.training.runs import turns, worker
 from playground.training.runs.events import Event, Finished, Started, from_json
@@ -32,6 +34,8 @@ from playground.training.runs.run_view import RunSpec
 ADDRESS, CPUS = "PLAYGROUND_RAY", "PLAYGROUND_RAY_CPUS"
 USUAL_CPUS = 2
 REACH_SECONDS = 5.0
+CLOSE = 8
+"""So many of this server's runs wait with a connection to the cluster, which takes 100 MB each; the others without."""
 NAMESPACE = "cnn-playground"
 SENT = ("engine", "playground")  # of the project: everything else stays here
 
@@ -40,7 +44,18 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
     """Everything that happens in a run that trains on the cluster. Raises PlaygroundError as `jobs.events` does, and
     where the cluster cannot be used."""
     asked = turns.queue_dir() / run_dir.name
+    own, stack = turns.read(asked), ExitStack()
+
+    def first() -> int:
+        return ahead(run_dir, spec.kind)
+
+    def begun() -> None:
+        stack.enter_context(under_way(own.workspace if own else ""))
+        asked.unlink(missing_ok=True)
+
     try:
+        if not (yield from turn(first, lambda: CLOSE, should_stop)):
+            return
         with Connected(spec, run_dir) as cluster:
             signal.signal(signal.SIGTERM, lambda *_: (run_dir / "stop").touch())  # Ray has put its own there
 
@@ -50,10 +65,26 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
                 card = strict_json(told.card, "the model's card")
                 return jobs.put(spec, run_dir, told.model, card, started, finished)
 
-            yield from follow(cluster, run_dir, should_stop, lambda: ahead(run_dir, spec.kind),
-                              lambda: asked.unlink(missing_ok=True), keep)
+            yield from follow(cluster, run_dir, should_stop, first, begun, keep)
     finally:
+        stack.close()
         asked.unlink(missing_ok=True)
+
+
+@contextmanager
+def under_way(workspace: str) -> Iterator[None]:
+    """Inside, one more run counts among those that a workspace has under way: who has fewer comes first."""
+    for k in itertools.count():
+        with open(turns.places_dir() / f"ray-{k}", "a", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            lock.truncate(0)
+            lock.write(workspace)
+            lock.flush()
+            yield
+            return
 
 
 def ahead(run_dir: Path, kind: str) -> int:
