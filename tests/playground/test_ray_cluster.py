@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -83,6 +84,12 @@ def since(run_id: str, resumed: int) -> list[Event]:
     return found[places[resumed - 1] + 1:] if resumed <= len(places) and resumed else ([] if resumed else found)
 
 
+def join_when_on_c(cluster: Nodes, run_id: str) -> None:
+    """Let node b join again once the training has its place on the other one."""
+    until(lambda: any("training on node-c" in text(event) for event in logged(run_id)) or runs.view(run_id).ended)
+    cluster.join("b")
+
+
 def learnt(run_id: str, resumed: int, epochs: int) -> int:
     """Wait until so many epochs were saved since; the last of them."""
     def saved() -> list[int]:
@@ -102,22 +109,27 @@ def test_a_training_goes_on_whatever_becomes_of_its_nodes(
     run_id = python(cluster, START, request_of_photos, "mine")
     (playground_home / "wrong").write_text("fedcba9876543210" * 3)
     refused = python(cluster, START, request_of_photos, "other", RAY_AUTH_TOKEN_PATH=str(playground_home / "wrong"))
-    learnt(run_id, 0, 2)
+    until(lambda: any("training on node-b" in text(event) for event in logged(run_id)) or runs.view(run_id).ended)
+    with ThreadPoolExecutor() as pool:
+        joined = pool.submit(cluster.join, "c")
+        learnt(run_id, 0, 2)
+        joined.result()
     record_property("start", next(e.time for e in logged(run_id) if type(e).__name__ == "Started") - asked)
-    assert any("training on node-b" in text(event) for event in logged(run_id))
 
     # The node is killed while another one is there.
-    cluster.join("c")
     before, gone = learnt(run_id, 0, 3), time.time()
     cluster.signal("b", signal.SIGKILL)
-    assert learnt(run_id, 1, 3) > before
+    until(lambda: not cluster.processes("b"))
+    with ThreadPoolExecutor() as pool:
+        joined = pool.submit(join_when_on_c, cluster, run_id)
+        assert learnt(run_id, 1, 3) > before
+        joined.result()
     record_property("killed", since(run_id, 1)[0].time - gone)
     told = [text(event) for event in since(run_id, 1) if text(event)]
     assert "node-b is gone: the training goes on from what was saved" in told[0]
     assert any("training on node-c" in one for one in told)
 
     # The node hangs: Ray would take a minute to see it.
-    cluster.join("b")
     before, hung = learnt(run_id, 1, 3), time.time()
     cluster.signal("c", signal.SIGSTOP)
     assert learnt(run_id, 2, 3) > before
@@ -145,6 +157,7 @@ def test_a_training_goes_on_whatever_becomes_of_its_nodes(
     assert all(one.epoch + 1 == other.epoch for one, other in pairwise(view.epochs))
 
     # Nothing of the photos is left where it ended, and who has another token was not let in.
+    until(lambda: not runs.is_alive(runs.run_dir(run_id)))
     assert not list(cluster.temporary("b").rglob("*.png"))
     card = json.loads((playground_home / "exports/mine/card.json").read_text())
     assert card["data"]["source"] == "the photographs in colours, 32 × 32 pixels"
