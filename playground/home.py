@@ -32,6 +32,7 @@ QUOTA, QUOTA_MB, USED_SECONDS = "PLAYGROUND_QUOTA_MB", 1000, 5.0
 _used: dict[Path, tuple[float, int]] = {}
 _entered: ContextVar[Path | None] = ContextVar("entered", default=None)
 _derived: ContextVar[Path | None] = ContextVar("derived", default=None)
+_moved: ContextVar[tuple[Path, Path] | None] = ContextVar("moved", default=None)
 _asked: list[Callable[[], Path | None]] = []
 
 
@@ -149,6 +150,23 @@ def derived_in(place: Path) -> Iterator[None]:
 def downloads_dir() -> Path:
     """Data that were downloaded: everybody's, for they are nobody's."""
     return _made(base() / "data")
+
+
+def located(folder: Path) -> Path:
+    """Where a folder that a run names lies on this machine: where it says, except inside `moved`."""
+    moved = _moved.get()
+    return moved[1] if moved is not None and folder == moved[0] else folder
+
+
+@contextmanager
+def moved(named: Path, here: Path) -> Iterator[None]:
+    """Inside, the folder that a run names lies `here`: a run that was sent to another machine asks for its data by
+    where they lie on the one it came from, so that its request stays the same wherever it goes on."""
+    before = _moved.set((named, here))
+    try:
+        yield
+    finally:
+        _moved.reset(before)
 
 
 def importable() -> dict[str, str]:

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,22 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
     yield Exported(entry.name, str(entry.onnx), float(parity["max_difference"]), int(parity["samples"]), time.time())
 
 
+def put(spec: RunSpec, run_dir: Path, model: bytes, card: Mapping[str, Any], started: Started, finished: Finished
+        ) -> Exported:
+    """Put a model that was exported on another machine into the registry here. What only this machine knows of its
+    data goes on the card: what they are called, where they are from."""
+    from playground.deploy import registry
+
+    digits = spec.kind == "digits"
+    told = facts(spec, started, finished, (card["data"]["source"], card["data"]["licence"]) if digits else None)
+    told["training"]["run"] = run_dir.name
+    registry.put(spec.name, model, {**card, **told}, replace=spec.replace or is_of(spec.name, run_dir))
+    entry = registry.get(spec.name)
+    assert isinstance(entry, registry.Entry)
+    parity = entry.card["parity"]
+    return Exported(entry.name, str(entry.onnx), float(parity["max_difference"]), int(parity["samples"]), time.time())
+
+
 def is_of(name: str, run_dir: Path) -> bool:
     """Whether the model of that name in the registry is the one that this run made."""
     return model_names.made_by(name) == run_dir.name
@@ -86,18 +102,10 @@ def asked(spec: RunSpec, run_dir: Path, onnx: Path) -> Iterator[Event]:
         yield Stage("asking the exported file about the photos kept aside", done, len(held_out), time.time())
 
 
-def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]:
-    """What the model's card says of its training."""
-    source, licence, split = "photographs in a folder", "the owner's", "validation"
-    if spec.kind == "digits":
-        train, _ = named.load(spec.request["data"])
-        source, licence, split = train.source, train.licence, "test"
-    elif spec.kind == PRETRAINED:
-        source = "ImageNet (ILSVRC 2012): 1.28 million photographs of a thousand kinds"
-        licence = "weights of EfficientNet-Lite: Apache 2.0"
-    else:
-        said_source, said_licence = provenance.of(spec.request["data"])
-        source, licence = said_source or source, said_licence or licence
+def facts(spec: RunSpec, started: Started, finished: Finished, origin: tuple[str, str] | None = None) -> dict[str, Any]:
+    """What the model's card says of its training; `origin`: source and licence of the data, where they are known."""
+    source, licence = origin or origin_of(spec)
+    split = "test" if spec.kind == "digits" else "validation"
     accuracy = None
     if finished.test_accuracy is not None:
         accuracy = {"value": finished.test_accuracy, "count": finished.test_count, "split": split,
@@ -115,6 +123,18 @@ def facts(spec: RunSpec, started: Started, finished: Finished) -> dict[str, Any]
                      **({"best_epoch": finished.best_epoch} if finished.best_epoch else {})},
         "accuracy": accuracy,
     }
+
+
+def origin_of(spec: RunSpec) -> tuple[str, str]:
+    """Source and licence of a run's data."""
+    if spec.kind == "digits":
+        train, _ = named.load(spec.request["data"])
+        return train.source, train.licence
+    if spec.kind == PRETRAINED:
+        return ("ImageNet (ILSVRC 2012): 1.28 million photographs of a thousand kinds",
+                "weights of EfficientNet-Lite: Apache 2.0")
+    source, licence = provenance.of(spec.request["data"])
+    return source or "photographs in a folder", licence or "the owner's"
 
 
 def public_name(data: str) -> str:

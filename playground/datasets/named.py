@@ -12,6 +12,7 @@ import numpy as np
 
 from playground.datasets.small_photos import halves, photos_named
 from playground.errors import PlaygroundError
+from playground.home import located
 
 IMAGES_MAGIC, LABELS_MAGIC = 0x803, 0x801  # uint8 in three dimensions, and in one
 MOST_PIXELS = 2**31
@@ -47,8 +48,8 @@ def load(data: str) -> tuple[ImageSet, ImageSet]:
     if data == "digits":
         return _digits()
     if (photos := photos_named(data)) is not None:
-        return _photos(*photos)
-    folder = Path(data).expanduser()
+        return _photos(located(photos[0]), photos[1])
+    folder = located(Path(data).expanduser())
     if not folder.is_dir():
         raise PlaygroundError(f"There are no data called {data}: name digits, or a folder of IDX files.")
     return _cifar(folder.resolve()) if (folder / CIFAR_TRAIN[0]).is_file() else _idx(folder.resolve())

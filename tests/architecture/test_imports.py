@@ -34,6 +34,9 @@ ALLOWED: dict[str, set[str]] = {
                             "playground.model_names", "playground.errors", "playground.numbers"},
     "playground/training/scratch/experiments.py": {"PIL"},
     "playground/training/scratch/torch_*": {"torch"},
+    "playground/training/cluster/attempt.py": {"ray"},  # inside its functions: an extra (requirements-cluster.txt)
+    "playground/training/cluster/ray_driver.py": {"ray", "playground.jobs"},
+    "playground/training/cluster/on_node.py": {"playground.jobs"},  # the worker on a node
     "playground/training/transfer/pixels.py": {"PIL"},
     "playground/training/transfer": {"here", "numpy", "safetensors", "torch", "playground.datasets", "playground.home",
                                      "playground.model_names", "playground.errors", "playground.numbers"},

@@ -50,6 +50,8 @@ __all__ = ["DOWNLOAD", "ENDED", "EXPERIMENT", "KINDS", "PRETRAINED", "WITHOUT_MO
            "start_once", "stop", "view", "write_spec"]
 
 WITHOUT_QUEUE = (PRETRAINED, DOWNLOAD)  # they hardly compute
+CLUSTER = "PLAYGROUND_RAY"
+"""Where this names a Ray cluster, trainings are sent there."""
 WANTED = ("queued", "starting", "running", "completed")  # who asks for the same again is shown this one
 _ID = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{4}")
 _PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "onnxscript", "scikit-learn", "scikit-image", "pillow")
@@ -194,7 +196,8 @@ def _launch(folder: Path, spec: RunSpec, queued: bool = True) -> None:
         write_spec(folder, spec, device="auto" if spec.kind == "transfer" else "cpu")
         module = "playground.jobs"
         if queued and spec.kind not in WITHOUT_QUEUE:
-            module = "playground.training.runs.queue"
+            on_cluster = bool(os.environ.get(CLUSTER))
+            module = "playground.training.cluster.ray_driver" if on_cluster else "playground.training.runs.queue"
             turns.ask(folder, spec.kind)
         try:
             process = subprocess.Popen(

@@ -23,7 +23,7 @@ from playground.datasets import folders, named, photos
 from playground.datasets.augmentation import Augmentation
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
-from playground.home import data_dir
+from playground.home import data_dir, located
 from playground.training.runs.events import Event, Finished, Measured, Started
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit
@@ -223,7 +223,7 @@ def lab(request: Mapping[str, Any], seed: int) -> list[Contestant]:
         raise PlaygroundError(f"There is no recipe {recipe!r}: choose {', '.join(RECIPES)}.")
     pipeline, regularized = RECIPES[recipe]
     data = str(request.get("data"))
-    folder = folders.write_faces(data_dir() / "faces") if data == "faces" else Path(data).expanduser()
+    folder = folders.write_faces(data_dir() / "faces") if data == "faces" else located(Path(data).expanduser())
     found = folders.scan(folder, seed)
     if not found.validation:
         raise PlaygroundError("These folders hold no photographs to check on: at least two of every class are needed.")

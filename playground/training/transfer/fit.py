@@ -18,7 +18,7 @@ from playground.datasets.folders import PhotoFolder
 from playground.datasets.photos import opened, why_unreadable
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
-from playground.home import data_dir, read_json, whole
+from playground.home import data_dir, located, read_json, whole
 from playground.training.runs.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
 from playground.training.runs.runs import RunSpec
 from playground.training.transfer import backbones, photo_list
@@ -146,7 +146,7 @@ def look(spec: RunSpec, store: Known) -> tuple[PhotoFolder, dict[Path, bytes]]:
         return None if digests[path] in store else why_unreadable(path)
 
     data = spec.request["data"]
-    folder = folders.write_faces(data_dir() / "faces") if data == "faces" else Path(data).expanduser()
+    folder = folders.write_faces(data_dir() / "faces") if data == "faces" else located(Path(data).expanduser())
     return folders.scan(folder, spec.seed, reason), digests
 
 
