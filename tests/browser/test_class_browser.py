@@ -79,6 +79,15 @@ def test_a_name_an_answer_a_tour_and_a_goodbye(browser: Browser, the_class: tupl
     news(student)
     expect(student.get_by_text("Your teacher leads")).to_have_count(0)
 
+    away = student.get_by_text("The server is away")
+    student.route("**/api/class", lambda route: route.abort())
+    news(student)
+    news(student)
+    expect(away).to_be_visible()
+    student.unroute("**/api/class")
+    news(student)
+    expect(away).to_be_hidden()
+
     student.goto(f"{url}/class")
     student.get_by_role("button", name="Delete everything of mine…").click()
     student.get_by_role("button", name="Yes, delete everything").click()

@@ -27,7 +27,14 @@ _REJOINED = "tour-rejoined"
 
 _poll = st.components.v2.component(
     "class_poll",
-    html="<span hidden></span>",
+    html='<p role="status" hidden>The server is away: it is being started again, or your connection is lost. What you '
+         "train goes on, or can go on from where it last saved itself; this page comes back by itself.</p>",
+    css="""p { position: fixed; left: 1rem; right: 1rem; bottom: 1rem; z-index: 999; margin: 0 auto; max-width: 40rem;
+padding: 0.8rem 1rem; font: 400 1rem/1.5 var(--st-font); color: var(--st-text-color);
+background: var(--st-secondary-background-color); border: 1px solid var(--st-border-color);
+border-radius: var(--st-button-radius); }
+p[hidden] { display: none; }
+""",
     js="""const NAME = "playground-tour-step";
 const asking = new WeakMap();
 const go = (now, tour) => { // as a link does: the page is then as its address says, whatever it was before
@@ -42,8 +49,13 @@ const ask = async (now, parentElement) => {
   if (!parentElement.isConnected) return;
   now.timer = setTimeout(ask, now.data.seconds * (800 + 400 * Math.random()), now, parentElement); // not all at once
   if (document.hidden) return;
+  const away = (isAway) => { // once is nothing: a phone that changes its network
+    now.missed = isAway ? (now.missed || 0) + 1 : 0;
+    parentElement.querySelector("p").hidden = now.missed < 2;
+  };
   try {
     const answer = await fetch(`${now.data.base}/api/class`, { cache: "no-cache" });
+    away(answer.status >= 502);
     if (!answer.ok) return;
     const said = await answer.json();
     const tour = said.tour;
@@ -53,7 +65,9 @@ const ask = async (now, parentElement) => {
     if (mark === now.data.mark || (mark === now.told && performance.now() - now.toldAt < 10000)) return;
     Object.assign(now, { told: mark, toldAt: performance.now() });
     now.setTriggerValue("changed", mark);
-  } catch { /* the server is away: it is asked again */ }
+  } catch {
+    away(true);
+  }
 };
 export default function ({ parentElement, data, setTriggerValue }) {
   const now = asking.get(parentElement) || { told: "", toldAt: 0 };
