@@ -1,5 +1,6 @@
 """The page that opens any ONNX file: every view of one made here and of one from elsewhere, and what is no model."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,12 @@ import pytest
 from onnx import helper, numpy_helper, parser
 from streamlit.testing.v1 import AppTest
 
+from playground import home
 from playground.datasets import samples
 from playground.deploy.session import Classifier
 from playground.training.transfer import imported
 from playground.ui.studio import onnx_convert, onnx_file, onnx_further, onnx_lab
-from tests.pages.on_a_page import OpenPage, errors, put_model, sent, texts
+from tests.pages.on_a_page import OpenPage, errors, put_model, put_run, sent, texts
 
 VIEWS = (onnx_lab.INSIDE, onnx_lab.RUN, onnx_lab.WORK, onnx_lab.GRAPH, onnx_lab.WEIGHTS, onnx_lab.SPEED,
          onnx_lab.CONVERT, onnx_lab.BROWSER, onnx_lab.FURTHER)
@@ -126,6 +128,25 @@ def test_ways_to_write_a_file_stand_side_by_side(open_page: OpenPage) -> None:
     assert made["opset-15"].opset_import[0].version == 15
     assert any(node.op_type == "DequantizeLinear" for node in made["int8"].graph.node)
     assert {one.data_type for one in made["float16"].graph.initializer} == {onnx.TensorProto.FLOAT16}
+
+
+def test_a_model_made_here_is_compared_on_the_photos_kept_aside_from_its_training(open_page: OpenPage) -> None:
+    run = put_run()
+    card = home.exports_dir() / "light" / "card.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "training": {"run": run.name, "request": {}}}))
+    app = open_page("onnx-lab")
+    app.selectbox(key="onnx-model").set_value("light").run()
+    seen(app, onnx_lab.CONVERT)
+    assert "10 pictures kept aside from its training" in texts(app)
+    next(one for one in app.toggle if one.key and one.key.startswith("onnx-ways")).set_value(True).run()
+    assert errors(app) == []
+    said = app.dataframe[-1].value.set_index("written")["accuracy (95 % interval)"]
+    assert said[onnx_convert.ORIGINAL].startswith("80")
+    for path in (home.data_dir() / "light").rglob("*.png"):
+        path.unlink()
+    app.run()
+    assert "kept aside" not in texts(app)
+    assert errors(app) == []
 
 
 def test_only_the_newest_files_are_kept(playground_home: Path) -> None:

@@ -2,20 +2,24 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
+from PIL import Image, ImageOps
 
-from playground.datasets import named
-from playground.deploy import interval
+from playground.datasets import named, photos
+from playground.deploy import evaluation, interval, registry
 from playground.errors import PlaygroundError
 from playground.inspection import bounded
 from playground.inspection.converting import WAYS, crops
 from playground.inspection.preparation import Preparation
 from playground.numbers import counted, number
+from playground.training.runs import runs
 from playground.ui import frame, links
+from playground.ui.studio import train
 from playground.ui.studio.models import size
 from playground.ui.studio.onnx_file import Opened, opened_dir, trim
 
@@ -26,6 +30,9 @@ KEPT_CONVERTED = 30
 
 def pictures_for(opened: Opened, preparation: Preparation) -> tuple[list[np.ndarray], np.ndarray | None, str]:
     """Raw pictures to compare on, their labels where they are known, and a sentence about them."""
+    with suppress(PlaygroundError, OSError):  # the run was removed, or its photographs were
+        if (kept := kept_aside(opened, max(preparation.preprocessing.size))) is not None:
+            return *kept, f"{counted(len(kept[0]), 'picture')} kept aside from its training"
     if preparation.preprocessing.gray and tuple(opened.said["labels"]) == tuple("0123456789"):
         _, test = named.load("digits")
         images = [np.repeat(one[..., None], 3, axis=2) if one.ndim == 2 else one for one in test.images[:PICTURES]]
@@ -33,6 +40,33 @@ def pictures_for(opened: Opened, preparation: Preparation) -> tuple[list[np.ndar
     own = crops()
     return own, None, (f"{len(own)} crops of the sample photographs: nobody knows what is right for them, so answers "
                        "are compared with those of the file as it is")
+
+
+def kept_aside(opened: Opened, side: int) -> tuple[list[np.ndarray], np.ndarray] | None:
+    """Up to `PICTURES` of the pictures that a model made here was checked on, squares of `side` pixels where they are
+    photographs, and their labels. None for a file from elsewhere. Raises PlaygroundError when they are gone."""
+    entry = registry.find(Path(opened.name).parent.name)
+    run = entry.card.get("training", {}).get("run") if entry is not None and entry.onnx == opened.path else None
+    if not run:
+        return None
+    folder = runs.run_dir(str(run))
+    spec = runs.read_spec(folder)
+    if spec.kind == "digits":
+        _, test = train.read(spec.request["data"])
+        chosen = spread(len(test))
+        return [train.raw(test.images[k]) for k in chosen], test.labels[chosen]
+    found = evaluation.read(folder / evaluation.FILE)
+    if found is None:
+        return None
+    chosen = spread(len(found.paths))
+    squares = [np.asarray(ImageOps.fit(Image.fromarray(photos.open_small(found.paths[k], 2 * side)), (side, side)))
+               for k in chosen]
+    return squares, found.truth[chosen]
+
+
+def spread(count: int) -> np.ndarray:
+    """Up to `PICTURES` numbers below `count`, evenly over all: neighbours are often of one class."""
+    return np.unique(np.linspace(0, count - 1, min(PICTURES, count)).astype(int))
 
 
 @st.cache_data(max_entries=12, show_spinner="Writing it in every way and asking each file: up to a minute…")
