@@ -3,15 +3,19 @@
 import io
 import json
 import socket
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from playground import home
 from playground.errors import PlaygroundError
-from playground.training.cluster import following, on_node, photos, ray_driver, run_files, telling
+from playground.training.cluster import attempt, following, on_node, photos, ray_driver, run_files, telling
+from playground.training.cluster.attempt import Attempt
 from playground.training.cluster.following import MOST_LOST, Answer, LostError, follow
 from playground.training.cluster.run_files import Changes, Paths
 from playground.training.cluster.telling import Told
@@ -24,16 +28,18 @@ from playground.training.runs.events import (
     Failed,
     Finished,
     Queued,
+    RateChanged,
     Resumed,
     Saved,
     Stage,
     Started,
+    from_json,
     to_json,
 )
 from playground.training.runs.log import read
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import live_files, settings
-from tests.waiting import ended
+from tests.waiting import ended, until
 
 STARTED = Started("digits", 3, 2, 10, ("0", "1"), {"train": 8}, "cpu", 1.0)
 FINISHED = Finished("completed", 3, None, 0, 1.0, (), 5.0)
@@ -202,7 +208,7 @@ def test_only_what_changed_is_sent_and_nothing_leads_out_of_the_folder(tmp_path:
     assert changes.since() == ({"a": b"3", "c": b"4"}, ["history/b"])
     for name in ("../x", "/x", "events.jsonl", ""):
         with pytest.raises(ValueError, match="no file of a run"):
-            run_files.write(tmp_path, {name: b""})
+            run_files.write(tmp_path, {}, [name])
 
 
 def test_paths_become_those_of_the_other_machine_and_back() -> None:
@@ -272,8 +278,93 @@ def test_a_node_trains_on_its_own_copy_and_tells_of_the_apps(tmp_path: Path) -> 
     assert "/app/pets" in failed.message
     assert str(there) not in to_json(failed)
     with home.moved(Path("/app/pets"), there):
-        assert home.located(Path("/app/pets")) == there
-    assert home.located(Path("/app/pets")) == Path("/app/pets")
+        assert home.located(Path("/app/pets")) == there != home.located(Path("/app/other"))
+
+
+@pytest.fixture
+def on_a_node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An attempt can be made in this process, as if it were a node's; where it keeps everything."""
+    monkeypatch.setattr(attempt, "_node_id", lambda: "this")
+    monkeypatch.setattr(attempt, "_fetched", iter)
+    monkeypatch.setattr(attempt, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "node"))
+    (tmp_path / "node").mkdir()
+    return tmp_path / "node"
+
+
+def begun(folder: Path, app: Path, **request: Any) -> Attempt:
+    """An attempt to train on a folder of the app's."""
+    digest, pieces = photos.packed(folder, lambda piece: piece)
+    made = Attempt(4)
+    made.next({"stop": False, "asked": {settings.RATE: b'{"factor": 0.5}\n'}})  # told once, before it has a folder
+    spec = RunSpec("digits", {"data": f"photos:32:{folder}", "network": "lenet5", **request}, 0, "mine")
+    made.begin({
+        "spec": asdict(spec), "run_id": "20260101-000000-000000-abcd", "run_dir": str(app / "run"), "home": str(app),
+        "log": "", "kept": False, "threads": 1, "folder": {
+            "named": str(folder), "path": str(folder), "name": folder.name, "digest": digest, "pieces": pieces}}, {})
+    return made
+
+
+def answers(made: Attempt) -> Iterator[dict[str, Any]]:
+    """What an attempt answers, to its end."""
+    over = None
+    while over is None:
+        answer = made.next({"stop": False, "asked": {}})
+        assert answer["attempt"] == 4
+        yield from answer["told"]
+        over = answer["over"]
+    yield {"over": over}
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    for name, level in (("black", 10), ("white", 240)):
+        (tmp_path / "app/colours" / name).mkdir(parents=True)
+        for k in range(10):
+            Image.new("RGB", (32, 32), (level, level, level + k)).save(tmp_path / f"app/colours/{name}/{k}.png")
+    return tmp_path / "app/colours"
+
+
+@pytest.mark.slow
+def test_an_attempt_trains_on_what_it_was_sent_and_leaves_nothing_behind(
+        on_a_node: Path, colours: Path, tmp_path: Path) -> None:
+    made = begun(colours, tmp_path / "app", epochs=2)
+    *told, last = answers(made)
+    assert last == {"over": ""}
+    events = [from_json(one["event"]) for one in told]
+    assert kinds(events)[0] == "Started"
+    assert kinds(events)[-1] == "Exported"
+    assert any(isinstance(event, RateChanged) for event in events)
+    saved = next(event for event in events if isinstance(event, Saved))
+    assert saved.path == str(tmp_path / "app/run/model.safetensors")
+    files = {name for one in told for name in one["files"]}
+    assert {CHECKPOINT, "model.safetensors", "model.json"} <= files
+    card = json.loads(told[-1]["card"])
+    assert card["data"]["source"] == "the photographs in colours, 32 × 32 pixels"
+    assert str(on_a_node) not in "".join(one["event"] for one in told)
+    assert len(told[-1]["model"]) == card["size_bytes"]
+    assert list(on_a_node.rglob("*.png"))
+    made.close()
+    assert [path for path in on_a_node.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_is_said_to_and_one_that_is_given_up_ends(
+        on_a_node: Path, colours: Path, tmp_path: Path) -> None:
+    made = begun(colours, tmp_path / "app", epochs=5000)
+    found = answers(made)
+    next(found)
+    assert made._process is not None
+    made._process.kill()
+    assert "ended with 9" in list(found)[-1]["over"]
+    made.close()
+    other = begun(colours, tmp_path / "app", epochs=5000)
+    next(answers(other))
+    process = other._process
+    assert process is not None and process.stdin is not None  # noqa: PT018
+    process.stdin.close()  # as when its parent dies
+    until(lambda: process.poll() is not None)
+    other.close()
 
 
 @pytest.mark.usefixtures("playground_home")

@@ -44,7 +44,9 @@ class Attempt:
         self._told: queue.Queue[dict[str, Any]] = queue.Queue(WAITING)
         self._process: subprocess.Popen[bytes] | None = None
         self._over: str | None = None
-        self._run_dir = Path()
+        self._run_dir: Path | None = None
+        self._wanted: dict[str, bytes] = {}
+        self._obeying = threading.Lock()
         self._closed = threading.Event()
         self._stack = ExitStack()
 
@@ -87,13 +89,15 @@ class Attempt:
         self._stack.close()
 
     def _obey(self, said: Mapping[str, Any]) -> None:
-        if not self._run_dir.is_dir():
-            return
-        if said["stop"]:
-            (self._run_dir / "stop").touch()
-        for name, content in said["asked"].items():
+        with self._obeying:
+            self._wanted |= said["asked"]
+            if self._run_dir is None:  # it is told once, and may come before there is a folder
+                return
+            if said["stop"]:
+                (self._run_dir / "stop").touch()
             with suppress(ValueError, OSError):
-                run_files.write(self._run_dir, {name: content})
+                run_files.write(self._run_dir, self._wanted)
+            self._wanted = {}
 
     def _work(self, order: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
         why = ""
@@ -127,6 +131,7 @@ class Attempt:
         runs.write_spec(run_dir, spec, device="auto")
         (place / "order.json").write_text(json.dumps({"paths": pairs, "moved": moved, "kept": order["kept"]}))
         self._run_dir = run_dir
+        self._obey({"stop": False, "asked": {}})
         if self._closed.is_set():
             return ""
         output = self._stack.enter_context(open(place / "worker.log", "ab"))  # noqa: SIM115 - closed with the rest

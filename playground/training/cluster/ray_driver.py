@@ -264,7 +264,7 @@ def connect(address: str) -> None:
     for name, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": ""}.items():
         os.environ.setdefault(name, value)
     left = sorted(path.name for path in home.REPOSITORY.iterdir() if path.name not in SENT)
-    program = {"working_dir": str(home.REPOSITORY), "excludes": [f"/{name}" for name in left]}
+    program = {"working_dir": str(home.REPOSITORY), "excludes": ["__pycache__", *(f"/{name}" for name in left)]}
     try:
         ray.init(address=address, namespace=NAMESPACE, runtime_env=program, log_to_driver=False,
                  logging_level=logging.ERROR, configure_logging=False)
