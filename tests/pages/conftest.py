@@ -4,6 +4,7 @@ import gc
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.components.v2 import manifest_scanner
@@ -16,6 +17,9 @@ from tests.pages.on_a_page import OpenPage
 from tests.waiting import HOPE_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[2]
+REGISTERED: dict[Any, Any] = {}
+"""The pages as Streamlit came to know them by the first run of the app in this process: always the same. Without them it
+would take a page's address for the name of its file, and show home where they differ."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,7 +53,12 @@ def open_page(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     def opened(url: str, **query: str) -> AppTest:
         app = AppTest.from_file(str(ROOT / "playground" / "app.py"), default_timeout=HOPE_SECONDS)
         if url != contents.CHAPTERS[0].url:
-            app.run().switch_page(str(contents.chapter(url).path))
+            if REGISTERED:
+                app._registered_pages = dict(REGISTERED)
+            else:
+                app.run()
+                REGISTERED.update(app._registered_pages)
+            app.switch_page(str(contents.chapter(url).path))
         for key, value in query.items():
             app.query_params[key] = value
         return app.run()
