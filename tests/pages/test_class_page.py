@@ -24,6 +24,7 @@ from playground.ui.studio import pretrained
 from tests.a_class import class_home, place_of, working
 from tests.pages.on_a_page import OpenPage, errors, put_model, put_run, sent, texts
 from tests.playground.test_class_collecting import shot
+from tests.playground.test_workspaces import run_of_hand
 from tests.waiting import HOPE_SECONDS
 
 __all__ = ["class_home"]
@@ -343,8 +344,11 @@ def test_the_teacher_removes_a_workspace_and_wipes_the_class(open_as: Opened) ->
         workspaces.rename(place_of(key), name)
         with working(key):
             put_model("mine")
+            run_of_hand("mine", data="digits")  # lost: it has no worker
     app = open_as(teacher, teacher=True, part="Readers")
     app.selectbox(key="class-reader").set_value(place_of(ada).name).run()
+    button(app, "Remove training")
+    assert [len(list((place_of(key) / ".runs").glob("2*"))) for key in (ada, grace)] == [0, 1]
     button(app, "Remove model")
     assert not (place_of(ada) / "exports" / "mine").exists()
     assert (place_of(grace) / "exports" / "mine").exists()

@@ -26,6 +26,15 @@ def test_every_view_opens(look: str, open_page: OpenPage, finished: Path) -> Non
     assert "br*ght" not in texts(app).replace("br\\*ght", "")
 
 
+def test_a_run_that_has_ended_can_be_deleted(open_page: OpenPage, finished: Path) -> None:
+    app = open_page("transfer", run=RUN)
+    app.button(key=f"delete-{RUN}").click().run()
+    assert errors(app) == []
+    assert not finished.exists()
+    assert "run" not in app.query_params
+    assert (home.exports_dir() / "light").is_dir()
+
+
 def test_nothing_is_drawn_until_it_is_asked_for(open_page: OpenPage, finished: Path) -> None:
     app = open_page("transfer", run=RUN)
     assert errors(app) == []

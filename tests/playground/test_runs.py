@@ -254,6 +254,25 @@ def test_runs_started_at_the_same_moment_are_runs_of_their_own(playground_home: 
 
 
 @pytest.mark.slow
+def test_a_run_that_has_ended_can_be_deleted_and_its_name_is_free_again(playground_home: Path) -> None:
+    run_id = runs.start(replace(LONG, name="mine"))
+    folder = runs.run_dir(run_id)
+    with pytest.raises(PlaygroundError, match="stop it first"):
+        runs.remove(run_id)
+    assert runs.free_name("mine") == "mine-2"
+    runs.stop(run_id)
+    until(lambda: not runs.is_alive(folder))
+    (folder.parent / f"{runs.GONE}left-by-a-kill").mkdir()
+    runs.remove(run_id)
+    assert runs.run_ids() == []
+    assert not [path for path in folder.parent.rglob("*") if run_id in path.name or runs.GONE in path.name]
+    assert runs.free_name("mine") == "mine"
+    for ask in (runs.remove, runs.view):
+        with pytest.raises(PlaygroundError, match="no training run"):
+            ask(run_id)
+
+
+@pytest.mark.slow
 def test_asking_a_run_to_stop_shows(playground_home: Path) -> None:
     run_id = runs.start(LONG)
     runs.stop(run_id)

@@ -124,7 +124,7 @@ def test_no_handle_of_one_workspace_works_in_another(two: tuple[str, str]) -> No
     handles = (run_id, f"../../{place.name}/.runs/{run_id}", str(place / ".runs" / run_id), f"{run_id}/.")
     with working(other):
         assert runs.run_ids() == []
-        for ask in (runs.run_dir, runs.view, runs.stop, runs.resume, runs.finish, runs.may_change):
+        for ask in (runs.run_dir, runs.view, runs.stop, runs.resume, runs.finish, runs.remove, runs.may_change):
             for handle in handles:
                 with pytest.raises(PlaygroundError, match="no training run"):
                     ask(handle)
@@ -173,7 +173,7 @@ def test_what_is_nobodys_is_done_once_for_all(two: tuple[str, str], class_home: 
         assert set(runs.run_ids()) == set(common)
         assert runs.same(RunSpec(EXPERIMENT, {"data": "digits"}, 0, "other")) is None  # it was lost
         assert runs.view(common[0]).spec.name == "imagenet"
-        for ask in (runs.stop, runs.resume, runs.finish):
+        for ask in (runs.stop, runs.resume, runs.finish, runs.remove):
             with pytest.raises(PlaygroundError, match="only who began it"):
                 ask(common[1])
     with home.entered(home.shared()):

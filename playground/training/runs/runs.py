@@ -46,12 +46,13 @@ from playground.training.runs.run_view import (
 from playground.training.runs.turns import is_alive
 
 __all__ = ["DOWNLOAD", "ENDED", "EXPERIMENT", "KINDS", "PRETRAINED", "WITHOUT_MODEL", "RunSpec", "RunView", "finish",
-           "fold", "free_name", "is_alive", "new_folder", "read_spec", "resume", "run_dir", "run_ids", "same", "start",
-           "start_once", "stop", "view", "write_spec"]
+           "fold", "free_name", "is_alive", "new_folder", "read_spec", "remove", "resume", "run_dir", "run_ids",
+           "same", "start", "start_once", "stop", "view", "write_spec"]
 
 WITHOUT_QUEUE = (PRETRAINED, DOWNLOAD)  # they hardly compute
 CLUSTER = "PLAYGROUND_RAY"
 """Where this names a Ray cluster, trainings are sent there."""
+GONE = ".removed-"
 WANTED = ("queued", "starting", "running", "completed")  # who asks for the same again is shown this one
 _ID = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{4}")
 _PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "onnxscript", "scikit-learn", "scikit-image", "pillow")
@@ -254,6 +255,26 @@ def stop(run_id: str) -> None:
     Raises PlaygroundError when there is no such run, or a class has it in common and another began it.
     """
     (demand_own(run_id) / "stop").touch()
+
+
+def remove(run_id: str) -> None:
+    """Delete a run that has ended, with its curves and all weights it kept; its model stays.
+
+    Raises PlaygroundError as `stop`, while it lives, and where something of it cannot be deleted.
+    """
+    folder = demand_own(run_id)
+    if is_alive(folder):
+        raise PlaygroundError("This training is under way: stop it first.")
+    gone = folder.with_name(f"{GONE}{run_id}")
+    try:
+        with names.locked():
+            folder.rename(gone)  # nobody finds half of it
+            with suppress(PlaygroundError):
+                names.give_back(read_spec(gone).name, run_id)
+        for left in gone.parent.glob(f"{GONE}*"):  # and what one left that was killed here
+            shutil.rmtree(left)
+    except OSError as error:
+        raise PlaygroundError(f"Not all of this training was deleted ({error.strerror}): try again.") from error
 
 
 def demand_own(run_id: str) -> Path:

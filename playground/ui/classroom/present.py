@@ -8,9 +8,11 @@ from playground.classroom import leaving, workspaces
 from playground.classroom.workspaces import Workspace
 from playground.deploy import registry
 from playground.numbers import counted
+from playground.training.runs import runs
 from playground.ui import contents, frame, links, reader
 from playground.ui.classroom import mine
 from playground.ui.classroom.qr import address, show
+from playground.ui.studio import runs_view
 
 EVERY_SECONDS = 4.0
 _ASKED = "remove-workspace-asked"
@@ -60,7 +62,7 @@ def here() -> None:
 
 @frame.guarded("One reader")
 def one_of_them() -> None:
-    """A reader's workspace: its models, each of which can be removed, and the whole of it."""
+    """A reader's workspace: its ended trainings and models, each of which can be removed, and the whole of it."""
     found = {one.id: one for one in everybody()}
     if not found:
         st.caption("There is nobody yet.")
@@ -71,6 +73,12 @@ def one_of_them() -> None:
     st.caption(f"{frame.literal(one.called)}: {mine.said_in_sum(one.home)}.")
     with workspaces.within(one):
         models = [entry.name for entry in registry.entries() if not entry.shipped]
+        ended = [view for view in runs_view.listed(None) if view.ended]
+    for view in ended:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(frame.literal(runs_view.caption(view)), width=260)
+            st.button("Remove training", key=f"class-run-{view.run_id}", icon=":material/delete:", on_click=drop_run,
+                      args=(one, view.run_id), disabled=links.locked())
     for name in models:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(frame.literal(name), width=260)
@@ -96,6 +104,13 @@ def drop(one: Workspace, name: str) -> None:
     """Remove a reader's model; what is gone already is left alone."""
     with frame.guard("Removing a model"), workspaces.within(one):
         registry.remove(name)
+
+
+def drop_run(one: Workspace, run_id: str) -> None:
+    """Remove a reader's training that has ended; what is gone already is left alone."""
+    with frame.guard("Removing a training"), workspaces.within(one):
+        if run_id in runs.run_ids():
+            runs.remove(run_id)
 
 
 @frame.guarded("Wipe the class")

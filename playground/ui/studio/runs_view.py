@@ -108,10 +108,27 @@ def chosen(kind: str) -> RunView | None:
             if choice is not None and choice != wanted:
                 follow(choice)
                 st.rerun()
+            if wanted in found and found[wanted].ended:
+                removal(found[wanted])
         if wanted and wanted not in found:
             st.info("The run in this page's address is not on this server (any more). Start a new one.")
         return found.get(wanted or "")
     return None
+
+
+def removal(view: RunView) -> None:
+    """Deleting a run that has ended, asked for twice."""
+    with st.popover("Delete this run…", icon=":material/delete:", disabled=links.locked()):
+        st.markdown("Its curves and the weights it kept will be deleted. Its model stays under Models.")
+        st.button("Delete for good", type="primary", key=f"delete-{view.run_id}", on_click=delete, args=(view.run_id,))
+
+
+def delete(run_id: str) -> None:
+    """Delete a run and take it out of the address; that somebody else was quicker is no trouble."""
+    with frame.guard("Deleting a run"):
+        if run_id in runs.run_ids():
+            runs.remove(run_id)
+    st.query_params.pop("run", None)
 
 
 def followed(kind: str) -> RunView | None:
