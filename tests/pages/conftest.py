@@ -18,8 +18,8 @@ from tests.waiting import HOPE_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[2]
 REGISTERED: dict[Any, Any] = {}
-"""The pages as Streamlit came to know them by the app's first run in this process: always the same. Without them it would
-take a page's address for the name of its file, and show home where they differ."""
+"""The pages as Streamlit came to know them by the app's first run in this process: always the same. Without them
+it would take a page's address for the name of its file, and show home where they differ."""
 
 
 @pytest.fixture(scope="session", autouse=True)
