@@ -120,13 +120,13 @@ def test_every_setting_of_a_training_can_be_said(
         "train", "--name", "a", "--epochs", "3", "--batch-size", "16", "--learning-rate", "0.1", "--optimizer",
         "momentum", "--schedule", "step", "--weight-decay", "1e-4", "--label-smoothing", "0.1", "--clip-norm", "1",
         "--init", "kaiming", "--weights-gain", "2", "--first-bias", "-0.5", "--no-normalize", "--train-pictures", "100",
-        "--early-stopping", "4", "--augment", "mirror=0.5", "rotate=5"]) == 0
+        "--early-stopping", "4", "--engine", "torch", "--augment", "mirror=0.5", "rotate=5"]) == 0
     request = requests.pop()
     assert request == {
         "data": "digits", "epochs": 3, "batch_size": 16, "learning_rate": 0.1, "optimizer": "momentum",
         "schedule": "step", "weight_decay": 1e-4, "label_smoothing": 0.1, "clip_norm": 1.0, "init": "kaiming",
         "weights_gain": 2.0, "first_bias": -0.5, "normalize": False, "train_pictures": 100, "early_stopping": 4,
-        "augment": {"mirror": 0.5, "rotate": 5.0}}
+        "engine": "torch", "augment": {"mirror": 0.5, "rotate": 5.0}}
     assert request.keys() - {"data"} == Settings.__dataclass_fields__.keys()
     with pytest.raises(SystemExit):
         cli.main(["train", "--help"])

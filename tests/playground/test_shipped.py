@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
+from engine import Tensor
 from playground import model_names
 from playground.datasets import named
 from playground.deploy import contract, registry, session
@@ -79,7 +80,7 @@ def test_the_same_command_makes_the_same_model_again(entry: registry.Entry, tmp_
     assert matched
     assert max(matched) < 0.01, matched  # another machine adds up in another order
     _, test = named.load("digits")
-    with_engine = anew.model(numpy_fit.Tensor(anew.preprocessing.apply_all(test.images))).data
+    with_engine = anew.model(Tensor(anew.preprocessing.apply_all(test.images))).data
     stored = answers(entry.onnx)
     assert (with_engine.argmax(1) == stored.argmax(1)).mean() > 0.97
     assert np.abs(with_engine - stored).mean() < 0.5
