@@ -321,6 +321,7 @@ def test_a_trained_model_whose_export_was_refused_is_kept_under_another_name(
         raise PlaygroundError("The exported file does not give the model's own answers.")
 
     monkeypatch.setattr(runs, "_launch", here)
+    monkeypatch.setattr(numpy_fit, "BETWEEN_BATCHES_SECONDS", 0.0)  # however fast it is, its rate is told of
     put_model("taken")
     with monkeypatch.context() as broken:
         broken.setattr(export, "demand", refuse)
