@@ -10,6 +10,7 @@
 Errors are JSON with one sentence: {"error": "..."}.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -26,7 +27,7 @@ from playground.server.node import Node
 from playground.server.rates import Rates
 from playground.server.single_flight import SingleFlight
 from playground.server.views import Packed, Views, nothing_there
-from playground.server.workspaces import Links, Workspaces
+from playground.server.workspaces import Links, Workspaces, expiring
 
 __all__ = ["lifespan", "middleware", "routes"]
 
@@ -57,7 +58,9 @@ def middleware() -> list[Middleware]:
 async def lifespan(_: object) -> AsyncIterator[None]:
     """From the start of the server to its end."""
     keep_discreet()
+    expires = asyncio.create_task(expiring())
     yield
+    expires.cancel()
     _work.close()
     _predicting.close()
     _reading.close()

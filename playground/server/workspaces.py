@@ -9,13 +9,16 @@ Asked first, because a link alone must change nothing: whoever follows one unkno
 somebody else's workspace.
 """
 
+import asyncio
 import html
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -23,7 +26,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from playground import home
-from playground.classroom import keys
+from playground.classroom import keys, workspaces
 from playground.classroom.keys import COOKIE, TEACHER
 from playground.server import asked
 
@@ -32,6 +35,8 @@ KEPT_SECONDS = 400 * 86400
 MOST_WRONG, WRONG_SECONDS = 10, 60.0
 """Wrong keys from one address within so long, before it is not listened to."""
 MOST_ADDRESSES = 10_000
+EXPIRE_EVERY_SECONDS = 6 * 3600.0
+log = logging.getLogger(__name__)
 
 
 def cookies(header: str) -> dict[str, str]:
@@ -90,6 +95,16 @@ class Workspaces:
 
         with home.entered(place or home.shared()):
             await self.app(scope, receive, with_key)
+
+
+async def expiring(every: float = EXPIRE_EVERY_SECONDS) -> None:
+    """As long as the server runs: remove the workspaces nobody has used for long (`workspaces.expire`)."""
+    while home.is_class():
+        await asyncio.sleep(every)
+        try:
+            await run_in_threadpool(workspaces.expire)
+        except Exception:
+            log.exception("expiring workspaces failed")
 
 
 def is_page(scope: Scope) -> bool:

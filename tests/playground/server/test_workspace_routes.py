@@ -13,15 +13,16 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket
 
 from playground import home
-from playground.classroom import keys
+from playground.classroom import keys, workspaces
 from playground.classroom.keys import COOKIE, TEACHER
 from playground.server import inference, middleware
 from playground.server.models import ModelRoutes
 from playground.server.rates import Buckets, Rates
 from playground.server.single_flight import SingleFlight
-from playground.server.workspaces import MOST_WRONG, Links, Workspaces, WrongKeys
+from playground.server.workspaces import MOST_WRONG, Links, Workspaces, WrongKeys, expiring
 from tests.a_class import class_home, place_of, working
 from tests.pages.on_a_page import put_model
+from tests.waiting import on_a_loop
 
 __all__ = ["class_home"]
 
@@ -153,6 +154,20 @@ def test_the_models_of_one_are_nobody_elses_over_http(client: TestClient) -> Non
         assert statuses == ([200, 200, 404, 404] if shown == mine else [404] * 4)
         sent = client.post("/api/models/secret/predict", content=b"no picture", headers=headers)
         assert sent.status_code == (400 if shown == mine else 404)
+
+
+def test_workspaces_go_by_themselves_while_the_server_runs(class_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[bool] = []
+
+    def expire() -> list[str]:
+        looked.append(True)
+        if len(looked) == 2:
+            monkeypatch.delenv(home.CLASS)  # that ends it
+        raise OSError("the disk fails")
+
+    monkeypatch.setattr(workspaces, "expire", expire)
+    on_a_loop(expiring(0.001))
+    assert looked == [True, True]
 
 
 def test_one_reader_cannot_ask_for_ever(class_home: Path) -> None:
