@@ -232,6 +232,10 @@ class _Asked:
             x = np.concatenate([x, self.look.crowd])
         seen = _Seen(source.run(x, key[2]), source)
         with _LOCK:
+            if at == LIVE:  # what a training has gone past is not asked for again
+                for gone in [one for one in _SEEN if one[0] == self.token and one[1] != version and
+                             one[1].startswith(LIVE)]:
+                    del _SEEN[gone]
             _SEEN[key] = seen
             _put_away()
         return seen

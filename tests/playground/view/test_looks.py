@@ -242,6 +242,17 @@ def test_an_epoch_is_loaded_once_and_the_live_weights_every_time():
     assert training.asked.count(LIVE) >= 3  # for the version, which is read quickly, and for the weights
 
 
+def test_what_a_training_has_gone_past_takes_no_memory():
+    training = Training("linear")
+    token = opened(look(training))
+    asked(token, "frame", parts="0", epoch="1")
+    for number in range(5):
+        training.live, training.version = design("linear", seed=number), f"live {number}"
+        asked(token, "frame", parts="0", epoch=LIVE)
+        asked(token, "frame", parts="0", epoch=LIVE, mode="train")
+    assert sorted(version for known, version, _ in looks._SEEN if known == token) == ["epoch 1", "live 4"]
+
+
 def test_live_answers_change_with_the_weights_and_are_not_kept_by_the_browser():
     training = Training("linear")
     token = opened(look(training))
