@@ -148,7 +148,7 @@ def own_pictures(spec: RunSpec, run_dir: Path, most: int = COMPARED) -> Sequence
     """Some held-out pictures of the run's own data, raw: uint8 (H, W, 3); the built-in photos where none is left."""
     if spec.kind == "digits":
         _, test = named.load(spec.request["data"])
-        chosen = test.images[_spread(len(test), most)]
+        chosen = test.images[spread(len(test), most)]
         return list(chosen if chosen.ndim == 4 else np.repeat(chosen[..., None], 3, axis=3))
     if spec.kind == PRETRAINED:
         return [samples.photo(name) for name in samples.photo_names()]
@@ -157,13 +157,13 @@ def own_pictures(spec: RunSpec, run_dir: Path, most: int = COMPARED) -> Sequence
 
     found = torch_fit.photos_of(spec, run_dir)
     for half in (found.validation, found.train):
-        opened = [image for i in _spread(len(half), most) if (image := photos.opened(half[i][0])) is not None]
+        opened = [image for i in spread(len(half), most) if (image := photos.opened(half[i][0])) is not None]
         if opened:
             return opened
     return [samples.photo(name) for name in samples.photo_names()]  # all were removed: what was learnt is not lost
 
 
-def _spread(count: int, most: int) -> np.ndarray:
+def spread(count: int, most: int) -> np.ndarray:
     """Up to `most` indices, evenly over all: neighbours are often of one class."""
     return np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))
 

@@ -4,9 +4,9 @@ import base64
 import hashlib
 import re
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
-import streamlit
 from starlette.datastructures import Headers as Said
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,7 +29,9 @@ def page_scripts() -> tuple[str, ...]:
     Nothing else that stands in a page as a script is run, so a name or label that were written into one unescaped would
     do no harm.
     """
-    page = (Path(streamlit.__file__).parent / "static" / "index.html").read_bytes()
+    found = find_spec("streamlit")  # where it lies; nothing of it is needed here
+    assert found is not None
+    page = (Path(str(found.origin)).parent / "static" / "index.html").read_bytes()
     return tuple(f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
                  for script in _INLINE.findall(page))
 

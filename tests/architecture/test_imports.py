@@ -73,7 +73,7 @@ ALLOWED: dict[str, set[str]] = {
     "playground/steps/torch_gradient.py": {"torch", "playground.steps", "playground.errors", "playground.numbers"},
     "playground/app.py": {"streamlit", "playground.server", "playground.ui", "playground.errors", "playground.numbers"},
     "playground/server": {"here", "starlette", "playground.view", "playground.home", "playground.errors"},
-    "playground/server/headers.py": {"streamlit", "playground.browser"},
+    "playground/server/headers.py": {"playground.browser"},
     "playground/server/workspaces.py": {"playground.classroom"},
     "playground/server/class_state.py": {"playground.classroom"},
     "playground/server/models.py": {"playground.datasets.picture"},

@@ -3,7 +3,6 @@ nothing of it."""
 
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,39 +17,17 @@ from playground.training.runs import runs, turns
 from playground.training.runs.events import Epoch, Queued, Started
 from playground.training.runs.log import EventLog
 from playground.training.runs.runs import RunSpec
-from playground.ui import contents, frame, links, reader
+from playground.ui import contents, links, reader
 from playground.ui.classroom import trainings
-from playground.ui.studio import pretrained
 from tests.a_class import class_home, place_of, working
+from tests.pages.in_a_class import Opened, open_as
 from tests.pages.on_a_page import OpenPage, errors, put_model, put_run, sent, texts
 from tests.playground.test_class_collecting import shot
 from tests.playground.test_workspaces import run_of_hand
-from tests.waiting import HOPE_SECONDS
 
-__all__ = ["class_home"]
+__all__ = ["class_home", "open_as"]
 
-ROOT = Path(__file__).resolve().parents[2]
 CUPS = Collection("cups", ("cup", "no cup"))
-Opened = Callable[..., AppTest]
-
-
-@pytest.fixture
-def open_as(class_home: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
-    """open_as(key, "class", teacher=True, part=...): a page as the owner of the key sees it."""
-    monkeypatch.setattr(frame, "PAINT_SECONDS", 0.0)
-    monkeypatch.setattr(pretrained, "BY_ITSELF", False)
-
-    def opened(key: str, url: str = "class", teacher: bool = False, **query: str) -> AppTest:
-        shown = {keys.COOKIE: key, keys.TEACHER: keys.teacher_cookie() if teacher else ""}
-        monkeypatch.setattr(reader, "cookie", lambda name: shown[name])
-        app = AppTest.from_file(str(ROOT / "playground" / "app.py"), default_timeout=HOPE_SECONDS)
-        if url != contents.CHAPTERS[0].url:
-            app.run().switch_page(str(contents.chapter(url).path))
-        for name, value in query.items():
-            app.query_params[name] = value
-        return app.run()
-
-    return opened
 
 
 def button(app: AppTest, label: str) -> AppTest:

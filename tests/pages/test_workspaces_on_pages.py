@@ -1,46 +1,21 @@
 """Every page of a class, opened by one reader with every handle of another's work in its address."""
 
 import io
-from collections.abc import Callable
-from pathlib import Path
 
-import pytest
 from streamlit.testing.v1 import AppTest
 
 from playground import home
 from playground.classroom import keys
 from playground.datasets import collection, intake, uploads
-from playground.ui import contents, frame, reader
-from playground.ui.studio import pretrained
 from tests.a_class import class_home, place_of, working
+from tests.pages.in_a_class import Opened, open_as
 from tests.pages.on_a_page import put_model, put_run
 from tests.playground.test_workspaces import photo, zipped
-from tests.waiting import HOPE_SECONDS
 
-__all__ = ["class_home"]
+__all__ = ["class_home", "open_as"]
 
-ROOT = Path(__file__).resolve().parents[2]
 NAME, MARK = "zebra", "okapi"
 """What an address says, and what only the owner of the work can know."""
-Opened = Callable[..., AppTest]
-
-
-@pytest.fixture
-def open_as(class_home: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
-    """open_as(key, "train", run=...): a page as the owner of the key sees it."""
-    monkeypatch.setattr(frame, "PAINT_SECONDS", 0.0)
-    monkeypatch.setattr(pretrained, "BY_ITSELF", False)
-
-    def opened(key: str, url: str, **query: str) -> AppTest:
-        monkeypatch.setattr(reader, "cookie", lambda name: key if name == keys.COOKIE else "")
-        app = AppTest.from_file(str(ROOT / "playground" / "app.py"), default_timeout=HOPE_SECONDS)
-        if url != contents.CHAPTERS[0].url:
-            app.run().switch_page(str(contents.chapter(url).path))
-        for name, value in query.items():
-            app.query_params[name] = value
-        return app.run()
-
-    return opened
 
 
 def said(app: AppTest) -> str:

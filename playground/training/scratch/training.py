@@ -1,7 +1,6 @@
 """A training from scratch between two steps: what it is made of, and one step of it."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -88,9 +87,9 @@ class Training:
             return self._step(chosen, measure)
 
     def _step(self, chosen: np.ndarray, measure: bool) -> Step:
-        taken = self.forward(chosen) if self.elsewhere is None else None
-        if taken is None:
-            return self._step_elsewhere(chosen, measure)
+        if self.elsewhere is not None:
+            return self._step_elsewhere(self.elsewhere, chosen, measure)
+        taken = self.forward(chosen)
         loss = taken.loss
         value, correct = loss.item(), int((said(taken.logits) == self.y[chosen]).sum())
         measured = measure or not math.isfinite(value)
@@ -100,24 +99,19 @@ class Training:
             loss.backward()
         else:
             look.backward()
-        rate = self.optimizer.lr
-        self.update()
-        if look is not None:
-            look.stepped()
-        return Step(value, correct, rate, look)
+        return self._stepped(value, correct, look)
 
-    def _step_elsewhere(self, chosen: np.ndarray, measure: bool) -> Step:
+    def _step_elsewhere(self, gradients: Gradients, chosen: np.ndarray, measure: bool) -> Step:
         """The same with another engine's gradients. What is measured is the engine's own walk over the same batch."""
-        assert self.elsewhere is not None
         mixed = self.batch(chosen)
-        buffers = {name: array.copy() for name, array in self.model.named_buffers()}
         look = self._looked(mixed, chosen) if measure else None
-        value, correct = self.elsewhere(self.model, mixed, self.y[chosen], self.schedule.last_epoch)
-        if not math.isfinite(value) and look is None:
-            after = {name: array.copy() for name, array in self.model.named_buffers()}
-            self._restore(buffers)
+        value, correct = gradients(self.model, mixed, self.y[chosen], self.schedule.last_epoch)
+        if look is None and not math.isfinite(value):
             look = self._looked(mixed, chosen)
-            self._restore(after)
+        return self._stepped(value, correct, look)
+
+    def _stepped(self, value: float, correct: int, look: Look | None) -> Step:
+        """The step itself, the gradients being there."""
         rate = self.optimizer.lr
         self.update()
         if look is not None:
@@ -131,12 +125,9 @@ class Training:
         look = Look(self.parts, taken.calls, mixed.x, taken.loss)
         self.model.zero_grad()
         look.backward()
-        self._restore(before)
-        return look
-
-    def _restore(self, buffers: Mapping[str, np.ndarray]) -> None:
         for name, array in self.model.named_buffers():
-            array[...] = buffers[name]
+            array[...] = before[name]
+        return look
 
     def forward(self, chosen: np.ndarray) -> Forward:
         """The first half of a step: a batch drawn as the network sees it, its scores and its loss, recorded."""

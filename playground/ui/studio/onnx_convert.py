@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image, ImageOps
 
+from playground import jobs
 from playground.datasets import named, photos
 from playground.deploy import evaluation, interval, registry
 from playground.errors import PlaygroundError
@@ -53,20 +54,15 @@ def kept_aside(opened: Opened, side: int) -> tuple[list[np.ndarray], np.ndarray]
     spec = runs.read_spec(folder)
     if spec.kind == "digits":
         _, test = train.read(spec.request["data"])
-        chosen = spread(len(test))
+        chosen = jobs.spread(len(test), PICTURES)
         return [train.raw(test.images[k]) for k in chosen], test.labels[chosen]
     found = evaluation.read(folder / evaluation.FILE)
     if found is None:
         return None
-    chosen = spread(len(found.paths))
+    chosen = jobs.spread(len(found.paths), PICTURES)
     squares = [np.asarray(ImageOps.fit(Image.fromarray(photos.open_small(found.paths[k], 2 * side)), (side, side)))
                for k in chosen]
     return squares, found.truth[chosen]
-
-
-def spread(count: int) -> np.ndarray:
-    """Up to `PICTURES` numbers below `count`, evenly over all: neighbours are often of one class."""
-    return np.unique(np.linspace(0, count - 1, min(PICTURES, count)).astype(int))
 
 
 @st.cache_data(max_entries=12, show_spinner="Writing it in every way and asking each file: up to a minute…")
