@@ -155,6 +155,7 @@ def link(url: str, label: str | None = None, **options: object) -> None:
 
 def run() -> None:
     """The whole app: navigation, then the chosen page inside its frame."""
+    links.bring_back()
     links.drop_impossible()
     if home.is_class():
         reader.begin_anew()

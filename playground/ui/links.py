@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 NEVER_LOCKED = ("arrow_data_frame", "download_button", "link_button", "page_link")
 """What Streamlit can disable, too, and what changes nothing: a table to read, a file to take along, ways to pages."""
@@ -33,11 +34,18 @@ button:hover { color: var(--st-primary-color); border-color: var(--st-primary-co
 button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
 span { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 """,
-    js="""// What a page writes into its own address is no step of the reader's: the way back leads to the page before.
+    js="""// What a page writes into its own address is no step of the reader's: the way back leads to the page
+// before, and that is what it was when the reader left it, though Streamlit empties its address first.
 if (!history.pushState.ofOnePage) {
   const push = history.pushState;
+  let left = null;
+  addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[href]");
+    left = link && link.origin === location.origin && link.pathname !== location.pathname ? location.href : null;
+  }, true);
   history.pushState = function (state, title, url) {
     const samePage = url && new URL(url, location.href).pathname === location.pathname;
+    if (!samePage && left) history.replaceState(history.state, "", left);
     return (samePage ? history.replaceState : push).call(history, state, title, url);
   };
   history.pushState.ofOnePage = true;
@@ -155,6 +163,20 @@ def is_no_number(value: str) -> bool:
         return not math.isfinite(float(value))
     except ValueError:
         return False
+
+
+def bring_back() -> None:
+    """Before a page is drawn to which the browser's way back or forward led: it is what its address says.
+
+    Streamlit takes out of such an address what the page before has, too, such as the picture or a size.
+    """
+    context = get_script_run_ctx(suppress_warning=True)
+    if context is None or not context.is_history_navigation:
+        return
+    with context.session_state.query_params() as params:
+        params.set_initial_query_params(context.query_string)
+        params.populate_from_query_string(context.query_string)
+        params._send_query_param_msg()
 
 
 def drop_impossible() -> None:

@@ -1,4 +1,4 @@
-"""An own photo in a browser: it goes along to other pages and through a reload, and to nobody else."""
+"""An own photo in a browser: it goes along to other pages and through a reload, and to nobody else; the way back."""
 
 import io
 import re
@@ -22,6 +22,22 @@ def says(page, words: str) -> None:
         page.locator(f".st-key-picture input[value='{words}']")).first.wait_for(timeout=HOPE)
 
 
+def test_the_way_back_leads_to_what_the_address_says_though_the_page_before_has_the_same_controls(page, goto) -> None:
+    goto("channels?picture=Coffee")
+    says(page, "Coffee")
+    page.get_by_role("link", name=re.compile("Next: ")).click()
+    page.get_by_role("heading", name="Feature maps and the whole network").wait_for()
+    settled(page)
+    page.go_back()
+    page.get_by_role("heading", name="Many channels").wait_for()
+    settled(page)
+    says(page, "Coffee")
+    assert "picture=Coffee" in page.url
+    page.reload()
+    settled(page)
+    says(page, "Coffee")
+
+
 def test_it_stays_on_the_next_page_and_after_a_reload_and_is_nobody_elses(page, goto, app_url, shared_context) -> None:
     goto("channels?picture=Your+photo")
     says(page, "Cat")  # until there is one, the list says what is shown
@@ -35,7 +51,8 @@ def test_it_stays_on_the_next_page_and_after_a_reload_and_is_nobody_elses(page, 
     page.wait_for_url("**/network**")
     says(page, "Your photo")
     page.go_back()
-    page.wait_for_url("**/channels**")
+    page.get_by_role("heading", name="Many channels").wait_for()  # until then it is the page before that is seen
+    page.wait_for_url("**/channels?*picture=Your+photo*")
     settled(page)
     says(page, "Your photo")
 
