@@ -23,8 +23,8 @@ PROCESSES = ("playground.jobs", "playground.training.runs.queue")
 def hurried(launch: Callable[..., None], runs: Any) -> Callable[..., None]:
     """A start of a worker that comes back when the run has ended, waits for its turn, or is endless."""
 
-    def launched(folder: Path, spec: Any) -> None:
-        launch(folder, spec)
+    def launched(folder: Path, spec: Any, **how: Any) -> None:
+        launch(folder, spec, **how)
         while runs.is_alive(folder) and spec.kind != runs.DOWNLOAD:  # which is as quick as its server
             view = runs.view(folder.name)
             if view.state == "queued" or (view.epochs and view.spec.request["epochs"] > ENDLESS_EPOCHS):

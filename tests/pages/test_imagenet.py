@@ -9,6 +9,7 @@ from playground.deploy.session import Classifier
 from playground.numbers import count
 from playground.steps.imagenet import GROUPS, group_of, members, rank
 from playground.training.runs import runs
+from playground.training.runs.events import Exported, Finished
 from playground.training.runs.runs import RunSpec
 from playground.training.transfer import backbones
 from playground.training.transfer.backbone_facts import BACKBONES
@@ -101,3 +102,22 @@ def test_the_network_gets_ready_by_itself_once_for_everybody(url: str, open_page
     app = open_page(url)
     assert len(begun) == 1, "what failed is not begun again and again"
     assert [button.label for button in app.button if "resume" in str(button.key)] == ["Go on"]
+
+
+def test_a_network_that_is_ready_as_soon_as_it_is_begun_is_shown(
+        open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "BY_ITSELF", True)
+
+    def begin(spec: RunSpec) -> str:
+        folder = runs.new_folder()
+        runs.write_spec(folder, spec, "cpu")
+        put_model("imagenet", LABELS, BACKBONES[pretrained.BACKBONE].preprocessing(), task="pretrained")
+        for event in (Finished("completed", 0, None, 0, 1.0, (), 1.0), Exported("imagenet", "model.onnx", 0.0, 1, 1.0)):
+            runs._append(folder, event)
+        return folder.name
+
+    monkeypatch.setattr(runs, "start_once", begin)
+    app = open_page("imagenet")
+    assert errors(app) == []
+    assert "Five guesses each" in [header.value for header in app.header]
+    assert "has to be exported" not in texts(app)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from playground.deploy import registry
 from playground.errors import PlaygroundError
 from playground.training.runs import runs
 from playground.training.runs.events import (
@@ -263,9 +264,12 @@ def test_a_run_that_has_ended_can_be_deleted_and_its_name_is_free_again(playgrou
     runs.stop(run_id)
     until(lambda: not runs.is_alive(folder))
     (folder.parent / f"{runs.GONE}left-by-a-kill").mkdir()
+    made = runs.view(run_id).exported is not None  # what was learnt before the stop
     runs.remove(run_id)
     assert runs.run_ids() == []
     assert not [path for path in folder.parent.rglob("*") if run_id in path.name or runs.GONE in path.name]
+    if made:  # the model stays until it is removed itself
+        registry.remove("mine")
     assert runs.free_name("mine") == "mine"
     for ask in (runs.remove, runs.view):
         with pytest.raises(PlaygroundError, match="no training run"):

@@ -275,7 +275,7 @@ def test_a_training_outlives_its_server_and_goes_on_at_another(two: tuple[str, s
     code = ("import sys; from pathlib import Path; from playground import home\n"
             "from playground.training.runs import runs\n"
             "with home.entered(Path(sys.argv[1])): print(runs.start(runs.RunSpec('digits', {'data': 'digits', "
-            "'epochs': 900, 'network': 'f-d10'}, 0, 'long')))")
+            "'epochs': 5000, 'network': 'f-d10'}, 0, 'long')))")
     server = subprocess.run([sys.executable, "-c", code, str(place_of(mine))], capture_output=True, text=True,
                             check=True, cwd=ROOT)
     run_id = server.stdout.strip()  # and the server is gone

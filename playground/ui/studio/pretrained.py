@@ -41,6 +41,8 @@ def offer() -> None:
     wish = RunSpec(PRETRAINED, {"backbone": BACKBONE}, len(earlier), models.free_name("imagenet"))
     if not earlier and BY_ITSELF:
         earlier = [runs_view.look(runs.start_once(wish))]
+        if exported_entry() is not None:  # as quick as that: nothing on this page waits for a run that has ended
+            st.rerun()
     if earlier and earlier[0].state in ("failed", "lost"):
         runs_view.ending(earlier[0])
         return
