@@ -111,6 +111,8 @@ def one_map(trace: Trace, part: Part, channel: int, gradients: Gradients | None)
             header["sum"]["others"] = _picture(others, body)
     else:
         header["sources"] = _sources(trace, part, channel, gradients, body)
+        if gradients is None and header["sources"] and max(trace.parts[part.sources[0]].shape[1:]) <= SUMMAND_SIDE:
+            header["winners"] = maps.winners(part, channel)
     return frames.packed(header, bytes(body))
 
 

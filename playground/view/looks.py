@@ -20,7 +20,7 @@ import numpy as np
 
 from playground.errors import PlaygroundError
 from playground.home import home, is_class
-from playground.view import describe, frames, numbers
+from playground.view import describe, edges, frames, numbers
 from playground.view.answer import Answer, NotThereError
 from playground.view.folding import Fold, folded
 from playground.view.gradients import Gradients, Target, walk_back
@@ -365,6 +365,14 @@ def _number(asked: _Asked) -> tuple[bytes, str]:
     return _json(describe.one_number(trace, part, place, asked.gradients()))
 
 
+def _edges(asked: _Asked) -> tuple[bytes, str]:
+    """The strongest inputs of one map or number: rows of owner, channel, share."""
+    part, trace = asked.part(), asked.seen().trace
+    channel = asked.number("channel", 0, 0, max(0, part.shape[0] - 1))
+    found = edges.strongest(trace, part, channel, asked.number("first", part.index, 0, part.index))
+    return _json([[edge.owner, edge.channel, round(edge.share, 4)] for edge in found])
+
+
 def _weight(asked: _Asked) -> tuple[bytes, str]:
     gradients = asked.gradients()
     if gradients is None:
@@ -387,6 +395,6 @@ def _steps(asked: _Asked) -> tuple[bytes, str]:
 
 _HANDLERS: dict[str, Callable[[_Asked], tuple[bytes, str]]] = {
     "structure": _structure, "picture": _picture, "frame": _frame, "layer": _layer, "map": _map, "number": _number,
-    "weight": _weight, "about": _about, "steps": _steps,
+    "edges": _edges, "weight": _weight, "about": _about, "steps": _steps,
 }
 __all__ = ["LIVE", "Look", "answer", "change", "forget", "opened", "source_of", "traced"]

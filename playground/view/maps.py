@@ -33,7 +33,8 @@ class Summand:
 
 @dataclass(frozen=True, eq=False)
 class Sum:
-    """A map as a sum: `values` = the `summands` (the strongest first) + `others` (how many: `left`) + `bias`."""
+    """A map as a sum: `values` = the `summands` (the strongest first) + `others` (how many: `left`) + `bias`.
+    `strength` is the sizes of all summands added up."""
 
     values: Array
     summands: tuple[Summand, ...]
@@ -41,6 +42,7 @@ class Sum:
     left: int
     bias: float
     turned: bool = False
+    strength: float = 0.0
 
 
 def forward_sum(trace: Trace, part: Part, channel: int) -> Sum | None:
@@ -120,6 +122,21 @@ def kernels(part: Part, channel: int, gradients: Gradients | None = None) -> tup
     return own.reshape(shape), None if gradient is None else gradient.reshape(shape), own.size
 
 
+def winners(part: Part, channel: int) -> list[list[int]]:
+    """Where in the map before it a max pooling found what goes on: rows and columns, in order. Empty for other parts.
+
+    A number that wins in several windows, where they overlap, stands there once.
+    """
+    op = part.op
+    if op is None or op.node is None or op.node.op.name != "max_pool2d" or op.node.inputs[0] is None:
+        return []
+    x = Tensor(op.node.inputs[0].data[:1, channel : channel + 1], requires_grad=True)
+    y = F.max_pool2d(x, **op.node.options)
+    y.backward(np.ones(y.shape, y.dtype))
+    assert x.grad is not None
+    return np.argwhere(x.grad[0, 0] > 0).tolist()
+
+
 def _of_filter(op: Tensor, weight: Tensor, array: Array, channel: int) -> Array | None:
     """The numbers of a weight, or of its gradient, that make one map or unit of an op's result."""
     node = op.node
@@ -163,4 +180,5 @@ def _sum(values: Array, parts: Array, owner: int, channels: Sequence[int], sourc
     order = np.argsort(-strength, kind="stable")[:MOST_SUMMANDS]
     listed = tuple(Summand(owner, channels[k], sources[k], weights[k], parts[k], float(strength[k])) for k in order)
     left = np.delete(parts, order, axis=0)
-    return Sum(values, listed, np.asarray(left.sum(axis=0, dtype=np.float64)), len(left), bias, turned)
+    return Sum(values, listed, np.asarray(left.sum(axis=0, dtype=np.float64)), len(left), bias, turned,
+               float(strength.sum()))

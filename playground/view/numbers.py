@@ -65,6 +65,8 @@ class Account:
     others: float = 0.0
     rest: float | None = None
     window: tuple[int, ...] | None = None
+    strength: float = 0.0
+    """The sizes of all products, listed or not, added up."""
 
     @property
     def total(self) -> float:
@@ -260,7 +262,8 @@ def _row(result: Tensor, moving: Sequence[int], at: tuple[int, ...]) -> list[Fac
 def _account(name: str, kind: str, value: float, terms: list[Term], rest: float | None) -> Account:
     order = sorted(terms, key=lambda term: -abs(term.product))
     listed, left = order[:MOST_TERMS], order[MOST_TERMS:]
-    return Account(name, kind, value, tuple(listed), len(terms), added_up(term.product for term in left), rest)
+    return Account(name, kind, value, tuple(listed), len(terms), added_up(term.product for term in left), rest,
+                   strength=added_up(abs(term.product) for term in terms))
 
 
 def _shares(trace: Trace, gradients: Gradients, tensor: Tensor, at: tuple[int, ...]) -> Iterator[Account]:

@@ -1,5 +1,6 @@
 """The whole network in a browser: a training as a film, down to one product by keys, room on every screen."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,24 @@ def test_the_old_address_leads_here(page: Page, goto, run_id) -> None:  # type: 
     page.wait_for_url("**/network?*picture=Coffee*")
     settled(page)
     still(page)
+
+
+def test_lines_come_from_what_counts_most_in_what_is_pointed_at(page: Page, look) -> None:  # type: ignore[no-untyped-def]
+    look()
+    note = page.locator(".columns + .note")
+    expect(note).to_contain_text("Point at a map or a number")
+    columns = page.locator(".column:not(.picture)")
+    columns.first.locator("canvas.maps").hover(position={"x": 9, "y": 9})
+    expect(note).to_have_text(re.compile(r"Counts most: picture, channel 0: 100\D+%$"))
+    expect(page.locator(".web path.plain")).to_have_count(1)
+    columns.last.locator("canvas.maps").hover(position={"x": 9, "y": 9})
+    expect(note).to_contain_text("Counts most: ")
+    expect(page.locator(".web .more, .web .less").first).to_be_attached()
+    assert page.locator(".web .more, .web .less").count() <= 8
+    ends = page.evaluate("""root => [...root.querySelectorAll('.web .more, .web .less')].map(p => {
+      const end = p.getPointAtLength(p.getTotalLength()); return Math.round(end.x) + ' ' + Math.round(end.y); })""",
+                         page.locator(".network").element_handle())
+    assert len(set(ends)) == 1
+    page.get_by_role("button", name="Backward").click()
+    still(page)
+    expect(page.locator(".web")).to_have_count(0)

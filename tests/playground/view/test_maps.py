@@ -6,8 +6,10 @@ import torch
 
 from playground.errors import PlaygroundError
 from playground.network.presets import PRESETS
-from playground.view import maps
+from playground.view import describe, maps
+from playground.view.frames import unpacked
 from playground.view.gradients import Target, walk_back
+from playground.view.words import MAX_POOL
 from tests.playground.view.networks import EVERYTHING, design, graph, pictures
 from tests.playground.view.test_trace import GRAPHS, SMALL, graph_named
 
@@ -179,3 +181,19 @@ def test_every_part_with_weights_has_kernels_or_says_that_it_has_none():
                 if part.sort.key in ("conv", "dense", "transposed"):
                     assert found is not None, part.title
                     assert found[0].size == found[2]
+
+
+@pytest.mark.parametrize("text", ["c3-p2-f-d4", "c3-p3s2p1-f-d4", "c3-p3s1-f-d4"])
+def test_the_winners_of_a_max_pooling_are_those_of_torch(text):
+    trace = design(text).run(pictures())
+    pool = next(part for part in trace.parts if part.sort.key == MAX_POOL)
+    x, options = trace.parts[pool.sources[0]].output.data[:1], pool.op.node.options
+    _, indices = torch.nn.functional.max_pool2d(
+        torch.from_numpy(x), options["kernel_size"], options.get("stride"), options.get("padding", 0),
+        return_indices=True)
+    for channel in range(3):
+        expected = sorted({divmod(int(k), x.shape[-1]) for k in indices[0, channel].flatten()})
+        assert list(map(tuple, maps.winners(pool, channel))) == expected
+        header, _ = unpacked(describe.one_map(trace, pool, channel, None))
+        assert list(map(tuple, header["winners"])) == expected
+    assert maps.winners(trace.parts[0], 0) == []

@@ -10,6 +10,7 @@ Object.assign(Pane.prototype, {
   clear() {
     this.area.replaceChildren();
     this.area.className = "area level";
+    this.note = this.web = null;
     this.laidOut = null;
     this.cells = [];
   },
@@ -190,6 +191,7 @@ Object.assign(Pane.prototype, {
     canvas.ariaLabel = words;
     const scale = Math.min(most / Math.max(h, w), 20);
     drawBytes(canvas, frame.body.subarray(at, at + h * w), w, h, this.app.table, w * scale, h * scale);
+    return [canvas.getContext("2d"), scale];
   },
 
   // The map as a sum of input maps times kernels.
@@ -235,10 +237,12 @@ Object.assign(Pane.prototype, {
     for (const one of frame.sources) {
       const button = make("button.plain", box);
       const words = `map ${one.channel} of ${this.partWords(one.owner)}`;
-      this.thumb(button, frame, one, words, 120);
+      const [context, scale] = this.thumb(button, frame, one, words, 120);
+      for (const [row, column] of frame.winners ?? []) context.strokeRect(column * scale + 0.5, row * scale + 0.5, scale - 1, scale - 1);
       make("small", button, words);
       button.onclick = () => this.app.go({ part: one.owner, channel: one.channel, place: null });
     }
+    if (frame.winners?.length) make("small", box, "Framed: the largest of each window, which goes on.");
   },
 
   drawKernel(parent, frame, channel) {

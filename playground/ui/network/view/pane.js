@@ -135,6 +135,8 @@ class Pane {
         this.put(before, line, 1);
       }
     }
+    this.note = wide ? make("p.note", this.area, POINTED) : null;
+    list.onpointerleave = () => { this.pointing += 1; this.hideEdges(); };
     this.sight.disconnect();
     this.cells.forEach((cell) => this.sight.observe(cell.section));
     this.cursor = cursorOn(list);
@@ -226,6 +228,7 @@ class Pane {
     cursor.onkeydown = (event) => this.key(event);
     if (focus) cursor.focus();
     this.app.say(words);
+    this.drawEdges(cell, index);
   }
 
   key(event) {
@@ -252,8 +255,7 @@ class Pane {
   enter(cell, index) {
     const shape = this.structure.parts[cell.part].shape;
     if (cell.layout.cells) {
-      const step = Math.ceil(shape.reduce((a, b) => a * b, 1) / cell.row.w);
-      const at = index * step;
+      const at = this.channelAt(cell, index);
       this.app.go({ part: cell.part, channel: at, place: shape.length === 1 ? [at] : [at, 0, 0] });
     } else this.app.go({ part: cell.part, channel: index, place: null });
   }
@@ -273,6 +275,7 @@ class Pane {
       Object.assign(first, { drawn: shown, table });
       first.canvas.ariaLabel = gradientOfPicture ? "The gradient at every pixel" : "The picture as the network sees it";
     }
+    if (this.web) this.drawEdges(this.pointed.cell, this.pointed.index);
     rest.forEach((cell, k) => {
       const row = frame.parts[k];
       cell.row = row;
