@@ -30,12 +30,11 @@ from playground.inspection.preparation import Preparation
 from tests.browser.conftest import settled, silent
 from tests.pages.on_a_page import put_model
 from tests.pages.picture_kinds import kinds
-from tests.parity.export_kinds import KINDS, exported
+from tests.parity.export_kinds import KINDS, SHIPPED, exported
 from tests.waiting import until
 
 PICTURES = [pattern(), pattern(9, 13), samples.photo("cat"), pattern(1, 1), pattern(40, 3)]
 WITH_A_PICTURE = 2_000  # bytes of a message from the browser that holds one
-DIGITS = Path(__file__).parents[2] / "exports" / "digits-example" / "model.onnx"
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -110,9 +109,9 @@ def by_onnxruntime(model: bytes, given: list[np.ndarray]) -> np.ndarray:
 RAW = {"input": "image", "output": "logits", "preparation": None}
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "digits-example"])
+@pytest.mark.parametrize("kind", [*KINDS, SHIPPED])
 def test_a_browser_gives_onnxruntimes_logits_for_every_kind_of_export(bare: Page, kind: str) -> None:
-    model = DIGITS.read_bytes() if kind == "digits-example" else made(kind)[0].SerializeToString()
+    model = made(kind)[0].SerializeToString()
     expected = by_onnxruntime(model, [one[None] for one in PICTURES])
     np.testing.assert_allclose(by_browser(bare, model, RAW), expected, atol=1e-4, rtol=0)
 
