@@ -60,7 +60,10 @@ def cut(path: Path, target: Path, preparation: Preparation) -> dict[str, Any]:
     _refuse_what_no_export_holds(core)
     before, node = last_layer(core.graph, given[0], scores)
     x = np.stack([preparation.preprocessing.apply(one) for one in pictures])
-    alone = [run(_session(_ending(core, before)), {given[0]: one[None]})[0] for one in x]
+    try:
+        alone = [run(_session(_ending(core, before)), {given[0]: one[None]})[0] for one in x]
+    except PlaygroundError as error:
+        raise PlaygroundError(FIXED if (batch_of(network, preparation.input) or 1) > 1 else str(error)) from error
     made = _pooled(_without_rest(core, given[0], before), node, alone[0], preparation.preprocessing)
     made = _in_our_set(made)
     features = _checked(made, x, alone)
@@ -69,7 +72,7 @@ def cut(path: Path, target: Path, preparation: Preparation) -> dict[str, Any]:
     target.write_bytes(made.SerializeToString(deterministic=True))
     parameters = sum(math.prod(one.dims) for one in tensors(made.graph)
                      if one.data_type not in (TensorProto.INT64, TensorProto.BOOL))
-    return {"features": width, "classes": int(np.asarray(results[place]).size), "parameters": int(parameters)}
+    return {"features": width, "classes": max(2, int(np.asarray(results[place]).size)), "parameters": int(parameters)}
 
 
 def last_layer(graph: onnx.GraphProto, given: str, scores: str) -> tuple[str, onnx.NodeProto]:

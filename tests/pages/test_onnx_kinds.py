@@ -36,8 +36,10 @@ def test_what_gives_no_scores_is_promised_nothing_that_it_cannot_do(open_page: O
     seen(app, onnx_lab.WORK)
     assert errors(app) == []
     assert "Only classifiers are shown here" in texts(app)
-    seen(app, onnx_lab.RUN)
-    assert errors(app) == []
+    for view in (onnx_lab.RUN, onnx_lab.BROWSER):
+        seen(app, view)
+        assert errors(app) == []
+        assert onnx_lab.NO_CLASSES in texts(app)
     rows = converted(app).dataframe[0].value
     assert rows["written"].tolist() == [onnx_convert.ORIGINAL, *onnx_convert.WAYS]
     assert "answers changed" not in rows

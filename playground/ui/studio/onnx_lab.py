@@ -29,6 +29,7 @@ from playground.view.sources import File, Source
 
 INSIDE, RUN, WORK, GRAPH = "What is in it", "Run it", "At work", "Graph"
 WEIGHTS, SPEED, CONVERT, BROWSER, FURTHER = "Weights", "Speed", "Convert", "In this browser", "Train further"
+NO_CLASSES = "None of its outputs is one row of scores, so there is no list of classes to show."
 KNOWN_LABELS, NEAR = 1000, 1e-3
 
 
@@ -211,8 +212,7 @@ def run(opened: Opened) -> None:
     left.image(seen, caption="what goes in", width=260, alt=f"What the file is given of {picture.name}")
     with right:
         if said["scores"] is None:
-            st.info("None of its outputs is one row of scores, so there is no list of classes to show.",
-                    icon=":material/info:")
+            st.info(NO_CLASSES, icon=":material/info:")
         else:
             labels = labels_of(opened, len(said["scores"]))
             p = running.probabilities(said["scores"])
@@ -237,7 +237,8 @@ def browser(opened: Opened) -> None:
     preparation, picture = prepared(opened)
     said = answers(opened, preparation, preparation.apply(picture.pixels))
     if said["scores"] is None:
-        raise PlaygroundError("None of its outputs is one row of scores, so there is no list of classes to show.")
+        st.info(NO_CLASSES, icon=":material/info:")
+        return
     in_browser.of_file(opened, preparation, picture, said, labels_of(opened, len(said["scores"])))
 
 

@@ -97,7 +97,8 @@ def test_one_score_alone_is_a_sigmoids_everywhere(tmp_path: Path, kind: str) -> 
     logits = source.scores(preparation.preprocessing.apply(PICTURE)[None])
     np.testing.assert_allclose(running.probabilities(logits.ravel().tolist()), [1 - p, p], atol=1e-6)
     assert source.run(preparation.preprocessing.apply(PICTURE)[None]).parts
-    assert cutting.cut(path, tmp_path / "cut.onnx", preparation)["features"] == 4
+    cut = cutting.cut(path, tmp_path / "cut.onnx", preparation)
+    assert (cut["features"], cut["classes"]) == (4, 2)
 
 
 @pytest.mark.parametrize("kind", BATCHED)
@@ -123,6 +124,10 @@ def test_a_file_of_a_fixed_batch_is_given_the_picture_so_often(tmp_path: Path, k
     alone = preparation.preprocessing.apply(PICTURE)[None]
     if kind == "eight at once":
         np.testing.assert_allclose(source.scores(alone), want[:1], atol=1e-5)
+        assert cutting.cut(path, tmp_path / "cut.onnx", preparation)["features"] == 4
+    else:
+        with pytest.raises(PlaygroundError, match="takes a fixed number of pictures at once"):
+            cutting.cut(path, tmp_path / "cut.onnx", preparation)
 
 
 def test_whether_there_is_a_row_of_scores_is_known_from_the_file(tmp_path: Path) -> None:
