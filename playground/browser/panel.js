@@ -3,10 +3,10 @@
 // it was. Nothing of a picture leaves the browser unless "Ask the server" is pressed.
 //
 // data: name, model (address), key (another one for another file), bytes, labels, input, output, preparation (null: the
-// file takes pixels), ink (whether dark ink is to become light), picture {name, png} (base64) and server {scores,
-// milliseconds} of the page's own picture or null, predict (address) or null, runtime {version, address, cdn, host, files},
-// near (where files come from, in words), missing (what to do where the runtime is not there), chooses (whether the reader
-// has to choose the model's file), locked.
+// file takes pixels), batch and single where they matter (see `answered`), ink (whether dark ink is to become light),
+// picture {name, png} (base64) and server {scores, milliseconds} of the page's own picture or null, predict (address) or
+// null, runtime {version, address, cdn, host, files}, near (where files come from, in words), missing (what to do where the
+// runtime is not there), chooses (whether the reader has to choose the model's file), locked.
 const MOST_ROWS = 5, IN_ORDER = 10, LIVE_SIDE = 384, REST = 60;
 const TIMES = 10, LONG_ENOUGH = 300, PATIENCE = 3000, KEPT_TIMES = 60;
 const panels = new WeakMap();

@@ -67,12 +67,13 @@ async function opened(ort, bytes) {
   }
 }
 
-// What the model says of a picture: `scores` of one output, and the milliseconds it took.
-async function answered(ort, session, picture, { input, output, preparation }) {
+// What the model says of a picture: `scores` of one output, and the milliseconds it took. A model of a fixed `batch` is
+// given the picture so often. One score alone becomes two, which a `single` "logit" or "probability" says how.
+async function answered(ort, session, picture, { input, output, preparation, batch = 1, single = null }) {
   const { height, width, data } = picture;
   const given = preparation ? prepared(picture, preparation) : { dims: [1, height, width, 3], data };
   const type = preparation ? preparation.number : "uint8";
-  const tensor = new ort.Tensor(type, given.data, given.dims);
+  const tensor = new ort.Tensor(type, repeated(given.data, batch), [batch, ...given.dims.slice(1)]);
   const began = performance.now();
   let said;
   try {
@@ -81,9 +82,17 @@ async function answered(ort, session, picture, { input, output, preparation }) {
     throw new Trouble(refusal(error));
   }
   const milliseconds = performance.now() - began;
-  const scores = Array.from(said[output].data, Number);
+  const rows = Array.from(said[output].data, Number), scores = rows.slice(0, rows.length / batch);
   said[output].dispose();
+  if (single) scores.unshift(single === "logit" ? 0 : 1 - scores[0]);
   return { scores, milliseconds };
+}
+
+function repeated(data, times) {
+  if (times === 1) return data;
+  const all = new data.constructor(data.length * times);
+  for (let k = 0; k < times; k++) all.set(data, k * data.length);
+  return all;
 }
 
 // onnxruntime-web throws a number where C++ ran out of memory, and a long line for everything else.

@@ -1,6 +1,7 @@
 """Commands that look at any ONNX file. Each opens it in a process of its own (`inspection.bounded`)."""
 
 import argparse
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ def convert(options: argparse.Namespace) -> int:
     """Write a file otherwise, and say what that changed."""
     import numpy as np
 
+    from playground import home
     from playground.datasets import photos
     from playground.inspection import bounded
     from playground.inspection.converting import CALIBRATION_PICTURES, WAYS, crops
@@ -83,26 +85,44 @@ def convert(options: argparse.Namespace) -> int:
     if not target.parent.is_dir():
         raise PlaygroundError(f"There is no folder {target.parent}.")
     said = bounded.ask("report", path)
-    if said["preparation"] is None:
-        raise PlaygroundError(said["pictures"])
-    preparation = Preparation.from_dict(said["preparation"])
-    pictures = [photos.for_model(one, ()) for one in options.images[:CALIBRATION_PICTURES]] or crops()
-    seen = [preparation.preprocessing.pictured(preparation.preprocessing.apply(one)) for one in pictures]
-    x = np.concatenate([preparation.apply(one) for one in seen])
-    bounded.ask("convert", path, x, target=str(target.resolve()), way=way, input=preparation.input)
-    files = {"as it was": str(path.resolve()), way: str(target.resolve())}
-    found = bounded.ask("compare", path, x, paths=files, input=preparation.input)
+    name, x = None, None
+    if said["preparation"] is not None:
+        preparation = Preparation.from_dict(said["preparation"])
+        pictures = [photos.for_model(one, ()) for one in options.images[:CALIBRATION_PICTURES]] or crops()
+        seen = [preparation.preprocessing.pictured(preparation.preprocessing.apply(one)) for one in pictures]
+        name, x = preparation.input, np.concatenate([preparation.apply(one) for one in seen])
+    with home.whole(target.resolve()) as incoming:
+        done = bounded.ask("convert", path, x, target=str(incoming), way=way, input=name)
+        files = {"as it was": str(path.resolve()), way: str(incoming)}
+        found = bounded.ask("compare", path, x, paths=files, input=name)
+        if "sentence" in found[way] and "sentence" not in found["as it was"]:
+            raise PlaygroundError(found[way]["sentence"])
+    found[way] |= done
     if options.json:
         print_json(found)
         return 0
-    before, after = found["as it was"], found[way]
-    for one in (before, after):
-        if "sentence" in one:
-            raise PlaygroundError(one["sentence"])
-    print(f"{count(before['bytes'])} bytes became {count(after['bytes'])}, {number(before['milliseconds'], 3)} ms "
-          f"{number(after['milliseconds'], 3)}; {count(after['changed'])} of {counted(len(x), 'answer')} changed, a "
-          f"probability by at most {number(after['largest'], 2)}")
+    print("\n".join(map(printable, _changes(found["as it was"], found[way], said["bytes"]))))
     return 0
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any], bytes_before: int) -> Iterator[str]:
+    """What is said of a file and of the other way to write it."""
+    sizes = f"{count(bytes_before)} bytes became {count(after['bytes'])}"
+    if "sentence" in before:
+        yield f"{sizes}; the answers could not be compared. {before['sentence']}"
+    else:
+        largest = "no number" if after["largest"] is None else number(after["largest"], 2)
+        what = (f"{count(after['changed'])} of {counted(len(after['answers']), 'answer')} changed, a probability by at "
+                f"most {largest}" if "answers" in after else
+                f"outputs differ by at most {largest} (the largest number is {number(after['size'], 2)})"
+                + (f", {after['reshaped']} of {after['pictures']} have another shape" if after["reshaped"] else ""))
+        yield (f"{sizes}, {number(before['milliseconds'], 3)} ms {number(after['milliseconds'], 3)}; {what}")
+    if after["operators"]:
+        yield "nodes: " + ", ".join(f"{one['operator']} {one['before']} to {one['after']}"
+                                    if one["before"] != one["after"] else f"{one['operator']} written otherwise"
+                                    for one in after["operators"])
+    else:
+        yield "no operator had to be written otherwise"
 
 
 def path_of(model: str) -> Path:

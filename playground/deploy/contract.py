@@ -8,6 +8,7 @@
 in one self-contained file: standard operators only, no data beside it, nothing that could loop.
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -226,5 +227,8 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says, cut to what fits a sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    """What an error of another library says, cut to what fits a sentence: its first line, and the indented ones after
+    it that go on with it (onnxruntime's numbers)."""
+    first, *rest = str(error).strip().splitlines() or [type(error).__name__]
+    more = itertools.takewhile(lambda line: line.startswith(" ") and line.strip(), rest)
+    return " ".join([first, *(line.strip() for line in more)])[:300]

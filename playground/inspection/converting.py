@@ -1,7 +1,8 @@
-"""A file written otherwise: in another opset, in half precision, in whole numbers of 8 bits; and what that changes."""
+"""A file written otherwise: in another opset, in half precision, in whole numbers of 8 bits; and what is rewritten."""
 
-import statistics
+import itertools
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from playground.deploy.engine_import.graphs import ready
 from playground.deploy.preprocess_graph import PREFIX
 from playground.errors import PlaygroundError
 from playground.inspection.report import opened
-from playground.inspection.running import probabilities, run, scores_in, session, timed
+from playground.inspection.running import batched
 
 WAYS: Mapping[str, str] = {
     "opset 15": "for runtimes of 2021 on: operators are rewritten as that set has them",
@@ -35,27 +36,62 @@ PER_CHANNEL_FROM = 13
 KEPT_IN_FLOAT = ("Softmax", "LogSoftmax", "Sigmoid")
 
 
-def convert(path: Path, target: Path, way: str, name: str, x: np.ndarray) -> dict[str, Any]:
-    """Write the file otherwise to `target`; x (N, ...) are prepared pictures that int8 takes its scales from.
+def convert(path: Path, target: Path, way: str, name: str | None, x: np.ndarray | None) -> dict[str, Any]:
+    """Write the file otherwise to `target`; x (N, ...) are prepared pictures that int8 takes its scales from, for the
+    input of that name; None for a file that takes no picture.
 
-    Raises PlaygroundError with what the converter says in one line, and then nothing is written.
+    Returns its `bytes` and `operators`: those that are written otherwise, with how many nodes were of that kind
+    `before` and are `after`. Raises PlaygroundError with what the converter says in one line, and then nothing is
+    written.
     """
     model = opened(path)
     try:
         if way.startswith("opset "):
-            written = onnx.version_converter.convert_version(_shorter(model), int(way.removeprefix("opset ")))
+            model = _shorter(model)
+            written = onnx.version_converter.convert_version(model, int(way.removeprefix("opset ")))
         elif way == "float16":
+            before = onnx.ModelProto()
+            before.CopyFrom(model)
             written = ready(convert_float_to_float16(model, keep_io_types=True))  # it puts casts where they are used
+            model = before
+        elif name is None or x is None:
+            raise PlaygroundError("The scales of its activations come from pictures, and this file takes none.")
         else:
             written = _quantised(model, name, x)
         onnx.checker.check_model(written)
         content = written.SerializeToString()
     except (PlaygroundError, MemoryError):
         raise
-    except Exception as error:  # each converter has errors of its own
-        raise PlaygroundError(f"It cannot be written as {way}: {first_line(error)}") from error
+    except Exception as error:  # each converter has errors of its own; an assertion says last what it is about
+        said = first_line(error).rpartition("failed: ")[2]
+        raise PlaygroundError(f"It cannot be written as {way}: {said}") from error
     target.write_bytes(content)
-    return {"bytes": len(content)}
+    return {"bytes": len(content), "operators": rewritten(model, written)}
+
+
+def rewritten(before: onnx.ModelProto, after: onnx.ModelProto) -> list[dict[str, Any]]:
+    """The kinds of operators that two ways to write a file do not have alike, with how many nodes of each there are:
+    in number, in their inputs, or in the names of their attributes."""
+    old, new = _spelled(before.graph), _spelled(after.graph)
+    return [{"operator": kind[:80], "before": old[kind].total(), "after": new[kind].total()}
+            for kind in sorted({*old, *new}) if old[kind] != new[kind]]
+
+
+def _spelled(graph: onnx.GraphProto) -> defaultdict[str, Counter[Any]]:
+    """How often each kind of node is there, by how it is written; those of graphs inside count, too."""
+    found: defaultdict[str, Counter[Any]] = defaultdict(Counter)
+    for node in _nodes(graph):
+        kind = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+        found[kind][len(node.input), tuple(sorted(one.name for one in node.attribute))] += 1
+    return found
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
 
 
 def crops(many: int = CALIBRATION_PICTURES, side: int = 160) -> list[np.ndarray]:
@@ -93,48 +129,26 @@ def _usual(attribute: onnx.defs.OpSchema.Attribute) -> Any:
 def _quantised(model: onnx.ModelProto, name: str, x: np.ndarray) -> onnx.ModelProto:
     if next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 0) < PER_CHANNEL_FROM:
         model = onnx.version_converter.convert_version(model, PER_CHANNEL_FROM)
+    taken = {node.name for node in model.graph.node}
+    for k, node in enumerate(model.graph.node):  # what is to be left alone is told by its name
+        node.name = node.name or next(name for name in (f"{node.op_type}{'_' * n}{k}" for n in itertools.count(1))
+                                      if name not in taken)
     kept = [node.name for node in model.graph.node
-            if node.name and (node.op_type in KEPT_IN_FLOAT or node.name.startswith(PREFIX))]
+            if node.op_type in KEPT_IN_FLOAT or node.name.startswith(PREFIX)]
+    batch = next(value.type.tensor_type.shape.dim[0].dim_value for value in model.graph.input if value.name == name)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "int8.onnx"
-        quantize_static(model, str(made), _Pictures(name, x[:CALIBRATION_PICTURES]), QuantFormat.QDQ,
+        quantize_static(model, str(made), _Pictures(name, x[:CALIBRATION_PICTURES], batch), QuantFormat.QDQ,
                         per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                         nodes_to_exclude=kept, extra_options={"ActivationSymmetric": False})
         return onnx.load(made)
 
 
 class _Pictures(CalibrationDataReader):  # type: ignore[misc]
-    """Prepared pictures one at a time, as onnxruntime's quantizer asks for them."""
+    """Prepared pictures one at a time (as often as the file's batch wants them), as onnxruntime's quantizer asks."""
 
-    def __init__(self, name: str, x: np.ndarray):
-        self.rest: Iterator[dict[str, np.ndarray]] = ({name: one[None]} for one in x)
+    def __init__(self, name: str, x: np.ndarray, batch: int):
+        self.rest: Iterator[dict[str, np.ndarray]] = ({name: batched(one[None], batch)} for one in x)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self.rest, None)
-
-
-def compare(paths: Mapping[str, Path], name: str, x: np.ndarray) -> dict[str, Any]:
-    """What each file says of the same prepared pictures x (N, ...), asked one at a time: its bytes, the milliseconds of
-    one answer, and its first answers; against the first file, how many answers differ and by how much a probability at
-    most. A file that does not run has a sentence instead."""
-    found: dict[str, Any] = {}
-    first: np.ndarray | None = None
-    for way, path in paths.items():
-        try:
-            network = session(path)
-            place, rows = None, []
-            for one in x:
-                results = run(network, {name: one[None]})
-                place = scores_in(network, results) if place is None else place
-                if place is None:
-                    raise PlaygroundError("None of its outputs is one row of scores.")
-                rows.append(probabilities(results[place].ravel().astype(np.float64).tolist()))
-            p = np.stack(rows)
-            first = p if first is None else first
-            found[way] = {"bytes": path.stat().st_size, "answers": p.argmax(axis=1).tolist(),
-                          "changed": int((p.argmax(axis=1) != first.argmax(axis=1)).sum()),
-                          "largest": float(np.abs(p - first).max()),
-                          "milliseconds": statistics.median(timed(lambda n=network: run(n, {name: x[:1]})))}
-        except PlaygroundError as error:
-            found[way] = {"sentence": str(error)}
-    return found

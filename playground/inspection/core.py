@@ -9,11 +9,13 @@ from onnx import TensorProto, helper, numpy_helper
 from playground.deploy.core import core_of
 from playground.inspection.preparation import Preparation
 
-FRONT = "front/"
+FRONT, END = "front/", "end/"
 
 
-def network_of(path: Path, preparation: Preparation, scores: str) -> onnx.ModelProto:
-    """The file's network from prepared pictures to the output called `scores`, whatever its own layout and order.
+def network_of(path: Path, preparation: Preparation, scores: str, *, two: bool = False) -> onnx.ModelProto:
+    """The file's network from prepared pictures to the output called `scores`, whatever its own layout and order; for
+    any number of pictures where the file says one larger than 1. `two`: its one score z becomes [0, z], or that of the
+    sigmoid it comes out of.
 
     Only for a file that `inspection.bounded` has already been asked about: it is opened in this process.
     """
@@ -25,8 +27,14 @@ def network_of(path: Path, preparation: Preparation, scores: str) -> onnx.ModelP
     wanted = next(value for value in graph.output if value.name == scores)
     del graph.output[:]
     graph.output.append(wanted)
+    if two:
+        _two_scores(graph)
     turned = preparation.order == "BGR" and not preparation.preprocessing.gray
     if preparation.layout == "NCHW" and not turned and preparation.number == "float32":
+        dim = next(value for value in graph.input if value.name == name).type.tensor_type.shape.dim[0]
+        if dim.dim_value > 1:
+            dim.Clear()
+            dim.dim_param = "N"
         return model
     nodes, at = [], f"{FRONT}pixels"
     if turned:
@@ -51,6 +59,22 @@ def network_of(path: Path, preparation: Preparation, scores: str) -> onnx.ModelP
     del graph.node[:]
     graph.node.extend([*nodes, *inside])
     return model
+
+
+def _two_scores(graph: onnx.GraphProto) -> None:
+    """As our own exports of one score have it (`deploy.contract.finish`): softmax of [0, z] is z's sigmoid."""
+    (wanted,) = graph.output
+    last = next((node for node in graph.node if wanted.name in node.output), None)
+    score = wanted.name
+    if last is not None and last.op_type == "Sigmoid":
+        score = last.input[0]
+        graph.node.remove(last)
+    kind = wanted.type.tensor_type.elem_type
+    zero_and_one = np.array([[0, 1]], helper.tensor_dtype_to_np_dtype(kind))
+    graph.initializer.append(numpy_helper.from_array(zero_and_one, f"{END}second"))
+    graph.node.append(helper.make_node("Mul", [score, f"{END}second"], [f"{END}two"], f"{END}two"))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(f"{END}two", kind, ["N", 2]))
 
 
 __all__ = ["network_of"]

@@ -25,11 +25,12 @@ from playground.errors import PlaygroundError
 from playground.inspection.core import network_of
 from playground.inspection.preparation import Preparation
 from playground.inspection.report import opened, tensors
-from playground.inspection.running import run, scores_in, session
+from playground.inspection.running import batch_of, batched, first_rows, run, scores_in, session
 
 PREFIX = "backbone/"
 PIXELS, FEATURES = f"{PREFIX}pixels", f"{PREFIX}features"
 MOST_FEATURES = 65_536
+FIXED = "This file takes a fixed number of pictures at once, and cannot be made to take another."
 NEAR = 1e-3
 """How far features may be apart, as a share of the largest, between two ways that should give the same."""
 
@@ -40,13 +41,15 @@ def cut(path: Path, target: Path, preparation: Preparation) -> dict[str, Any]:
     `target` maps `backbone/pixels` float32 (N, C, height, width), N free, to `backbone/features` float32 (N, D). It is
     in the operator set of our own exports and keeps their contract with a head of any kind. Returns `features` (D),
     `classes` (what the file told apart) and `parameters` (of what is left). Raises PlaygroundError in a sentence where
-    the file does not end in a dense layer (or in a 1 x 1 convolution), takes one picture at a time, holds what an
-    export may not hold, or answers so coarsely that a rounding in the last place of a pixel changes the features.
+    the file does not end in a dense layer (or in a 1 x 1 convolution), takes only a fixed number of pictures, holds
+    what an export may not hold, or answers so coarsely that a rounding in the last place of a pixel changes the
+    features.
     """
     opened(path)
     pictures = [samples.photo(name) for name in samples.photo_names()[:3]]
     network = session(path)
-    results = run(network, {preparation.input: preparation.apply(pictures[0])})
+    x = batched(preparation.apply(pictures[0]), batch_of(network, preparation.input))
+    results = first_rows(run(network, {preparation.input: x}), len(x))
     place = scores_in(network, results)
     if place is None:
         raise PlaygroundError("None of its outputs is one row of scores, so it has no last layer to be replaced.")
@@ -57,7 +60,10 @@ def cut(path: Path, target: Path, preparation: Preparation) -> dict[str, Any]:
     _refuse_what_no_export_holds(core)
     before, node = last_layer(core.graph, given[0], scores)
     x = np.stack([preparation.preprocessing.apply(one) for one in pictures])
-    alone = [run(_session(_ending(core, before)), {given[0]: one[None]})[0] for one in x]
+    try:
+        alone = [run(_session(_ending(core, before)), {given[0]: one[None]})[0] for one in x]
+    except PlaygroundError as error:
+        raise PlaygroundError(FIXED if (batch_of(network, preparation.input) or 1) > 1 else str(error)) from error
     made = _pooled(_without_rest(core, given[0], before), node, alone[0], preparation.preprocessing)
     made = _in_our_set(made)
     features = _checked(made, x, alone)
@@ -66,7 +72,7 @@ def cut(path: Path, target: Path, preparation: Preparation) -> dict[str, Any]:
     target.write_bytes(made.SerializeToString(deterministic=True))
     parameters = sum(math.prod(one.dims) for one in tensors(made.graph)
                      if one.data_type not in (TensorProto.INT64, TensorProto.BOOL))
-    return {"features": width, "classes": int(np.asarray(results[place]).size), "parameters": int(parameters)}
+    return {"features": width, "classes": max(2, int(np.asarray(results[place]).size)), "parameters": int(parameters)}
 
 
 def last_layer(graph: onnx.GraphProto, given: str, scores: str) -> tuple[str, onnx.NodeProto]:
@@ -218,12 +224,12 @@ def _checked(made: onnx.ModelProto, x: np.ndarray, alone: Sequence[np.ndarray]) 
     try:
         together = np.asarray(run(network, {PIXELS: x})[0])
     except PlaygroundError as error:
-        raise PlaygroundError("This file takes one picture at a time, and cannot be made to take more.") from error
+        raise PlaygroundError(FIXED) from error
     wanted = np.stack([one.reshape(one.shape[1], -1).mean(1) if made.graph.node[-2].op_type == "GlobalAveragePool"
                        else one.reshape(-1) for one in alone]).astype(np.float64)
     if together.shape != wanted.shape or not np.isfinite(together).all():
-        raise PlaygroundError("This file takes one picture at a time, and cannot be made to take more."
-                              if np.isfinite(together).all() else "What it sees in a picture is not all numbers.")
+        raise PlaygroundError(FIXED if np.isfinite(together).all() else
+                              "What it sees in a picture is not all numbers.")
     size = max(float(np.abs(wanted).max()), 1e-6)
     if not np.abs(together - wanted).max() <= NEAR * size:
         raise PlaygroundError("This file sees otherwise in several pictures at once than in each alone.")

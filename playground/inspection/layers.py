@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from playground.deploy import engine_layers
+from playground.inspection import running
 from playground.inspection.report import opened
 
 
 def layers(path: Path, name: str, x: np.ndarray) -> dict[str, Any]:
     """`engine_layers.layers` of a file. Raises PlaygroundError when it cannot be opened, or one cannot run it."""
-    return engine_layers.layers(opened(path), name, x)
+    model = opened(path)
+    return engine_layers.layers(model, name, running.batched(x, running.batch_of(running.session(path), name)))

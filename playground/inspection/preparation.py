@@ -1,6 +1,7 @@
 """How a picture becomes what somebody else's file takes: guessed from the file, to be corrected by the reader."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ from playground.errors import PlaygroundError
 
 LAYOUTS, ORDERS = ("NCHW", "NHWC"), ("RGB", "BGR")
 LARGEST_SIDE, USUAL_SIDE = 2048, 224
+MOST_SCORES = 100_000
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCALES: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "0 to 1": ((0.0,) * 3, (1.0,) * 3),
@@ -108,10 +110,11 @@ def guess(model: onnx.ModelProto) -> Preparation:
     if number == "float32" and (said := _said(model)) is not None and dims[1:] == [1 if said.gray else 3, *said.size]:
         return Preparation(value.name, said)
     layout = "NCHW" if dims[1] in (1, 3) else "NHWC" if dims[3] in (1, 3) else None
-    if layout is None and dims[1] is not None and dims[3] is not None:
-        raise PlaygroundError(f"This file's input {value.name} is ({written}): a picture has one channel or three.")
-    layout = layout or ("NCHW" if dims[3] is not None or dims[1] is None else "NHWC")
+    several = layout is None and dims[1] is not None and dims[3] is not None
+    layout = layout or ("NCHW" if dims[3] is not None or dims[1] is None or dims[2] is None else "NHWC")
     height, width, channels = (dims[2], dims[3], dims[1]) if layout == "NCHW" else (dims[1], dims[2], dims[3])
+    if several or channels not in (None, 1, 3):
+        raise PlaygroundError(f"This file's input {value.name} is ({written}): a picture has one channel or three.")
     size = (height or width or USUAL_SIDE, width or height or USUAL_SIDE)
     if max(size) > LARGEST_SIDE:
         raise PlaygroundError(f"This file takes pictures of {size[0]} × {size[1]}; at most {LARGEST_SIDE} pixels a "
@@ -122,6 +125,20 @@ def guess(model: onnx.ModelProto) -> Preparation:
     mean, std = SCALES[scale]
     n = 1 if gray else 3
     return Preparation(value.name, Preprocessing(size, gray, mean[:n], std[:n]), layout, number=number)
+
+
+def rows_of_scores(shapes: Sequence[Sequence[int]]) -> list[bool]:
+    """Which of a file's outputs have the shape of one row of scores: (1, K), (K,), (1, K, 1, 1) with K from 2 on, or
+    (1, 1): the one score of a classifier that tells two classes apart. Not one with a box (K, 4) for each number beside
+    it: a detector's.
+
+    >>> rows_of_scores([(1, 10), (1, 1), (1, 4, 8, 8)]), rows_of_scores([(1, 100), (1, 100, 4)])
+    ([True, True, False], [False, False])
+    """
+    boxes = {shape[-2] for shape in shapes if len(shape) > 1 and shape[-1] == 4}
+    sizes = [math.prod(shape) for shape in shapes]
+    return [(tuple(shape) == (1, 1) or (2 <= size <= MOST_SCORES and max(shape) == size)) and size not in boxes
+            for shape, size in zip(shapes, sizes, strict=True)]
 
 
 def labels_in(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -176,4 +193,4 @@ def _tuple(values: np.ndarray) -> tuple[float, ...]:
 
 
 __all__: Sequence[str] = ["LAYOUTS", "ORDERS", "SCALES", "Preparation", "guess", "labels_in", "labels_typed",
-                          "scale_of", "scaled"]
+                          "rows_of_scores", "scale_of", "scaled"]

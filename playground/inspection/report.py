@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 from playground.deploy.engine_backend import EngineModel
 from playground.deploy.preprocess_graph import PREFIX
 from playground.errors import PlaygroundError
-from playground.inspection.preparation import Preparation, guess, labels_in
+from playground.inspection.preparation import Preparation, guess, labels_in, rows_of_scores
 
 LARGEST_BYTES = 512 * 2**20
 MOST_NODES, MOST_WEIGHTS, MOST_WORDS = 3000, 600, 200
+ONNX_DOMAINS = ("", "ai.onnx")
 BINS = 40
 Shape = tuple[int | str, ...]
 
@@ -61,7 +62,8 @@ def report(path: Path) -> dict[str, Any]:
 
     `engine` and `pictures` are sentences where the engine cannot import it, or where it takes no pictures; `valid`
     where onnx's checker objects. Multiply-adds are those of one picture of the guessed size; None where shapes are
-    not known. Raises PlaygroundError as `opened`.
+    not known. `batch` is how many pictures it takes at once, 1 where any number; `scores` whether an output is one row
+    of scores, None where that is not known before it runs. Raises PlaygroundError as `opened`.
     """
     model = opened(path)
     graph = model.graph
@@ -81,6 +83,7 @@ def report(path: Path) -> dict[str, Any]:
     for k, node in enumerate(graph.node):
         for name in node.input:
             first.setdefault(name, k)
+    batch = fixed_batch(model, preparation)
     macs = [one["macs"] for one in nodes if not one["name"].startswith(PREFIX)]  # a photograph may have any size
     return {
         "bytes": path.stat().st_size, "ir": model.ir_version, "graph": graph.name[:MOST_WORDS],
@@ -97,10 +100,43 @@ def report(path: Path) -> dict[str, Any]:
         "weights": [_weight(tensor) | {"first": first.get(tensor.name, len(nodes))}
                     for tensor in sorted(weights, key=_bytes, reverse=True)[:MOST_WEIGHTS]],
         "weight_bytes": sum(map(_bytes, weights)),
-        "macs": None if None in macs else sum(macs),
+        "macs": None if None in macs else sum(macs) // batch,
+        "batch": batch, "scores": gives_scores(model, shapes, batch) if preparation else None,
         "preparation": preparation.to_dict() if preparation else None, "pictures": pictures,
-        "engine": _said(EngineModel, model), "valid": _said(onnx.checker.check_model, model),
+        "engine": _said(EngineModel, model), "valid": unknown(model) or _said(onnx.checker.check_model, model),
     }
+
+
+def fixed_batch(model: onnx.ModelProto, preparation: Preparation | None) -> int:
+    """How many pictures a file takes at once; 1 where any number, or no picture."""
+    sizes = next((_dims(value) for value in model.graph.input
+                  if preparation is not None and value.name == preparation.input), (1,))
+    return sizes[0] if isinstance(sizes[0], int) else 1
+
+
+def gives_scores(model: onnx.ModelProto, shapes: dict[str, Shape], batch: int) -> bool | None:
+    """Whether an output is one row of scores for each picture; None where the shapes do not say."""
+    found: list[Sequence[int] | None] = []
+    for value in model.graph.output:
+        shape = shapes.get(value.name) or ("?",)  # without dimensions: nothing is known of it
+        known = [n for n in shape if isinstance(n, int)]
+        number = value.type.tensor_type.elem_type in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+        found.append((0,) if not number else None if len(known) < len(shape) else
+                     [1, *known[1:]] if known[:1] == [batch] else known)
+    if any(rows_of_scores([one or (0,) for one in found])):
+        return True
+    return None if None in found else False
+
+
+def unknown(model: onnx.ModelProto) -> str | None:
+    """The sentence that names every operator of onnx's own sets that onnx does not know; None where there is none."""
+    opsets = {entry.domain if entry.domain != "ai.onnx" else "": entry.version for entry in model.opset_import}
+    own = {(one.domain, one.name) for one in model.functions}
+    missing = sorted({_called(node) for node in model.graph.node if node.domain in ONNX_DOMAINS
+                      and (node.domain, node.op_type) not in own
+                      and not onnx.defs.has(node.op_type, opsets.get("", 1), "")})
+    many = len(missing) != 1
+    return f"onnx has no operator{'s' * many} {', '.join(missing)} in set {opsets.get('', 1)}." if missing else None
 
 
 def shapes_of(model: onnx.ModelProto, preparation: Preparation | None) -> dict[str, Shape]:
@@ -234,7 +270,7 @@ def _bytes(tensor: onnx.TensorProto) -> int:
 
 
 def _called(node: onnx.NodeProto) -> str:
-    return (node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}")[:80]
+    return (node.op_type if node.domain in ONNX_DOMAINS else f"{node.domain}.{node.op_type}")[:80]
 
 
 def _dims(value: onnx.ValueInfoProto) -> Shape:

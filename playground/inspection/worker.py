@@ -54,7 +54,7 @@ def answer(asked: dict[str, Any], x: np.ndarray | None) -> dict[str, Any]:
             from playground.inspection import layers
 
             return layers.layers(path, asked["input"], x)
-        case "convert" if x is not None:
+        case "convert":
             from playground.inspection import converting
 
             return converting.convert(path, Path(asked["target"]), asked["way"], asked["input"], x)
@@ -63,10 +63,10 @@ def answer(asked: dict[str, Any], x: np.ndarray | None) -> dict[str, Any]:
             from playground.inspection.preparation import Preparation
 
             return cutting.cut(path, Path(asked["target"]), Preparation.from_dict(asked["preparation"]))
-        case "compare" if x is not None:
-            from playground.inspection import converting
+        case "compare":
+            from playground.inspection import comparing
 
-            return converting.compare({way: Path(one) for way, one in asked["paths"].items()}, asked["input"], x)
+            return comparing.compare({way: Path(one) for way, one in asked["paths"].items()}, asked["input"], x)
     raise ValueError(f"nothing is known of {asked['what']}")
 
 

@@ -26,16 +26,17 @@ from playground.deploy import package, registry
 from playground.deploy.network_file import network_alone
 from playground.deploy.parity import pattern
 from playground.deploy.session import Classifier
-from playground.inspection.preparation import Preparation
+from playground.inspection import running
+from playground.inspection.preparation import Preparation, guess
 from tests.browser.conftest import settled, silent
 from tests.pages.on_a_page import put_model
 from tests.pages.picture_kinds import kinds
-from tests.parity.export_kinds import KINDS, exported
+from tests.parity.export_kinds import KINDS, SHIPPED, exported
+from tests.playground.inspection import other_kinds
 from tests.waiting import until
 
 PICTURES = [pattern(), pattern(9, 13), samples.photo("cat"), pattern(1, 1), pattern(40, 3)]
 WITH_A_PICTURE = 2_000  # bytes of a message from the browser that holds one
-DIGITS = Path(__file__).parents[2] / "exports" / "digits-example" / "model.onnx"
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -110,9 +111,9 @@ def by_onnxruntime(model: bytes, given: list[np.ndarray]) -> np.ndarray:
 RAW = {"input": "image", "output": "logits", "preparation": None}
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "digits-example"])
+@pytest.mark.parametrize("kind", [*KINDS, SHIPPED])
 def test_a_browser_gives_onnxruntimes_logits_for_every_kind_of_export(bare: Page, kind: str) -> None:
-    model = DIGITS.read_bytes() if kind == "digits-example" else made(kind)[0].SerializeToString()
+    model = made(kind)[0].SerializeToString()
     expected = by_onnxruntime(model, [one[None] for one in PICTURES])
     np.testing.assert_allclose(by_browser(bare, model, RAW), expected, atol=1e-4, rtol=0)
 
@@ -121,6 +122,18 @@ def said_of(known: Preprocessing, order: str, layout: str, number: str = "float3
     """A preparation as the scripts are told it."""
     return {"height": known.size[0], "width": known.size[1], "gray": known.gray, "mean": list(known.mean),
             "std": list(known.std), "order": order, "layout": layout, "number": number}
+
+
+@pytest.mark.parametrize("kind", ["one logit", "one probability", "eight at once"])
+def test_a_browser_gives_one_score_and_a_fixed_batch_as_the_server_does(bare: Page, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "theirs.onnx"
+    onnx.save(other_kinds.made(kind), path)
+    wanted = guess(onnx.load(path))
+    said = [running.answers(path, wanted.input, wanted.apply(one)) for one in PICTURES]
+    known = said_of(wanted.preprocessing, wanted.order, wanted.layout)
+    found = by_browser(bare, path.read_bytes(), {"input": wanted.input, "output": "y", "preparation": known,
+                                                 "batch": said[0]["batch"], "single": said[0]["single"]})
+    np.testing.assert_allclose(found, [one["scores"] for one in said], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("order", "layout"), [("RGB", "NCHW"), ("BGR", "NHWC")])

@@ -13,7 +13,7 @@ from playground import home
 from playground.datasets import samples
 from playground.deploy.session import Classifier
 from playground.training.transfer import imported
-from playground.ui.studio import onnx_convert, onnx_file, onnx_further, onnx_lab
+from playground.ui.studio import onnx_convert, onnx_file, onnx_further, onnx_lab, onnx_prepared
 from tests.pages.on_a_page import OpenPage, errors, put_model, put_run, sent, texts
 
 VIEWS = (onnx_lab.INSIDE, onnx_lab.RUN, onnx_lab.WORK, onnx_lab.GRAPH, onnx_lab.WEIGHTS, onnx_lab.SPEED,
@@ -85,7 +85,7 @@ def test_every_view_of_a_file_from_elsewhere(open_page: OpenPage) -> None:
     before = app.dataframe[-1].value["most"][0]
     app.selectbox(key=key).set_value("0 to 255").run()
     assert app.dataframe[-1].value["most"][0] != before, "another scale, other answers"
-    app.selectbox(key=key).set_value(onnx_lab.OWN_SCALE).run()
+    app.selectbox(key=key).set_value(onnx_prepared.OWN_SCALE).run()
     means = next(one for one in app.text_input if one.label == "Means")
     means.set_value("a, b, c").run()
     assert [one.replace("\\", "") for one in errors(app)] == ["Write 3 numbers such as 0.5, 0.5, 0.5."]
@@ -121,7 +121,7 @@ def test_ways_to_write_a_file_stand_side_by_side(open_page: OpenPage) -> None:
     seen(app, onnx_lab.CONVERT)
     next(one for one in app.toggle if one.key and one.key.startswith("onnx-ways")).set_value(True).run()
     assert errors(app) == []
-    rows = app.dataframe[-1].value
+    rows = app.dataframe[0].value
     assert rows["written"].tolist() == [onnx_convert.ORIGINAL, *onnx_convert.WAYS]
     assert rows["answers changed"][0] == "0 of 64"
     made = {path.stem.split("-", 2)[2]: onnx.load(path) for path in onnx_file.opened_dir("converted").glob("*.onnx")}
@@ -140,7 +140,7 @@ def test_a_model_made_here_is_compared_on_the_photos_kept_aside_from_its_trainin
     assert "10 pictures kept aside from its training" in texts(app)
     next(one for one in app.toggle if one.key and one.key.startswith("onnx-ways")).set_value(True).run()
     assert errors(app) == []
-    said = app.dataframe[-1].value.set_index("written")["accuracy (95 % interval)"]
+    said = app.dataframe[0].value.set_index("written")["accuracy (95 % interval)"]
     assert said[onnx_convert.ORIGINAL].startswith("80")
     for path in (home.data_dir() / "light").rglob("*.png"):
         path.unlink()

@@ -1,4 +1,6 @@
-"""A small network of every kind that is exported here, for tests that ask other tools about our files."""
+"""A small network of every kind that is exported here, and the file that comes along, for tests with other tools."""
+
+import json
 
 import numpy as np
 import onnx
@@ -6,6 +8,7 @@ import torch
 from torch import nn
 
 from engine import layers
+from playground import home, model_names
 from playground.datasets.preprocessing import Preprocessing
 from playground.deploy.contract import finish
 from playground.deploy.engine_export import engine_to_onnx
@@ -13,6 +16,7 @@ from playground.deploy.torch_export import torch_to_onnx
 from tests.playground.tiny_models import COLOUR, GRAY
 
 KINDS = ["engine", "sigmoid", "torch"]
+(SHIPPED,) = model_names.SHIPPED
 
 
 class Head(nn.Module):
@@ -43,5 +47,9 @@ def core(kind: str) -> tuple[onnx.ModelProto, Preprocessing]:
 
 def exported(kind: str) -> tuple[onnx.ModelProto, Preprocessing]:
     """The whole file, and the preprocessing that is in it."""
+    if kind == SHIPPED:
+        folder = home.REPOSITORY / "exports" / SHIPPED
+        card = json.loads((folder / "card.json").read_text())
+        return onnx.load(folder / "model.onnx"), Preprocessing.from_dict(card["preprocessing"])
     model, preprocessing = core(kind)
     return finish(model, preprocessing, ["a", "b", "c"][:2 if kind == "sigmoid" else 3], "a test"), preprocessing

@@ -19,7 +19,7 @@ from playground.datasets import samples
 from playground.datasets.preprocessing import Preprocessing
 from playground.deploy.network_file import network_alone
 from playground.deploy.parity import pattern
-from tests.parity.export_kinds import KINDS, exported
+from tests.parity.export_kinds import KINDS, SHIPPED, exported
 
 LEVELS = ["ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"]
 PICTURES = [pattern(), samples.photo(samples.photo_names()[0]), pattern(9, 13)]
@@ -51,7 +51,7 @@ def same(found: list[np.ndarray], wanted: list[np.ndarray], off: float = 1e-3) -
     assert np.abs(np.concatenate(found) - np.concatenate(wanted)).max() < off
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=[*KINDS, SHIPPED])
 def made(request: pytest.FixtureRequest) -> Made:
     whole, preprocessing = exported(request.param)
     return Made(whole, network_alone(whole, preprocessing), preprocessing)

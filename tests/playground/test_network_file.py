@@ -44,7 +44,7 @@ def test_the_same_training_exported_twice_is_the_same_bytes(playground_home: Pat
     assert entry.card["created"] == MOMENT.isoformat()
 
 
-@pytest.mark.parametrize("name", ["digits-example", "m"])  # one exported with a Resize inside, one of today
+@pytest.mark.parametrize("name", ["digits-example", "m"])
 def test_the_zip_holds_the_network_alone_and_says_how_to_prepare_a_picture(playground_home: Path, name: str) -> None:
     entry = registry.get(name) if name != "m" else export_run(trained(), "m", FACTS, digits(), created=MOMENT)
     assert isinstance(entry, Entry)

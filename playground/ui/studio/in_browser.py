@@ -58,7 +58,8 @@ def of_file(opened: Opened, preparation: Preparation, picture: Picture, said: di
         **_always(picture.name, picture.pixels, said["scores"], times[len(times) // 2]),
         "name": opened.name, "model": f"{base()}{opened.address}", "predict": None,
         "key": opened.key, "bytes": opened.said["bytes"], "labels": list(labels),
-        "input": preparation.input, "output": said["scores_of"], "preparation": wanted,
+        "input": preparation.input, "output": said["scores_of"], "preparation": wanted, "batch": said["batch"],
+        "single": said["single"],
         "ink": preparation.raw and are_digits(labels)})
 
 

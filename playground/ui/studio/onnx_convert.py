@@ -1,7 +1,7 @@
 """Part of the page "ONNX lab": a file written in other ways, side by side before one is chosen."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from playground.ui.studio.onnx_file import Opened, opened_dir, trim
 ORIGINAL = "as it is"
 PICTURES = 200
 KEPT_CONVERTED = 30
+STAND_INS = "numbers from 0 to 1 in place of its inputs (zeros where they are whole), because it takes no picture"
 
 
 def pictures_for(opened: Opened, preparation: Preparation) -> tuple[list[np.ndarray], np.ndarray | None, str]:
@@ -66,57 +67,76 @@ def kept_aside(opened: Opened, side: int) -> tuple[list[np.ndarray], np.ndarray]
 
 
 @st.cache_data(max_entries=12, show_spinner="Writing it in every way and asking each file: up to a minute…")
-def _written(path: str, key: str, name: str, digest: str, _x: np.ndarray) -> dict[str, Any]:
+def _written(path: str, key: str, name: str | None, digest: str, _x: np.ndarray | None) -> dict[str, Any]:
     files, found, folder = {ORIGINAL: path}, {}, opened_dir("converted")
+    operators: dict[str, list[dict[str, Any]]] = {}
     trim(folder, KEPT_CONVERTED)
     for way in WAYS:
         target = folder / f"{key}-{digest}-{way.replace(' ', '-')}.onnx"
         try:
-            bounded.ask("convert", Path(path), _x, target=str(target), way=way, input=name)
-            files[way] = str(target)
+            done = bounded.ask("convert", Path(path), _x, target=str(target), way=way, input=name)
+            operators[way], files[way] = done["operators"], str(target)
         except PlaygroundError as error:
             found[way] = {"sentence": str(error)}
-    return {**bounded.ask("compare", Path(path), _x, paths=files, input=name), **found, "files": files}
+    return {**bounded.ask("compare", Path(path), _x, paths=files, input=name), **found, "files": files,
+            "operators": operators}
 
 
-def convert(opened: Opened, preparation: Preparation) -> None:
-    """Every way to write the file: size, time, answers that change, accuracy where it is known, and a download."""
-    pictures, truth, words = pictures_for(opened, preparation)
+def convert(opened: Opened, preparation: Preparation | None) -> None:
+    """Every way to write the file: size, time, what changes in its answers and in its graph, accuracy where it is
+    known, and a download. A file that takes no picture (`preparation` None) is compared on other numbers."""
+    pictures, truth, words = pictures_for(opened, preparation) if preparation else ([], None, STAND_INS)
     if not st.toggle("Write it in every way and compare", key=f"onnx-ways-{opened.key}", disabled=links.locked()):
         st.markdown("\n".join(f"- **{way}**: {what}" for way, what in WAYS.items()))
         st.caption(f"Compared on {words}.")
         return
-    x = np.concatenate([preparation.apply(one) for one in pictures])
-    digest = hashlib.sha256(x.tobytes()).hexdigest()[:12]
-    said = _written(str(opened.path), opened.key, preparation.input, digest, x)
-    rows, base = [], said[ORIGINAL]
+    x = np.concatenate([preparation.apply(one) for one in pictures]) if preparation else None
+    digest = hashlib.sha256(b"" if x is None else x.tobytes()).hexdigest()[:12]
+    said = _written(str(opened.path), opened.key, preparation.input if preparation else None, digest, x)
+    base = said[ORIGINAL]
+    offered = [way for way in WAYS if way in said["files"] and ("sentence" not in said[way] or "sentence" in base)]
     if "sentence" in base:
-        raise PlaygroundError(base["sentence"])
-    for way in (ORIGINAL, *WAYS):
-        one = said.get(way, {"sentence": "It is not there any more."})
-        if "sentence" not in one:
-            rows.append(row(way, one, base, truth))
-    st.dataframe(rows, hide_index=True)
-    st.caption(f"Compared on {words}. Times are for one picture on this server, with two threads.")
+        st.warning(f"What the files answer could not be compared. {frame.literal(base['sentence'])}",
+                   icon=":material/rule:")
+    else:
+        st.dataframe([row(way, said[way], base, truth) for way in (ORIGINAL, *offered)], hide_index=True)
+        st.caption(f"Compared on {words}. Times are for one answer on this server, with two threads.")
     for way in WAYS:
-        if "sentence" in said.get(way, {}):
+        if way not in offered:
             st.caption(f"**{way}** is not offered. {frame.literal(said[way]['sentence'])}")
     with st.container(horizontal=True):
-        for way, path in said["files"].items():
-            if way != ORIGINAL and "sentence" not in said[way] and Path(path).is_file():
-                st.download_button(f"Download {way}", Path(path).read_bytes(), f"{Path(opened.name).stem}-"
+        for way in offered:
+            if (path := Path(said["files"][way])).is_file():
+                st.download_button(f"Download {way}", path.read_bytes(), f"{Path(opened.name).stem}-"
                                    f"{way.replace(' ', '-')}.onnx", "application/octet-stream", on_click="ignore",
                                    key=f"onnx-take-{way}", icon=":material/download:")
+    in_the_graph({way: said["operators"][way] for way in offered})
+
+
+def in_the_graph(operators: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Which kinds of operators each way writes otherwise."""
+    st.markdown("**What changes in the graph**")
+    rows = [{"written": way, "operator": one["operator"], "nodes before": one["before"], "nodes after": one["after"]}
+            for way, changed in operators.items() for one in changed]
+    if rows:
+        st.dataframe(rows, hide_index=True)
+    same = [way for way, changed in operators.items() if not changed]
+    if same:
+        st.caption(f"{', '.join(same)}: no operator had to be written otherwise. Where the counts of one are the same, "
+                   "its inputs or attributes are others.")
 
 
 def row(way: str, one: Mapping[str, Any], base: Mapping[str, Any], truth: np.ndarray | None) -> dict[str, str]:
     """One way in a table."""
-    count = len(one["answers"])
     found = {"written": way, "size": size(one["bytes"]), "of the size": f"{one['bytes'] / base['bytes']:.2f}",
-             "ms a picture": number(one["milliseconds"], 3),
-             "of the time": f"{one['milliseconds'] / base['milliseconds']:.2f}",
-             "answers changed": f"{one['changed']} of {count}",
-             "largest change of a probability": number(one["largest"], 2)}
+             "ms an answer": number(one["milliseconds"], 3),
+             "of the time": f"{one['milliseconds'] / base['milliseconds']:.2f}"}
+    largest = "not a number" if one["largest"] is None else number(one["largest"], 2)
+    if "answers" not in one:
+        return {**found, "largest difference of an output": largest, "largest number": number(one["size"], 2),
+                "outputs of another shape": f"{one['reshaped']} of {one['pictures']}"}
+    count = len(one["answers"])
+    found |= {"answers changed": f"{one['changed']} of {count}", "largest change of a probability": largest}
     if truth is not None:
         right = int((np.asarray(one["answers"]) == truth).sum())
         found["accuracy (95 % interval)"] = interval.sentence(right / count, count)

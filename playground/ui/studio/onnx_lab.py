@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +10,27 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from playground.datasets.imagenet import imagenet_labels
-from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
 from playground.figures import bars, maps, onnx_graph, style
 from playground.figures.lines import lines
 from playground.inspection import bounded, running
 from playground.inspection import preparation as preparations
 from playground.inspection.core import network_of
-from playground.inspection.preparation import LAYOUTS, ORDERS, SCALES, Preparation
+from playground.inspection.preparation import Preparation
 from playground.numbers import count, counted, number, percent
 from playground.ui import frame, links
 from playground.ui.network import whole
 from playground.ui.network.whole import Setting, Subject
-from playground.ui.parts.image_input import Picture, choose_picture
 from playground.ui.studio import in_browser, onnx_convert, onnx_further
 from playground.ui.studio.models import size
 from playground.ui.studio.onnx_file import Opened
+from playground.ui.studio.onnx_prepared import preparation_of, prepared
 from playground.view.sources import File, Source
 
 INSIDE, RUN, WORK, GRAPH = "What is in it", "Run it", "At work", "Graph"
 WEIGHTS, SPEED, CONVERT, BROWSER, FURTHER = "Weights", "Speed", "Convert", "In this browser", "Train further"
-OWN_SCALE = "own numbers"
-KNOWN_LABELS = 1000
+NO_CLASSES = "None of its outputs is one row of scores, so there is no list of classes to show."
+KNOWN_LABELS, NEAR = 1000, 1e-3
 
 
 def lab(opened: Opened) -> None:
@@ -48,6 +46,8 @@ def lab(opened: Opened) -> None:
             graph(opened)
         elif shown == WEIGHTS:
             weights(opened)
+        elif opened.said["preparation"] is None and shown == CONVERT:
+            onnx_convert.convert(opened, None)
         elif opened.said["preparation"] is None:
             st.info(f"{frame.literal(opened.said['pictures'])} So it cannot be run on a picture here.",
                     icon=":material/hide_image:")
@@ -82,8 +82,7 @@ def inside(opened: Opened) -> None:
         st.info(f"Our engine cannot follow this file. {frame.literal(said['engine'])} onnxruntime may run it all the "
                 "same.", icon=":material/block:")
     else:
-        st.success(f"Our engine knows every operator in it: under “{WORK}” it is watched forward and backward.",
-                   icon=":material/check:")
+        st.success(f"Our engine knows every operator in it{_possible(said)}.", icon=":material/check:")
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**In and out**")
@@ -104,6 +103,16 @@ def inside(opened: Opened) -> None:
              "operator sets": ", ".join(f"{one['domain']} {one['version']}" for one in said["opsets"]),
              "local functions": ", ".join(said["functions"]), **said["metadata"]}
     st.dataframe([{"what": name, "says": value} for name, value in known.items() if value], hide_index=True)
+
+
+def _possible(said: dict[str, Any]) -> str:
+    """What the engine makes of a file that it can follow, to end a sentence."""
+    if said["preparation"] is None:
+        return ""
+    if said["scores"] is False:
+        return (f": under “{RUN}” it is compared with onnxruntime layer by layer. None of its outputs is one row of "
+                f"scores, so “{WORK}”, which walks back from a class's score, cannot show it")
+    return f": under “{WORK}” it is watched forward and backward"
 
 
 def graph(opened: Opened) -> None:
@@ -167,74 +176,6 @@ def _coloured(kernel: np.ndarray, limit: float) -> np.ndarray:
     return np.rint(127.5 + 127.5 * np.clip(kernel / limit, -1, 1)).astype(np.uint8).transpose(1, 2, 0)
 
 
-def prepared(opened: Opened) -> tuple[Preparation, Picture]:
-    """The picture, and what is done to it: guessed from the file, and the reader's to change."""
-    gray = opened.said["preparation"]["preprocessing"]["gray"]
-    left, right = st.columns([1, 2], gap="medium")
-    with left:
-        picture = choose_picture("Handwritten digit" if gray else "Cat", least=1)
-    with right:
-        return preparation_of(opened), picture
-
-
-def preparation_of(opened: Opened) -> Preparation:
-    """What is done to a picture: guessed from the file, and the reader's to change."""
-    guessed = Preparation.from_dict(opened.said["preparation"])
-    if not guessed.raw:
-        return _edited(opened, guessed)
-    st.caption("This file was made here: it takes the pixels as they are and prepares them itself. "
-               f"{guessed.preprocessing.sentence()}")
-    return guessed
-
-
-def _edited(opened: Opened, guessed: Preparation) -> Preparation:
-    key, said, locked = opened.key, guessed.preprocessing, links.locked()
-    shape = opened.said["inputs"][0]["shape"]
-    fixed = [shape[k].isdigit() for k in ((2, 3) if guessed.layout == "NCHW" else (1, 2))]
-    one, two, three = st.columns(3)
-    sides = [place.number_input(name, 1, preparations.LARGEST_SIDE, value, key=f"prep-{name}-{key}",
-                                disabled=locked or is_fixed, help="The file allows only this." if is_fixed else None)
-             for place, name, value, is_fixed in zip((one, two), ("Height", "Width"), said.size, fixed, strict=True)]
-    layout = three.selectbox("Layout", LAYOUTS, LAYOUTS.index(guessed.layout), key=f"prep-layout-{key}",
-                             disabled=locked,
-                             help="N pictures, C channels, H rows, W columns: the order of the input's dimensions.")
-    own = preparations.scale_of(said) or OWN_SCALE
-    scales = [*SCALES, OWN_SCALE]
-    scale = two.selectbox("Levels", scales, scales.index(own), key=f"prep-scale-{key}", disabled=locked,
-                          help="What 0 to 255 become.")
-    order = one.selectbox("Channels", ORDERS, ORDERS.index(guessed.order), key=f"prep-order-{key}",
-                          disabled=locked or said.gray)
-    mean, std = said.mean, said.std
-    if scale == OWN_SCALE:
-        mean = numbers_typed(three.text_input("Means", ", ".join(f"{v:g}" for v in mean), key=f"prep-mean-{key}",
-                                              disabled=locked, help="Of levels from 0 to 1."), len(mean))
-        std = numbers_typed(three.text_input("Deviations", ", ".join(f"{v:g}" for v in std), key=f"prep-std-{key}",
-                                             disabled=locked), len(std))
-        if min(std) <= 0:
-            raise PlaygroundError("A deviation is larger than 0.")
-    else:
-        mean, std = (values[:len(mean)] for values in SCALES[scale])
-    st.caption("Guessed from the file; where it is wrong, the answers are."
-               if opened.said["preparation"] == guessed.to_dict() else "")
-    return replace(guessed, preprocessing=Preprocessing((int(sides[0]), int(sides[1])), said.gray, mean, std),
-                   layout=layout, order=order)
-
-
-def numbers_typed(text: str, wanted: int) -> tuple[float, ...]:
-    """Numbers separated by commas or spaces. Raises PlaygroundError for others, or another count.
-
-    >>> numbers_typed("0.5, 0.25 1", 3)
-    (0.5, 0.25, 1.0)
-    """
-    try:
-        values = tuple(float(word) for word in text.replace(",", " ").split())
-    except ValueError:
-        values = ()
-    if len(values) != wanted or not np.isfinite(values).all():
-        raise PlaygroundError(f"Write {counted(wanted, 'number')} such as {', '.join(['0.5'] * wanted)}.")
-    return values
-
-
 @st.cache_data(max_entries=32, show_spinner="Asking onnxruntime and our engine…")
 def _answers(path: str, key: str, name: str, digest: str, _x: np.ndarray) -> dict[str, Any]:
     return bounded.ask("answers", Path(path), _x, input=name)
@@ -271,8 +212,7 @@ def run(opened: Opened) -> None:
     left.image(seen, caption="what goes in", width=260, alt=f"What the file is given of {picture.name}")
     with right:
         if said["scores"] is None:
-            st.info("None of its outputs is one row of scores, so there is no list of classes to show.",
-                    icon=":material/info:")
+            st.info(NO_CLASSES, icon=":material/info:")
         else:
             labels = labels_of(opened, len(said["scores"]))
             p = running.probabilities(said["scores"])
@@ -297,7 +237,8 @@ def browser(opened: Opened) -> None:
     preparation, picture = prepared(opened)
     said = answers(opened, preparation, preparation.apply(picture.pixels))
     if said["scores"] is None:
-        raise PlaygroundError("None of its outputs is one row of scores, so there is no list of classes to show.")
+        st.info(NO_CLASSES, icon=":material/info:")
+        return
     in_browser.of_file(opened, preparation, picture, said, labels_of(opened, len(said["scores"])))
 
 
@@ -336,16 +277,23 @@ def work(opened: Opened) -> None:
     if opened.said["engine"]:
         raise PlaygroundError(f"Our engine cannot follow this file. {opened.said['engine']}")
     preparation, picture = prepared(opened)
-    said = answers(opened, preparation, preparation.apply(picture.pixels))
-    if said["scores"] is None or "sentence" in said["engine"]:
-        raise PlaygroundError(said["engine"].get(
-            "sentence", "None of its outputs is one row of scores, so there is nothing to walk back from."))
+    x = preparation.apply(picture.pixels)
+    said = answers(opened, preparation, x)
+    if said["scores"] is None:
+        st.info(f"Only classifiers are shown here, because the walk back begins at one class's score: none of this "
+                f"file's outputs is one row of scores. Under “{RUN}” it runs, and is compared layer by layer.",
+                icon=":material/info:")
+        return
+    if "sentence" in said["engine"]:
+        raise PlaygroundError(said["engine"]["sentence"])
     labels = labels_of(opened, len(said["scores"]))
     scores = str(said["scores_of"])
 
     def source(_: str) -> tuple[Source, str]:
-        return _source(opened.path, preparation, labels, scores), opened.key
+        return _source(opened.path, preparation, labels, scores, said["single"] is not None), opened.key
 
+    if said["batch"] > 1:
+        _demand_one(source("")[0], preparation, picture.pixels, said)
     digest = hashlib.sha256(repr((preparation, labels)).encode()).hexdigest()[:16]
     subject = Subject(f"file {opened.key} {digest}", opened.name, preparation.preprocessing, labels, source)
     likeliest = int(np.argmax([-np.inf if one is None else one for one in said["scores"]]))
@@ -354,8 +302,21 @@ def work(opened: Opened) -> None:
     whole.shown(Setting(subject, picture, label, whole.look_at(subject, picture, label), None, ()))
 
 
-def _source(path: Path, preparation: Preparation, labels: Sequence[str], scores: str) -> File:
-    return File(network_of(path, preparation, scores), preparation.preprocessing, tuple(labels))
+def _source(path: Path, preparation: Preparation, labels: Sequence[str], scores: str, two: bool) -> File:
+    return File(network_of(path, preparation, scores, two=two), preparation.preprocessing, tuple(labels))
+
+
+def _demand_one(source: Source, preparation: Preparation, pixels: np.ndarray, said: dict[str, Any]) -> None:
+    """Raises PlaygroundError where a file of a fixed batch cannot be run on one picture: that is how it is shown."""
+    fixed = (f"This file takes {said['batch']} pictures at once and counts on it on the way, so it cannot be shown "
+             f"with one. Under “{RUN}” it runs.")
+    try:
+        alone = source.scores(preparation.preprocessing.apply(pixels)[None]).ravel()
+    except (PlaygroundError, ValueError) as error:
+        raise PlaygroundError(fixed) from error
+    among, alone = running.probabilities(said["scores"]), running.probabilities(alone.tolist())
+    if alone.shape != among.shape or not np.abs(alone - among).max() <= NEAR:
+        raise PlaygroundError(fixed)
 
 
 @st.cache_data(max_entries=16, show_spinner="Measuring: this takes up to half a minute…")
@@ -374,10 +335,11 @@ def speed(opened: Opened) -> None:
     said = _profile(str(opened.path), opened.key, preparation.input, x.shape, x)
     left, right = st.columns(2, gap="medium")
     with left:
-        st.markdown("**One picture, 2 threads**")
+        st.markdown(f"**{'One picture' if said['at once'] == 1 else counted(said['at once'], 'picture') + ' at once'}, "
+                    "2 threads**")
         st.plotly_chart(bars.histograms({"calls": np.array(said["samples"])}, titles=("milliseconds", "calls"),
                                         bins=20), config=style.CONFIG, key="onnx-latency",
-                        alt="How long one picture takes")
+                        alt="How long one answer takes")
         st.dataframe([{"threads": one["threads"], **_spread(one)} for one in said["threads"]], hide_index=True)
         st.dataframe([{"graph optimisation": one["level"], **_spread(one)} for one in said["levels"]], hide_index=True)
     with right:
@@ -388,7 +350,7 @@ def speed(opened: Opened) -> None:
                                   titles=("pictures at once", "pictures a second")), config=style.CONFIG,
                             key="onnx-batches", alt="Pictures a second by pictures at once")
         else:
-            st.caption("This file takes one picture at a time.")
+            st.caption(f"This file takes {counted(said['at once'], 'picture')} at a time.")
         st.markdown("**Where the time goes**")
         total = sum(one["milliseconds"] for one in said["operators"]) or 1
         st.dataframe([{"operator": one["operator"], "nodes": one["nodes"], "ms": number(one["milliseconds"], 3),

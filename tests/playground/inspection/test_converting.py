@@ -1,0 +1,234 @@
+"""Files of every kind written otherwise and compared: scores or none, one picture or eight at once, or no picture."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import helper
+from other_kinds import BODIES, made
+
+from playground.__main__ import main as cli_main
+from playground.datasets import samples
+from playground.errors import PlaygroundError
+from playground.inspection import bounded, comparing, converting, cutting, layers, report, running
+from playground.inspection.core import network_of
+from playground.inspection.preparation import Preparation
+from playground.view.sources import File
+
+PICTURE = samples.photo("cat")
+RUNNING = [kind for kind in BODIES if kind != "unknown operators"]
+BATCHED = ("eight at once", "eight counted on")
+
+
+def stored(folder: Path, kind: str) -> tuple[Path, Preparation | None]:
+    path = folder / "theirs.onnx"
+    onnx.save(made(kind), path)
+    said = report.report(path)["preparation"]
+    return path, None if said is None else Preparation.from_dict(said)
+
+
+def prepared(preparation: Preparation, pictures: int = 6) -> np.ndarray:
+    return np.concatenate([preparation.apply(one) for one in converting.crops(pictures)])
+
+
+def onnxruntimes(path: Path, x: np.ndarray) -> list[np.ndarray]:
+    network = onnxruntime.InferenceSession(str(path))
+    return list(network.run(None, {"x": x}))
+
+
+@pytest.mark.parametrize("way", converting.WAYS)
+@pytest.mark.parametrize("kind", RUNNING)
+def test_every_kind_is_written_in_every_way_and_says_the_same(tmp_path: Path, kind: str, way: str) -> None:
+    path, preparation = stored(tmp_path, kind)
+    target = tmp_path / "made.onnx"
+    name, x = ("x", prepared(preparation)) if preparation else (None, None)
+    if way == "int8" and x is None:
+        with pytest.raises(PlaygroundError, match="come from pictures, and this file takes none"):
+            converting.convert(path, target, way, name, x)
+        assert not target.exists()
+        return
+    assert converting.convert(path, target, way, name, x)["bytes"] == target.stat().st_size
+    said = comparing.compare({"as it is": path, way: target}, name, x)[way]
+    assert "sentence" not in said
+    if kind in ("segmenter", "detector", "two inputs", "four channels"):
+        assert "answers" not in said
+        assert said["reshaped"] == 0
+        assert said["pictures"] == (1 if x is None else 6)
+        assert said["largest"] <= {"int8": 0.03, "float16": 3e-3}.get(way, 1e-5) * said["size"]
+    else:
+        assert len(said["answers"]) == 6
+        assert said["largest"] < {"int8": 0.12, "float16": 5e-3}.get(way, 1e-5)
+
+
+def test_the_largest_difference_is_numpys_and_another_shape_is_counted(tmp_path: Path) -> None:
+    path, preparation = stored(tmp_path, "segmenter")
+    assert preparation is not None
+    x = prepared(preparation, 2)
+    (outputs,) = onnxruntimes(path, x)
+    other = made("segmenter")
+    other.graph.node[0].output[0] = "z"
+    other.graph.node.append(helper.make_node("Neg", ["z"], ["y"]))
+    onnx.save(other, tmp_path / "negated.onnx")
+    said = comparing.compare({"as it is": path, "negated": tmp_path / "negated.onnx"}, "x", x)
+    assert said["negated"]["largest"] == pytest.approx(2 * np.abs(outputs).max(), rel=1e-5)
+    assert said["negated"]["size"] == pytest.approx(np.abs(outputs).max(), rel=1e-5)
+    other.graph.node[-1].CopyFrom(helper.make_node("Flatten", ["z"], ["y"]))
+    other.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", 1, None))
+    onnx.save(other, tmp_path / "flat.onnx")
+    said = comparing.compare({"as it is": path, "flat": tmp_path / "flat.onnx"}, "x", x)
+    assert said["flat"]["reshaped"] == 2
+
+
+@pytest.mark.parametrize("kind", ["one logit", "one probability"])
+def test_one_score_alone_is_a_sigmoids_everywhere(tmp_path: Path, kind: str) -> None:
+    path, preparation = stored(tmp_path, kind)
+    assert preparation is not None
+    x = preparation.apply(PICTURE)
+    value = float(onnxruntimes(path, x)[0].item())
+    p = value if kind == "one probability" else 1 / (1 + np.exp(-value))
+    said = running.answers(path, "x", x)
+    assert said["single"] == kind.removeprefix("one ")
+    np.testing.assert_allclose(running.probabilities(said["scores"]), [1 - p, p], atol=1e-6)
+    labels = ("no", "yes")
+    source = File(network_of(path, preparation, "y", two=True), preparation.preprocessing, labels)
+    logits = source.scores(preparation.preprocessing.apply(PICTURE)[None])
+    np.testing.assert_allclose(running.probabilities(logits.ravel().tolist()), [1 - p, p], atol=1e-6)
+    assert source.run(preparation.preprocessing.apply(PICTURE)[None]).parts
+    cut = cutting.cut(path, tmp_path / "cut.onnx", preparation)
+    assert (cut["features"], cut["classes"]) == (4, 2)
+
+
+@pytest.mark.parametrize("kind", BATCHED)
+def test_a_file_of_a_fixed_batch_is_given_the_picture_so_often(tmp_path: Path, kind: str) -> None:
+    path, preparation = stored(tmp_path, kind)
+    assert preparation is not None
+    x = preparation.apply(PICTURE)
+    want = onnxruntimes(path, np.repeat(x, 8, axis=0))[0]
+    said = running.answers(path, "x", x)
+    np.testing.assert_allclose([said["scores"]], want[:1], atol=1e-5)
+    assert (said["batch"], said["outputs"][0]["shape"]) == (8, [8, 5])
+    assert said["engine"]["largest"] < 1e-4
+    assert layers.layers(path, "x", x)["parted"] is None
+    speed = running.profile(path, "x", x, threads=(1,))
+    assert speed["at once"] == 8
+    assert [one["pictures"] for one in speed["batches"]] == [8]
+    one = report.report(path)
+    (tmp_path / "free").mkdir()
+    free, _ = stored(tmp_path / "free", "classifier")
+    assert (one["batch"], one["scores"]) == (8, True)
+    assert one["macs"] == report.report(free)["macs"]
+    source = File(network_of(path, preparation, "y"), preparation.preprocessing, tuple("abcde"))
+    alone = preparation.preprocessing.apply(PICTURE)[None]
+    if kind == "eight at once":
+        np.testing.assert_allclose(source.scores(alone), want[:1], atol=1e-5)
+        assert cutting.cut(path, tmp_path / "cut.onnx", preparation)["features"] == 4
+    else:
+        with pytest.raises(PlaygroundError, match="takes a fixed number of pictures at once"):
+            cutting.cut(path, tmp_path / "cut.onnx", preparation)
+
+
+def test_whether_there_is_a_row_of_scores_is_known_from_the_file(tmp_path: Path) -> None:
+    found = {kind: report.report(stored(tmp_path, kind)[0])["scores"] for kind in BODIES}
+    assert {kind for kind, said in found.items() if said} == {
+        "classifier", "one logit", "one probability", "eight at once", "eight counted on", "a softmax without a name"}
+    assert {kind for kind, said in found.items() if said is False} == {"segmenter", "detector"}
+
+
+def test_a_softmax_without_a_name_stays_in_float(tmp_path: Path) -> None:
+    path, preparation = stored(tmp_path, "a softmax without a name")
+    assert preparation is not None
+    converting.convert(path, tmp_path / "int8.onnx", "int8", "x", prepared(preparation))
+    written = onnx.load(tmp_path / "int8.onnx").graph
+    assert any(node.op_type == "QuantizeLinear" for node in written.node)
+    (softmax,) = (node for node in written.node if node.op_type == "Softmax")
+    assert softmax.output[0] == "y", "what it gives is not rounded"
+    assert not any("y" in node.input for node in written.node)
+
+
+def test_names_that_are_given_take_nobody_elses(tmp_path: Path) -> None:
+    model = made("a softmax without a name")
+    model.graph.node[0].name = "Softmax_5"
+    path = tmp_path / "named.onnx"
+    onnx.save(model, path)
+    x = prepared(Preparation.from_dict(report.report(path)["preparation"]))
+    converting.convert(path, tmp_path / "int8.onnx", "int8", "x", x)
+    assert any(node.op_type == "QuantizeLinear" for node in onnx.load(tmp_path / "int8.onnx").graph.node)
+
+
+def test_what_a_way_rewrites_is_said_with_counts(tmp_path: Path) -> None:
+    path, preparation = stored(tmp_path, "detector")
+    assert preparation is not None
+    target = tmp_path / "made.onnx"
+    said = converting.convert(path, target, "opset 17", "x", None)["operators"]
+    assert {"operator": "ReduceMax", "before": 1, "after": 1} in said, "its axes became an attribute"
+    assert "Conv" not in {one["operator"] for one in said}
+    before, after = onnx.load(path).graph.node, onnx.load(target).graph.node
+    for one in said:
+        assert one["before"] == sum(node.op_type == one["operator"] for node in before)
+        assert one["after"] == sum(node.op_type == one["operator"] for node in after)
+    assert converting.convert(path, target, "opset 22", "x", None)["operators"] == []
+    half = {one["operator"]: one for one in converting.convert(path, target, "float16", "x", None)["operators"]}
+    assert half["Cast"]["before"] == 0 < half["Cast"]["after"]
+
+
+def test_a_way_that_cannot_be_gone_says_what_is_in_the_way(tmp_path: Path) -> None:
+    model = made("segmenter")
+    model.graph.node[0].output[0] = "z"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([5, 5]), "sides"))
+    model.graph.node.append(helper.make_node("Resize", ["z", "", "", "sides"], ["y"], axes=[2, 3], mode="linear"))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", 1, ["N", 4, 5, 5]))
+    onnx.save(model, tmp_path / "resized.onnx")
+    with pytest.raises(PlaygroundError) as raised:
+        converting.convert(tmp_path / "resized.onnx", tmp_path / "made.onnx", "opset 15", None, None)
+    assert str(raised.value) == ("It cannot be written as opset 15: Resize axes is not supported when converting from "
+                                 "opset 18 to opset 17.")
+
+
+def test_every_unknown_operator_is_named(tmp_path: Path) -> None:
+    path, _ = stored(tmp_path, "unknown operators")
+    assert report.report(path)["valid"] == "onnx has no operators Bar, Foo in set 18."
+    with pytest.raises(PlaygroundError, match="cannot run this file: onnx has no operators Bar, Foo in set 18"):
+        running.session(path)
+
+
+def test_a_shape_that_does_not_fit_is_said_with_its_numbers(tmp_path: Path) -> None:
+    path, _ = stored(tmp_path, "classifier")
+    with pytest.raises(PlaygroundError, match="Got: 9 Expected: 12"):
+        running.run(running.session(path), {"x": np.zeros((1, 3, 9, 12), np.float32)})
+
+
+@pytest.mark.parametrize("way", ["int8", "opset15"])
+@pytest.mark.parametrize("kind", ["classifier", "segmenter", "eight at once"])
+def test_the_command_writes_a_file_of_every_kind(playground_home: Path, kind: str, way: str,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    path, _ = stored(playground_home, kind)
+    target = playground_home / "made.onnx"
+    assert cli_main(["convert", str(path), way, str(target)]) == 0
+    assert "differ by at most" in (out := capsys.readouterr().out) or "answers changed" in out
+    onnx.checker.check_model(onnx.load(target))
+
+
+@pytest.mark.parametrize("where", ["convert", "compare"])
+def test_a_command_that_fails_leaves_no_file_and_may_be_tried_again(
+        playground_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: str) -> None:
+    path, _ = stored(playground_home, "segmenter")
+    target = playground_home / "made.onnx"
+    true = bounded.ask
+
+    def broken(what: str, *given: Any, **more: Any) -> dict[str, Any]:
+        said = true(what, *given, **more)
+        if what == where == "convert":
+            raise PlaygroundError("It broke on the way.")
+        if what == where == "compare":
+            said["float16"] = {"sentence": "It broke on the way."}
+        return said
+
+    monkeypatch.setattr(bounded, "ask", broken)
+    assert cli_main(["convert", str(path), "float16", str(target)]) == 2
+    assert "It broke on the way." in capsys.readouterr().err
+    assert [one.name for one in playground_home.glob("*.onnx*")] == ["theirs.onnx"]
+    monkeypatch.undo()
+    assert cli_main(["convert", str(path), "float16", str(target)]) == 0
