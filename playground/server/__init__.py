@@ -27,13 +27,15 @@ from playground.server.node import Node
 from playground.server.rates import Rates
 from playground.server.single_flight import SingleFlight
 from playground.server.views import Packed, Views, nothing_there
-from playground.server.workspaces import Links, Workspaces, expiring
+from playground.server.workspaces import Links, Workspaces, WrongKeys, expiring
 
 __all__ = ["lifespan", "middleware", "routes"]
 
 _work: SingleFlight[Packed] = SingleFlight()
 _predicting: SingleFlight[Json] = SingleFlight(most=MOST_AT_ONCE)
 _reading: SingleFlight[Json] = SingleFlight()
+_wrong = WrongKeys()
+"""Of links and of programs together."""
 
 
 def routes(base: str = "") -> list[BaseRoute]:
@@ -45,13 +47,13 @@ def routes(base: str = "") -> list[BaseRoute]:
     above = f"/{base.strip('/')}".rstrip("/")
     return [Route(f"{above}/api/view/{{token}}/{{what}}", Views(_work)),
             *ModelRoutes(_predicting, _reading, above).routes(), class_state.route(above), *runtime.routes(above),
-            Mount(f"{above}/api", nothing_there), *Links(above).routes()]
+            Mount(f"{above}/api", nothing_there), *Links(above, _wrong).routes()]
 
 
-def middleware() -> list[Middleware]:
+def middleware(wrong: WrongKeys = _wrong) -> list[Middleware]:
     """What every answer goes through, Streamlit's too."""
     return [Middleware(Headers), Middleware(KnownHosts), Middleware(Closed), Middleware(Node),
-            Middleware(Workspaces), Middleware(Rates)]
+            Middleware(Workspaces, wrong), Middleware(Rates)]
 
 
 @asynccontextmanager

@@ -119,7 +119,7 @@ class ModelRoutes:
                 Route(f"{self.base}/api/opened/{{digest}}.onnx", Endpoint(look, self.opened_file))]
 
     async def document(self, _: Request) -> Response:
-        return as_json(openapi.document(self.base, self.inbox.each))
+        return as_json(openapi.document(self.base, self.inbox.each, home.is_class()))
 
     async def listed(self, _: Request) -> Response:
         return as_json(await self.reading.do(object(), lambda: self.models().listed(self.base)))
