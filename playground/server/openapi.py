@@ -127,7 +127,7 @@ _KEY: Json = {"type": "http", "scheme": "bearer", "description": "The key of a w
 _OF_A_CLASS: Json = {
     "401": {**_error("The key is none of this server"),
             "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}}},
-    "429": _later("Too many questions at once, or too many wrong keys"),
+    "429": _later("Too many questions or pictures at once, or too many wrong keys"),
 }
 _TEXT: Json = {"type": "string"}
 _COUNT: Json = {"type": "integer", "minimum": 0}
