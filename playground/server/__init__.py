@@ -11,7 +11,7 @@ Errors are JSON with one sentence: {"error": "..."}.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.middleware import Middleware
@@ -26,6 +26,7 @@ from playground.server.models import MOST_AT_ONCE, Json, ModelRoutes
 from playground.server.node import Node
 from playground.server.rates import Rates
 from playground.server.single_flight import SingleFlight
+from playground.server.upload_share import UploadShare
 from playground.server.views import Packed, Views, nothing_there
 from playground.server.workspaces import Links, Workspaces, WrongKeys, expiring
 
@@ -50,10 +51,10 @@ def routes(base: str = "") -> list[BaseRoute]:
             Mount(f"{above}/api", nothing_there), *Links(above, _wrong).routes()]
 
 
-def middleware(wrong: WrongKeys = _wrong) -> list[Middleware]:
-    """What every answer goes through, Streamlit's too."""
+def middleware(held: Callable[[], Mapping[str, int]] = dict, wrong: WrongKeys = _wrong) -> list[Middleware]:
+    """What every answer goes through, Streamlit's too. `held` says how many bytes of sent files each session holds."""
     return [Middleware(Headers), Middleware(KnownHosts), Middleware(Closed), Middleware(Node),
-            Middleware(Workspaces, wrong), Middleware(Rates)]
+            Middleware(Workspaces, wrong), Middleware(Rates), Middleware(UploadShare, held)]
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         patched.setenv("PLAYGROUND_HOME", str(tmp_path_factory.mktemp("home")))
         patched.setenv("PLAYGROUND_HOSTS", "*")
         patched.setenv(home.CLASS, "1" if request.param == "for a class" else "")
-        app = Starlette(routes=[*routes, Mount("/api", nothing_there)], middleware=middleware(WrongKeys()))
+        app = Starlette(routes=[*routes, Mount("/api", nothing_there)], middleware=middleware(wrong=WrongKeys()))
         yield schemathesis.openapi.from_asgi("/api/openapi.json", app)
 
 

@@ -42,7 +42,7 @@ def app() -> Starlette:
 
     models, wrong = ModelRoutes(SingleFlight(), SingleFlight(), models=lambda: inference), WrongKeys()
     return Starlette(routes=[Route("/", whose), WebSocketRoute("/socket", socket), *models.routes(),
-                             *Links(wrong=wrong).routes()], middleware=middleware(wrong))
+                             *Links(wrong=wrong).routes()], middleware=middleware(wrong=wrong))
 
 
 @pytest.fixture
