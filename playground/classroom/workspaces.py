@@ -21,7 +21,7 @@ from pathlib import Path
 from playground import home
 from playground.classroom import keys
 from playground.errors import PlaygroundError
-from playground.training.runs import runs
+from playground.training.runs import class_runs, runs
 
 WHO, LOCK = "who.json", "notes.lock"
 EXPIRE_DAYS = 30
@@ -115,13 +115,15 @@ def within(one: Workspace) -> Iterator[None]:
 
 
 def remove(place: Path) -> None:
-    """End what a workspace trains and delete all that is in it. Raises PlaygroundError where something stays."""
+    """End what a workspace trains, delete all that is in it, and forget what it began in common with others. Raises
+    PlaygroundError where something stays."""
     end_runs(place)
     gone = place.with_name(f"{place.name}.gone")
     try:
         if place.is_dir():
             place.rename(gone)  # nobody finds half of it
         shutil.rmtree(gone, ignore_errors=False) if gone.is_dir() else None
+        class_runs.forget(place.name)
     except OSError as error:
         raise PlaygroundError(f"Not everything was deleted ({error.strerror}): try again.") from error
 
