@@ -8,10 +8,10 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from playground import server
-from playground.ui import frame
+from playground.ui import frame, held_uploads
 
 if get_script_run_ctx(suppress_warning=True) is None:
-    app = st.App(__file__, routes=server.routes(st.get_option("server.baseUrlPath")), middleware=server.middleware(),
-                 lifespan=server.lifespan)
+    app = st.App(__file__, routes=server.routes(st.get_option("server.baseUrlPath")),
+                 middleware=server.middleware(held_uploads.held), lifespan=server.lifespan)
 else:
     frame.run()

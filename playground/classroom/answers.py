@@ -9,7 +9,6 @@ with everything else of the reader:
 
 import hashlib
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,8 +24,6 @@ from playground.classroom import workspaces
 ANSWERS = "answers.json"
 MOST, MOST_CHOICES, LONGEST = 300, 40, 2000
 """Questions kept of one reader, choices of a question, letters of one."""
-
-_WRITING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -75,9 +72,12 @@ def question_id(page: str, question: str, choices: Sequence[str], answer: int) -
 def write(place: Path, page: str, question: str, choices: Sequence[str], answer: int, chosen: int) -> str:
     """Write down what the owner of a workspace chose; the question's id. What he chose first stays."""
     known = question_id(page, question, choices, answer)
-    with _WRITING:
-        _write(place, known, Answer(page, question[:LONGEST], tuple(one[:LONGEST] for one in choices[:MOST_CHOICES]),
-                                    answer, chosen, chosen, time.time()))
+    new = Answer(page, question[:LONGEST], tuple(one[:LONGEST] for one in choices[:MOST_CHOICES]), answer, chosen,
+                 chosen, time.time())
+    with suppress(OSError):  # who cannot write it down goes on reading
+        place.mkdir(parents=True, exist_ok=True)
+        with workspaces.locked(place):
+            _write(place, known, new)
     return known
 
 
@@ -86,11 +86,9 @@ def _write(place: Path, known: str, new: Answer) -> None:
     first = said[known].first if known in said else new.first
     others = {other: one for other, one in said.items() if other != known}
     kept = [*others.items(), (known, replace(new, first=first))][-MOST:]
-    with suppress(OSError):  # who cannot write it down goes on reading
-        place.mkdir(parents=True, exist_ok=True)
-        with home.whole(place / ANSWERS) as incoming:
-            incoming.write_text(json.dumps({one: asdict(said) for one, said in kept}, ensure_ascii=False),
-                                encoding="utf-8")
+    with home.whole(place / ANSWERS) as incoming:
+        incoming.write_text(json.dumps({one: asdict(said) for one, said in kept}, ensure_ascii=False),
+                            encoding="utf-8")
 
 
 def of(place: Path) -> dict[str, Answer]:

@@ -6,6 +6,7 @@ and when:
     .class/workspaces/<id>/who.json     {"name": "...", "page": "convolution", "seen": 1764500000.0}
 """
 
+import fcntl
 import json
 import os
 import re
@@ -20,13 +21,15 @@ from pathlib import Path
 from playground import home
 from playground.classroom import keys
 from playground.errors import PlaygroundError
-from playground.training.runs import runs
+from playground.training.runs import class_runs, runs
 
-WHO = "who.json"
+WHO, LOCK = "who.json", "notes.lock"
 EXPIRE_DAYS = 30
 """A workspace in which nothing happened for so long goes."""
 HERE_SECONDS = 300.0
 """Who was seen within so long counts as here."""
+SEEN_EVERY_SECONDS = 30.0
+"""How often it is noted that somebody stays on a page."""
 LONGEST_NAME = 40
 _ID = re.compile(r"[0-9a-f]{24}")
 
@@ -83,6 +86,22 @@ def seen(place: Path, page: str) -> None:
     _note(place, {"page": page, "seen": time.time()})
 
 
+def is_to_be_seen(place: Path) -> bool:
+    """Whether it is time to note that the owner of a workspace is still there. Never of one that is gone: a page that
+    was left open does not make it anew."""
+    try:
+        return time.time() - (place / WHO).stat().st_mtime > SEEN_EVERY_SECONDS
+    except OSError:
+        return False
+
+
+def still_here(place: Path) -> None:
+    """Note that a workspace's owner has a page open, where he is known."""
+    with suppress(OSError), locked(place):
+        if is_to_be_seen(place):
+            _write(place, {"seen": time.time()})
+
+
 def rename(place: Path, name: str) -> None:
     """Note what its owner wants to be called: up to `LONGEST_NAME` letters on one line."""
     _note(place, {"name": " ".join("".join(c if c.isprintable() else " " for c in name).split())[:LONGEST_NAME]})
@@ -96,13 +115,15 @@ def within(one: Workspace) -> Iterator[None]:
 
 
 def remove(place: Path) -> None:
-    """End what a workspace trains and delete all that is in it. Raises PlaygroundError where something stays."""
+    """End what a workspace trains, delete all that is in it, and forget what it began in common with others. Raises
+    PlaygroundError where something stays."""
     end_runs(place)
     gone = place.with_name(f"{place.name}.gone")
     try:
         if place.is_dir():
             place.rename(gone)  # nobody finds half of it
         shutil.rmtree(gone, ignore_errors=False) if gone.is_dir() else None
+        class_runs.forget(place.name)
     except OSError as error:
         raise PlaygroundError(f"Not everything was deleted ({error.strerror}): try again.") from error
 
@@ -140,14 +161,30 @@ def _end(folder: Path) -> None:
         time.sleep(0.02)
 
 
+@contextmanager
+def locked(place: Path) -> Iterator[None]:
+    """One at a time writes down what a workspace's owner said. Raises OSError where there is no such workspace."""
+    lock = os.open(place / LOCK, os.O_RDONLY | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
 def _note(place: Path, new: dict[str, object]) -> None:
+    with suppress(OSError):  # who cannot write it down goes on reading
+        place.mkdir(parents=True, exist_ok=True)
+        with locked(place):
+            _write(place, new)
+
+
+def _write(place: Path, new: dict[str, object]) -> None:
     old: object = None
     with suppress(OSError, ValueError):
         old = home.read_json(place / WHO)
-    with suppress(OSError):  # who cannot write it down goes on reading
-        place.mkdir(parents=True, exist_ok=True)
-        with home.whole(place / WHO) as incoming:
-            incoming.write_text(json.dumps({**(old if isinstance(old, dict) else {}), **new}), encoding="utf-8")
+    with home.whole(place / WHO) as incoming:
+        incoming.write_text(json.dumps({**(old if isinstance(old, dict) else {}), **new}), encoding="utf-8")
 
 
 def _changed(place: Path) -> float:

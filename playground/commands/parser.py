@@ -46,12 +46,12 @@ def parser() -> argparse.ArgumentParser:
 
     one = command(app, "start the app in the browser")
     one.add_argument("--port", type=whole(1, 65535), default=8501, help="where it listens (default: %(default)s)")
-    one.add_argument("--address", default=LOOPBACK, metavar="HOST",
-                     help="who can reach it: %(default)s is this computer only (the default), 0.0.0.0 everybody in the "
-                          "network")
+    one.add_argument("--address", metavar="HOST",
+                     help=f"who can reach it: {LOOPBACK} is this computer only (the default without --class), 0.0.0.0 "
+                          "everybody in the network (the default with --class)")
     one.add_argument("--class", dest="for_class", action="store_true",
-                     help="for a class: it listens on the network, every browser has a workspace of its own, and the "
-                          "teacher's link is printed")
+                     help="for a class: it listens on the network where no --address is named, every browser has a "
+                          "workspace of its own, and the teacher's link is printed")
 
     one = command(network, "look at a network: its parts, what it costs, what is wrong with it, its code")
     one.add_argument("network", metavar="SPELLING|PRESET", help="such as c32k3n-b-r-p2-[c32n-b-r-c32n-b]-r-g-d10, or "

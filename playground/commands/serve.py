@@ -11,6 +11,7 @@ from playground.commands.output import print_json
 from playground.errors import PlaygroundError
 
 LOOPBACK = "127.0.0.1"
+OWN = (LOOPBACK, "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - only compared with, and asked for
 CLASS_OPTIONS = ("--server.maxUploadSize", "100")
 """Megabytes a reader may send at once: all of them lie in memory while they arrive."""
@@ -19,30 +20,30 @@ UNROUTABLE = ("192.0.2.1", 9)
 
 
 def app(options: argparse.Namespace) -> int:
-    """Become the Streamlit server, which this computer alone can reach; others only where another address is asked for,
-    or it is for a class."""
-    if options.for_class and options.address == LOOPBACK:
-        options.address = EVERYWHERE[0]
-    family = socket.AF_INET6 if ":" in options.address else socket.AF_INET
+    """Become the Streamlit server. Where no address is asked for, this computer alone can reach it; the whole network,
+    where it is for a class."""
+    address = options.address or (EVERYWHERE[0] if options.for_class else LOOPBACK)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((options.address, options.port))
+            probe.bind((address, options.port))
         except OSError as error:
-            raise PlaygroundError(f"Port {options.port} of {options.address} cannot be listened on ({error.strerror}): "
+            raise PlaygroundError(f"Port {options.port} of {address} cannot be listened on ({error.strerror}): "
                                   "stop what is there, or name another with --port.") from error
     os.environ[home.HOME] = str(home.base())  # a relative one is meant from here, not from the repository
     os.environ.pop(home.CLASS, None)
     os.chdir(home.REPOSITORY)  # where .streamlit/config.toml is looked for
-    urls = addresses(options.address, options.port)
-    only = " (this computer only; --address 0.0.0.0 lets others in)" if options.address == LOOPBACK else ""
+    urls = addresses(address, options.port)
+    only = " (this computer only; --address 0.0.0.0 lets others in)" if address == LOOPBACK else ""
     print(f"The app answers on {' and '.join(urls)}{only}", file=sys.stderr, flush=True)
     teacher = ""
     if options.for_class:
         os.environ[home.CLASS] = "1"
-        teacher = f"{urls[-1]}/teach/{keys.teacher_key()}"
+        url = behind(address) or urls[-1]
+        teacher = f"{url}/teach/{keys.teacher_key()}"
         gone = workspaces.expire()
-        announce(urls[-1], teacher)
+        announce(url, teacher)
         if gone:
             print(f"Workspaces removed that were not used for {workspaces.EXPIRE_DAYS} days: {len(gone)}",
                   file=sys.stderr)
@@ -50,7 +51,7 @@ def app(options: argparse.Namespace) -> int:
         print_json({"url": urls[0], "urls": urls, "pid": os.getpid(), **({"teacher": teacher} if teacher else {})})
         os.dup2(2, 1)  # what the server prints is not JSON
     os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", "playground/app.py", "--server.port",  # noqa: S606 - a list of arguments
-                              str(options.port), "--server.address", options.address,
+                              str(options.port), "--server.address", address,
                               *(CLASS_OPTIONS if options.for_class else ())])
 
 
@@ -63,9 +64,18 @@ def announce(url: str, teacher: str) -> None:
           "(Whoever has the second link can stop and remove what students make: keep it.)", file=sys.stderr, flush=True)
 
 
+def behind(address: str) -> str | None:
+    """Where readers reach a server that only this computer does: a proxy answers them, under the first name in
+    PLAYGROUND_HOSTS, over TLS. None where there is no such name, or they reach it themselves."""
+    from playground.server import hosts
+
+    name = next((one for one in hosts.configured() if one != "*"), None) if address in OWN else None
+    return f"https://{name}" if name else None
+
+
 def addresses(address: str, port: int) -> list[str]:
     """The addresses under which a server that listens there can be reached, the one for this computer first."""
-    if address in (LOOPBACK, "localhost", "::1"):
+    if address in OWN:
         return [f"http://localhost:{port}"]
     if address in EVERYWHERE:
         return [f"http://localhost:{port}", *(f"http://{one}:{port}" for one in [own_address()] if one)]

@@ -11,7 +11,7 @@ Errors are JSON with one sentence: {"error": "..."}.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.middleware import Middleware
@@ -26,14 +26,17 @@ from playground.server.models import MOST_AT_ONCE, Json, ModelRoutes
 from playground.server.node import Node
 from playground.server.rates import Rates
 from playground.server.single_flight import SingleFlight
+from playground.server.upload_share import UploadShare
 from playground.server.views import Packed, Views, nothing_there
-from playground.server.workspaces import Links, Workspaces, expiring
+from playground.server.workspaces import Links, Workspaces, WrongKeys, expiring
 
 __all__ = ["lifespan", "middleware", "routes"]
 
 _work: SingleFlight[Packed] = SingleFlight()
 _predicting: SingleFlight[Json] = SingleFlight(most=MOST_AT_ONCE)
 _reading: SingleFlight[Json] = SingleFlight()
+_wrong = WrongKeys()
+"""Of links and of programs together."""
 
 
 def routes(base: str = "") -> list[BaseRoute]:
@@ -45,13 +48,13 @@ def routes(base: str = "") -> list[BaseRoute]:
     above = f"/{base.strip('/')}".rstrip("/")
     return [Route(f"{above}/api/view/{{token}}/{{what}}", Views(_work)),
             *ModelRoutes(_predicting, _reading, above).routes(), class_state.route(above), *runtime.routes(above),
-            Mount(f"{above}/api", nothing_there), *Links(above).routes()]
+            Mount(f"{above}/api", nothing_there), *Links(above, _wrong).routes()]
 
 
-def middleware() -> list[Middleware]:
-    """What every answer goes through, Streamlit's too."""
+def middleware(held: Callable[[], Mapping[str, int]] = dict, wrong: WrongKeys = _wrong) -> list[Middleware]:
+    """What every answer goes through, Streamlit's too. `held` says how many bytes of sent files each session holds."""
     return [Middleware(Headers), Middleware(KnownHosts), Middleware(Closed), Middleware(Node),
-            Middleware(Workspaces), Middleware(Rates)]
+            Middleware(Workspaces, wrong), Middleware(Rates), Middleware(UploadShare, held)]
 
 
 @asynccontextmanager

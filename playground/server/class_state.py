@@ -2,18 +2,20 @@
 
     GET /api/class     {"tour": null or {"started", "step", "address"}, "changed": {"<page>": <moment>}}
 
-It reads one small file, and says with an ETag that nothing changed; it names nobody.
+It reads one small file, and says with an ETag that nothing changed; it names nobody. Who asks has a page open before
+him, which is noted in his workspace now and then.
 """
 
 import hashlib
 import json
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from playground import home
-from playground.classroom import state
+from playground.classroom import state, workspaces
 from playground.server.views import known, refused
 
 
@@ -26,6 +28,9 @@ async def now(request: Request) -> Response:
     """What is set now, or that it is what the browser knows."""
     if not home.is_class():
         return refused(404, "There is no class on this server.")
+    place = home.home()
+    if place != home.shared() and workspaces.is_to_be_seen(place):
+        await run_in_threadpool(workspaces.still_here, place)
     body = json.dumps(state.public(state.read()), separators=(",", ":")).encode()
     etag = hashlib.blake2s(body, digest_size=12).hexdigest()
     headers = {"ETag": f'W/"{etag}"', "Cache-Control": "no-cache", "Content-Encoding": "identity"}

@@ -7,14 +7,31 @@ import logging
 import re
 
 from playground import home
+from playground.datasets.photos import SUFFIXES
 
+_ENDS = "|".join(re.escape(suffix) for suffix in (*SUFFIXES, ".heic", ".heif"))  # phones send those, too
+_PHOTO = re.compile(rf"(?:{_ENDS})\b", re.IGNORECASE)
+"""How the name of a photograph ends."""
+_KEPT = r"uploads|sets|opened|collect"
 _SECRETS = (
     (re.compile(r"\b(workspaces)/[0-9a-f]+"), r"\1/…"),
-    (re.compile(r"\b(uploads|sets|opened|collect)/[^'\"\n]*"), r"\1/…"),
+    (re.compile(rf'("[^"\n]*\b(?:{_KEPT})/)[^"\n]*"'), r'\1…"'),  # with an apostrophe in it
+    (re.compile(rf"\b({_KEPT})/[^'\"\n]*"), r"\1/…"),
     (re.compile(r"\b(join|teach)/[^\s'\"]+"), r"\1/…"),
     (re.compile(r"\b[\w-]{22}\.[0-9a-f]{16}\b"), "…"),  # a key
-    (re.compile(r"[^'\"/:\n]*\.(?:jpe?g|png|gif|webp|bmp|tiff?|heic)\b", re.IGNORECASE), "…"),
 )
+_QUOTED = (re.compile(r"(?<!\w)'(?:\\.|[^'\\\n]|'(?=\w))*'"), re.compile(r'"(?:\\.|[^"\\\n])*"'),
+           re.compile(r"“[^”\n]*”"))
+"""What stands in quotes of each kind: the others may be in it, its own behind a backslash, apostrophes in words."""
+_UNQUOTED = re.compile(rf"(^|[/:])([ \t]*)(?![ \t])[^/:\n]*(?:{_ENDS})\b", re.IGNORECASE | re.MULTILINE)
+"""Where such a name begins nobody knows: what stands before it goes, too."""
+
+
+def _without_name(quoted: re.Match[str]) -> str:
+    """What stands in quotes, of a path to a photograph the folder alone."""
+    text = quoted[0]
+    ends = _PHOTO.search(text)
+    return text if ends is None else f"{text[:max(1, text.rfind('/', 0, ends.start()) + 1)]}…{text[-1]}"
 
 
 def discreet(text: str) -> str:
@@ -29,7 +46,9 @@ def discreet(text: str) -> str:
         text = text.replace(f"{place}/", "")
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
-    return text
+    for pattern in _QUOTED:
+        text = pattern.sub(_without_name, text)
+    return _UNQUOTED.sub(r"\1\2…", text)
 
 
 class Formatter(logging.Formatter):

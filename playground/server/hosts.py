@@ -18,12 +18,17 @@ CONFIGURED = "PLAYGROUND_HOSTS"
 SHOWN = 80
 
 
+def configured() -> list[str]:
+    """The names that PLAYGROUND_HOSTS lists with commas between, in its order and in small letters."""
+    listed = (name.strip().lower().rstrip(".") for name in os.environ.get(CONFIGURED, "").split(","))
+    return [name for name in listed if name]
+
+
 def names() -> frozenset[str]:
     """The names that are answered, in small letters: this computer's own, as it is and as neighbours find it (mDNS),
-    and what PLAYGROUND_HOSTS lists with commas between (a proxy's name, say; * for any name)."""
+    and those in PLAYGROUND_HOSTS (a proxy's name, say; * for any name)."""
     own = socket.gethostname().lower().rstrip(".")
-    configured = (name.strip().lower().rstrip(".") for name in os.environ.get(CONFIGURED, "").split(","))
-    return frozenset({"localhost", own, f"{own.partition('.')[0]}.local", *configured} - {"", ".local"})
+    return frozenset({"localhost", own, f"{own.partition('.')[0]}.local", *configured()} - {"", ".local"})
 
 
 def host_of(header: str) -> str:

@@ -32,6 +32,7 @@ from playground.errors import PlaygroundError
 from playground.server import asked, openapi
 from playground.server.asked import RefusedError
 from playground.server.inbox import Inbox, pass_over
+from playground.server.rates import asker
 from playground.server.single_flight import BusyError, SingleFlight
 from playground.server.views import busy, known, refused
 
@@ -41,6 +42,8 @@ log = logging.getLogger(__name__)
 
 MOST_BYTES_TOGETHER, MOST_AT_ONCE = 4 * MOST_BYTES, 100
 """Of the pictures that are on their way, wait, or are looked at."""
+SHARE = 4
+"""One in so many of them, of the bytes as of the pictures, may be of one asker in a class."""
 ARRIVAL_SECONDS, WAIT_SECONDS = 120.0, 30.0
 """How long a picture may be on its way, and how long it may wait for its turn."""
 CHUNK_BYTES = 256 * 1024
@@ -105,7 +108,7 @@ class ModelRoutes:
                  models: Callable[[], Models] = the_models, inbox: Inbox | None = None,
                  wait_seconds: float = WAIT_SECONDS):
         self.predicting, self.reading, self.base, self.models = predicting, reading, base, models
-        self.inbox = inbox or Inbox(MOST_BYTES, MOST_BYTES_TOGETHER, MOST_AT_ONCE, ARRIVAL_SECONDS)
+        self.inbox = inbox or Inbox(MOST_BYTES, MOST_BYTES_TOGETHER, MOST_AT_ONCE, ARRIVAL_SECONDS, SHARE)
         self.wait_seconds = wait_seconds
 
     def routes(self) -> list[BaseRoute]:
@@ -119,7 +122,7 @@ class ModelRoutes:
                 Route(f"{self.base}/api/opened/{{digest}}.onnx", Endpoint(look, self.opened_file))]
 
     async def document(self, _: Request) -> Response:
-        return as_json(openapi.document(self.base, self.inbox.each))
+        return as_json(openapi.document(self.base, self.inbox.each, home.is_class()))
 
     async def listed(self, _: Request) -> Response:
         return as_json(await self.reading.do(object(), lambda: self.models().listed(self.base)))
@@ -145,7 +148,7 @@ class ModelRoutes:
         top, as_it_is = settings(asked.query(request.scope["query_string"]))
         is_a_picture(request.headers.get("content-type", ""))
         await self.reading.do(object(), lambda: self.models().described(name, self.base))  # before a picture travels
-        async with self.inbox.body(request) as content:
+        async with self.inbox.body(request, asker(request.scope) if home.is_class() else None) as content:
             if not content:
                 raise RefusedError(400, "Nothing was sent: the bytes of a picture are wanted as the body.")
             latest = time.monotonic() + self.wait_seconds

@@ -9,39 +9,60 @@ MOST_LABELS = 10_000
 NAME = "digits-example"
 DESCRIPTION = """Ask the models that were trained here about a picture.
 
-Every error is a JSON object `{"error": "one sentence"}`. Pictures are looked at and kept nowhere. Nobody has to sign \
-in: whoever can open the pages can ask. A browser names the page that asks (`Origin`): only pages of this very server \
-are answered, so that no other site asks with its reader's browser; programs that are no browsers (curl, Python, Node) \
-name none and are answered. A server behind a name of its own answers under it when PLAYGROUND_HOSTS lists that name."""
+Every error is a JSON object `{"error": "one sentence"}`. Pictures are looked at and kept nowhere. A browser names the \
+page that asks (`Origin`): only pages of this very server are answered, so that no other site asks with its reader's \
+browser; programs that are no browsers (curl, Python, Node) name none and are answered. A server behind a name of its \
+own answers under it when PLAYGROUND_HOSTS lists that name.
+
+"""
+FOR_ONE = "Nobody has to sign in: whoever can open the pages can ask."
+FOR_A_CLASS = """This server is for a class: with the key of a workspace (`Authorization: Bearer KEY`, from “My key”) \
+its models are there, too; without one, those that all have in common."""
 
 
-def document(base: str, most_bytes: int) -> Json:
-    """The document of a server whose app lies below the path `base` and that takes pictures of `most_bytes`.
+def document(base: str, most_bytes: int, for_class: bool = False) -> Json:
+    """The document of a server whose app lies below the path `base` and that takes pictures of `most_bytes`; where it
+    is for a class, with the keys that open workspaces.
 
     >>> sorted(document("", 100)["paths"])[:2]
     ['/api/models', '/api/models/{name}']
+    >>> document("", 100, for_class=True)["security"]
+    [{}, {'key': []}]
     """
+    paths = _paths(most_bytes)
+    components: Json = {"schemas": {"Error": _object({"error": _TEXT}), "Model": _MODEL, "Answer": _ANSWER}}
+    if for_class:
+        components["securitySchemes"] = {"key": _KEY}
+        for one in paths.values():
+            for method in one.keys() - {"parameters"}:
+                one[method]["responses"] |= _OF_A_CLASS
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Models of the CNN autograd playground", "version": "1", "description": DESCRIPTION},
+        "info": {"title": "Models of the CNN autograd playground", "version": "1",
+                 "description": DESCRIPTION + (FOR_A_CLASS if for_class else FOR_ONE)},
         **({"servers": [{"url": base}]} if base else {}),
-        "paths": {
-            "/api/models": {"get": _operation(
-                "listModels", "The models, newest first; those that come with the playground last",
-                {"200": _json("The models", _object({"models": {"type": "array", "items": _ref("Model")}}))})},
-            "/api/models/{name}": {"parameters": [_NAME], "get": _operation(
-                "getModel", "One model", {"200": _json("The model", _ref("Model")), "404": _error("No such model")})},
-            "/api/models/{name}/model.onnx": {"parameters": [_NAME], "get": _operation(
-                "getModelFile", "The model's ONNX file: image uint8 (N, H, W, 3) -> logits, probabilities (N, K)", {
-                    "200": {"description": "The file",
-                            "headers": {"ETag": {"schema": {"type": "string"}},
-                                        "Content-Disposition": {"schema": {"type": "string"}}},
-                            "content": {"application/octet-stream": {"schema": {}}}},
-                    "304": {"description": "The file is the one that If-None-Match names"},
-                    "404": _error("No such model")})},
-            "/api/models/{name}/predict": {"parameters": [_NAME], "post": _predict(most_bytes)},
-        },
-        "components": {"schemas": {"Error": _object({"error": _TEXT}), "Model": _MODEL, "Answer": _ANSWER}},
+        **({"security": [{}, {"key": []}]} if for_class else {}),  # without a key there is something to ask, too
+        "paths": paths,
+        "components": components,
+    }
+
+
+def _paths(most_bytes: int) -> dict[str, Json]:
+    return {
+        "/api/models": {"get": _operation(
+            "listModels", "The models, newest first; those that come with the playground last",
+            {"200": _json("The models", _object({"models": {"type": "array", "items": _ref("Model")}}))})},
+        "/api/models/{name}": {"parameters": [_NAME], "get": _operation(
+            "getModel", "One model", {"200": _json("The model", _ref("Model")), "404": _error("No such model")})},
+        "/api/models/{name}/model.onnx": {"parameters": [_NAME], "get": _operation(
+            "getModelFile", "The model's ONNX file: image uint8 (N, H, W, 3) -> logits, probabilities (N, K)", {
+                "200": {"description": "The file",
+                        "headers": {"ETag": {"schema": {"type": "string"}},
+                                    "Content-Disposition": {"schema": {"type": "string"}}},
+                        "content": {"application/octet-stream": {"schema": {}}}},
+                "304": {"description": "The file is the one that If-None-Match names"},
+                "404": _error("No such model")})},
+        "/api/models/{name}/predict": {"parameters": [_NAME], "post": _predict(most_bytes)},
     }
 
 
@@ -55,8 +76,7 @@ def _predict(most_bytes: int) -> Json:
         "408": _error("The picture took too long to arrive"),
         "413": _error(f"More than {most_bytes} bytes"),
         "415": _error("The content type is of no picture"),
-        "503": {**_error("Too many ask at once: ask again in a moment"),
-                "headers": {"Retry-After": {"description": "seconds", "schema": {"type": "string"}}}},
+        "503": _later("Too many ask at once: ask again in a moment"),
     }, parameters=[
         {"name": "top", "in": "query", "description": "How many labels; all without it, or where there are fewer",
          "schema": {"type": "integer", "minimum": 1, "maximum": MOST_LABELS}, "example": 3},
@@ -94,10 +114,21 @@ def _error(description: str) -> Json:
     return _json(description, _ref("Error"))
 
 
+def _later(description: str) -> Json:
+    """An error that says when to ask again."""
+    return {**_error(description), "headers": {"Retry-After": {"description": "seconds", "schema": {"type": "string"}}}}
+
+
 def _or_null(schema: Json) -> Json:
     return {"oneOf": [schema, {"type": "null"}]}
 
 
+_KEY: Json = {"type": "http", "scheme": "bearer", "description": "The key of a workspace, from “My key” on its pages"}
+_OF_A_CLASS: Json = {
+    "401": {**_error("The key is none of this server"),
+            "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}}},
+    "429": _later("Too many questions or pictures at once, or too many wrong keys"),
+}
 _TEXT: Json = {"type": "string"}
 _COUNT: Json = {"type": "integer", "minimum": 0}
 _SHARE: Json = {"type": "number", "minimum": 0, "maximum": 1}

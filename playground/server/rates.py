@@ -37,6 +37,17 @@ class Buckets:
         return left >= 1
 
 
+def address_of(scope: Scope) -> str:
+    """The address that a request comes from; "" where the server does not know."""
+    return str(scope["client"][0]) if scope.get("client") else ""
+
+
+def asker(scope: Scope) -> str:
+    """In a class, who asks: the workspace, or of programs without a key the address."""
+    place = home.home()
+    return address_of(scope) if place == home.shared() else place.name  # a made-up key is no asker
+
+
 class Rates:
     """In a class, refuses who asks too much below /api."""
 
@@ -44,11 +55,10 @@ class Rates:
         self.app, self.buckets = app, buckets or Buckets()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and "/api/" in scope["path"] and home.is_class():
-            place, address = home.home(), scope["client"][0] if scope.get("client") else ""
-            if not self.buckets.take(address if place == home.shared() else place.name):  # a made-up key is no asker
-                response = refused(429, "That is too much at once: ask again in a second.")
-                response.headers["Retry-After"] = "1"
-                await response(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
+        counts = scope["type"] == "http" and "/api/" in scope["path"] and home.is_class()
+        if counts and not self.buckets.take(asker(scope)):
+            response = refused(429, "That is too much at once: ask again in a second.")
+            response.headers["Retry-After"] = "1"
+            await response(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)

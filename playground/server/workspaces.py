@@ -17,10 +17,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,11 +30,15 @@ from playground import home
 from playground.classroom import keys, workspaces
 from playground.classroom.keys import COOKIE, TEACHER
 from playground.server import asked
+from playground.server.inbox import pass_over
+from playground.server.rates import address_of
+from playground.server.views import refused
 
 KEPT_SECONDS = 400 * 86400
 """How long a browser keeps a cookie: the longest it may."""
 MOST_WRONG, WRONG_SECONDS = 10, 60.0
-"""Wrong keys from one address within so long, before it is not listened to."""
+"""Wrong keys from one address within so long, before no other one is looked at."""
+TOO_MANY = "Too many wrong keys came from here: wait a minute, then show the right one."
 MOST_ADDRESSES = 10_000
 EXPIRE_EVERY_SECONDS = 6 * 3600.0
 log = logging.getLogger(__name__)
@@ -62,31 +67,38 @@ def is_secure(scope: Scope) -> bool:
                 or Headers(scope=scope).get("x-forwarded-proto", "").lower() == "https")
 
 
-def key_of(scope: Scope) -> str:
-    """The key a browser shows as its cookie, or a program as `Authorization: Bearer KEY`; "" where there is none."""
-    headers = Headers(scope=scope)
-    kind, _, given = headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        return given.strip()
-    return cookies(headers.get("cookie", "")).get(COOKIE, "")
+def bearer(scope: Scope) -> str | None:
+    """What a program shows as `Authorization: Bearer KEY`, be it a key or not; None where it shows nothing so."""
+    kind, _, given = Headers(scope=scope).get("authorization", "").strip().partition(" ")
+    return given.strip() if kind.lower() == "bearer" else None
+
+
+def place_of(scope: Scope) -> Path | None:
+    """The workspace of the key a program shows, or else of a browser's cookie; None where neither is a key."""
+    shown = (bearer(scope) or "", cookies(Headers(scope=scope).get("cookie", "")).get(COOKIE, ""))
+    return next((place for key in shown if (place := keys.workspace_of(key)) is not None), None)
 
 
 class Workspaces:
     """In a class: every request is done for the workspace of its key. A browser that shows none gets a new one with the
-    page it asks for; who shows none otherwise sees what all have in common."""
+    page it asks for; who shows none otherwise sees what all have in common, and a program that shows a wrong one hears
+    that it is none."""
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
+    def __init__(self, app: ASGIApp, wrong: "WrongKeys | None" = None):
+        self.app, self.wrong = app, wrong or WrongKeys()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket") or not home.is_class():
             await self.app(scope, receive, send)
             return
-        place, fresh = keys.workspace_of(key_of(scope)), ""
+        place, fresh = place_of(scope), ""
         if place is None and (scope["type"] == "websocket" or is_page(scope)):
             fresh = keys.new()
             place = keys.workspace_of(fresh)
             shown(scope, fresh)
+        elif place is None and bearer(scope) is not None:
+            await self._refuse(scope, receive, send)
+            return
 
         async def with_key(message: Message) -> None:
             if fresh and message["type"] in ("http.response.start", "websocket.accept"):
@@ -95,6 +107,16 @@ class Workspaces:
 
         with home.entered(place or home.shared()):
             await self.app(scope, receive, with_key)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = refused(401, "This is no key of this server, or not whole: copy it again from “My key”.")
+        response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+        if not self.wrong.may_try(address_of(scope)):
+            response = refused(429, TOO_MANY)
+            response.headers["Retry-After"] = f"{WRONG_SECONDS:g}"
+        with suppress(ClientDisconnect):
+            await pass_over(Request(scope, receive))
+            await response(scope, receive, send)
 
 
 async def expiring(every: float = EXPIRE_EVERY_SECONDS) -> None:
@@ -126,16 +148,17 @@ class WrongKeys:
         self.clock = clock
         self._wrong: OrderedDict[str, list[float]] = OrderedDict()
 
-    def is_barred(self, address: str) -> bool:
-        """Whether too many came."""
-        return len(self._lately(address)) >= MOST_WRONG
-
-    def came(self, address: str) -> None:
-        """One more came."""
-        self._wrong[address] = [*self._lately(address), self.clock()]
+    def may_try(self, address: str) -> bool:
+        """One more wrong key came from an address; whether it is told so, because not too many came before. A right
+        one is never asked about: others may be behind the same address."""
+        lately = self._lately(address)
+        if len(lately) >= MOST_WRONG:
+            return False
+        self._wrong[address] = [*lately, self.clock()]
         self._wrong.move_to_end(address)
         while len(self._wrong) > MOST_ADDRESSES:
             self._wrong.popitem(last=False)
+        return True
 
     def _lately(self, address: str) -> list[float]:
         return [when for when in self._wrong.get(address, []) if self.clock() - when < WRONG_SECONDS]
@@ -170,15 +193,13 @@ class Links:
             "This browser will see who is here and what is trained, and may stop and remove it.")
 
     def _opened(self, request: Request, right: bool, set_cookie: str, after: str, title: str, text: str) -> Response:
-        address = request.client.host if request.client else ""
         if not home.is_class():
             return page(404, "There is no class on this server", "It was started for one person: make class starts it "
                                                                  "for many.")
-        if self.wrong.is_barred(address):
+        if not right and not self.wrong.may_try(address_of(request.scope)):
             return page(429, "Too many wrong links", "Wait a minute, then open the right one.",
                         headers={"Retry-After": f"{WRONG_SECONDS:g}"})
         if not right:
-            self.wrong.came(address)
             return page(404, "This link opens nothing", "It is not of this server, or not whole: copy it again, or "
                                                         "scan its code.")
         if request.method == "GET":

@@ -40,7 +40,6 @@ def whom_it_is_for(what: str = "page") -> str:
     return f"whoever has this {what}'s address" if what == "page" else f"whoever has their {what}'s address"
 
 
-SEEN_EVERY_SECONDS = 30.0
 _LAST = "last-seen"
 
 
@@ -55,7 +54,7 @@ def note(page: str) -> None:
     if place is None:
         return
     before, when = st.session_state.get(_LAST, ("", 0.0))
-    if page != before or time.monotonic() - when > SEEN_EVERY_SECONDS:
+    if page != before or time.monotonic() - when > workspaces.SEEN_EVERY_SECONDS:
         st.session_state[_LAST] = (page, time.monotonic())
         workspaces.seen(place, page)
 

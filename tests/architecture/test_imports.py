@@ -76,6 +76,7 @@ ALLOWED: dict[str, set[str]] = {
     "playground/server/headers.py": {"playground.browser"},
     "playground/server/workspaces.py": {"playground.classroom"},
     "playground/server/class_state.py": {"playground.classroom"},
+    "playground/server/discreet.py": {"playground.datasets.photos"},
     "playground/server/models.py": {"playground.datasets.picture"},
     "playground/server/inference.py": {"playground.datasets", "playground.deploy"},
     "playground/server/runtime.py": {"playground.browser"},

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import streamlit as st
 from PIL import Image
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.testing.v1 import AppTest
 
 from playground.datasets import collection, folders, versions
@@ -73,6 +75,31 @@ def test_files_go_into_the_chosen_class_and_what_is_none_is_said(open_page: Open
     assert app.radio(key="own-set-into").value == "no cup"
     assert list(app.dataframe[0].value["class"]) == ["cup", "no cup"]
     assert app.button(key="start")
+
+
+def test_files_that_were_taken_in_are_held_in_memory_no_longer(
+    open_page: OpenPage, playground_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: dict[str, UploadedFileRec] = {}
+    add, remove = MemoryUploadedFileManager.add_file, MemoryUploadedFileManager.remove_file
+
+    def added(self: MemoryUploadedFileManager, session_id: str, file: UploadedFileRec) -> None:
+        held[file.file_id] = file
+        add(self, session_id, file)
+
+    def removed(self: MemoryUploadedFileManager, session_id: str, file_id: str) -> None:
+        del held[file_id]
+        remove(self, session_id, file_id)
+
+    monkeypatch.setattr(MemoryUploadedFileManager, "add_file", added)
+    monkeypatch.setattr(MemoryUploadedFileManager, "remove_file", removed)
+    made = cups(2)
+    app = open_page("transfer", photos=own_set.OWN, set=made.set_id, **{"from": own_set.FILES})
+    field = app.get("file_uploader")[0].set_value([("a.jpg", jpeg(7), "image/jpeg"), ("b.jpg", jpeg(8), "image/jpeg")])
+    field.run()
+    assert errors(app) == []
+    assert sum(collection.read(made.set_id).counts.values()) == 6
+    assert held == {}
 
 
 def test_the_closer_look_computes_nothing_until_it_is_opened(

@@ -4,13 +4,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from playground import home
 from playground.classroom import answers, collecting, keys, leaving, publishing, removed, state, workspaces
 from playground.classroom.state import Collection
 from playground.datasets import collection, intake, uploads
 from playground.deploy import registry
-from playground.training.runs import class_runs, runs
+from playground.training.runs import class_runs, queue, runs, turns
 from playground.training.runs.runs import EXPERIMENT, RunSpec
 from playground.view import looks
 from tests.a_class import class_home, place_of, working
@@ -39,6 +40,11 @@ def lives(key: str, name: str) -> Path:
             folder = runs.new_folder()
             class_runs.begun(folder)
             runs.write_spec(folder, spec, "cpu")
+            turns.ask(folder, EXPERIMENT)
+            turns.ask(place / ".runs" / f"own-{name}", "digits")
+            taken = queue.take("digits", turns.workspace_of(folder.name))
+            assert taken is not None
+            taken[1].close()  # it has ended; what it wrote stays
     for k in range(2):
         collecting.add(place, CUPS, "cup", shot(10 * len(name) + k))
     collecting.accept(CUPS, next(one for one in collecting.waiting(CUPS) if one.mark == publishing.mark(place)))
@@ -64,6 +70,7 @@ def test_nothing_of_one_reader_stays_and_all_of_the_others(class_home: Path) -> 
     assert publishing.mark(mine) not in " ".join(files(home.shared()))
     for path in home.shared().rglob("*"):
         assert not path.is_file() or b"Ada" not in path.read_bytes(), path
+        assert not path.is_file() or mine.name.encode() not in path.read_bytes(), path
     assert publishing.models() != [], "the other's"
     assert removed.since(mine, moment)
     assert not removed.since(other, moment)
@@ -72,6 +79,27 @@ def test_nothing_of_one_reader_stays_and_all_of_the_others(class_home: Path) -> 
     with working(leaver):
         assert runs.run_ids() != [], "what the class has in common, which is nobody's"
         assert [entry.name for entry in registry.entries()] == ["digits-example"]
+
+
+def test_a_training_in_common_goes_on_for_nobody_when_who_began_it_has_left(
+        class_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "is_alive", lambda folder: folder in folders)
+    leaver, stayer = place_of(keys.new()), place_of(keys.new())
+    folders = []
+    for place in (leaver, stayer):
+        with home.entered(place), class_runs.place_of(RunSpec(EXPERIMENT, {"data": "digits"}, 0, "common")):
+            folders.append(runs.new_folder())
+            class_runs.begun(folders[-1])
+            turns.ask(folders[-1], EXPERIMENT)
+    taken = queue.take("digits", leaver.name)
+    assert taken is not None
+    with taken[1]:
+        workspaces.remove(leaver)
+        assert turns.training() == {"": 1}, "its place is still held"
+        assert [turns.workspace_of(folder.name) for folder in folders] == ["", stayer.name]
+        for place, may in ((leaver, [False, False]), (stayer, [False, True])):
+            with home.entered(place):
+                assert [class_runs.may_change(folder) for folder in folders] == may
 
 
 def test_after_a_wipe_nothing_is_on_the_disk_but_the_secret(class_home: Path) -> None:

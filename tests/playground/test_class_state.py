@@ -2,19 +2,24 @@
 
 import json
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
 from playground import home
-from playground.classroom import state
+from playground.classroom import keys, state, workspaces
 from playground.classroom.state import Collection, Tour
 from playground.errors import PlaygroundError
 from playground.server import class_state
-from tests.a_class import class_home
+from playground.server.workspaces import Workspaces
+from tests.a_class import class_home, place_of
 
 __all__ = ["class_home"]
 
@@ -94,7 +99,7 @@ def test_the_file_is_read_when_it_changed_and_not_before(class_home: Path, monke
 
 
 def client() -> TestClient:
-    return TestClient(Starlette(routes=[class_state.route("/play")]))
+    return TestClient(Starlette(routes=[class_state.route("/play")], middleware=[Middleware(Workspaces)]))
 
 
 def test_a_browser_is_told_where_the_class_is_and_nothing_of_anybody(class_home: Path) -> None:
@@ -111,6 +116,52 @@ def test_a_browser_is_told_where_the_class_is_and_nothing_of_anybody(class_home:
     state.end_tour()
     changed = client().get("/play/api/class", headers={"If-None-Match": answer.headers["etag"]})
     assert (changed.status_code, changed.json()["tour"]) == (200, None)
+
+
+def test_who_only_reads_is_still_here(class_home: Path) -> None:
+    key = keys.new()
+    place, cookie = place_of(key), {"Cookie": f"{keys.COOKIE}={key}"}
+    long = 2 * workspaces.HERE_SECONDS
+
+    def asks() -> float:
+        assert client().get("/play/api/class", headers=cookie).status_code == 200
+        return workspaces.at(place).seen
+
+    asks()
+    assert not place.exists(), "no page of it was opened yet, or it was deleted since"
+    workspaces.seen(place, "loss")
+    workspaces.rename(place, "Ada")
+    assert asks() == workspaces.at(place).seen, "seen a moment ago"
+    before = time.time() - long
+    (place / workspaces.WHO).write_text(json.dumps({"name": "Ada", "page": "loss", "seen": before}))
+    os.utime(place / workspaces.WHO, (before, before))
+    assert not workspaces.at(place).is_here
+    asks()
+    found = workspaces.at(place)
+    assert (found.is_here, found.name, found.page) == (True, "Ada", "loss")
+    noted = (place / workspaces.WHO).stat().st_mtime_ns
+    asks()
+    assert (place / workspaces.WHO).stat().st_mtime_ns == noted, "not written with every question"
+    assert client().get("/play/api/class").status_code == 200
+    assert [one.id for one in workspaces.all_of_them()] == [place.name]
+
+
+def test_a_name_given_while_its_owner_is_seen_is_kept(class_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, read, both = place_of(keys.new()), home.read_json, Barrier(2)
+
+    def read_by_both(path: Path) -> object:
+        said = read(path)
+        with suppress(BrokenBarrierError):  # the other one waits for its turn
+            both.wait(0.3)
+        return said
+
+    workspaces.seen(place, "mlp")
+    monkeypatch.setattr(home, "read_json", read_by_both)
+    with ThreadPoolExecutor(2) as pool:
+        for noting in [pool.submit(workspaces.seen, place, "loss"), pool.submit(workspaces.rename, place, "Ada")]:
+            noting.result()
+    found = workspaces.at(place)
+    assert (found.name, found.page) == ("Ada", "loss")
 
 
 def test_without_a_class_there_is_nothing_to_ask(playground_home: Path) -> None:

@@ -176,6 +176,28 @@ def test_the_app_listens_on_this_computer_only_unless_asked(
     assert "203.0.113.7 cannot be listened on" in capsys.readouterr().err
 
 
+def test_the_app_of_a_class_listens_where_it_is_told_to(
+        playground_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, command: became.append(command) or sys.exit(0))
+    monkeypatch.setattr(serve, "own_address", lambda: "192.168.7.9")
+    monkeypatch.chdir(playground_home)
+    monkeypatch.setenv("PLAYGROUND_HOME", str(playground_home))
+    monkeypatch.setenv("PLAYGROUND_CLASS", "")
+    for asked, hosts, address, teacher in (
+            ([], "", "0.0.0.0", "http://192.168.7.9:8642"),
+            ([], "cnn.example.org", "0.0.0.0", "http://192.168.7.9:8642"),
+            (["--address", "127.0.0.1"], "", "127.0.0.1", "http://localhost:8642"),
+            (["--address", "localhost"], " *, CNN.example.org., b.example.org", "localhost", "https://cnn.example.org"),
+            (["--address", "127.0.0.1"], "cnn.example.org", "127.0.0.1", "https://cnn.example.org")):
+        monkeypatch.setenv("PLAYGROUND_HOSTS", hosts)
+        with pytest.raises(SystemExit):
+            cli.main(["app", "--class", "--port", "8642", *asked])
+        assert became[-1][became[-1].index("--server.address") + 1] == address
+        said = capsys.readouterr().err
+        assert f"For the class:    {teacher}\nFor the teacher:  {teacher}/teach/" in said
+
+
 def test_the_own_address_is_asked_of_the_routing_table_and_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

@@ -24,6 +24,8 @@ from playground.deploy import registry
 from playground.errors import PlaygroundError
 from playground.training.runs import class_runs, queue, runs, turns
 from playground.training.runs.runs import EXPERIMENT, PRETRAINED, RunSpec
+from playground.training.transfer import imported
+from playground.ui.studio import onnx_convert
 from tests.a_class import class_home, place_of, working
 from tests.pages.on_a_page import put_model
 from tests.waiting import until
@@ -229,14 +231,43 @@ def test_forty_trainings_of_one_keep_nobody_waiting_for_forty(two: tuple[str, st
         until(lambda: runs.view(late).state == "failed")
 
 
+def test_going_on_waits_in_the_same_queue(two: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, _ = two
+    launched: list[bool] = []
+    monkeypatch.setattr(runs, "_launch", lambda *_, queued=True: launched.append(queued))
+    monkeypatch.setattr(turns, "waiting", lambda: [turns.Turn("digits", Path(str(k)), place_of(mine).name)
+                                                   for k in range(turns.MOST_WAITING)])
+    for key in two:
+        with working(key):
+            lost = run_of_hand(data="digits")
+            assert runs.view(lost).can_go_on
+            if key == mine:
+                with pytest.raises(PlaygroundError, match="wait for their turn"):
+                    runs.resume(lost)
+                common = run_of_hand("race", EXPERIMENT, data="digits")
+                with pytest.raises(PlaygroundError, match="wait for their turn"):
+                    runs.resume(common)
+                assert launched == []
+            else:
+                runs.resume(lost)
+    assert launched == [True]
+
+
 def test_a_workspace_takes_no_more_of_the_disk_than_it_may(two: tuple[str, str],
                                                            monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(home.QUOTA, "1")
     monkeypatch.setattr(home, "USED_SECONDS", -1.0)
     with working(two[0]):
         made = collection.create("own", ["a", "b"])
+        lost = run_of_hand(data="digits")
+        imported.put(16 * "a", b"graph", {})
         (home.data_dir() / "much").write_bytes(bytes(1_000_000))
-        for ask in (lambda: intake.add(made.set_id, "a", [("1.png", photo())]), lambda: uploads.keep(zipped()),
+        imported.put(16 * "a", b"graph", {})  # the same takes no more
+        onnx = home.opened_dir() / "file.onnx"
+        onnx.write_bytes(b"x")
+        converted = lambda: onnx_convert._written(str(onnx), "key", "input", "digest", np.zeros(1))  # noqa: E731
+        for ask in (converted, lambda: runs.resume(lost), lambda: imported.put(16 * "b", b"graph", {}),
+                    lambda: intake.add(made.set_id, "a", [("1.png", photo())]), lambda: uploads.keep(zipped()),
                     lambda: runs.start(SPEC), lambda: intake.add_folder(made.set_id, ROOT / "tests")):
             with pytest.raises(PlaygroundError, match=r"1 of the 1 MB|no folders with photos"):
                 ask()

@@ -44,13 +44,13 @@ def events(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Ite
     """Everything that happens in a run that trains on the cluster. Raises PlaygroundError as `jobs.events` does, and
     where the cluster cannot be used."""
     asked = turns.queue_dir() / run_dir.name
-    own, stack = turns.read(asked), ExitStack()
+    stack = ExitStack()
 
     def first() -> int:
         return ahead(run_dir, spec.kind)
 
     def begun() -> None:
-        stack.enter_context(under_way(own.workspace if own else ""))
+        stack.enter_context(under_way(turns.workspace_of(run_dir.name)))
         asked.unlink(missing_ok=True)
 
     try:

@@ -77,6 +77,15 @@ def begun(folder: Path) -> None:
         (folder / BEGUN_BY).write_text(turns.asker(), encoding="utf-8")
 
 
+def forget(workspace: str) -> None:
+    """Write down nowhere any more what a workspace began, which is deleted: that goes on, and nobody may stop it."""
+    for path in (home.shared() / ".runs").glob(f"*/{BEGUN_BY}"):
+        with suppress(OSError):
+            if path.read_text(encoding="utf-8") == workspace:
+                path.unlink()
+    turns.forget(workspace)
+
+
 def may_change(folder: Path) -> bool:
     """Whether who asks may stop the run in this folder, or let it go on: an own one, or one in common that he began."""
     if not home.is_class() or folder.parent.parent == home.home():

@@ -69,12 +69,11 @@ def wait(run_dir: Path) -> tuple[str, IO[str]] | None:
     """Wait for the run's turn, telling its place in the queue whenever that changes; None when it was cancelled."""
     kind, told = runs.read_spec(run_dir).kind, 0
     asked = turns.queue_dir() / run_dir.name
-    own = turns.read(asked)
     log = EventLog(run_dir / "events.jsonl")
     try:
         while not (run_dir / "stop").exists():
             earlier = waiting(run_dir, kind)
-            if not earlier and (taken := take(kind, own.workspace if own else "")) is not None:
+            if not earlier and (taken := take(kind, turns.workspace_of(run_dir.name))) is not None:
                 if told:
                     log.append(Queued(0, time.time()))
                 return taken

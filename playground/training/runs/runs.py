@@ -69,8 +69,7 @@ def start(spec: RunSpec, suggested: bool = False) -> str:
     if spec.kind not in KINDS:
         raise PlaygroundError(f"There is no training of the kind {spec.kind!r}: choose {' or '.join(KINDS)}.")
     if spec.kind not in WITHOUT_QUEUE:
-        turns.demand_room()
-        home.demand_room()
+        _demand_room()
     if spec.kind in WITHOUT_MODEL:
         return _started(new_folder(), spec)
     try:
@@ -87,6 +86,12 @@ def start(spec: RunSpec, suggested: bool = False) -> str:
                 raise
     except OSError as error:
         raise PlaygroundError(f"The training could not be started: {error.strerror}.") from error
+
+
+def _demand_room() -> None:
+    """Raises PlaygroundError where a workspace of a class may let no training more wait, or its disk is full."""
+    turns.demand_room()
+    home.demand_room()
 
 
 def _started(folder: Path, spec: RunSpec) -> str:
@@ -131,7 +136,7 @@ def resume(run_id: str, name: str | None = None) -> None:
 
     It comes to the same end as if nothing had happened, its model under another `name` where one is given. Where all is
     learnt and only the export is missing, nothing is trained again. Raises PlaygroundError when there is nothing to go
-    on with, or the name is taken.
+    on with, the name is taken, or a workspace of a class has too many waiting already.
     """
     _go_on(run_id, name, finishing=False)
 
@@ -160,10 +165,13 @@ def _go_on(run_id: str, name: str | None, finishing: bool) -> None:
         if is_alive(folder):
             raise PlaygroundError("The process of this training is still ending: try again in a moment.")
         spec = replace(found.spec, name=name or found.spec.name)
+        trains = not finishing and found.finished is None
+        if trains and spec.kind not in WITHOUT_QUEUE:
+            _demand_room()
         try:
             hold_name(folder, spec)
-            mark_resumed(folder, finishing=finishing or found.finished is not None)
-            _launch(folder, spec, queued=not finishing and found.finished is None)
+            mark_resumed(folder, finishing=not trains)
+            _launch(folder, spec, queued=trains)
         except OSError as error:
             raise PlaygroundError(f"The training could not be started: {error.strerror}.") from error
 

@@ -6,11 +6,12 @@ forty trainings of one reader make nobody wait for forty. The waiting processes 
 
 import fcntl
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from playground import home
@@ -58,7 +59,30 @@ def asked_by(workspace: str) -> Iterator[None]:
 
 def ask(folder: Path, kind: str) -> None:
     """Let the run in a folder wait for its turn."""
-    (queue_dir() / folder.name).write_text(json.dumps([kind, str(folder), asker()]), encoding="utf-8")
+    _write(queue_dir() / folder.name, Turn(kind, folder, asker()))
+
+
+def workspace_of(run_id: str) -> str:
+    """The workspace that a run which waits is done for; "" without a class, or where that is forgotten."""
+    turn = read(queue_dir() / run_id)
+    return turn.workspace if turn is not None else ""
+
+
+def forget(workspace: str) -> None:
+    """Write down nowhere any more that a workspace asked, which is deleted: what it began in common with others goes
+    on, for nobody."""
+    for path in queue_dir().iterdir():
+        turn = read(path)
+        if turn is None or turn.workspace != workspace:
+            continue
+        if is_alive(turn.folder):
+            _write(path, replace(turn, workspace=""))
+        else:
+            path.unlink(missing_ok=True)
+    for path in places_dir().iterdir():
+        with suppress(OSError):
+            if path.read_text(encoding="utf-8") == workspace:
+                os.truncate(path, 0)  # and it stays locked
 
 
 def waiting() -> list[Turn]:
@@ -125,6 +149,10 @@ def read(path: Path) -> Turn | None:
         return Turn(str(kind), Path(folder), str(workspace))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _write(path: Path, turn: Turn) -> None:
+    path.write_text(json.dumps([turn.kind, str(turn.folder), turn.workspace]), encoding="utf-8")
 
 
 def _made(name: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 
 from playground.datasets.preprocessing import Preprocessing
 from playground.errors import PlaygroundError
-from playground.home import data_dir, read_json, whole
+from playground.home import data_dir, demand_room, read_json, whole
 
 MARK = "onnx:"
 GRAPH, FACTS = "features.onnx", "backbone.json"
@@ -72,8 +72,11 @@ def folder(key: str) -> Path:
 
 
 def put(key: str, graph: bytes, facts: Mapping[str, Any]) -> str:
-    """Keep one, whole or not at all; what a request calls it. The oldest of more than `MOST` goes."""
+    """Keep one, whole or not at all; what a request calls it. The oldest of more than `MOST` goes. Raises
+    PlaygroundError where there is no room for it."""
     place = folder(key)
+    if not (place / GRAPH).is_file():
+        demand_room(len(graph))
     try:
         place.mkdir(parents=True, exist_ok=True)
         with whole(place / GRAPH) as incoming:

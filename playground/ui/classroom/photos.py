@@ -14,7 +14,7 @@ from playground.classroom.state import Collection
 from playground.datasets import photos
 from playground.errors import PlaygroundError
 from playground.numbers import counted
-from playground.ui import contents, frame, links, reader
+from playground.ui import contents, frame, held_uploads, links, reader
 from playground.ui.classroom import qr
 from playground.ui.studio import dataset_view, deletion, transfer
 
@@ -49,6 +49,7 @@ def give() -> None:
             if is_secure() and st.toggle("Use the camera of this device", key="collect-camera") else None
         if files := [*sent, *([shot] if shot is not None else [])]:
             take(place, into, str(label), files)
+            held_uploads.let_go(files)
             st.session_state[_ROUND] = number + 1  # an empty field again
             st.rerun()
     for kind, text in st.session_state.pop(_SAID, []):

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image, ImageOps
 
-from playground import jobs
+from playground import home, jobs
 from playground.datasets import named, photos
 from playground.deploy import evaluation, interval, registry
 from playground.errors import PlaygroundError
@@ -71,6 +71,7 @@ def _written(path: str, key: str, name: str | None, digest: str, _x: np.ndarray 
     files, found, folder = {ORIGINAL: path}, {}, opened_dir("converted")
     operators: dict[str, list[dict[str, Any]]] = {}
     trim(folder, KEPT_CONVERTED)
+    home.demand_room(len(WAYS) * Path(path).stat().st_size)
     for way in WAYS:
         target = folder / f"{key}-{digest}-{way.replace(' ', '-')}.onnx"
         try:

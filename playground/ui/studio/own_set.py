@@ -19,7 +19,7 @@ from playground.datasets.folders import PhotoFolder
 from playground.datasets.small_photos import photos_named
 from playground.errors import PlaygroundError
 from playground.training.runs import runs
-from playground.ui import frame, links, reader
+from playground.ui import frame, held_uploads, links, reader
 from playground.ui.parts import camera
 from playground.ui.studio import models
 
@@ -343,7 +343,9 @@ def take_files(set_id: str, into: str, key: str) -> None:
         return
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
     with answered():
-        _, refused = collection.add(set_id, into, [(file.name, file.getvalue()) for file in given])
+        contents = [(file.name, file.getvalue()) for file in given]
+        held_uploads.let_go(given)
+        _, refused = collection.add(set_id, into, contents)
         note(len(given) - len(refused), into, refused)
 
 
@@ -354,7 +356,9 @@ def zip_file(chosen: PhotoSet) -> None:
     st.caption("Folders named like a class of yours add to it; others become new classes.")
     if given is not None:
         st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
+        content = given.getvalue()
+        held_uploads.let_go([given])
         with answered():
-            _with_bar(lambda heard: versions.add_zip(chosen.set_id, given.getvalue(), heard))
+            _with_bar(lambda heard: versions.add_zip(chosen.set_id, content, heard))
         st.rerun()
 

@@ -14,10 +14,12 @@ from schemathesis import GenerationMode, checks
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from playground.server import inference, openapi
+from playground import home
+from playground.server import inference, middleware, openapi
 from playground.server.models import ModelRoutes
 from playground.server.single_flight import SingleFlight
 from playground.server.views import nothing_there
+from playground.server.workspaces import WrongKeys
 
 OPERATIONS = [(path, method) for path, said in openapi.document("", 1)["paths"].items()
               for method in said if method != "parameters"]
@@ -30,8 +32,8 @@ def png(level: int, width: int) -> bytes:
     return file.getvalue()
 
 
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+@pytest.fixture(scope="module", params=["for one", "for a class"])
+def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The document as it is served, and the app that serves it, over the model that comes with the playground."""
     pictures = st.one_of(st.builds(png, st.integers(0, 255), st.integers(1, 9)), st.binary(min_size=1, max_size=100))
     for kind in ("image/png", "image/jpeg", "image/*", "application/octet-stream"):
@@ -39,13 +41,23 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     routes = ModelRoutes(SingleFlight(), SingleFlight(), models=lambda: inference).routes()
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PLAYGROUND_HOME", str(tmp_path_factory.mktemp("home")))
-        app = Starlette(routes=[*routes, Mount("/api", nothing_there)])
+        patched.setenv("PLAYGROUND_HOSTS", "*")
+        patched.setenv(home.CLASS, "1" if request.param == "for a class" else "")
+        app = Starlette(routes=[*routes, Mount("/api", nothing_there)], middleware=middleware(wrong=WrongKeys()))
         yield schemathesis.openapi.from_asgi("/api/openapi.json", app)
 
 
 def test_the_document_is_valid(api: Any) -> None:
     api.validate()
     assert api.statistic.operations.total == len(OPERATIONS) == 4
+
+
+def test_a_class_says_how_a_key_is_shown(api: Any) -> None:
+    said = api.raw_schema
+    schemes = said["components"].get("securitySchemes", {})
+    assert [(one["type"], one["scheme"]) for one in schemes.values()] == [("http", "bearer")] * home.is_class()
+    for path, method in OPERATIONS:
+        assert ({"401", "429"} <= said["paths"][path][method]["responses"].keys()) == home.is_class()
 
 
 def asked(api: Any, path: str, method: str, mode: GenerationMode) -> set[int]:

@@ -35,6 +35,7 @@ def behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[st
         for name in ("a", "b"):
             monkeypatch.setenv(VARIABLE, name)
             nodes[name] = open_ones.enter_context(served(tmp_path, ["--class", "--address", "127.0.0.1"]))
+            assert listens_at(int(nodes[name].rpartition(":")[2])) == {"127.0.0.1"}  # nobody comes past the proxy
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -54,6 +55,19 @@ def behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[st
         finally:
             proxy.terminate()
             proxy.wait(20)
+
+
+def listens_at(port: int) -> set[str]:
+    """The addresses of this computer at which somebody listens on a port, as the kernel tells."""
+    found = set()
+    for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state = line.split()[:4]
+            address, _, at = local.partition(":")
+            if (int(at, 16), state) == (port, "0A"):
+                words = bytes.fromhex(address)
+                found.add(socket.inet_ntop(family, b"".join(words[k:k + 4][::-1] for k in range(0, len(words), 4))))
+    return found
 
 
 def answers(port: int) -> bool:

@@ -40,9 +40,9 @@ def app() -> Starlette:
         await one.send_text(f"{home.home()} {one.headers.get('cookie', '')}")
         await one.close()
 
-    models = ModelRoutes(SingleFlight(), SingleFlight(), models=lambda: inference)
-    return Starlette(routes=[Route("/", whose), WebSocketRoute("/socket", socket), *models.routes(), *Links().routes()],
-                     middleware=middleware())
+    models, wrong = ModelRoutes(SingleFlight(), SingleFlight(), models=lambda: inference), WrongKeys()
+    return Starlette(routes=[Route("/", whose), WebSocketRoute("/socket", socket), *models.routes(),
+                             *Links(wrong=wrong).routes()], middleware=middleware(wrong=wrong))
 
 
 @pytest.fixture
@@ -129,14 +129,46 @@ def test_the_teachers_link_makes_a_browser_the_teachers(client: TestClient) -> N
 def test_who_guesses_keys_is_not_listened_to_for_a_minute(client: TestClient) -> None:
     answers = [client.get(f"/join/guess-{k}").status_code for k in range(MOST_WRONG + 2)]
     assert answers == [404] * MOST_WRONG + [429, 429]
-    assert client.get(f"/join/{keys.new()}").status_code == 429
     now = [0.0]
     wrong = WrongKeys(lambda: now[0])
-    for _ in range(MOST_WRONG):
-        wrong.came("1.2.3.4")
-    assert (wrong.is_barred("1.2.3.4"), wrong.is_barred("1.2.3.5")) == (True, False)
+    assert all(wrong.may_try("1.2.3.4") for _ in range(MOST_WRONG))
+    assert (wrong.may_try("1.2.3.4"), wrong.may_try("1.2.3.5")) == (False, True)
     now[0] = 61.0
-    assert not wrong.is_barred("1.2.3.4")
+    assert wrong.may_try("1.2.3.4")
+
+
+def test_a_right_link_or_key_opens_however_many_wrong_ones_came_from_its_address(client: TestClient) -> None:
+    mine = keys.new()
+    for k in range(MOST_WRONG + 1):
+        client.get(f"/join/guess-{k}")
+    for link in (f"/join/{mine}", f"/teach/{keys.teacher_key()}"):
+        assert client.get(link).status_code == 200
+        assert client.post(link, headers=SAME).status_code == 303
+    client.cookies.clear()
+    assert client.get("/api/models", headers={"Authorization": f"Bearer {mine}"}).status_code == 200
+
+
+def test_a_program_hears_that_its_key_is_none_and_guesses_no_more_than_links(client: TestClient) -> None:
+    for shown in ("guess", "", "made.up", place_of(keys.new()).name):
+        for ask in (lambda said: client.get("/api/models/secret", headers=said),
+                    lambda said: client.post("/api/models/secret/predict", content=bytes(1000), headers=said)):
+            found = ask({"Authorization": f"Bearer {shown}"})
+            assert found.status_code == 401
+            assert found.headers["www-authenticate"].startswith("Bearer ")
+            assert "no key" in found.json()["error"]
+    assert [client.get(f"/join/guess-{k}").status_code for k in range(3)] == [404, 404, 429]
+    found = client.get("/api/models", headers={"Authorization": "Bearer guess"})
+    assert (found.status_code, found.headers["retry-after"]) == (429, "60")
+    assert "wrong keys" in found.json()["error"]
+    assert client.get("/api/models").status_code == 200, "who shows none sees what all have in common"
+
+
+def test_a_sign_in_before_the_app_may_send_a_token_of_its_own(client: TestClient) -> None:
+    token = {"Authorization": "Bearer eyJhbGciOiJub25lIn0.e30."}
+    page = client.get("/", headers={**PAGE, **token})
+    assert page.text == str(place_of(client.cookies[COOKIE]))
+    assert client.get("/", headers={**PAGE, **token}).text == page.text
+    assert client.get("/", headers=token).text == page.text
 
 
 def test_the_models_of_one_are_nobody_elses_over_http(client: TestClient) -> None:
