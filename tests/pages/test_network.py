@@ -156,7 +156,9 @@ def test_a_training_is_watched_at_each_of_its_epochs_and_beside_itself(open_page
     assert errors(app) == []
     told = sent(app, VIEW)[0]
     one = unpacked(looks.answer(told["second"], "frame", {"parts": "0"}).body)
-    assert one[1] == frames[0][1]
+    held = unpacked(looks.answer(told["token"], "frame", {"parts": "0", "epoch": "0", "hold": "2"}).body)
+    assert one[1] == held[1]  # of epoch 0, in the same full colours as all others
+    assert one[1] != frames[0][1]
     assert told["titles"] == ["small", "small, epoch 0"]
     app = open_page("train", run=run_id)
     assert sent(app, VIEW)[0]["epochs"] == [0, 1, 2]

@@ -249,8 +249,9 @@ def shown(setting: Setting) -> None:
     curve = [(one.epoch, one.train_loss, one.validation_loss) for one in subject.run.epochs] if subject.run else []
     epoch = epoch_now(subject)
     source = looks.source_of(setting.look, epoch)
-    at = view.view(with_edits(setting.look, source, epoch), setting.beside, titles=setting.titles, curve=curve,
-                   live=subject.live)
+    look = with_edits(setting.look, source, epoch)
+    beside = replace(setting.beside, like=look) if setting.beside is not None else None
+    at = view.view(look, beside, titles=setting.titles, curve=curve, live=subject.live)
     if subject.live or not isinstance(source, Design | File):
         return
     chosen = Chosen()
