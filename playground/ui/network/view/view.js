@@ -248,11 +248,12 @@ class View {
 
   // --- drawing ---
   async draw() {
+    const panes = this.panes.filter((pane) => pane.token && pane.structure && !pane.root.hidden);
+    if (panes[0] !== this.panes[0]) return; // it is still being opened, or could not be
     const turn = (this.turn = (this.turn ?? 0) + 1);
     this.drawing = true;
     this.drawCrumbs();
     const { part, channel, place } = this.state;
-    const panes = this.panes.filter((pane) => pane.token && !pane.root.hidden);
     this.flow.hidden = part !== null;
     this.root.ariaBusy = "true";
     for (const pane of panes) {
