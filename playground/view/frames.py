@@ -94,6 +94,14 @@ def limits_of(trace: Trace, scale: str, parts: Sequence[Part] | None = None) -> 
     return {part.index: groups[_group(part, scale)] for part in wanted}
 
 
+def limits_like(other: Trace, trace: Trace, scale: str, shown: Sequence[int]) -> dict[int, float] | None:
+    """The full colours of the parts `shown` in another trace, where all its parts are alike; None where they are not,
+    so that each network has its own."""
+    if [(part.sort, part.shape) for part in other.parts] != [(part.sort, part.shape) for part in trace.parts]:
+        return None
+    return limits_of(other, scale, [part for part in other.parts if part.index in shown])
+
+
 def _group(part: Part, scale: str) -> tuple[int, ...]:
     return part.shape[1:] if scale == "stage" else ()
 

@@ -10,7 +10,7 @@ import json
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -44,7 +44,8 @@ class Look:
 
     source: the network after an epoch ("" for a network that has none, "live" for a training's present weights), with
     a version that differs where its weights do. x (1, C, H, W) is the picture as the network takes it, `crowd`
-    (N, C, H, W) the pictures beside it in training mode; `shown` uint8 (H, W, 3) what of the picture it sees.
+    (N, C, H, W) the pictures beside it in training mode; `shown` uint8 (H, W, 3) what of the picture it sees. Beside
+    another look, which it is `like`, it is drawn in that one's full colours where their parts are alike.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Look:
     crowd: Array | None = None
     epochs: tuple[int, ...] = ()
     changes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # |Δw| / |w| by epoch, by weight
+    like: "Look | None" = None
 
     @property
     def bytes(self) -> int:
@@ -68,7 +70,7 @@ class Look:
         for array in (self.x, self.crowd):
             text.update(f"|{None if array is None else array.shape}|".encode())
             text.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
-        text.update(f"|{self.label}".encode())
+        text.update(f"|{self.label}|{self.like and (self.like.token, self.like.epochs[-1:])}".encode())
         return text.hexdigest()
 
 
@@ -274,6 +276,14 @@ class _Asked:
                 _put_away()
         return found
 
+    def held(self, shown: Sequence[int]) -> dict[int, float] | None:
+        """Full colours by part: of the last epoch of the look that this one is like, or of the epoch to `hold`."""
+        like, hold = self.look.like, self.query.get("hold")
+        if "back" in self.query or (like is None and hold is None):
+            return None
+        other = self.seen(hold) if like is None else _Asked(like, like.token, self.query).seen(str(*like.epochs[-1:]))
+        return frames.limits_like(other.trace, self.seen().trace, self.query.get("scale", "layer"), shown)
+
     def part(self) -> Any:
         trace = self.seen().trace
         return trace.parts[self.number("part", 0, 0, len(trace.parts) - 1)]
@@ -326,13 +336,9 @@ def _frame(asked: _Asked) -> tuple[bytes, str]:
     shown = asked.numbers("parts", 120)
     scale = asked.query.get("scale", "layer")
     side, most = asked.number("side", 24, 4, 64), asked.number("most", 16, 1, 64)
-    held = None
-    if (hold := asked.query.get("hold")) is not None and "back" not in asked.query:
-        trace = asked.seen(hold).trace
-        held = frames.limits_of(trace, scale, [part for part in trace.parts if part.index in shown])
     changes = asked.look.changes.get(asked.epoch)
     return frames.frame(asked.seen().trace, shown, gradients=asked.gradients(), side=side, most=most, scale=scale,
-                        held=held, learn=changes), BINARY
+                        held=asked.held(shown), learn=changes), BINARY
 
 
 def _layer(asked: _Asked) -> tuple[bytes, str]:
@@ -344,7 +350,7 @@ def _layer(asked: _Asked) -> tuple[bytes, str]:
         while side > 4 and count * _after(part.shape[1], side) * _after(part.shape[2], side) > LAYER_BYTES:
             side -= 4
     return frames.frame(asked.seen().trace, [part.index], gradients=asked.gradients(), side=side, most=10**6,
-                        scale=asked.query.get("scale", "layer")), BINARY
+                        scale=asked.query.get("scale", "layer"), held=asked.held([part.index])), BINARY
 
 
 def _after(n: int, side: int) -> int:

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import settled
+from tests.pages.on_a_page import put_model
 from tests.pages.test_network import trained
 
 TOO_SMALL_OR_OVER = """root => {
@@ -58,6 +59,16 @@ def deep(run_id, app_home: Path):  # type: ignore[no-untyped-def]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(app_home))
         return trained(1, "-".join(["c4-b-r"] * 7 + ["p2"] + ["c4-b-r"] * 7 + ["p2", "f", "d10"]), "deep")
+
+
+@pytest.fixture(scope="module")
+def others(run_id, app_home: Path) -> None:  # type: ignore[no-untyped-def]
+    """A training of the digits with more maps than the small one, and a model of two classes with one part of its
+    own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAYGROUND_HOME", str(app_home))
+        trained(1, "c9-r-p2-f-d10", "wide")
+        put_model("two")
 
 
 @pytest.fixture
@@ -127,6 +138,61 @@ def test_the_walk_back_comes_op_by_op(page: Page, look) -> None:  # type: ignore
     assert page.locator(".column.waits").count() > 1
     page.get_by_role("button", name="All of the walk").click()
     expect(page.locator(".column.waits")).to_have_count(0)
+
+
+def choose(page: Page, control: str, option: str) -> None:
+    """Choose another in one of the page's lists, and wait until it is drawn."""
+    page.get_by_role("combobox", name=re.compile(control)).click()
+    page.get_by_role("option", name=option, exact=True).click()
+    settled(page)
+
+
+def test_the_loss_for_another_class_is_told_as_that(page: Page, look) -> None:  # type: ignore[no-untyped-def]
+    look()
+    page.get_by_role("button", name="Backward").click()
+    answer, start = page.locator(".pane:not([hidden]) .answer"), page.get_by_label("from")
+    for k in (1, 7):
+        start.select_option(f"loss:{k}")
+        expect(answer).to_contain_text(f"Gradients of the loss for “{k}”")
+        one = answer.locator(".class", has=page.locator(".name", has_text=re.compile(f"^{k}$")))
+        expect(one).to_contain_text("p − y = −")  # its own is listed, and the only one below 0
+        assert answer.inner_text().count("p − y = −") == 1
+
+
+def test_another_network_shows_nothing_of_the_one_before(page: Page, goto, others) -> None:  # type: ignore[no-untyped-def]
+    failed: list[str] = []
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    goto("network?model=training+wide&picture=Handwritten+digit&view=part-0.map-8")
+    expect(page.locator(".crumbs b")).to_have_text("map 8")
+    choose(page, "Network", "training small")
+    expect(page.locator(".crumbs")).to_be_hidden()
+    expect(page.locator(".column button.head").first).to_be_visible()
+    page.get_by_role("button", name="Backward").click()
+    page.get_by_label("from").select_option("score:7")
+    answer = page.locator(".pane:not([hidden]) .answer")
+    expect(answer).to_contain_text("Gradients of the score of “7”")
+    choose(page, "Network", "two")
+    expect(answer).to_contain_text(re.compile("Gradients of the loss for “(dark|bright)”"))
+    expect(page.locator(".column button.head")).to_have_count(2)
+    goto("network?model=training+small&picture=Handwritten+digit&view=back-score_99.map-3")
+    expect(answer).to_contain_text("Gradients of the loss for “2”")
+    expect(page.locator(".walk .told")).to_contain_text("ops, all walked")
+    assert failed == []
+
+
+def test_what_stands_beside_has_no_part_and_no_class_of_the_other(page: Page, look, others) -> None:  # type: ignore[no-untyped-def]
+    look("&beside=two&view=back-score_7")
+    answers = page.locator(".pane .answer")
+    expect(answers.nth(0)).to_contain_text("Gradients of the score of “7”")
+    expect(answers.nth(1)).to_contain_text("Gradients of the loss for “")
+    page.get_by_label("from").select_option("score:1")
+    expect(answers.nth(0)).to_contain_text("Gradients of the score of “1”")
+    expect(answers.nth(1)).to_contain_text("Gradients of the loss for “")  # its class 1 is no “1”
+    page.goto(page.url.replace("small", "wide").split("&view")[0] + "&view=part-0.map-8.at-8_1_2")
+    expect(page.locator(".pane").nth(0).locator(".value")).to_contain_text("value")
+    expect(page.locator(".pane").nth(1).get_by_role("alert")).to_have_text(
+        "This network has no such part, map or number.")
+    expect(answers.nth(1)).to_be_empty()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1024, "dark"), (390, "light"), (390, "dark")])

@@ -12,7 +12,7 @@ from playground.datasets import named
 from playground.datasets.named import ImageSet
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit
-from playground.ui.network.asks import checking, editing
+from playground.ui.network.asks import checking, editing, moving
 from playground.ui.network.asks.asked import key_of
 from playground.ui.parts.image_input import Picture
 from playground.view.asks import Chosen
@@ -169,6 +169,52 @@ def test_a_step_of_a_run_is_taken_apart(ask: Ask, run: Path, monkeypatch: pytest
     assert "Step 7, in epoch 2" in texts(app)
     assert "clipping multiplied each by" in texts(app)
     assert not app.error
+
+
+def plain(app: AppTest) -> str:
+    """The page's words without the strokes that make Markdown show them as they are."""
+    return texts(app).replace("\\", "")
+
+
+def test_any_weight_of_the_chosen_map_can_be_asked_for(ask: Ask, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(named, "load", lambda data: (blobs(), blobs(21)))
+    source = Design.of_trained(numpy_fit.load_trained(run))
+    for one in range(3):
+        app = ask(source, Chosen(0, (one, 4, 4)), "ask-why", data=blobs(21), run=run)
+        assert "moved most for the chosen map" in plain(app)
+        assert f"weight[{one}, 0, " in plain(app) or f"bias[{one}]" in plain(app)
+    app.segmented_control(key="ask-why-which").set_value(moving.OWN).run()
+    assert "0.weight[2, 0, 0, 0]" in plain(app)
+    axes = {box.label: box for box in app.number_input if not box.label.startswith("Step")}
+    assert list(axes) == ["Filter", "Row", "Column"]  # there is one input map
+    axes["Row"].set_value(1).run()
+    next(box for box in app.number_input if box.label == "Column").set_value(2).run()
+    assert "0.weight[2, 0, 1, 2]" in plain(app)
+    app.number_input(key="ask-step").set_value(3).run()
+    assert "0.weight[2, 0, 1, 2]" in plain(app)  # of another step, too
+    assert not app.error
+    assert not app.exception
+
+
+@pytest.mark.parametrize("kind", ["design", "file"])
+def test_a_weight_and_a_pixel_are_checked_where_no_number_is_chosen(ask: Ask, kind: str) -> None:
+    made = design("c3-r-f-d3")
+    source = made if kind == "design" else as_file(made)
+    for chosen, dense in ((Chosen(), False), (Chosen(0), False), (Chosen(3), True), (Chosen(3, (1,)), True)):
+        app = ask(source, chosen, "ask-check")
+        app.segmented_control[0].set_value(checking.WEIGHT).run()
+        boxes = [box.label for box in app.number_input]
+        assert boxes == (["Unit", "Input"] if dense else ["Filter", "Row", "Column"]), boxes
+        app.number_input[1].set_value(2).run()
+        at = f"[{chosen.map or 0}, 2]" if dense else "[0, 0, 2, 0]"
+        assert at in plain(app)
+        assert "within what is to be expected" in plain(app) or "There is a kink" in plain(app)
+    app.segmented_control[0].set_value(checking.PIXEL).run()
+    assert [box.label for box in app.number_input] == ["Row", "Column"]
+    app.number_input[0].set_value(7).run()
+    assert "pixel [0, 7, 4]" in plain(app)
+    assert not app.error
+    assert not app.exception
 
 
 def test_a_filter_is_looked_at_after_any_epoch(ask: Ask, run: Path) -> None:

@@ -4,14 +4,18 @@ import json
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Selectbox
 
+from playground.datasets import samples
 from playground.training.runs import runs
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit
 from playground.ui.network import stepped, view, whole
+from playground.ui.parts.image_input import Picture
 from playground.view import looks
 from playground.view.frames import unpacked
-from tests.pages.on_a_page import OpenPage, errors, put_model, sent, texts
+from tests.pages.on_a_page import GRAY, OpenPage, errors, put_model, sent, texts
 from tests.pages.test_kernels import put_convolution, put_deep
 
 VIEW = "network_view"
@@ -62,6 +66,74 @@ def test_another_picture_and_another_class_are_another_look(open_page: OpenPage)
     assert errors(app) == []
 
 
+def its_class(app: AppTest) -> Selectbox:
+    return next(box for box in app.selectbox if box.label == "Its class")
+
+
+def test_the_class_is_that_of_the_picture_until_another_is_chosen(open_page: OpenPage) -> None:
+    trained(1, "f-d10")
+    app = open_page("network", model="training small")
+    said = []
+    for name in ("Astronaut", "Cat", "Coffee", "Rocket"):
+        app.selectbox(key="picture").set_value(name).run()
+        picture = Picture(name, samples.photo(name.lower()))
+        subject = whole.made(whole.subjects(), "training small")
+        assert its_class(app).value == subject.labels[whole.likeliest(subject, picture)]
+        said.append(its_class(app).value)
+        other = next(one for one in its_class(app).options if one != said[-1])
+        its_class(app).set_value(other).run()
+        assert its_class(app).value == other
+    assert len(set(said)) > 1
+    assert errors(app) == []
+
+
+def test_the_class_of_a_cameras_pictures_stays_as_it_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = []
+    monkeypatch.setattr(whole.st, "selectbox", lambda *_, key, index, **__: keys.append(key) or "a")
+    subject = whole.Subject("net", "net", GRAY, ("a", "b"), lambda _: (None, ""))  # type: ignore[arg-type,return-value]
+    monkeypatch.setattr(whole, "likeliest", lambda *_: 1)
+    for live in (True, False):
+        for gray in (0, 9):
+            whole.label_of(subject, Picture("seen", np.full((8, 8, 3), gray, np.uint8), live=live))
+    assert len(set(keys)) == 3
+    assert keys[0] == keys[1]
+
+
+def test_what_stands_beside_has_the_class_of_the_same_name(open_page: OpenPage) -> None:
+    put_model("two")
+    put_model("turned", ("2", "bright", "dark"))
+    put_model("others", ("3", "7", "x", "y"))
+    app = open_page("network", model="two", beside="turned")
+
+    def second() -> int:
+        return int(json.loads(looks.answer(sent(app, VIEW)[0]["second"], "structure", {}).body)["label"])
+
+    for name, label in (("dark", 2), ("bright", 1)):
+        its_class(app).set_value(name).run()
+        assert second() == label
+        assert "has no class" not in texts(app)
+    app.selectbox(key="beside").set_value("others").run()
+    app.selectbox(key="picture").set_value("Handwritten digit").run()
+    assert second() in (0, 3)  # what it says: its first score falls with brightness, its last one rises
+    assert "the class that it says itself" in texts(app)
+    app.segmented_control(key="digit").set_value(7).run()
+    assert second() == 1
+    assert "its loss is against “7”, the digit’s own class" in texts(app)
+    assert errors(app) == []
+
+
+def test_of_trainings_of_one_name_each_can_be_looked_at(open_page: OpenPage) -> None:
+    ids = [trained(1, network, "twin") for network in ("f-d10", "c2-f-d10", "c2-r-f-d10")]
+    found = [name for name in whole.subjects() if name.startswith("training twin")]
+    assert found[0] == "training twin"
+    assert [whole.made(whole.subjects(), name).key for name in found] == [f"run {one}" for one in reversed(ids)]
+    app = open_page("network", model="training twin", beside=found[1])
+    assert errors(app) == []
+    told = sent(app, VIEW)[0]
+    assert told["titles"] == ["twin", found[1].removeprefix("training ")]
+    assert len(json.loads(looks.answer(told["token"], "structure", {}).body)["parts"]) == 4
+
+
 def test_a_model_without_maps_is_drawn_too(open_page: OpenPage) -> None:
     put_model("linear")
     app = open_page("network")
@@ -84,7 +156,9 @@ def test_a_training_is_watched_at_each_of_its_epochs_and_beside_itself(open_page
     assert errors(app) == []
     told = sent(app, VIEW)[0]
     one = unpacked(looks.answer(told["second"], "frame", {"parts": "0"}).body)
-    assert one[1] == frames[0][1]
+    held = unpacked(looks.answer(told["token"], "frame", {"parts": "0", "epoch": "0", "hold": "2"}).body)
+    assert one[1] == held[1]  # of epoch 0, in the same full colours as all others
+    assert one[1] != frames[0][1]
     assert told["titles"] == ["small", "small, epoch 0"]
     app = open_page("train", run=run_id)
     assert sent(app, VIEW)[0]["epochs"] == [0, 1, 2]

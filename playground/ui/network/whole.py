@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
@@ -15,6 +16,7 @@ from playground.deploy import registry
 from playground.deploy.registry import Entry
 from playground.errors import PlaygroundError
 from playground.training.runs import runs
+from playground.training.runs.run_view import began_at
 from playground.training.runs.runs import RunView
 from playground.training.scratch import history
 from playground.ui import frame, links
@@ -61,12 +63,19 @@ class Subject:
 
 
 def subjects() -> dict[str, Callable[[], Subject | None]]:
-    """All networks there are to look at, by the words of the list: trainings with a history, then models. Each is made
-    when it is called: of many, only what is looked at is read."""
+    """All networks there are to look at, by the words of the list: trainings with a history, then models. Of trainings
+    of one name the newest has it alone, older ones say when they began. Each is made when it is called: of many, only
+    what is looked at is read."""
     found: dict[str, Callable[[], Subject | None]] = {}
     for one in runs_view.listed(None):
         if one.spec.kind == "digits" and history.epochs(runs.run_dir(one.run_id)):
-            found[f"training {one.spec.name}"] = partial(of_run, one)
+            title = one.spec.name
+            if f"training {title}" in found:
+                began = datetime.fromtimestamp(began_at(one.run_id), UTC)
+                title = f"{title}, begun {began:%Y-%m-%d %H:%M:%S} UTC"
+            if f"training {title}" in found:  # within the same second
+                title = f"{title} ({one.run_id[-4:]})"
+            found[f"training {title}"] = partial(of_run, one, title)
     for entry in registry.entries():
         found[entry.name] = partial(of_entry, entry)
     return found
@@ -85,8 +94,8 @@ def of_entry(entry: Entry) -> Subject:
                    suggested=models.first_picture(entry))
 
 
-def of_run(run: RunView) -> Subject | None:
-    """A training from scratch that keeps its weights; None while there are none yet."""
+def of_run(run: RunView, title: str = "") -> Subject | None:
+    """A training from scratch that keeps its weights, under its name or a title; None while there are none yet."""
     folder = runs.run_dir(run.run_id)
     try:
         epochs = tuple(history.epochs(folder))
@@ -96,7 +105,7 @@ def of_run(run: RunView) -> Subject | None:
     except PlaygroundError:
         return None
     suggested, preparation = "Handwritten digit" if last.preprocessing.gray else "Cat", last.preprocessing
-    return Subject(f"run {run.run_id}", run.spec.name, preparation, last.labels,
+    return Subject(f"run {run.run_id}", title or run.spec.name, preparation, last.labels,
                    lambda epoch: trainings.at(folder, epoch), epochs, run, suggested,
                    lambda: crowd_of(run.spec.request["data"], preparation), last.names())
 
@@ -137,9 +146,8 @@ def controls(live_camera: camera.Live) -> Setting | None:
         subject = made(found, name)
     with middle:
         picture = choose_picture(subject.suggested, live=live_camera, least=1)
-    x = subject.preprocessing.apply(picture.pixels)[None]
     with right:
-        label = label_of(subject, picture, x)
+        label = label_of(subject, picture)
         beside, titles = second(found, name, subject, picture, label)
     return Setting(subject, picture, label, look_at(subject, picture, label), beside, titles)
 
@@ -152,14 +160,26 @@ def made(found: Mapping[str, Callable[[], Subject | None]], name: str) -> Subjec
     return subject
 
 
-def label_of(subject: Subject, picture: Picture, x: np.ndarray) -> int:
-    """The class that the picture is said to be: the loss is against it. The digit's own where it is one."""
+def label_of(subject: Subject, picture: Picture) -> int:
+    """The class that the picture is said to be: the loss is against it. It is the picture's own until another is
+    chosen, and that holds for this picture; for a camera's pictures, which follow each other, for all of them."""
     names = list(dict.fromkeys(subject.labels))
-    own = str(st.session_state.get("digit")) if st.session_state.get("picture") == "Handwritten digit" else None
-    begin = names.index(own) if own in names else likeliest(subject, x)
-    said = st.selectbox("Its class", names, index=begin, key=f"class-{subject.title}-{own}", disabled=links.locked(),
-                        help="The loss is computed against it.")
+    own = subject.labels[own_class(subject, picture)]
+    of = "camera" if picture.live else digit() or hashlib.blake2s(picture.pixels.tobytes()).hexdigest()
+    said = st.selectbox("Its class", names, index=names.index(own), key=f"class-{subject.key}-{of}",
+                        disabled=links.locked(), help="The loss is computed against it.")
     return subject.labels.index(said)
+
+
+def digit() -> str | None:
+    """The digit that the picture shows, where it is a handwritten one."""
+    return str(st.session_state.get("digit")) if st.session_state.get("picture") == "Handwritten digit" else None
+
+
+def own_class(subject: Subject, picture: Picture) -> int:
+    """The class of a picture as far as it is known: the digit's own where it is one, else what the network says."""
+    own = digit()
+    return subject.labels.index(own) if own in subject.labels else likeliest(subject, picture)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -169,9 +189,9 @@ def _likeliest(_subject: Subject, key: str, epochs: tuple[int, ...], x: np.ndarr
     return int(scores.argmax()) if scores.size > 1 else int(scores[0] > 0)
 
 
-def likeliest(subject: Subject, x: np.ndarray) -> int:
+def likeliest(subject: Subject, picture: Picture) -> int:
     """The class that the network itself says."""
-    return _likeliest(subject, subject.key, subject.epochs, x)
+    return _likeliest(subject, subject.key, subject.epochs, subject.preprocessing.apply(picture.pixels)[None])
 
 
 def second(found: Mapping[str, Callable[[], Subject | None]], first: str, subject: Subject, picture: Picture,
@@ -188,7 +208,19 @@ def second(found: Mapping[str, Callable[[], Subject | None]], first: str, subjec
         epoch = subject.epochs[epochs.index(name)]
         return look_at(subject, picture, label, epoch), (subject.title, f"{subject.title}, epoch {epoch}")
     other = made(found, name)
-    return look_at(other, picture, min(label, len(other.labels) - 1)), (subject.title, other.title)
+    return look_at(other, picture, class_beside(subject, label, other, picture)), (subject.title, other.title)
+
+
+def class_beside(subject: Subject, label: int, other: Subject, picture: Picture) -> int:
+    """The class of that name in the network beside; where it has none, which is told, the picture's own there."""
+    name = subject.labels[label]
+    if name in other.labels:
+        return label if other.labels[label:label + 1] == (name,) else other.labels.index(name)
+    own = own_class(other, picture)
+    whose = "the digit’s own class" if other.labels[own] == digit() else "the class that it says itself"
+    st.caption(f"“{frame.literal(other.title)}” has no class “{frame.literal(name)}”: its loss is against "
+               f"“{frame.literal(other.labels[own])}”, {whose}.")
+    return own
 
 
 def look_at(subject: Subject, picture: Picture, label: int, epoch: int | None = None) -> Look:
@@ -217,8 +249,9 @@ def shown(setting: Setting) -> None:
     curve = [(one.epoch, one.train_loss, one.validation_loss) for one in subject.run.epochs] if subject.run else []
     epoch = epoch_now(subject)
     source = looks.source_of(setting.look, epoch)
-    at = view.view(with_edits(setting.look, source, epoch), setting.beside, titles=setting.titles, curve=curve,
-                   live=subject.live)
+    look = with_edits(setting.look, source, epoch)
+    beside = replace(setting.beside, like=look) if setting.beside is not None else None
+    at = view.view(look, beside, titles=setting.titles, curve=curve, live=subject.live)
     if subject.live or not isinstance(source, Design | File):
         return
     chosen = Chosen()

@@ -93,6 +93,30 @@ def test_a_held_scale_is_that_of_another_epoch():
     assert [row["limit"] for row in own["parts"]] != [row["limit"] for row in held["parts"]]
 
 
+def test_a_layer_alone_is_held_as_in_the_network():
+    token = opened(look())
+    (whole,), (alone,) = (frames.unpacked(asked(token, what, **{name: "3"}, epoch="1", hold="0").body)[0]["parts"]
+                          for what, name in (("frame", "parts"), ("layer", "part")))
+    assert alone["limit"] == whole["limit"]
+
+
+def limits(one, what="frame", **query):
+    """The full colours of parts 0 and 3."""
+    return [row["limit"] for row in frames.unpacked(asked(opened(one), what, parts="0.3", **query).body)[0]["parts"]]
+
+
+@pytest.mark.parametrize("more", [{}, {"scale": "network"}, {"mode": "train"}])
+def test_what_stands_beside_is_drawn_in_the_same_full_colours(more):
+    training = Training()
+    first = look(training)
+    alone = Look("run at 0", lambda _: training("0"), first.x, first.shown, 2, first.crowd)
+    beside = replace(alone, like=first)
+    assert limits(beside, **more) == limits(first, epoch="0", hold="4", **more)
+    assert limits(beside, **more) != limits(alone, **more)
+    other = replace(alone, key="other", source=Training("lenet5"))
+    assert limits(replace(other, like=first), **more) == limits(other, **more)  # it has other parts
+
+
 @pytest.mark.parametrize("back", ["", "loss:2", "score:0", "number:4:1.2.3"])
 def test_every_question_about_every_part_is_answered(back):
     token = opened(look())
@@ -177,6 +201,7 @@ def test_equal_looks_have_one_name_and_other_pictures_others():
     assert opened(look(training, x.copy())) == same
     others = [look(training, x + 1e-6), look(training, x, key="another"), replace(look(training, x), label=1),
               replace(look(training, x), crowd=None), replace(look(training, x), crowd=pictures(count=2)),
+              replace(look(training, x), like=look(training, x)),
               look(training, np.ascontiguousarray(x.reshape(1, 1, 6, 24)))]
     names = [same, *(opened(one) for one in others)]
     assert len(set(names)) == len(names)

@@ -1,7 +1,7 @@
 """What the questions share: the network, what is chosen in it, its pictures, and what was computed of them before."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,13 +15,14 @@ import streamlit as st
 from playground.datasets.named import ImageSet
 from playground.figures.maps import enlarged, signed_map
 from playground.numbers import MINUS, count, counted, number, percent
-from playground.ui import frame
+from playground.ui import frame, links
 from playground.ui.parts.image_input import Picture
 from playground.view.asks import Chosen
 from playground.view.asks.batches import MOST, affordable
 from playground.view.asks.measured import Effect, prepared
 from playground.view.sources import Design, File
 from playground.view.trace import PICTURE, Array, Part, Trace
+from playground.view.words import TRANSPOSED
 
 SIDE = 112
 """Pixels of a small picture."""
@@ -86,6 +87,42 @@ def batch(key: int, data: int, most: int, _source: Design | File, _data: ImageSe
     """Prepared pictures of a set, as many as the network answers while a reader waits."""
     one = prepared(_source, _data, 1)[0]
     return prepared(_source, _data, affordable(_source, one, most))
+
+
+def axes_of(part: Part | None, shape: Sequence[int]) -> tuple[tuple[str, ...], int]:
+    """What each axis of a weight counts, and which of them counts the maps or units that its part gives.
+
+    >>> axes_of(None, (8, 3, 5, 5)), axes_of(None, (10, 84)), axes_of(None, (8,))
+    ((('Filter', 'Input map', 'Row', 'Column'), 0), (('Unit', 'Input'), 0), (('Map',), 0))
+    """
+    row = part is not None and len(part.shape) == 1  # of numbers, not of maps
+    if len(shape) < 2:
+        return ("Unit" if row else "Map",) * len(shape), 0
+    words = ("Unit", "Input") if len(shape) == 2 else ("Filter", "Input map")
+    gives = () if part is None else part.shape[:1] if len(part.shape) != 2 else part.shape[1:]
+    turned = part is not None and (part.sort.key == TRANSPOSED or tuple(shape[:1]) != gives == tuple(shape[1:2]))
+    more = ("Row", "Column") if len(shape) == 4 else tuple(f"Place {k}" for k in range(len(shape) - 2))
+    return (*(words[::-1] if turned else words), *more), int(turned)
+
+
+def choose_weight(asked: Asked, names: Sequence[str], key: str) -> tuple[str, tuple[int, ...]]:
+    """Controls for one weight: its name where there are several, and its place, at the chosen map to begin with."""
+    own, part, one = asked.source.weights(), asked.part, asked.map
+    key = f"{key}-{asked.key}-{None if part is None else part.index}-{one}"
+    name = names[0]
+    if len(names) > 1:
+        name = st.selectbox("Weights", names, key=f"{key}-name", disabled=links.locked())
+    shape = own[name].shape
+    axes, gives = axes_of(part, shape)
+    return name, choose_place(axes, shape, [one if k == gives and one < n else 0 for k, n in enumerate(shape)],
+                              f"{key}-{name}")
+
+
+def choose_place(axes: Sequence[str], shape: Sequence[int], begin: Sequence[int], key: str) -> tuple[int, ...]:
+    """A place in an array, a control for every axis that is longer than 1."""
+    with st.container(horizontal=True):
+        return tuple(int(st.number_input(words, 0, n - 1, at, key=f"{key}-{k}", width=120, disabled=links.locked()))
+                     if n > 1 else 0 for k, (words, n, at) in enumerate(zip(axes, shape, begin, strict=True)))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import streamlit as st
 from playground.errors import PlaygroundError
 from playground.numbers import number
 from playground.ui import frame, links
-from playground.ui.network.asks.asked import Asked, literal, named, question, written
+from playground.ui.network.asks.asked import Asked, choose_place, choose_weight, literal, named, question, written
 from playground.ui.parts.torch_process import asked_torch
 from playground.view.asks import Chosen, checks
 from playground.view.asks.onnx_number import by_onnxruntime
@@ -19,6 +19,7 @@ from playground.view.sources import Design, File
 from playground.view.trace import PICTURE, Trace
 
 LOSS, SCORE = "the loss", "the score"
+NUMBER, WEIGHT, PIXEL = "the number", "a weight", "a pixel"
 PATIENCE_SECONDS = 120
 DIGITS = 9
 
@@ -26,7 +27,7 @@ DIGITS = 9
 @st.fragment
 @frame.guarded("Check a number")
 def check(asked: Asked) -> None:
-    """The chosen number, and the gradient of it or of the chosen weight, each computed in several ways."""
+    """The chosen number, and the gradient of it, of a weight or of a pixel, each computed in several ways."""
     with question("Is this number right? Check it", "ask-check", ":material/fact_check:") as is_open:
         if is_open:
             _check(asked)
@@ -35,15 +36,23 @@ def check(asked: Asked) -> None:
 def _check(asked: Asked) -> None:
     chosen = asked.chosen
     is_number = chosen.place is not None and (asked.part is not None or chosen.part == PICTURE)
-    if not is_number and chosen.weight is None:
-        st.info("Choose one number of a map, or a weight, above.")
+    weights = list((asked.part.weights if asked.part is not None else None) or asked.source.weights())
+    known = {NUMBER: is_number, WEIGHT: bool(weights), PIXEL: True}
+    names = [name for name, there in known.items() if there]
+    begin = NUMBER if is_number else WEIGHT if chosen.weight is not None and weights else None
+    which = st.segmented_control("Check", names, default=begin, key=f"ask-check-what-{begin}-{len(names)}",
+                                 disabled=links.locked())
+    if which is None:
+        st.info("Choose one number of a map above, or a weight or a pixel here.")
         return
-    things = ([("the number", Chosen(chosen.part, chosen.place))] if is_number else []) + (
-        [("the weight", Chosen(weight=chosen.weight))] if chosen.weight is not None else [])
-    names = [name for name, _ in things]
-    which = st.segmented_control("Check", names, default=names[0], required=True, key=f"ask-check-what-{len(names)}",
-                                 disabled=links.locked()) if len(names) > 1 else names[0]
-    one = dict(things)[which or names[0]]
+    if which == NUMBER:
+        one = Chosen(chosen.part, chosen.place)
+    elif which == WEIGHT:
+        one = Chosen(weight=chosen.weight or choose_weight(asked, weights, "ask-check"))
+    else:
+        shape = asked.trace.picture.data[0].shape
+        one = Chosen(PICTURE, choose_place(("Channel", "Row", "Column"), shape, [n // 2 if n > 4 else 0 for n in shape],
+                                           f"ask-check-pixel-{asked.key}"))
     target = wanted(asked)
     theirs = by_torch(asked, target, one)
     if one.weight is None and one.part != PICTURE:

@@ -12,14 +12,26 @@ from playground.figures import bars, style
 from playground.figures.maps import enlarged
 from playground.numbers import count, counted, number
 from playground.training.scratch import history
-from playground.ui import frame
-from playground.ui.network.asks.asked import SIDE, Asked, forget_unless, literal, named, question, tile, written
+from playground.ui import frame, links
+from playground.ui.network.asks.asked import (
+    SIDE,
+    Asked,
+    axes_of,
+    choose_weight,
+    forget_unless,
+    literal,
+    named,
+    question,
+    tile,
+    written,
+)
 from playground.ui.parts import lesson
 from playground.view.asks.steps import BATCH
 from playground.view.asks.why import Push, Taken, Why, taken
 from playground.view.asks.why import why as why_of
 
 THUMBNAILS = 8
+MOST, OWN = "the one that moved most", "one that I choose"
 TERMS = {BATCH: "this batch's gradient", "earlier steps": "earlier steps", "weight decay": "weight decay"}
 
 
@@ -57,18 +69,28 @@ def _why(asked: Asked) -> None:
 
 
 def chosen_weight(asked: Asked, step: Taken) -> tuple[str, tuple[int, ...]]:
-    """The weight that is chosen; else the one of the chosen part, or of all, that the step moved most."""
+    """The weight that is chosen; else the one of the chosen map, its part, or of all, that the step moved most."""
     if asked.chosen.weight is not None and asked.chosen.weight[0] in step.uses:
         return asked.chosen.weight
     part = asked.part
     names = [name for name in (part.weights if part is not None else ()) if name in step.uses] or list(step.weights)
     if not names:
         raise PlaygroundError("This network has no weights that learn.")
-    moved = {name: np.abs(step.after[name].astype(np.float64) - step.before[name]) for name in names}
-    name = max(moved, key=lambda one: float(np.nan_to_num(moved[one]).max()))
-    where = "in the chosen part" if part is not None and name in part.weights else "of all"
-    st.caption(f"No weight is chosen above, so this is the one that moved most {where}.")
-    at = np.unravel_index(int(np.nan_to_num(moved[name]).argmax()), moved[name].shape)
+    if st.segmented_control("Which weight", (MOST, OWN), default=MOST, required=True, key="ask-why-which",
+                            disabled=links.locked()) == OWN:
+        return choose_weight(asked, names, "ask-why")
+    moved = {name: np.nan_to_num(np.abs(step.after[name].astype(np.float64) - step.before[name])) for name in names}
+    where = "of all"
+    if part is not None and names[0] in part.weights:
+        where = "in the chosen part"
+        if asked.chosen.map is not None:
+            where = "for the chosen map" if len(part.shape) > 1 else "for the chosen number"
+            for one in moved.values():
+                maps = np.moveaxis(one, axes_of(part, one.shape)[1], 0)
+                maps[np.arange(len(maps)) != min(asked.map, len(maps) - 1)] = -1
+    name = max(moved, key=lambda one: float(moved[one].max()))
+    st.caption(f"The one that this step moved most {where}.")
+    at = np.unravel_index(int(moved[name].argmax()), moved[name].shape)
     return name, tuple(int(i) for i in at)
 
 

@@ -94,10 +94,8 @@ function drawTiles(canvas, frame, row, layout, table) {
   framed.set(canvas, key);
   if (layout.cells) {
     const source = sheet(frame.body.subarray(row.at, row.at + row.w), row.w, 1, table);
-    for (let index = 0; index < row.w; index++) {
-      const [x, y] = place(layout, index);
-      context.drawImage(source, index, 0, 1, 1, x, y, Math.max(1, layout.side - (layout.side > 5 ? 1 : 0)), Math.max(1, layout.side - (layout.side > 5 ? 1 : 0)));
-    }
+    const side = layout.side > 5 ? layout.side - 1 : layout.side;
+    for (let index = 0; index < row.w; index++) context.drawImage(source, index, 0, 1, 1, ...place(layout, index), side, side);
     return;
   }
   const source = sheet(frame.body.subarray(row.at, row.at + row.n * row.h * row.w), row.w, row.n * row.h, table);

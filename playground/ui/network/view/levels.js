@@ -4,6 +4,7 @@ const OPS = {
   batch_norm_training: "batch norm, by the batch's statistics", max_pool2d: "largest of the window", avg_pool2d: "mean of the window", adaptive_avg_pool2d: "mean of the map",
   mean: "mean", add: "sum", relu: "max(x, 0)", concat: "side by side", flatten: "in one row", reshape: "in one row", "softmax and loss": "p − y", "sigmoid and loss": "p − y", itself: "where the walk begins",
 };
+const NOTHING = "What the gradients are of does not depend on this part.";
 const opWords = (op) => OPS[op] ?? op.replaceAll("_", " ");
 
 Object.assign(Pane.prototype, {
@@ -29,7 +30,7 @@ Object.assign(Pane.prototype, {
 
   async drawLayer(part) {
     const query = { part, back: this.back, scale: this.app.state.scale, ...this.common };
-    const [frame, words] = await Promise.all([this.ask("layer", query).then((r) => r.arrayBuffer()).then(unpack), this.about(part)]);
+    const [frame, words] = await Promise.all([this.bytes("layer", query), this.about(part)]);
     if (this.app.state.part !== part || this.app.state.channel !== null) return;
     const row = frame.parts[0];
     this.clear();
@@ -40,7 +41,7 @@ Object.assign(Pane.prototype, {
     const width = Math.max(120, this.app.width - (this.app.wide ? 420 : 20));
     const cell = { section, canvas, part, words: this.partWords(part), row, column: { item: part } };
     this.cells = [cell];
-    if (row.none) make("p", section, "What the gradients are of does not depend on this part.");
+    if (row.none) make("p", section, NOTHING);
     else {
       cell.layout = lay(row, width, 520, true);
       drawTiles(canvas, frame, row, cell.layout, this.app.table);
@@ -56,7 +57,7 @@ Object.assign(Pane.prototype, {
   async about(part) {
     this.abouts ??= new Map();
     const key = `${this.token} ${part}`;
-    if (!this.abouts.has(key)) this.abouts.set(key, await (await this.ask("about", { part })).json());
+    if (!this.abouts.has(key)) this.abouts.set(key, await this.json("about", { part }));
     return this.abouts.get(key);
   },
 
@@ -108,14 +109,14 @@ Object.assign(Pane.prototype, {
 
   async drawMap(part, channel) {
     const query = { part, channel, back: this.back, ...this.common };
-    const [frame, words] = await Promise.all([this.ask("map", query).then((r) => r.arrayBuffer()).then(unpack), this.about(part)]);
+    const [frame, words] = await Promise.all([this.bytes("map", query), this.about(part)]);
     if (this.app.state.part !== part || this.app.state.channel !== channel || this.app.state.place !== null) return;
     this.clear();
     const box = make("div.map", this.area);
     const left = make("div.whole", box);
     make("h4", left, `${this.back ? "Gradient of map" : "Map"} ${channel} of ${this.partWords(part)}`);
     if (frame.none) {
-      make("p", left, "What the gradients are of does not depend on this part.");
+      make("p", left, NOTHING);
       return;
     }
     const table = this.app.table;
@@ -271,7 +272,7 @@ Object.assign(Pane.prototype, {
 
   async drawNumber(part, place) {
     const query = { part, place: place.join("."), back: this.back, ...this.common };
-    const said = await (await this.ask("number", query)).json();
+    const said = await this.json("number", query);
     if (String(this.app.state.place) !== String(place) || this.app.state.part !== part) return;
     this.clear();
     const box = make("div.number", this.area);
@@ -327,7 +328,7 @@ Object.assign(Pane.prototype, {
     const signs = [`${exact(products.reduce((a, b) => a + b, 0))}`];
     const words = [counted(terms.length, "product")];
     if (count > terms.length) { signs.push(exact(others)); words.push(`${count - terms.length} smaller ones`); }
-    if (rest !== null && rest !== undefined) { signs.push(exact(rest)); words.push(account.op.startsWith("batch_norm") ? "shift" : "bias"); }
+    if (rest != null) { signs.push(exact(rest)); words.push(account.op.startsWith("batch_norm") ? "shift" : "bias"); }
     if (signs.length === 1 && terms.length) make("p.formula", box, `the sum of ${words[0]}: ${exact(sum)}`);
     else if (terms.length || rest !== null) make("p.formula", box, `${signs.join(" + ").replaceAll("+ −", "− ")} = ${exact(sum)}   (${words.join(", ")})`);
     if (!terms.length) { if (back) make("p", box, "Every product is 0."); return; }

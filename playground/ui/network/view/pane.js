@@ -28,14 +28,25 @@ class Pane {
     return response;
   }
 
+  async json(what, query) {
+    return (await this.ask(what, query)).json();
+  }
+
+  async bytes(what, query, fresh) {
+    return unpack(await (await this.ask(what, query, fresh)).arrayBuffer());
+  }
+
   async open(token, title) {
     this.title.textContent = title || "";
     this.title.hidden = !title;
     if (token === this.token) return;
     this.token = token;
     this.frames.clear();
-    this.structure = await (await this.ask("structure", {})).json();
-    this.picture = new Uint8Array(await (await this.ask("picture", {})).arrayBuffer());
+    const [structure, picture] = await Promise.all([this.json("structure", {}), this.ask("picture", {})]);
+    const shown = new Uint8Array(await picture.arrayBuffer());
+    if (token !== this.token) return; // another one was asked for in the meantime
+    this.structure = structure;
+    this.picture = shown;
     this.folds = new Map();
     const walk = (items, above) => items.forEach((item) => {
       if (!item.key) return;
@@ -45,20 +56,39 @@ class Pane {
     walk(this.structure.tree, "");
   }
 
-  // Whether it has an epoch that can be chosen; what stands beside it stays at its own.
+  // In place of what it showed, which is not what is asked for now.
+  fail(message) {
+    this.clear();
+    this.shown = null;
+    this.answer.replaceChildren();
+    this.app.flow.replaceChildren();
+    make("p.trouble", this.area, message).role = "alert";
+  }
+
+  // Whether it has such a part, map and number.
+  has({ part, channel, place }) {
+    const shape = part === null ? [0] : this.structure.parts[part]?.shape;
+    return shape && !((channel ?? -1) >= shape[0]) && (!place || (place.length === shape.length && place.every((n, k) => n < shape[k])));
+  }
+
+  // Whether it has an epoch that can be chosen, in the full colours of the last one; what stands beside it stays at its own.
   get films() {
     return !this.second && this.app.data.epochs.length > 0;
   }
 
   get common() {
-    const { mode, epoch } = this.app.state;
-    return { mode: this.structure.modes && mode === "train" ? "train" : "", epoch: this.films ? epoch : "" };
+    const { films, app: { state: { mode, epoch }, data: { epochs } } } = this;
+    return { mode: this.structure.modes && mode === "train" ? mode : "", epoch: films ? epoch : "", hold: films && !this.back && epoch !== "live" ? epochs.at(-1) : "" };
   }
 
+  // What its walk back is from: what is chosen, by the name of the class; of its own where it has no such class or number.
   get back() {
-    const { state } = this.app;
+    const { state, panes } = this.app, { labels, label, scores } = this.structure;
     if (!state.back) return "";
-    return state.target ?? `loss:${this.structure.label}`;
+    const [kind, of, at] = (state.target ?? "").split(":"), name = panes[0].structure.labels[of];
+    if (at && this.has({ part: of, place: at.split(".") })) return state.target;
+    const own = labels[of] === name ? of : labels.indexOf(name);
+    return !at && own >= 0 && own < Math.max(2, scores) ? `${kind}:${own}` : `loss:${label}`;
   }
 
   // The columns that stand: the tree cut where folds are open.
@@ -73,12 +103,11 @@ class Pane {
   }
 
   async frame(parts, more = {}) {
-    const hold = this.films && !this.back && this.app.state.epoch !== "live" ? String(this.app.data.epochs.at(-1)) : undefined;
-    const query = { parts: parts.join("."), back: this.back, scale: this.app.state.scale, side: 32, most: 16, hold, ...this.common, ...more };
+    const query = { parts: parts.join("."), back: this.back, scale: this.app.state.scale, side: 32, most: 16, ...this.common, ...more };
     const key = JSON.stringify(query);
     const live = query.epoch === "live";
     if (!live && this.frames.has(key)) return this.frames.get(key);
-    const frame = unpack(await (await this.ask("frame", query, live)).arrayBuffer());
+    const frame = await this.bytes("frame", query, live);
     if (!live) {
       this.frames.set(key, frame);
       if (this.frames.size > 240) this.frames.delete(this.frames.keys().next().value);
@@ -100,7 +129,7 @@ class Pane {
     const columns = this.columns();
     const parts = columns.map((one) => one.part);
     const frame = await this.frame(parts);
-    const gradientOfPicture = this.back ? unpack(await (await this.ask("picture", { back: this.back, ...this.common })).arrayBuffer()) : null;
+    const gradientOfPicture = this.back ? await this.bytes("picture", { back: this.back, ...this.common }) : null;
     if (this.app.state.part !== null) return null; // a level below was opened in the meantime
     this.shown = { columns, frame };
     this.gradientOfPicture = gradientOfPicture;
@@ -175,12 +204,12 @@ class Pane {
       const names = inside.map((one) => one.words);
       open.title = `${names.slice(0, 8).join(", ")}${names.length > 8 ? ", …" : ""}`;
       open.ariaLabel = `Open ${words}: ${open.title}`;
-      open.onclick = () => this.app.unfold(item.key);
+      open.onclick = () => this.app.toggle(item.key);
     } else if (column.depth) {
       const above = [...this.folds.values()].find((one) => one.inside.includes(part));
       const close = make("button.open", tools, "− close");
       close.ariaLabel = `Close ${above?.title}`;
-      close.onclick = () => this.app.fold(above.key);
+      close.onclick = () => this.app.toggle(above.key);
     }
     const holder = make("div.holder", section);
     const canvas = make("canvas.maps", holder);
@@ -342,15 +371,15 @@ class Pane {
 
   // Which classes, with scores; on the way back p − y where the loss is what is walked from.
   drawAnswer(frame) {
-    const { labels, label } = this.structure;
+    const { labels } = this.structure;
+    const [kind, of] = this.back.split(":"), loss = kind === "loss";
     const logits = frame.logits.length === 1 ? [0, frame.logits[0]] : frame.logits;
     const top = Math.max(...logits.map((v) => v ?? -Infinity));
     const powers = logits.map((v) => Math.exp((v ?? -Infinity) - top));
     const total = powers.reduce((a, b) => a + b, 0);
     const order = powers.map((_, k) => k).sort((a, b) => powers[b] - powers[a]);
-    const most = this.app.wide ? 5 : 3;
-    const list = order.slice(0, Math.min(most, order.length));
-    if (!list.includes(label) && label < order.length && this.back.startsWith("loss")) list.push(label);
+    const list = order.slice(0, this.app.wide ? 5 : 3);
+    if (loss && !list.includes(+of)) list.push(+of);
     if (!this.answer.firstChild) {
       make("span.says", this.answer, "It says");
       this.says = [];
@@ -367,11 +396,10 @@ class Pane {
       reword(name, labels[k] ?? `class ${k}`);
       bar.style.width = `${100 * p}%`;
       reword(share, percentText(p));
-      reword(error, this.back.startsWith("loss") ? `p − y = ${numberText(p - (k === label ? 1 : 0), 3)}` : "");
+      reword(error, loss ? `p − y = ${numberText(p - (k === +of ? 1 : 0), 3)}` : "");
       one.title = `score ${exact(frame.logits.length === 1 ? frame.logits[0] : logits[k])}, exp of it over the sum of all: ${numberText(p, 4)}`;
     });
-    const [kind, of] = this.back.split(":");
-    const words = { loss: `the loss for “${labels[label] ?? label}”`, score: `the score of “${labels[of] ?? of}”`, number: "the chosen number" }[kind];
+    const words = { loss: `the loss for “${labels[of] ?? of}”`, score: `the score of “${labels[of] ?? of}”`, number: "the chosen number" }[kind];
     reword(this.gradients, frame.backward ? `Gradients of ${words}, ${exact(frame.value)}` : "");
   }
 }

@@ -13,8 +13,6 @@ class View {
     this.panes = [new Pane(this, this.body, false), new Pane(this, this.body, true)];
     this.flow = make("div.flow", this.root);
     this.film = make("div.film", this.root);
-    this.trouble = make("p.trouble", this.root);
-    this.trouble.role = "alert";
     this.said = make("p.said", this.root);
     this.said.ariaLive = "polite";
     this.still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -40,35 +38,30 @@ class View {
       this.started = true;
       this.restore(data.at);
     }
-    await this.guard(async () => {
-      const other = data.token !== this.panes[0].token;
-      await this.panes[0].open(data.token, data.titles?.[0]);
-      this.panes[1].root.hidden = !data.second;
-      if (data.second) await this.panes[1].open(data.second, data.titles?.[1]);
-      const { structure } = this.panes[0];
-      if (other) {
-        if (this.state.part !== null && this.state.part >= structure.parts.length) Object.assign(this.state, NOWHERE);
-        const { epochs } = data;
-        if (data.live && !(this.state.epoch !== "" && epochs.includes(Number(this.state.epoch)))) this.state.epoch = "live";
-        else if (epochs.length && (this.state.epoch === "" || this.state.epoch === "live" || !epochs.includes(Number(this.state.epoch)))) this.state.epoch = String(epochs.at(-1));
-        else if (!epochs.length) this.state.epoch = "";
-        this.steps = null;
-      }
-      if (!data.live && this.state.epoch === "live") this.state.epoch = data.epochs.length ? String(data.epochs.at(-1)) : "";
-      this.controls();
-      this.drawFilm();
-      await this.draw();
-      this.poll();
-    });
+    const { state, panes: [first, second] } = this, { token, titles, epochs, live } = data;
+    const other = token !== first.token, before = first.structure;
+    if (!await this.open(first, token, titles[0])) return;
+    second.root.hidden = !data.second;
+    if (data.second) await this.open(second, data.second, titles[1]);
+    if (other) {
+      if (before && String(before.labels) !== String(first.structure.labels)) state.target = null;
+      this.steps = null;
+    }
+    if (other ? !epochs.map(String).includes(state.epoch) : !live && state.epoch === "live") state.epoch = live ? "live" : String(epochs.at(-1) ?? "");
+    if (!first.has(state)) this.go(NOWHERE);
+    this.controls();
+    this.drawFilm();
+    await this.draw();
+    this.poll();
   }
 
-  async guard(work) {
+  async open(pane, token, title) {
     try {
-      this.trouble.textContent = "";
-      await work();
-    } catch (error) {
-      this.trouble.textContent = error.message;
+      await pane.open(token, title);
+    } catch ({ message }) {
+      if (token === pane.token) { pane.token = null; pane.fail(message); }
     }
+    return token === pane.token && pane.structure;
   }
 
   // --- what is asked ---
@@ -97,10 +90,10 @@ class View {
       const classes = labels.slice(0, Math.max(2, scores));
       const few = classes.length <= 40 ? classes.map((words, k) => [k, words]) : this.likely().map((k) => [k, labels[k]]);
       const options = [[`loss:${label}`, `the loss for “${labels[label] ?? label}”`], ...few.filter(([k]) => k !== label).map(([k, words]) => [`loss:${k}`, `the loss, were it “${words}”`]), ...few.map(([k, words]) => [`score:${k}`, `the score of “${words}”`])];
-      const now = this.state.target ?? `loss:${label}`;
+      const now = this.panes[0].back;
       if (!options.some(([value]) => value === now)) options.push([now, now.startsWith("number") ? "a chosen number" : now]);
       choose("from", options, now, (value) => { this.state.target = value; this.state.step = null; this.steps = null; });
-    } else choose("Full colour by", [["layer", "layer"], ["stage", "stage"], ["network", "network"]], this.state.scale, (value) => { this.state.scale = value; });
+    } else choose("Full colour by", ["layer", "stage", "network"].map((one) => [one, one]), this.state.scale, (value) => { this.state.scale = value; });
     if (modes) choose("Mode", [["eval", "evaluation"], ["train", "training: batch statistics, dropout"]], this.state.mode, (value) => { this.state.mode = value; });
     this.walkControls();
   }
@@ -137,26 +130,24 @@ class View {
     this.slider = rangeOn(this.walk, "Op of the walk back", 100);
     this.slider.oninput = () => this.step(Number(this.slider.value));
     this.told = make("span.told", this.walk);
-    this.loadSteps();
+    this.loadSteps().catch(({ message }) => { this.told.textContent = message; });
   }
 
   async loadSteps() {
     const pane = this.panes[0];
     if (!this.steps) {
       const asked = { back: pane.back, ...pane.common };
-      const steps = await (await pane.ask("steps", asked)).json();
+      const steps = await pane.json("steps", asked);
       if (asked.back !== pane.back) return;
       this.steps = steps;
     }
-    if (!this.slider) return;
-    this.slider.max = Math.max(0, this.steps.length - 1);
-    this.slider.value = this.state.step ?? this.steps.length - 1;
+    this.slider.max = this.steps.length - 1;
     this.tell();
   }
 
   tell() {
-    if (!this.steps || !this.told) return;
     const { step } = this.state;
+    this.slider.value = step ?? this.steps.length - 1;
     if (step === null || !this.steps[step]) { this.told.textContent = `${counted(this.steps.length, "op")}, all walked`; return; }
     const { part, op, sent } = this.steps[step];
     const pane = this.panes[0];
@@ -167,7 +158,6 @@ class View {
   step(at) {
     if (!this.steps) return;
     this.state.step = at === null || at >= this.steps.length ? null : Math.max(0, at);
-    this.slider.value = this.state.step ?? this.steps.length - 1;
     this.tell();
     if (this.state.part !== null) return;
     this.moving = true;
@@ -186,7 +176,7 @@ class View {
     const stop = () => { clearInterval(this.timer); this.timer = null; reword(this.playing, "▶ Play"); };
     if (this.timer) { stop(); return; }
     if (!this.steps) return;
-    this.state.step = this.state.step ?? 0;
+    this.state.step ??= 0;
     this.playing.textContent = "❚❚ Pause";
     const pause = Math.max(60, Math.min(400, 9000 / this.steps.length));
     this.timer = setInterval(() => {
@@ -208,13 +198,9 @@ class View {
   }
 
   // --- where one is ---
-  unfold(key) {
-    this.state.open.add(key);
-    this.draw();
-  }
-
-  fold(key) {
-    this.state.open.delete(key);
+  toggle(key) {
+    const { open } = this.state;
+    if (!open.delete(key)) open.add(key);
     this.draw();
   }
 
@@ -262,30 +248,30 @@ class View {
 
   // --- drawing ---
   async draw() {
+    const panes = this.panes.filter((pane) => pane.token && pane.structure && !pane.root.hidden);
+    if (panes[0] !== this.panes[0]) return; // it is still being opened, or could not be
     const turn = (this.turn = (this.turn ?? 0) + 1);
     this.drawing = true;
-    await this.guard(async () => {
-      this.drawCrumbs();
-      const { part, channel, place } = this.state;
-      const panes = this.panes.filter((pane) => pane.token && !pane.root.hidden);
-      this.flow.hidden = part !== null;
-      this.root.ariaBusy = "true";
-      for (const pane of panes) {
-        if (part !== null && part >= pane.structure.parts.length) { pane.area.replaceChildren(); make("p", pane.area, "This network has no such part."); continue; }
+    this.drawCrumbs();
+    const { part, channel, place } = this.state;
+    this.flow.hidden = part !== null;
+    this.root.ariaBusy = "true";
+    for (const pane of panes) {
+      try {
+        if (!pane.has(this.state)) throw Error("This network has no such part, map or number.");
         if (place !== null) await pane.drawNumber(part, place);
         else if (channel !== null) await pane.drawMap(part, channel);
         else if (part !== null) await pane.drawLayer(part);
         else await pane.drawNetwork();
         if (part !== null) pane.drawAnswer(await pane.frame([pane.structure.parts.length - 1]));
-        if (turn !== this.turn) return;
+        else if (!this.moving && pane === panes[0]) await this.drawFlow(pane);
+      } catch ({ message }) {
+        if (turn === this.turn) pane.fail(message);
       }
-      if (part === null && !this.moving) {
-        await this.drawFlow(panes[0]);
-        this.compare(panes);
-      }
-      this.remember();
-    });
-    if (turn !== this.turn) return;
+      if (turn !== this.turn) return;
+    }
+    if (part === null && !this.moving) this.compare(panes);
+    this.remember();
     this.drawing = false;
     if (this.state.part !== null) this.moving = false;
     if (this.moving) this.rest();
@@ -375,7 +361,7 @@ class View {
       live.ariaPressed = this.state.epoch === "live";
       live.onclick = () => { this.state.epoch = "live"; this.drawFilm(); this.draw(); this.poll(); };
     }
-    const curve = this.data.curve ?? [];
+    const { curve } = this.data;
     if (curve.length > 1 && epochs.length) {
       const width = this.width, height = 90, last = epochs.at(-1) || 1;
       const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": "Loss by epoch" }, this.film);
@@ -385,7 +371,7 @@ class View {
       for (const v of [0, top]) draw("text", { x: 44, y: y(v) + 4, class: "tick", "text-anchor": "end" }, svg, numberText(v, 2));
       draw("text", { x: 50, y: height - 2, class: "tick" }, svg, "loss by epoch: training solid, validation dashed");
       [[1, this.data.series[0], ""], [2, this.data.series[1], "5 3"]].forEach(([at, colour, dash]) => {
-        const known = curve.filter((row) => row[at] !== null && row[at] !== undefined);
+        const known = curve.filter((row) => row[at] != null);
         draw("path", { d: known.map((row, k) => `${k ? "L" : "M"}${x(row[0])},${y(row[at])}`).join(""), fill: "none", stroke: colour, "stroke-width": 2, "stroke-dasharray": dash }, svg);
       });
       this.needle = draw("line", { y1: 4, y2: height - 18, class: "needle" }, svg);
@@ -427,13 +413,12 @@ class View {
   }
 
   tellEpoch() {
-    if (!this.epochWords) return;
     const { epoch } = this.state;
     if (epoch === "live") { this.epochWords.textContent = "as the training is now"; return; }
-    const row = (this.data.curve ?? []).find(([e]) => e === Number(epoch));
-    const words = row ? `: training loss ${exact(row[1])}${row[2] === null || row[2] === undefined ? "" : `, validation loss ${exact(row[2])}`}` : epoch === "0" ? ": the first weights" : "";
+    const row = this.data.curve.find(([e]) => e === Number(epoch));
+    const words = row ? `: training loss ${exact(row[1])}${row[2] == null ? "" : `, validation loss ${exact(row[2])}`}` : epoch === "0" ? ": the first weights" : "";
     this.epochWords.textContent = `after epoch ${epoch}${words}`;
-    if (this.needle) { this.needle.setAttribute("x1", this.xOf(Number(epoch))); this.needle.setAttribute("x2", this.xOf(Number(epoch))); }
+    for (const end of ["x1", "x2"]) this.needle?.setAttribute(end, this.xOf(Number(epoch)));
   }
 
   // While a training runs: twice a second, one after the other, as long as the tab is looked at.
@@ -454,15 +439,15 @@ class View {
   }
 
   restore(text) {
-    for (const word of (text ?? "").split(".")) {
+    for (const word of text.split(".")) {
       const [name, ...rest] = word.split("-");
-      const value = rest.join("-");
+      const value = rest.join("-"), whole = /^\d+$/.test(value);
       if (name === "back") { this.state.back = true; this.state.target = value ? value.replaceAll("_", ":").replace(/^(number:\d+):(.*)$/, (_, head, tail) => `${head}:${tail.replaceAll(":", ".")}`) : null; }
       if (name === "open") this.state.open.add(value);
-      if (name === "part" && /^\d+$/.test(value)) this.state.part = Number(value);
-      if (name === "map" && /^\d+$/.test(value)) this.state.channel = Number(value);
+      if (name === "part" && whole) this.state.part = Number(value);
+      if (name === "map" && whole) this.state.channel = Number(value);
       if (name === "at" && /^\d+(_\d+)*$/.test(value)) this.state.place = value.split("_").map(Number);
-      if (name === "epoch" && /^\d+$/.test(value)) this.state.epoch = value;
+      if (name === "epoch" && whole) this.state.epoch = value;
     }
   }
 }
