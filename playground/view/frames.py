@@ -176,6 +176,19 @@ def _values(part: Part, gradients: Gradients | None) -> Array | None:
     return gradients.at(part)
 
 
+def side_for(shape: Sequence[int], most_bytes: int) -> int:
+    """How many pixels a side maps of this shape may have at most, so that all of them fit into so many bytes.
+
+    >>> side_for((32, 8, 8), 280_000), side_for((1280, 112, 112), 280_000)
+    (64, 12)
+    """
+    side = 64
+    while len(shape) == 3 and side > 4 and math.prod(
+            (shape[0], *(n // -(-n // side) for n in shape[1:]))) > most_bytes:
+        side -= 4
+    return side
+
+
 def tiles_of(array: Array, side: int, most: int) -> Array:
     """The first maps (n, h, w), each at most about `side` pixels wide; a row of numbers is one tile of one row."""
     if array.ndim == 1 or array.shape[1:] == (1, 1):

@@ -344,17 +344,9 @@ def _frame(asked: _Asked) -> tuple[bytes, str]:
 def _layer(asked: _Asked) -> tuple[bytes, str]:
     """All maps of a part, as large as there is room for."""
     part = asked.part()
-    count = part.shape[0] if part.shape else 1
-    side = 64
-    if len(part.shape) == 3:
-        while side > 4 and count * _after(part.shape[1], side) * _after(part.shape[2], side) > LAYER_BYTES:
-            side -= 4
-    return frames.frame(asked.seen().trace, [part.index], gradients=asked.gradients(), side=side, most=10**6,
+    return frames.frame(asked.seen().trace, [part.index], gradients=asked.gradients(),
+                        side=frames.side_for(part.shape, LAYER_BYTES), most=10**6,
                         scale=asked.query.get("scale", "layer"), held=asked.held([part.index])), BINARY
-
-
-def _after(n: int, side: int) -> int:
-    return n // -(-n // side)
 
 
 def _map(asked: _Asked) -> tuple[bytes, str]:

@@ -29,7 +29,7 @@ def _script(*names: str) -> str:
     return "\n".join(line for line in bare if line) + "\n"
 
 
-SCRIPT = _script("drawing.js", "pane.js", "edges.js", "levels.js", "view.js")
+SCRIPT = _script("drawing.js", "pane.js", "pointing.js", "levels.js", "view.js", "film.js")
 _view = st.components.v2.component(
     "network_view",
     html='<div class="network"></div>\n',

@@ -1,7 +1,74 @@
-// Lines to what is pointed at from its strongest inputs, as thick as each counts.
+// Pointing at a map or number, and the lines to it from its strongest inputs, as thick as each counts.
 const POINTED = "Point at a map or a number: lines come from what counts most in it.";
 
 Object.assign(Pane.prototype, {
+  // Pointing at a tile and pressing it.
+  listen(cell) {
+    const { canvas } = cell;
+    const at = (event) => {
+      const { layout } = cell, box = canvas.getBoundingClientRect();
+      if (!layout) return -1;
+      const column = Math.min(layout.columns - 1, Math.floor((event.clientX - box.left) / layout.step));
+      const index = Math.floor((event.clientY - box.top) / layout.step) * layout.columns + column;
+      return index >= 0 && index < layout.count ? index : -1;
+    };
+    canvas.onpointermove = (event) => { const index = at(event); if (index >= 0) this.point(cell, index); };
+    canvas.onclick = (event) => { const index = at(event); if (index >= 0) this.enter(cell, index); };
+  },
+
+  // Move the one button over a tile and say what is there.
+  point(cell, index, focus = false) {
+    const { layout, canvas } = cell;
+    if (!layout) return;
+    const [x, y] = place(layout, index);
+    const box = canvas.getBoundingClientRect(), origin = this.list.getBoundingClientRect();
+    const { cursor } = this;
+    cursor.hidden = false;
+    cursor.style.left = `${box.left - origin.left + x - 2}px`;
+    cursor.style.top = `${box.top - origin.top + y - 2}px`;
+    cursor.style.width = `${layout.wide + 4}px`;
+    cursor.style.height = `${layout.tall + 4}px`;
+    const what = layout.cells ? "number" : "map";
+    const words = `${cell.words}, ${what} ${index} of ${this.structure.parts[cell.part].shape[0]}${this.back ? ", gradient" : ""}`;
+    cursor.ariaLabel = `${words}. Enter opens it.`;
+    cursor.title = words;
+    cursor.onclick = () => this.enter(cell, index);
+    this.pointed = { cell, index };
+    cursor.onkeydown = (event) => this.key(event);
+    if (focus) cursor.focus();
+    this.app.say(words);
+    this.drawEdges(cell, index);
+  },
+
+  key(event) {
+    const { cell, index } = this.pointed;
+    const { layout } = cell;
+    const cells = this.cells.filter((one) => one.layout);
+    const where = cells.indexOf(cell);
+    const moves = { ArrowUp: -layout.columns, ArrowDown: layout.columns, Home: -index, End: layout.count - 1 - index };
+    if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+      const step = event.key === "ArrowLeft" ? -1 : 1;
+      const column = (index % layout.columns) + step;
+      if (column >= 0 && column < layout.columns && index + step < layout.count) this.point(cell, index + step, true);
+      else {
+        const next = cells[where + step];
+        if (next) this.point(next, Math.min(next.layout.count - 1, step > 0 ? 0 : next.layout.columns - 1), true);
+      }
+    } else if (event.key in moves) {
+      const target = index + moves[event.key];
+      if (target >= 0 && target < layout.count) this.point(cell, target, true);
+    } else return;
+    event.preventDefault();
+  },
+
+  enter(cell, index) {
+    const shape = this.structure.parts[cell.part].shape;
+    if (cell.layout.cells) {
+      const at = this.channelAt(cell, index);
+      this.app.go({ part: cell.part, channel: at, place: shape.length === 1 ? [at] : [at, 0, 0] });
+    } else this.app.go({ part: cell.part, channel: index, place: null });
+  },
+
   async drawEdges(cell, index) {
     const turn = (this.pointing = (this.pointing ?? 0) + 1);
     const { item } = cell.column, { parts } = this.structure;
