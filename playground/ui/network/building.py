@@ -15,7 +15,7 @@ from playground.network.kind import Shape
 from playground.network.parts import Network
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit, timing
-from playground.training.scratch.division import VALIDATION_SHARE
+from playground.training.scratch.division import learnt
 from playground.ui import frame
 from playground.ui.network import at_work, both_engines, designer, run_look, settings
 from playground.ui.studio import downloads, model_name, models, own_set, runs_view, train
@@ -42,8 +42,8 @@ class Chosen:
 
     @property
     def learnt(self) -> int:
-        """Pictures that are learnt: all but the sixth that is kept aside."""
-        return round(len(self.training.images) * (1 - VALIDATION_SHARE))
+        """Pictures that are learnt where the settings name no fewer: all but the sixth that is kept aside."""
+        return learnt(len(self.training))
 
 
 def chosen_data() -> Chosen | None:
@@ -115,7 +115,7 @@ def training(chosen: Chosen | None) -> None:
         request = {"data": chosen.data, "network": designer.address(), **asked}
         st.session_state[REQUEST] = request
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start"):
-            numpy_fit.designed(request, chosen.takes, chosen.classes)  # says why, where it cannot be trained
+            numpy_fit.designed(request, chosen.training)  # says why, where it cannot be trained
             runs_view.begin(RunSpec(kind="digits", request=request, seed=seed, name=name_of_model), suggested)
         if said := runs_view.said_last_time(lambda spec: spec.kind == "digits" and spec.request == request):
             st.caption(said)
