@@ -117,7 +117,7 @@ def _fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool], live: li
                 meter.took(steps, taken.look.seconds)
                 yield taken.look.measures(epoch, steps, time.time())
             if not math.isfinite(value):
-                history_files.index(run_dir, state, batches, steps, training.threads)
+                history_files.index(run_dir, state, batches, steps, done + 1, training.threads)
                 raise PlaygroundError(f"The loss is no longer a number after {steps} steps: the learning rate of "
                                       f"{schedule.base_lrs[0]:g} is too large for these data.")
             live.stepped(model, epoch, number, steps)
@@ -141,7 +141,7 @@ def _fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool], live: li
 
     if stopped:
         yield _save(run_dir, model, done)
-        history_files.index(run_dir, state, batches, steps, training.threads)
+        history_files.index(run_dir, state, batches, steps, done + 1, training.threads)
     _, confusion = evaluate(model, preprocessing.apply_all(test.images), test.labels, len(train.classes))
     yield Finished("stopped" if stopped else "completed", done, float(np.trace(confusion) / len(test)), len(test),
                    time.time() - began, tuple(tuple(map(int, row)) for row in confusion), time.time())
