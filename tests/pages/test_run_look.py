@@ -6,7 +6,7 @@ from playground.training.runs import runs
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch.settings import asked_factors
 from playground.ui.network import run_look
-from playground.ui.studio import runs_view
+from playground.ui.studio import loss_gap
 from tests.pages.on_a_page import OpenPage, errors, sent, texts
 from tests.waiting import ended
 
@@ -73,8 +73,19 @@ def test_only_what_differs_is_listed_the_usual_said_or_not() -> None:
                                                         "seed": ["0", "0", "1"]}
 
 
+def test_a_preset_and_its_own_spelling_are_the_same_network() -> None:
+    sick = {"data": "digits", "network": "dead-relus", "first_bias": -5.0}
+    spelled = {**sick, "network": "c16-r-p2-c32-r-p2-f-d64-r-d10", "first_bias": 0.0}
+    one, cured = (RunSpec("digits", request, 0, "a") for request in (sick, spelled))
+    assert run_look.differences([one, cured]) == {"first bias": ["-5.0", "0.0"]}
+    other = RunSpec("digits", {**sick, "network": "mlp"}, 0, "b")
+    assert run_look.differences([one, other]) == {"network": ["dead-relus", "mlp"]}
+    gone = RunSpec("digits", {**sick, "data": "/nowhere"}, 0, "c")
+    assert list(run_look.differences([one, gone])) == ["data"], "one preset, spelled for other pictures"
+
+
 @pytest.mark.parametrize(("asked", "leaves_out"), [
     ("usual", True), ("c8-r-f-d10", False), ("[c8-oc0.2]-g-d10", True), ("nonsense", False),
 ])
 def test_only_a_network_with_dropout_is_said_to_leave_units_out(asked: str, leaves_out: bool) -> None:
-    assert runs_view.has_dropout(asked) is leaves_out
+    assert loss_gap.has_dropout(asked) is leaves_out
