@@ -4,8 +4,9 @@ import pytest
 
 from playground.training.runs import runs
 from playground.training.runs.runs import RunSpec
+from playground.training.scratch import timing
 from playground.training.scratch.settings import asked_factors
-from playground.ui.network import run_look
+from playground.ui.network import building, run_look
 from playground.ui.studio import loss_gap
 from tests.pages.on_a_page import OpenPage, errors, sent, texts
 from tests.waiting import ended
@@ -62,6 +63,24 @@ def test_the_rate_of_a_run_under_way_is_changed_by_a_button(open_page: OpenPage)
     next(button for button in app.button if button.label == "½").click().run()
     assert errors(app) == []
     assert asked_factors(runs.run_dir(run_id)) == [0.5]
+
+
+def test_a_design_whose_epochs_take_minutes_is_marked_at_the_part_that_takes_them(
+        open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(timing, "seconds_an_epoch", lambda *given: asked.append(given[-1]) or 1359.0)
+    building.predicted.clear()  # type: ignore[attr-defined]
+    app = open_page("train", network="c9-r-c9-r-g-d10", few="60", batch="64")
+    app.session_state["design-rested"] = "c9-r-c9-r-g-d10"
+    app.run()
+    assert errors(app) == []
+    building.predicted.clear()  # type: ignore[attr-defined]
+    assert asked == [{"batch_size": 64, "train_pictures": 60}], "the settings that the time depends on, and no others"
+    drawn = sent(app, "designer")[0]
+    assert drawn["seconds"] == 1359.0
+    said = {tuple(card["path"]): [fault["sentence"] for fault in card["faults"]] for card in drawn["cards"]}
+    assert any("An epoch takes about 23 min" in sentence for sentence in said[(2,)])
+    assert drawn["batch"] == 60, "no batch is larger than what learns"
 
 
 def test_only_what_differs_is_listed_the_usual_said_or_not() -> None:

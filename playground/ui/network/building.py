@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -13,6 +14,7 @@ from playground.figures import maps
 from playground.network import code, presets
 from playground.network.kind import Shape
 from playground.network.parts import Network
+from playground.network.slowness import slow
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit, timing
 from playground.training.scratch.division import learnt
@@ -133,10 +135,12 @@ def design(chosen: Chosen) -> None:
     history = designer.history()
     text = history.texts[history.at]
     resting = designer.rested() == text
+    costs = {name: request[name] for name in timing.COSTS if name in request}
+    seconds = predicted(text, chosen.takes, chosen.classes, len(chosen.training), costs) if resting else None
     network = designer.designer(
-        chosen.takes, chosen.classes, batch=batch, memory=numpy_fit.memory(),
-        seconds=predicted(text, chosen.takes, chosen.classes, chosen.learnt, batch) if resting else None,
-        marks=run_look.marks(text))
+        chosen.takes, chosen.classes, batch=min(batch, learnt(len(chosen.training), request.get("train_pictures", 0))),
+        memory=numpy_fit.memory(), seconds=seconds,
+        marks=(*run_look.marks(text), *slow(history.network, chosen.takes, seconds)))
     # What nobody has opened is not made: an edit is answered at once.
     drawn = st.expander("Schedule and first weights", icon=":material/show_chart:", key="drawn", on_change="rerun",
                         bind="query-params")
@@ -175,11 +179,12 @@ def as_text(chosen: Chosen, network: Network, text: str) -> None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def predicted(text: str, takes: Shape, classes: int, pictures: int, batch: int) -> float | None:
-    """Seconds an epoch, measured once a design."""
+def predicted(text: str, takes: Shape, classes: int, pictures: int, costs: dict[str, Any]) -> float | None:
+    """Seconds an epoch on a set with so many training pictures, measured once a design and what of the settings it
+    depends on."""
     try:
         network = presets.network_named(text, takes, classes)
-        return timing.seconds_an_epoch(network, takes, classes, pictures, batch)
+        return timing.seconds_an_epoch(network, takes, classes, pictures, costs)
     except (PlaygroundError, MemoryError):
         return None
 
