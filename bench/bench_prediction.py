@@ -27,11 +27,11 @@ GOAL, BATCH = 0.3, 32
 def main() -> None:
     train, _ = named.load("digits")
     takes, classes = numpy_fit.shape_of(train), len(train.classes)
-    learnt = round(len(train) * (1 - numpy_fit.VALIDATION_SHARE))
     lines = ["| design | predicted, s | took, s | off by |", "|---|---|---|---|"]
     rows = []
     for name in DESIGNS:
-        predicted = timing.seconds_an_epoch(network_named(name, takes, classes), takes, classes, learnt, BATCH)
+        network = network_named(name, takes, classes)
+        predicted = timing.seconds_an_epoch(network, takes, classes, len(train), {"batch_size": BATCH})
         assert predicted is not None
         spec = RunSpec("digits", {"data": "digits", "network": name, "epochs": 3, "batch_size": BATCH}, 0, "timed")
         with tempfile.TemporaryDirectory() as folder:

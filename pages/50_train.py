@@ -12,7 +12,7 @@ with setup:
     run = runs_view.chosen("digits")
 with beside:
     if run is not None:
-        runs_view.watch(run, "validation", train.result)
+        runs_view.watch(run, "validation", train.result, run_look.ails)
         run_look.rate(run)
         at_work.of_training(run)
         run_look.examined(run)

@@ -1,4 +1,4 @@
-"""The command that reads a network: its parts, what it costs, what is wrong with it, and its code."""
+"""The command that reads a network: its parts, what it costs, what is wrong with it, and its code; or lists presets."""
 
 import argparse
 
@@ -7,13 +7,23 @@ from playground.errors import PlaygroundError
 
 
 def network(options: argparse.Namespace) -> int:
-    """Print a network's parts, counts, faults and cures, or its code in one of three libraries."""
+    """Print a network's parts, counts, faults and cures, or its code in one of three libraries; without one, what
+    presets there are."""
     from playground.network import code, report
-    from playground.network.presets import network_named
+    from playground.network.presets import PRESETS, network_named
+    from playground.training.scratch.numpy_fit import memory
 
     takes = options.input
+    if options.network is None:
+        if options.json:
+            print_json({name: {"title": one.title, "about": one.about, "sick": one.sick}
+                        for name, one in PRESETS.items()})
+            return 0
+        for name, one in PRESETS.items():
+            print(f"{name:16} {one.title}: {one.about}")
+        return 0
     asked = network_named(options.network, takes, options.classes)
-    found = report.report(asked, takes, options.classes)
+    found = report.report(asked, takes, options.classes, batch=options.batch_size, memory=memory())
     if options.code:
         stopping = next((fault for fault in found["faults"] if fault["level"] == "stop"), None)
         if stopping is not None and len(found["parts"]) < 1:

@@ -53,13 +53,16 @@ def parser() -> argparse.ArgumentParser:
                      help="for a class: it listens on the network where no --address is named, every browser has a "
                           "workspace of its own, and the teacher's link is printed")
 
-    one = command(network, "look at a network: its parts, what it costs, what is wrong with it, its code")
-    one.add_argument("network", metavar="SPELLING|PRESET", help="such as c32k3n-b-r-p2-[c32n-b-r-c32n-b]-r-g-d10, or "
-                                                                "a preset's name, such as resnet8")
+    one = command(network, "look at a network: its parts, what it costs, what is wrong with it, its code; without one, "
+                           "list the presets")
+    one.add_argument("network", metavar="SPELLING|PRESET", nargs="?",
+                     help="such as c32k3n-b-r-p2-[c32n-b-r-c32n-b]-r-g-d10, or a preset's name, such as resnet8")
     one.add_argument("--input", type=shape, default=(1, 28, 28), metavar="CxHxW",
                      help="the shape of a picture (default: 1x28x28)")
     one.add_argument("--classes", type=whole(1, 100_000), default=10, metavar="K",
                      help="how many classes (default: %(default)s)")
+    one.add_argument("--batch-size", type=whole(2), default=32, metavar="N",
+                     help="pictures a step, on which the memory of its training depends (default: %(default)s)")
     one.add_argument("--code", choices=("engine", "torch", "keras"), help="print the lines that make it instead")
 
     one = command(train, "train a small CNN from scratch with the NumPy engine, and export it")

@@ -38,7 +38,7 @@ def train(options: argparse.Namespace) -> int:
         if options.network:  # and a network that does not fit
             from playground.training.scratch import numpy_fit
 
-            numpy_fit.designed(request, numpy_fit.shape_of(train), len(train.classes))
+            numpy_fit.designed(request, train)
     return follow(options, "digits", {"data": data, **request})
 
 

@@ -6,7 +6,7 @@ cure is offered only where applying it takes the fault away.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import gcd
+from math import gcd, prod
 
 from playground.network import suspicions
 from playground.network.cures import Cure, aligned, projected
@@ -244,10 +244,16 @@ def _ends(network: Network, walked: Walk, classes: int) -> Iterator[Fault]:
 
 
 def _size(network: Network, walked: Walk, batch: int, memory: int | None) -> Iterator[Fault]:
-    if memory is None or walked.memory(batch) <= memory:
+    leaves = [row for row in walked.rows if not row.part.of.container]
+    if memory is None or walked.memory(batch) <= memory or not leaves:
         return
     needed, allowed = (f"{number(n / 2**20, 3)} MB" for n in (walked.memory(batch), memory))
-    heavy = max(walked.rows, key=lambda row: row.parameters)
+    said = f"Training this in batches of {batch} takes at least {needed}, and {allowed} may be used here; "
+    by_pictures = walked.memory(batch) > 2 * walked.memory(0)
+    if by_pictures:  # the weights are not what takes it
+        heavy = max(leaves, key=lambda row: (prod(row.gives), row.parameters))
+    else:
+        heavy = max(leaves, key=lambda row: row.parameters)
     cures = []
     if heavy.part.kind == "dense":
         flattening = next((row for row in walked.rows if row.part.kind == "flatten" and row.gives == heavy.takes), None)
@@ -258,8 +264,10 @@ def _size(network: Network, walked: Walk, batch: int, memory: int | None) -> Ite
         half = max(int(main.low), heavy.part[main.name] // 2)
         cures.append(Cure(f"{half} instead of {heavy.part[main.name]} in {place(heavy.path)}",
                           Edit("set", heavy.path, name=main.name, value=half)))
-    source = _source(network, heavy.source)
-    yield Fault(STOP, heavy.path, f"Training this in batches of {batch} takes at least {needed}, and {allowed} may be "
-                                  f"used here; most of its weights, {number(heavy.parameters, 9)}, are in "
-                                  f"{named(heavy.path, heavy.part)}, which takes {shape_words(heavy.takes)} from "
-                                  f"{source}.", tuple(cures))
+    if by_pictures:
+        said += (f"smaller batches take less: of every picture {number(walked.activations, 9)} numbers are kept, "
+                 f"{number(prod(heavy.gives), 9)} of them from {named(heavy.path, heavy.part)}.")
+    else:
+        said += (f"most of its weights, {number(heavy.parameters, 9)}, are in {named(heavy.path, heavy.part)}, which "
+                 f"takes {shape_words(heavy.takes)} from {_source(network, heavy.source)}.")
+    yield Fault(STOP, heavy.path, said, tuple(cures))

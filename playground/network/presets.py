@@ -1,5 +1,6 @@
 """Networks to start from: the classics at a size that trains in a minute, and sick ones to find out what ails them."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import log2
@@ -12,6 +13,8 @@ from playground.network.spelling import network_of
 
 SMALLEST = 4
 """Pixels a side of a picture: two poolings have to leave something."""
+_NAME_LIKE = re.compile(r"[\w -]*[A-Za-z]{4}[\w -]*")
+"""What may have been meant as a name: a word without brackets, longer than any code."""
 KERAS_NORM = "bm0.01e0.001"
 """Batch norm with Keras' defaults: momentum .99 counted its way is .01 counted torch's way, epsilon 1e-3."""
 
@@ -45,12 +48,20 @@ def preset(name: str) -> Preset:
 
 
 def network_named(text: str, takes: Shape, classes: int) -> Network:
-    """A preset by its name, or else the network of a spelling.
+    """A preset by its name, or else the network of a spelling. Raises PlaygroundError where it is neither.
 
     >>> len(network_named("linear", (1, 28, 28), 10)), len(network_named("c8-r-g-d10", (1, 28, 28), 10))
     (2, 4)
     """
-    return PRESETS[text].network(takes, classes) if text in PRESETS else network_of(text)
+    if text in PRESETS:
+        return PRESETS[text].network(takes, classes)
+    try:
+        return network_of(text)
+    except PlaygroundError as error:
+        if not _NAME_LIKE.fullmatch(text.strip()):
+            raise
+        raise PlaygroundError(f"{str(error).rstrip('.')}; nor is it a preset, which are {', '.join(PRESETS)}."
+                              ) from error
 
 
 def _small(takes: Shape) -> bool:

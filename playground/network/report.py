@@ -12,8 +12,10 @@ from playground.network.spelling import spelled
 from playground.numbers import count
 
 
-def report(network: Network, takes: Shape, classes: int) -> dict[str, Any]:
-    """Everything as plain JSON: spelling, parts, totals, faults with the spelling that each cure leads to."""
+def report(network: Network, takes: Shape, classes: int, *, batch: int = 32, memory: int | None = None,
+           ) -> dict[str, Any]:
+    """Everything as plain JSON: spelling, parts, totals, faults with the spelling that each cure leads to; `batch` and
+    `memory` as `faults` takes them."""
     walked = walk(network, takes)
     return {
         "spelling": spelled(network), "input": list(takes), "classes": classes,
@@ -27,7 +29,7 @@ def report(network: Network, takes: Shape, classes: int) -> dict[str, Any]:
         "faults": [{
             "level": fault.level, "place": place(fault.path) if fault.path else "", "sentence": fault.sentence,
             "cures": [{"label": cure.label, "spelling": spelled(edited(network, cure.edit))} for cure in fault.cures],
-        } for fault in faults(network, takes, classes)],
+        } for fault in faults(network, takes, classes, batch=batch, memory=memory)],
     }
 
 

@@ -10,6 +10,7 @@ from engine.optim import SGD
 from playground.network.build import build
 from playground.network.edits import edited
 from playground.network.faults import NOTE, STOP, WARN, faults
+from playground.network.shapes import walk
 from playground.network.spelling import network_of
 
 GRAY, COLOUR, TINY = (1, 28, 28), (3, 32, 32), (1, 8, 8)
@@ -96,6 +97,15 @@ def test_a_doubtful_design_gets_a_sentence_and_its_cure(text, level, words, cure
                                   "c16n-b-r-[c32s2n-b-r-c32n-b:c32k1s2n-b]-r-p2-g-d10"])
 def test_a_sound_design_has_no_fault(text):
     assert [f for f in faults(network_of(text), GRAY, 10) if f.level != NOTE] == []
+
+
+def test_where_a_batch_and_not_the_weights_takes_the_memory_it_is_said_so():
+    network = network_of("{c64-r-c64}-r-g-d10")
+    assert STOP not in {one.level for one in faults(network, GRAY, 10, batch=32, memory=200 * 2**20)}
+    found = faults(network, GRAY, 10, batch=256, memory=200 * 2**20)
+    assert "smaller batches take less" in found[0].sentence
+    assert found[0].path == (0, 0, 2)
+    assert walk(edited(network, found[0].cures[0].edit), GRAY).memory(256) < walk(network, GRAY).memory(256)
 
 
 def test_a_network_too_large_for_the_memory_is_refused_with_the_number_and_a_cure():

@@ -84,7 +84,7 @@ def test_a_design_of_any_size_is_drawn_and_neither_timed_nor_filled(text: str) -
     assert bool(view["whatif"]) == (len(network) < 90)
     if len(network) < 90:
         assert any("may be used here" in fault["sentence"] for card in view["cards"] for fault in card["faults"])
-        assert timing.seconds_an_epoch(network, DIGITS, CLASSES, 1000, 32) is None
+        assert timing.seconds_an_epoch(network, DIGITS, CLASSES, 1000) is None
         assert settings.histograms(text, DIGITS, CLASSES, "default", 1.0) == {}
 
 

@@ -4,9 +4,10 @@ import pytest
 
 from playground.training.runs import runs
 from playground.training.runs.runs import RunSpec
+from playground.training.scratch import timing
 from playground.training.scratch.settings import asked_factors
-from playground.ui.network import run_look
-from playground.ui.studio import runs_view
+from playground.ui.network import building, run_look
+from playground.ui.studio import loss_gap
 from tests.pages.on_a_page import OpenPage, errors, sent, texts
 from tests.waiting import ended
 
@@ -64,6 +65,24 @@ def test_the_rate_of_a_run_under_way_is_changed_by_a_button(open_page: OpenPage)
     assert asked_factors(runs.run_dir(run_id)) == [0.5]
 
 
+def test_a_design_whose_epochs_take_minutes_is_marked_at_the_part_that_takes_them(
+        open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(timing, "seconds_an_epoch", lambda *given: asked.append(given[-1]) or 1359.0)
+    building.predicted.clear()  # type: ignore[attr-defined]
+    app = open_page("train", network="c9-r-c9-r-g-d10", few="60", batch="64")
+    app.session_state["design-rested"] = "c9-r-c9-r-g-d10"
+    app.run()
+    assert errors(app) == []
+    building.predicted.clear()  # type: ignore[attr-defined]
+    assert asked == [{"batch_size": 64, "train_pictures": 60}], "the settings that the time depends on, and no others"
+    drawn = sent(app, "designer")[0]
+    assert drawn["seconds"] == 1359.0
+    said = {tuple(card["path"]): [fault["sentence"] for fault in card["faults"]] for card in drawn["cards"]}
+    assert any("An epoch takes about 23 min" in sentence for sentence in said[(2,)])
+    assert drawn["batch"] == 60, "no batch is larger than what learns"
+
+
 def test_only_what_differs_is_listed_the_usual_said_or_not() -> None:
     one = RunSpec("digits", {"data": "digits"}, 0, "a")
     same = RunSpec("digits", {"data": "digits", "network": "usual", "epochs": 15, "optimizer": "adam"}, 0, "b")
@@ -73,8 +92,19 @@ def test_only_what_differs_is_listed_the_usual_said_or_not() -> None:
                                                         "seed": ["0", "0", "1"]}
 
 
+def test_a_preset_and_its_own_spelling_are_the_same_network() -> None:
+    sick = {"data": "digits", "network": "dead-relus", "first_bias": -5.0}
+    spelled = {**sick, "network": "c16-r-p2-c32-r-p2-f-d64-r-d10", "first_bias": 0.0}
+    one, cured = (RunSpec("digits", request, 0, "a") for request in (sick, spelled))
+    assert run_look.differences([one, cured]) == {"first bias": ["-5.0", "0.0"]}
+    other = RunSpec("digits", {**sick, "network": "mlp"}, 0, "b")
+    assert run_look.differences([one, other]) == {"network": ["dead-relus", "mlp"]}
+    gone = RunSpec("digits", {**sick, "data": "/nowhere"}, 0, "c")
+    assert list(run_look.differences([one, gone])) == ["data"], "one preset, spelled for other pictures"
+
+
 @pytest.mark.parametrize(("asked", "leaves_out"), [
     ("usual", True), ("c8-r-f-d10", False), ("[c8-oc0.2]-g-d10", True), ("nonsense", False),
 ])
 def test_only_a_network_with_dropout_is_said_to_leave_units_out(asked: str, leaves_out: bool) -> None:
-    assert runs_view.has_dropout(asked) is leaves_out
+    assert loss_gap.has_dropout(asked) is leaves_out

@@ -21,6 +21,8 @@ from playground.training.runs.events import (
     Exported,
     Failed,
     Finished,
+    Measures,
+    PartMeasures,
     Queued,
     Resumed,
     Saved,
@@ -302,6 +304,17 @@ def test_a_validation_loss_below_the_training_loss_is_explained(open_page: OpenP
     assert "After 1 of 2 epochs the validation loss lies below the training loss (epoch 1: 0.5 and 1.4)" in said
     assert "dropout leaves a part of the units out" in said
     assert "lies below" not in texts(open_page("train", run=made_up("above", started(), started(), epochs[1])))
+
+
+def test_where_something_is_wrong_nothing_is_said_to_be_right(open_page: OpenPage) -> None:
+    guessing = [Epoch(k, 2.31, 0.12, 2.29, 0.12, 3.0, time.time()) for k in (1, 2)]
+    assert "nothing is wrong" not in texts(open_page("train", run=made_up("chance", started(), *guessing)))
+    leaping = Measures(1, 1, 1.0, 2.3, tuple(PartMeasures((k,), kind, 1.0, 1.0, 0.9, 0.0, 0.0) for k, kind in
+                                             ((0, "conv"), (9, "dense"), (12, "dense"))), None, time.time())
+    epochs = [Epoch(1, 1.4, 0.6, 0.5, 0.9, 3.0, time.time())]
+    said = texts(open_page("train", run=made_up("leaping", started(), leaping, *epochs, *epochs)))
+    assert "**Step too large.**" in said
+    assert "nothing is wrong" not in said
 
 
 def test_trying_again_does_not_hide_the_curves(open_page: OpenPage) -> None:

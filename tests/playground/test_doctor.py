@@ -229,14 +229,31 @@ def test_larger_pictures_do_not_make_the_healthy_sick(network: str, takes: tuple
     assert doctor.preflight(told, takes, images, np.arange(16) % 10, 10, {"batch_size": 16}).findings == ()
 
 
-def test_preflight_is_of_the_very_first_step_of_the_training(tmp_path: Any) -> None:
-    request = {"data": "digits", "network": "c8-r-f-d10", "weights_gain": 2.0, "learning_rate": 0.01}
+@pytest.mark.parametrize("settings", [
+    {"weights_gain": 2.0, "learning_rate": 0.01},
+    {"optimizer": "momentum", "learning_rate": 1.0, "clip_norm": 0.5, "weights_gain": 4.0},
+    {"learning_rate": 0.1, "schedule": "warmup"},
+    {"label_smoothing": 0.3, "weight_decay": 0.1, "optimizer": "adamw"},
+    {"augment": {"rotate": 20, "mixup": 0.4}},
+    {"normalize": False, "init": "kaiming", "first_bias": -1.0},
+], ids=lambda one: " ".join(one))
+def test_preflight_is_of_the_very_first_step_of_the_training(settings: dict[str, Any]) -> None:
+    request = {"data": "digits", "network": "c8-r-f-o0.2-d10", **settings}
     training = numpy_fit.begun(RunSpec("digits", request, 7, ""))
-    found = doctor.preflight("c8-r-f-d10", (1, 8, 8), training.raw, training.y, 10, request, seed=7).measures
+    found = doctor.preflight("c8-r-f-o0.2-d10", (1, 8, 8), training.raw, training.y, 10, request, seed=7)
     training.model.train()
     look = training.step(np.arange(32), measure=True).look
     assert look is not None
-    assert found == look.measures(1, 1, 0.0)
+    assert found.measures == look.measures(1, 1, 0.0)
+
+
+def test_before_training_a_clipped_first_step_is_not_called_too_large() -> None:
+    images, labels = digits()
+    asked = {"optimizer": "momentum", "learning_rate": 1.0, "weights_gain": 4.0}
+    network = PRESETS["usual"].network((1, 8, 8), 10)
+    for settings, leaps in ((asked, True), ({**asked, "clip_norm": 0.5}, False)):
+        found = doctor.preflight(network, (1, 8, 8), images, labels, 10, settings).findings
+        assert (TOO_LARGE in {one.kind for one in found}) is leaps, settings
 
 
 def test_preflight_of_what_does_not_fit_is_a_sentence() -> None:

@@ -1,6 +1,7 @@
 """A training walked back: any epoch at once, any step to the same bits, and a sentence where neither is to be had."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from engine import Tensor
 from engine.kernels import threads
 from playground.datasets import named
 from playground.errors import PlaygroundError
-from playground.training.runs.events import Epoch, Finished, Saved
+from playground.training.runs.events import Epoch, Finished, RateChanged, Saved
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import history, history_files, numpy_fit
 from playground.training.scratch import training as stepping
@@ -108,6 +109,20 @@ def test_any_step_of_any_run_comes_back_to_the_same_bits(
         found = history.replayed(tmp_path / name, step)
         assert digest_of(found.model.state_dict()) == taken[name][step], (name, step)
         assert not found.model.training
+
+
+def test_a_rate_changed_for_an_epoch_that_never_took_a_step_is_none_of_the_epoch_before(
+        tmp_path: Path, on_blobs: None) -> None:
+    stop = threading.Event()
+    for event in numpy_fit.fit(spec(network="c3-r-f-d3", epochs=4), tmp_path, stop.is_set):
+        if isinstance(event, Saved) and event.epoch == 1:
+            ask_rate(tmp_path, 0.5)
+        if isinstance(event, RateChanged):
+            stop.set()
+    assert json.loads((tmp_path / "history" / "history.json").read_text())["factors"] == {"2": [0.5]}
+    history_files.path_of(tmp_path, STATE, 1).unlink()  # so the first epoch is replayed, and checked
+    assert digest_of(history.replayed(tmp_path, BATCHES).model.state_dict()) == digest_of(
+        numpy_fit.load_trained(tmp_path).model.state_dict())
 
 
 def test_the_weights_of_every_epoch_are_there_and_answer_nearly_as_they_did(tmp_path: Path, on_blobs: None) -> None:

@@ -246,6 +246,16 @@ def test_any_design_is_trained_and_comes_back(network: str, tmp_path: Path, on_b
     assert trained.model(Tensor(trained.preprocessing.apply_all(blobs().images))).shape == (60, 3)
 
 
+def test_memory_is_reckoned_for_the_batch_that_is_asked_for(
+        tmp_path: Path, on_blobs: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_fit, "memory", lambda: 10**6)
+    network = "c16-r-f-d3"
+    assert fit(tmp_path / "small", spec(1, network=network, batch_size=8))
+    with pytest.raises(PlaygroundError, match="in batches of 50 takes at least"):  # of 60, a sixth is kept aside
+        fit(tmp_path / "large", spec(1, network=network, batch_size=256))
+    assert fit(tmp_path / "few", spec(1, network=network, batch_size=256, train_pictures=9))
+
+
 @pytest.mark.parametrize(("network", "says"), [
     ("c8-r-p64-g-d3", "nothing would be left"), ("c8-r-g-d7", "3 classes"), ("nonsense!", "cannot be read"),
     ("f-d60000-r-d60000-r-d60000-d3", "MB may be used"),

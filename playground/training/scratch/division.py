@@ -7,6 +7,16 @@ from playground.errors import PlaygroundError
 VALIDATION_SHARE = 1 / 6
 
 
+def learnt(pictures: int, most: int = 0) -> int:
+    """About how many of a set's training pictures are learnt from, `most` at the most where it is not 0.
+
+    >>> learnt(1200), learnt(1200, 60)
+    (1000, 60)
+    """
+    fitted = round(pictures * (1 - VALIDATION_SHARE))
+    return min(fitted, most) if most else fitted
+
+
 def divided(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Indices to learn from and to validate on: a sixth of every class, at least one picture where there are two."""
     held_out = []

@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from engine import Tensor
-from engine.module import watched
+from playground.datasets.named import ImageSet
 from playground.errors import PlaygroundError
-from playground.network.build import build
 from playground.network.edits import Edit
 from playground.network.kind import Shape
 from playground.network.kinds import WEIGHTED
@@ -25,11 +23,10 @@ from playground.network.spelling import network_of
 from playground.network.suspicions import SATURATING
 from playground.numbers import number, percent
 from playground.training.runs.events import Epoch, Event, Measures
+from playground.training.runs.runs import RunSpec
 from playground.training.scratch.doctor_patient import Patient, spread_of
-from playground.training.scratch.losses import loss_of, scoring
-from playground.training.scratch.measures import Look, Parts
-from playground.training.scratch.numpy_fit import preprocessing_of
-from playground.training.scratch.settings import Settings, first_weights, optimizer_of
+from playground.training.scratch.numpy_fit import assembled
+from playground.training.scratch.settings import Settings
 
 NOT_FINITE, EXPLODING, VANISHING, DEAD, SATURATED, TOO_LARGE, IDLE, MEMORISING = (
     "not finite", "exploding", "vanishing", "dead ReLU", "saturated", "step too large", "step idle", "memorising")
@@ -89,29 +86,24 @@ def diagnose(network: str | Network, takes: Shape, events: Sequence[Event],
 def preflight(network: str | Network, takes: Shape, images: np.ndarray, labels: np.ndarray, classes: int,
               settings: Mapping[str, Any] | None = None, seed: int = 0) -> Preflight:
     """The measures of one batch of the first pictures, uint8 (N, H, W) or (N, H, W, 3), at the first weights that a
-    training with this seed begins with, and what they say. Raises PlaygroundError where the network does not fit.
+    training with this seed begins with, and what they say: its augmentation, loss, clipping and first learning rate are
+    those of the settings. Raises PlaygroundError where the network does not fit.
 
     >>> images = np.random.default_rng(0).integers(0, 255, (8, 8, 8)).astype(np.uint8)
     >>> preflight("c4-r-f-d3", (1, 8, 8), images, np.arange(8) % 3, 3).findings
     ()
     """
-    asked = Settings.from_request(settings or {})
     told = network_of(network) if isinstance(network, str) else network
-    _, weights_rng, _, _, init_rng = np.random.default_rng(seed).spawn(5)
-    scored = scoring(told, takes)
-    model = build(scored, takes, weights_rng)
-    first_weights(model, asked, init_rng)
-    if walk(scored, takes).gives not in ((classes,), (1,)):
+    walked = walk(told, takes)
+    if not walked.stopped and walked.gives not in ((classes,), (1,)):
         raise PlaygroundError(f"The network does not give a score for each of {classes} classes.")
-    optimizer = optimizer_of(asked, model.parameters())
-    x = preprocessing_of(images, asked.normalize).apply_all(images[:asked.batch_size])
-    model.train()
-    with np.errstate(all="ignore"), watched() as calls:
-        loss = loss_of(model(Tensor(x)), labels[:asked.batch_size])
-        look = Look(Parts(scored, model), calls, x, loss)
-        look.backward()
-        optimizer.step()
-        look.stepped()
+    shown = ImageSet("first pictures", images, labels, tuple(map(str, range(classes))), "", "")
+    spec = RunSpec("digits", dict(settings or {}), seed, "preflight")
+    training = assembled(told, spec, shown, shown, np.arange(len(images)), np.arange(0))
+    training.model.train()
+    with np.errstate(all="ignore"):
+        look = training.step(np.arange(min(training.settings.batch_size, len(images))), measure=True).look
+    assert look is not None
     measures = look.measures(1, 1, 0.0)
     return Preflight(measures, diagnose(told, takes, [measures], settings))
 

@@ -78,17 +78,17 @@ def keep(run_dir: Path, state: State, batches: int, threads: int) -> None:
         state.write(path_of(run_dir, STATE, epoch))
     for kind, gone in too_many(kept(run_dir), epoch):
         path_of(run_dir, kind, gone).unlink(missing_ok=True)
-    index(run_dir, state, batches, epoch * batches, threads)
+    index(run_dir, state, batches, epoch * batches, max(1, epoch), threads)
 
 
-def index(run_dir: Path, state: State, batches: int, steps: int, threads: int) -> None:
+def index(run_dir: Path, state: State, batches: int, steps: int, epoch: int, threads: int) -> None:
     """Say what the history is of, how many steps were taken, with the work cut for how many threads, and from which
-    epoch on the rates were times which factors."""
+    epoch on the rates were times which factors: `epoch` is the one that was begun last, a step of it taken or not."""
     changes: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         changes = dict(read_json(run_dir / FOLDER / INDEX)["factors"])
     if state.factors and state.factors not in changes.values():
-        changes[str(max(1, -(-steps // batches)))] = state.factors
+        changes[str(epoch)] = state.factors
     said = {"version": VERSION, "asked": state.asked, "data": state.data, "batches": batches, "steps": steps,
             "threads": threads, "factors": changes}
     with whole(run_dir / FOLDER / INDEX) as incoming:

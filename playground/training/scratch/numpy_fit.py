@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from playground.network.spelling import spelled
 from playground.training.runs.events import Batch, Epoch, Event, Finished, RateChanged, Saved, Started
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import history_files, live_files
-from playground.training.scratch.division import divided, few
+from playground.training.scratch.division import divided, few, learnt
 from playground.training.scratch.losses import evaluate, scoring
 from playground.training.scratch.measures import Meter, Parts
 from playground.training.scratch.numpy_checkpoint import State, digest
@@ -117,7 +117,7 @@ def _fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool], live: li
                 meter.took(steps, taken.look.seconds)
                 yield taken.look.measures(epoch, steps, time.time())
             if not math.isfinite(value):
-                history_files.index(run_dir, state, batches, steps, training.threads)
+                history_files.index(run_dir, state, batches, steps, done + 1, training.threads)
                 raise PlaygroundError(f"The loss is no longer a number after {steps} steps: the learning rate of "
                                       f"{schedule.base_lrs[0]:g} is too large for these data.")
             live.stepped(model, epoch, number, steps)
@@ -141,7 +141,7 @@ def _fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool], live: li
 
     if stopped:
         yield _save(run_dir, model, done)
-        history_files.index(run_dir, state, batches, steps, training.threads)
+        history_files.index(run_dir, state, batches, steps, done + 1, training.threads)
     _, confusion = evaluate(model, preprocessing.apply_all(test.images), test.labels, len(train.classes))
     yield Finished("stopped" if stopped else "completed", done, float(np.trace(confusion) / len(test)), len(test),
                    time.time() - began, tuple(tuple(map(int, row)) for row in confusion), time.time())
@@ -152,15 +152,26 @@ def begun(spec: RunSpec, cut: int | None = None) -> Training:
     there are). Raises PlaygroundError as `fit` does."""
     settings = Settings.from_request(spec.request)
     train, test = named.load(spec.request["data"])
-    split_rng, weights_rng, order_rng, augment_rng, init_rng = np.random.default_rng(spec.seed).spawn(5)
+    split_rng = np.random.default_rng(spec.seed).spawn(5)[0]
     fitted, held_out = divided(train.labels, split_rng)
     if settings.train_pictures:
         fitted = few(fitted, train.labels, settings.train_pictures, split_rng)
-    preprocessing = preprocessing_of(train.images[fitted], settings.normalize)
-    x, y = preprocessing.apply_all(train.images[fitted]), train.labels[fitted]
-    raw = train.images[fitted]
+    network = designed(spec.request, train)
+    training = assembled(network, spec, train, test, fitted, held_out, cut)
+    return replace(training, elsewhere=_elsewhere(settings, scoring(network, shape_of(train)), shape_of(train),
+                                                  spec.seed))
+
+
+def assembled(network: Network, spec: RunSpec, train: ImageSet, test: ImageSet, fitted: np.ndarray,
+              held_out: np.ndarray, cut: int | None = None) -> Training:
+    """The training of a network as a spec's request and seed say it, before its first step: it learns the `fitted` of
+    the training pictures, by their numbers, and is validated on those `held_out`. Our engine computes its gradients."""
+    settings = Settings.from_request(spec.request)
+    _, weights_rng, order_rng, augment_rng, init_rng = np.random.default_rng(spec.seed).spawn(5)
+    raw, y = train.images[fitted], train.labels[fitted]
+    preprocessing = preprocessing_of(raw, settings.normalize)
+    x = preprocessing.apply_all(raw)
     x_held, y_held = preprocessing.apply_all(train.images[held_out]), train.labels[held_out]
-    network = designed(spec.request, x.shape[1:], len(train.classes))
     scored = scoring(network, x.shape[1:])
     model = build(scored, x.shape[1:], weights_rng)
     first_weights(model, settings, init_rng)
@@ -172,7 +183,7 @@ def begun(spec: RunSpec, cut: int | None = None) -> Training:
                   {"request": spec.request, "seed": spec.seed})
     return Training(train, test, network, preprocessing, x, y, raw, x_held, y_held, model, optimizer,
                     schedule, order_rng, augment_rng, settings, batches, state,
-                    Parts(scored, model), cut or threads(), _elsewhere(settings, scored, x.shape[1:], spec.seed))
+                    Parts(scored, model), cut or threads())
 
 
 def _elsewhere(settings: Settings, network: Network, shape: tuple[int, ...], seed: int) -> Gradients | None:
@@ -194,13 +205,17 @@ def measured(spec: RunSpec, run_dir: Path, epochs: int, seconds: float) -> Finis
                     tuple(tuple(map(int, row)) for row in confusion), time.time())
 
 
-def designed(request: Mapping[str, Any], shape: tuple[int, ...], classes: int) -> Network:
-    """The network that a request asks for, by a preset's name or a spelling, for pictures (C, H, W).
+def designed(request: Mapping[str, Any], train: ImageSet) -> Network:
+    """The network that a request asks for, by a preset's name or a spelling, for the set's pictures.
 
     Raises PlaygroundError where it cannot be trained on them, with the sentence that says why.
     """
+    shape, classes = shape_of(train), len(train.classes)
     network = presets.network_named(str(request.get("network", USUAL)), shape, classes)
-    stopping = [fault.sentence for fault in faults(network, shape, classes, memory=memory()) if fault.level == STOP]
+    settings = Settings.from_request(request)
+    batch = min(settings.batch_size, learnt(len(train), settings.train_pictures))
+    stopping = [fault.sentence for fault in faults(network, shape, classes, batch=batch, memory=memory())
+                if fault.level == STOP]
     if stopping:
         raise PlaygroundError(stopping[0])
     return network

@@ -1,57 +1,117 @@
-"""How long an epoch of a network takes on this machine: a few real steps are taken and the clock is read."""
+"""How long an epoch of a network takes on this machine: a few real steps are taken and the clock is read. Where even
+those would take long, it is reckoned from what the network computes."""
 
 import time
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import prod
+from typing import Any
 
 import numpy as np
 
-from engine import Tensor, functional
-from engine.optim import Adam
-from playground.network.build import build
+from playground.datasets.named import ImageSet
 from playground.network.kind import Shape
 from playground.network.parts import Network
-from playground.network.shapes import walk
+from playground.network.shapes import BYTES, MOMENTS, Walk, walk
+from playground.network.spelling import network_of
+from playground.training.runs.runs import RunSpec
+from playground.training.scratch.division import learnt
+from playground.training.scratch.losses import AT_ONCE, evaluate
+from playground.training.scratch.measures import SHARE
+from playground.training.scratch.numpy_fit import assembled, memory
+from playground.training.scratch.settings import OURS, Settings
+from playground.training.scratch.training import Training
 
-STEPS, MOST_SECONDS = 4, 0.6
-"""So many steps are taken after a first one, which brings memory and is not counted; no new one after so long."""
+COSTS = ("batch_size", "optimizer", "clip_norm", "augment", "train_pictures", "engine")
+"""The settings on which the time depends."""
+STEPS, LEAST_SECONDS, MOST_SECONDS = 4, 0.03, 0.6
+"""So many steps are taken after a first one, which brings memory and is not counted, and for so long at least; no new
+one so long after the first began."""
 HEAVY = 2e9
 """Multiply-adds of a batch, forward, from which on fewer pictures stand for it: the clock would be waited for."""
 MOST_BYTES = 2**29
-"""What a few steps may take of the server's memory: a network that needs more is not timed."""
-VALIDATION, BACK = 0.2, 3.0
-"""A fifth as many pictures are looked at for validation, forward alone, which is a third of a step or less."""
+"""What a few steps may take of the server's memory."""
+FEWEST = 2
+"""Pictures that a step is tried with, at least: batch norm needs more than one."""
+BACK, PER_NUMBER, PER_WEIGHT = 3, 100, 250
+"""Of what is too large to be tried: forward and back take three times the products of forward alone, every number that
+a part gives as long as so many products, and so does every weight at each step of the optimizer."""
+KNOWN, KNOWN_TAKES, KNOWN_PICTURES = "c64-r-c64-r-c64-r-g-d10", (3, 32, 32), 8
+"""A network whose step says how long a product takes here."""
 
 
-def seconds_an_epoch(network: Network, takes: Shape, classes: int, pictures: int, batch: int) -> float | None:
-    """Predicted seconds for `pictures` learnt once in batches of `batch`, and validated; None where it cannot be built,
-    or is too large to be tried.
+def seconds_an_epoch(network: Network, takes: Shape, classes: int, pictures: int,
+                     settings: Mapping[str, Any] | None = None) -> float | None:
+    """Predicted seconds of an epoch on a set with so many training pictures (C, H, W), of which a sixth is kept aside;
+    `settings` are a request's. None where it cannot be trained here, or another engine would compute it.
 
-    The steps are of the NumPy engine, with random pictures (C, H, W) and labels: what is computed does not depend on
-    what they show.
+    The steps are the trainer's own, with random pictures and labels: what is computed does not depend on what they
+    show. Raises PlaygroundError where a setting is wrong.
     """
-    walked = walk(network, takes)
-    if walked.stopped or walked.gives != (classes,):
+    asked = {name: value for name, value in (settings or {}).items() if name in COSTS}
+    said, walked = Settings.from_request(asked), walk(network, takes)
+    learns = learnt(pictures, said.train_pictures)
+    if walked.stopped or (walked.gives != (classes,) and (walked.gives, classes) != ((1,), 2)) or learns < 1:
         return None
-    per_picture = max(1, walked.multiply_adds)
-    at_once = max(2, min(batch, int(HEAVY / per_picture)))
-    if per_picture * at_once > 2 * HEAVY or walked.memory(at_once) > MOST_BYTES:
+    batches = max(1, learns // said.batch_size)
+    batch = -(-learns // batches)
+    if said.engine != OURS or walked.memory(batch) > memory():
         return None
+    kept_aside, at_once = pictures - learnt(pictures), _at_once(walked, batch)
+    if at_once < min(FEWEST, batch):
+        work = learns * _work(walked, BACK) + kept_aside * _work(walked, 1) + batches * PER_WEIGHT * walked.parameters
+        return work * seconds_a_product()
+    training = _tried(network, takes, classes, at_once, asked)
+    step = _middle(lambda: training.step(np.arange(at_once)), MOST_SECONDS)
+    looked_at = min(kept_aside, AT_ONCE, 2 * at_once)
+    x, y = (array[np.arange(looked_at) % at_once] for array in (training.x, training.y))
+    look = _middle(lambda: evaluate(training.model, x, y, classes), MOST_SECONDS / BACK) if looked_at else 0.0
+    preparing = 2e-8 * prod(takes) * learns  # taking a batch's pictures out of all of them
+    return learns * step / at_once * (1 + 2 * SHARE) + kept_aside * look / max(1, looked_at) + preparing
+
+
+@lru_cache(maxsize=1)
+def seconds_a_product() -> float:
+    """How long a multiply-add of a convolution takes here, all that belongs to it included."""
+    network = network_of(KNOWN)
+    training = _tried(network, KNOWN_TAKES, 10, KNOWN_PICTURES, {})
+    step = _middle(lambda: training.step(np.arange(KNOWN_PICTURES)), MOST_SECONDS)
+    return step / (KNOWN_PICTURES * _work(walk(network, KNOWN_TAKES), BACK))
+
+
+def _at_once(walked: Walk, batch: int) -> int:
+    """How many pictures of a batch a step is tried with, as far as time and memory go."""
+    room = MOST_BYTES / BYTES - walked.parameters * (2 + MOMENTS)
+    fitting = int(min(2 * HEAVY / max(1, walked.multiply_adds), room / (2 * walked.activations + prod(walked.takes))))
+    return min(batch, fitting, max(FEWEST, int(HEAVY / max(1, walked.multiply_adds))))
+
+
+def _work(walked: Walk, times: int) -> float:
+    """What one picture takes, in products: forward alone, or `times` as much with the way back."""
+    dense = sum(row.multiply_adds for row in walked.rows if row.part.kind == "dense")  # counted with the weights
+    return times * (walked.multiply_adds - dense + PER_NUMBER / BACK * walked.activations)
+
+
+def _tried(network: Network, takes: Shape, classes: int, pictures: int, settings: Mapping[str, Any]) -> Training:
+    """The training of a network with random pictures, in training mode."""
     rng = np.random.default_rng(0)
-    model = build(network, takes, rng)
-    optimizer = Adam(model.parameters())
-    x = rng.standard_normal((at_once, *takes)).astype(np.float32)
-    y = rng.integers(0, classes, at_once)
-    taken: list[float] = []
+    channels, height, width = takes
+    images = rng.integers(0, 256, (pictures, height, width) + ((channels,) if channels > 1 else ()), np.uint8)
+    shown = ImageSet("random", images, rng.integers(0, classes, pictures), tuple(map(str, range(classes))), "", "")
+    training = assembled(network, RunSpec("digits", dict(settings), 0, "timed"), shown, shown, np.arange(pictures),
+                         np.arange(0))
+    training.model.train()
+    return training
+
+
+def _middle(do: Callable[[], object], most_seconds: float) -> float:
+    """The middle of the seconds that it takes, after a first time that does not count, no new one after the longest."""
     began = time.perf_counter()
-    for _ in range(STEPS + 1):
+    do()
+    taken: list[float] = []
+    while not taken or (time.perf_counter() - began < most_seconds
+                        and (len(taken) < STEPS or sum(taken) < LEAST_SECONDS)):
         before = time.perf_counter()
-        loss = functional.cross_entropy(model(Tensor(x)), y)
-        model.zero_grad()
-        loss.backward()
-        optimizer.step()
+        do()
         taken.append(time.perf_counter() - before)
-        if len(taken) > 1 and time.perf_counter() - began > MOST_SECONDS:
-            break
-    step = float(np.median(taken[1:])) * batch / at_once
-    preparing = 2e-8 * prod(takes) * pictures  # taking a batch's pictures out of all of them
-    return max(1, pictures // batch) * step * (1 + VALIDATION / BACK) + preparing
+    return float(np.median(taken))

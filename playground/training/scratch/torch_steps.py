@@ -42,7 +42,7 @@ def both(request: Mapping[str, Any], seed: int, steps: int) -> dict[str, list[fl
     if not 1 <= steps <= MOST:
         raise PlaygroundError(f"From 1 to {MOST} steps are taken in both, not {steps}.")
     train, _ = named.load(request["data"])
-    asked_for = numpy_fit.designed(request, numpy_fit.shape_of(train), len(train.classes))
+    asked_for = numpy_fit.designed(request, train)
     network = Network(without_draws(asked_for.parts))
     asked = {**{name: value for name, value in request.items() if name != "augment"}, "network": spelled(network),
              "engine": OURS}

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -13,9 +14,10 @@ from playground.figures import maps
 from playground.network import code, presets
 from playground.network.kind import Shape
 from playground.network.parts import Network
+from playground.network.slowness import slow
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit, timing
-from playground.training.scratch.division import VALIDATION_SHARE
+from playground.training.scratch.division import learnt
 from playground.ui import frame
 from playground.ui.network import at_work, both_engines, designer, run_look, settings
 from playground.ui.studio import downloads, model_name, models, own_set, runs_view, train
@@ -42,8 +44,8 @@ class Chosen:
 
     @property
     def learnt(self) -> int:
-        """Pictures that are learnt: all but the sixth that is kept aside."""
-        return round(len(self.training.images) * (1 - VALIDATION_SHARE))
+        """Pictures that are learnt where the settings name no fewer: all but the sixth that is kept aside."""
+        return learnt(len(self.training))
 
 
 def chosen_data() -> Chosen | None:
@@ -115,7 +117,7 @@ def training(chosen: Chosen | None) -> None:
         request = {"data": chosen.data, "network": designer.address(), **asked}
         st.session_state[REQUEST] = request
         if st.button("Start training", type="primary", icon=":material/play_arrow:", key="start"):
-            numpy_fit.designed(request, chosen.takes, chosen.classes)  # says why, where it cannot be trained
+            numpy_fit.designed(request, chosen.training)  # says why, where it cannot be trained
             runs_view.begin(RunSpec(kind="digits", request=request, seed=seed, name=name_of_model), suggested)
         if said := runs_view.said_last_time(lambda spec: spec.kind == "digits" and spec.request == request):
             st.caption(said)
@@ -133,10 +135,12 @@ def design(chosen: Chosen) -> None:
     history = designer.history()
     text = history.texts[history.at]
     resting = designer.rested() == text
+    costs = {name: request[name] for name in timing.COSTS if name in request}
+    seconds = predicted(text, chosen.takes, chosen.classes, len(chosen.training), costs) if resting else None
     network = designer.designer(
-        chosen.takes, chosen.classes, batch=batch, memory=numpy_fit.memory(),
-        seconds=predicted(text, chosen.takes, chosen.classes, chosen.learnt, batch) if resting else None,
-        marks=run_look.marks(text))
+        chosen.takes, chosen.classes, batch=min(batch, learnt(len(chosen.training), request.get("train_pictures", 0))),
+        memory=numpy_fit.memory(), seconds=seconds,
+        marks=(*run_look.marks(text), *slow(history.network, chosen.takes, seconds)))
     # What nobody has opened is not made: an edit is answered at once.
     drawn = st.expander("Schedule and first weights", icon=":material/show_chart:", key="drawn", on_change="rerun",
                         bind="query-params")
@@ -175,11 +179,12 @@ def as_text(chosen: Chosen, network: Network, text: str) -> None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def predicted(text: str, takes: Shape, classes: int, pictures: int, batch: int) -> float | None:
-    """Seconds an epoch, measured once a design."""
+def predicted(text: str, takes: Shape, classes: int, pictures: int, costs: dict[str, Any]) -> float | None:
+    """Seconds an epoch on a set with so many training pictures, measured once a design and what of the settings it
+    depends on."""
     try:
         network = presets.network_named(text, takes, classes)
-        return timing.seconds_an_epoch(network, takes, classes, pictures, batch)
+        return timing.seconds_an_epoch(network, takes, classes, pictures, costs)
     except (PlaygroundError, MemoryError):
         return None
 

@@ -48,18 +48,18 @@ def rate(view: RunView) -> None:
 @frame.guarded("What ails it")
 def examined(view: RunView) -> None:
     """What the measures of a run say: its findings with a cure to try, and the sizes of every part."""
-    told, takes = described(view)
+    told, takes = described(view.spec)
     if told is None:
         return
     st.fragment(findings, run_every=None if view.ended else TICK_SECONDS)(view, told, takes)
 
 
-def described(view: RunView) -> tuple[Network | None, Shape]:
+def described(spec: RunSpec) -> tuple[Network | None, Shape]:
     """The network of a run and the shape of its pictures; None when its data are gone."""
     try:
-        training, _ = train.loaded(view.spec.request["data"])
+        training, _ = train.loaded(spec.request["data"])
         takes = numpy_fit.shape_of(training)
-        named = str(view.spec.request.get("network", numpy_fit.USUAL))
+        named = str(spec.request.get("network", numpy_fit.USUAL))
         return network_named(named, takes, len(training.classes)), takes
     except PlaygroundError:
         return None, ()
@@ -97,11 +97,17 @@ def marks(text: str) -> tuple[Fault, ...]:
     view = runs_view.followed("digits")
     if view is None:
         return ()
-    told, takes = described(view)
+    told, takes = described(view.spec)
     if told is None or not view.measures or text not in (spelled(told), view.spec.request.get("network")):
         return ()
     return tuple(Fault(WARN, one.path, f"In the training “{view.spec.name}”: {one.sentence}")
                  for one in diagnosed(view, told, takes) if one.path)
+
+
+def ails(view: RunView) -> bool:
+    """Whether anything ails a run, as far as its measures say."""
+    told, takes = described(view.spec)
+    return told is not None and bool(view.measures) and bool(diagnosed(view, told, takes))
 
 
 def diagnosed(view: RunView, told: Network, takes: Shape) -> tuple[Finding, ...]:
@@ -212,7 +218,15 @@ def differences(specs: Sequence[RunSpec]) -> dict[str, list[str]]:
     """
     usual = {"network": numpy_fit.USUAL, **vars(scratch.Settings()), "augment": {}}
     all_said = [{**usual, **spec.request, "seed": spec.seed} for spec in specs]
+    alike = [{**said, "network": spelling(spec)} for said, spec in zip(all_said, specs, strict=True)]
     names = dict.fromkeys(name for said in all_said for name in said)
     return {name.replace("_", " "): [str(said.get(name)) for said in all_said] for name in names
-            if len({str(said.get(name)) for said in all_said}) > 1}
+            if all(len({str(said.get(name)) for said in each}) > 1 for each in (all_said, alike))}
+
+
+def spelling(spec: RunSpec) -> str:
+    """The network of a run in one way, whether its request names a preset or spells it; as it is asked for where its
+    data are gone."""
+    told, _ = described(spec)
+    return str(spec.request.get("network", numpy_fit.USUAL)) if told is None else spelled(told)
 

@@ -14,15 +14,13 @@ import streamlit as st
 from playground import home
 from playground.errors import PlaygroundError
 from playground.figures import curves, style
-from playground.network.parts import everything
-from playground.network.presets import network_named
-from playground.numbers import count, counted, number
+from playground.numbers import count
 from playground.training.runs import log, runs
 from playground.training.runs.events import Exported, Failed, Finished, Queued, Resumed, ordinal
 from playground.training.runs.runs import DOWNLOAD, RunSpec, RunView
 from playground.ui import frame, links
 from playground.ui.parts import screen
-from playground.ui.studio import models, soft_targets
+from playground.ui.studio import loss_gap, models
 
 TICK_SECONDS = 0.5
 MOST_LISTED, MOST_ASKED = 30, 200
@@ -158,19 +156,22 @@ def caption(view: RunView) -> str:
     return f"{view.spec.name} · {state}" + (f" · {100 * score:.1f} %" if score is not None else "")
 
 
-def watch(view: RunView, held_out: str, result: Callable[[RunView], None] | None = None) -> None:
+def watch(view: RunView, held_out: str, result: Callable[[RunView], None] | None = None,
+          ails: Callable[[RunView], bool] | None = None) -> None:
     """The run's progress: redrawn twice a second while it lives, once when it has ended; with `result` between.
 
-    `result` is drawn of a run that has ended, where the progress was, above its curves.
+    `result` is drawn of a run that has ended, where the progress was, above its curves; `ails` says whether something
+    is wrong with the run, so that nothing beside the curves says otherwise.
     """
     live = not view.ended
     with st.container(key=PANEL):
-        st.fragment(progress, run_every=TICK_SECONDS if live else None)(view.run_id, live, held_out, result)
+        st.fragment(progress, run_every=TICK_SECONDS if live else None)(view.run_id, live, held_out, result, ails)
     screen.bring(PANEL)
 
 
 @frame.guarded("The progress of the run")
-def progress(run_id: str, was_live: bool, held_out: str, result: Callable[[RunView], None] | None = None) -> None:
+def progress(run_id: str, was_live: bool, held_out: str, result: Callable[[RunView], None] | None = None,
+             ails: Callable[[RunView], bool] | None = None) -> None:
     """State, stage, time left, stop button, result and curves of one run."""
     view = look(run_id)
     if was_live and view.ended:
@@ -197,10 +198,10 @@ def progress(run_id: str, was_live: bool, held_out: str, result: Callable[[RunVi
     if result is not None and view.ended:
         result(view)
     if view.batches or view.epochs:
-        all_curves(view, held_out)
+        all_curves(view, held_out, ails)
 
 
-def all_curves(view: RunView, held_out: str) -> None:
+def all_curves(view: RunView, held_out: str, ails: Callable[[RunView], bool] | None = None) -> None:
     """Loss, accuracy and, where it changes much, the learning rate, side by side as far as there is room."""
     total, run_id = view.started.total_epochs if view.started else 1, view.run_id
     left, right = st.columns(2)
@@ -221,7 +222,7 @@ def all_curves(view: RunView, held_out: str) -> None:
         f"{held_out} images are never trained on: when their loss rises while the training loss falls, the network "
         "is learning its training images by heart."
     )
-    if said := soft_targets.why_above(view) or why_below(view, held_out):
+    if (said := loss_gap.why(view, held_out)) and not (ails and ails(view)):
         st.caption(said)
     if len({batch.learning_rate for batch in view.batches}) > 1:
         st.plotly_chart(
@@ -230,32 +231,6 @@ def all_curves(view: RunView, held_out: str) -> None:
             config=style.CONFIG,
             alt="Learning rate over epochs",
         )
-
-
-def why_below(view: RunView, held_out: str) -> str:
-    """Why the loss on images never trained on lies below the training loss, where it does after any epoch."""
-    below = [one for one in view.epochs if one.validation_loss < one.train_loss]
-    if not below:
-        return ""
-    reasons = []
-    if view.spec.kind == "digits" and has_dropout(str(view.spec.request.get("network", "usual"))):
-        reasons.append("While it trains, dropout leaves a part of the units out; on the others all of them work.")
-    if view.spec.request.get("augment"):
-        reasons.append("Training pictures are augmented, and harder to name.")
-    reasons.append("The training loss is the average over an epoch in which the weights moved on; the other is "
-                   "measured at its end.")
-    return (f"After {len(below)} of {counted(len(view.epochs), 'epoch')} the {held_out} loss lies below the training "
-            f"loss (epoch {below[0].epoch}: {number(below[0].validation_loss, 3)} and "
-            f"{number(below[0].train_loss, 3)}), and nothing is wrong. " + " ".join(reasons))
-
-
-def has_dropout(asked: str) -> bool:
-    """Whether a network asked for by name or spelling leaves units out while it trains."""
-    try:
-        network = network_named(asked, (1, 32, 32), 10)
-    except PlaygroundError:
-        return False
-    return any(one.kind in ("dropout", "dropout2d") for _, one in everything(network.parts))
 
 
 def took(run_id: str) -> float | None:
