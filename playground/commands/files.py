@@ -86,7 +86,8 @@ def convert(options: argparse.Namespace) -> int:
     if said["preparation"] is None:
         raise PlaygroundError(said["pictures"])
     preparation = Preparation.from_dict(said["preparation"])
-    pictures = [photos.for_model(one, ()) for one in options.images[:CALIBRATION_PICTURES]] or crops()
+    labels = tuple(said["labels"])
+    pictures = [photos.for_model(one, labels) for one in options.images[:CALIBRATION_PICTURES]] or crops()
     seen = [preparation.preprocessing.pictured(preparation.preprocessing.apply(one)) for one in pictures]
     x = np.concatenate([preparation.apply(one) for one in seen])
     bounded.ask("convert", path, x, target=str(target.resolve()), way=way, input=preparation.input)

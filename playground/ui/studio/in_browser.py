@@ -59,7 +59,7 @@ def of_file(opened: Opened, preparation: Preparation, picture: Picture, said: di
         "name": opened.name, "model": f"{base()}{opened.address}", "predict": None,
         "key": opened.key, "bytes": opened.said["bytes"], "labels": list(labels),
         "input": preparation.input, "output": said["scores_of"], "preparation": wanted,
-        "ink": preparation.raw and are_digits(labels)})
+        "ink": are_digits(opened.said["labels"])})
 
 
 def _always(name: str, pixels: np.ndarray, scores: Sequence[float | None], milliseconds: float) -> dict[str, Any]:

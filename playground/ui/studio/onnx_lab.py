@@ -23,7 +23,7 @@ from playground.numbers import count, counted, number, percent
 from playground.ui import frame, links
 from playground.ui.network import whole
 from playground.ui.network.whole import Setting, Subject
-from playground.ui.parts.image_input import Picture, choose_picture
+from playground.ui.parts.image_input import Picture, asked, choose_picture
 from playground.ui.studio import in_browser, onnx_convert, onnx_further
 from playground.ui.studio.models import size
 from playground.ui.studio.onnx_file import Opened
@@ -172,7 +172,7 @@ def prepared(opened: Opened) -> tuple[Preparation, Picture]:
     gray = opened.said["preparation"]["preprocessing"]["gray"]
     left, right = st.columns([1, 2], gap="medium")
     with left:
-        picture = choose_picture("Handwritten digit" if gray else "Cat", least=1)
+        picture = asked(choose_picture("Handwritten digit" if gray else "Cat", least=1), opened.said["labels"])
     with right:
         return preparation_of(opened), picture
 
