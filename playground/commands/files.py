@@ -87,8 +87,8 @@ def convert(options: argparse.Namespace) -> int:
     said = bounded.ask("report", path)
     name, x = None, None
     if said["preparation"] is not None:
-        preparation = Preparation.from_dict(said["preparation"])
-        pictures = [photos.for_model(one, ()) for one in options.images[:CALIBRATION_PICTURES]] or crops()
+        preparation, labels = Preparation.from_dict(said["preparation"]), tuple(said["labels"])
+        pictures = [photos.for_model(one, labels) for one in options.images[:CALIBRATION_PICTURES]] or crops()
         seen = [preparation.preprocessing.pictured(preparation.preprocessing.apply(one)) for one in pictures]
         name, x = preparation.input, np.concatenate([preparation.apply(one) for one in seen])
     with home.whole(target.resolve()) as incoming:

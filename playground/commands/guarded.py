@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from playground.commands.output import print_json, printable
+from playground.commands.run import BAD_INPUT, answered
 from playground.errors import PlaygroundError
 from playground.inspection.limits import limit_memory
 from playground.numbers import number
 
 
 def predict(asked: dict[str, Any]) -> int:
-    """Ask a model about pictures."""
+    """Ask a model about pictures: 1 where some of them could not be answered, 2 where none could."""
     from playground.datasets import photos
     from playground.deploy import registry, session
 
@@ -26,7 +27,8 @@ def predict(asked: dict[str, Any]) -> int:
     if sys.platform == "linux":
         limit_memory(onnx)
     classifier = session.Classifier(onnx)
-    predictions = []
+    predictions: list[dict[str, Any]] = []
+    wrong = []
     for name in asked["images"]:  # one at a time: a folder of photographs need not fit into memory
         path = Path(name)
         try:
@@ -36,16 +38,20 @@ def predict(asked: dict[str, Any]) -> int:
             (answer,) = classifier.predict([picture])
         except PlaygroundError as error:
             message = str(error)
-            raise PlaygroundError(message if path.name in message else f"{path}: {message}") from error
+            wrong.append(message if path.name in message else f"{path}: {message}")
+            predictions.append({"image": name, "error": wrong[-1]})
+            print(printable(wrong[-1]), file=sys.stderr)
+            continue
         top = [{"label": label, "probability": probability} for label, probability in answer.top(asked["top"])]
         predictions.append({"image": name, "top": top})
         if not asked["json"]:
             print(path)
             for one in top:
                 print(f"  {one['probability']:7.2%}  {printable(str(one['label']))}")
+    none = len(wrong) == len(predictions)
     if asked["json"]:
-        print_json({"model": asked["model"], "predictions": predictions})
-    return 0
+        print_json({"model": asked["model"], "predictions": predictions} | ({"error": wrong[0]} if none else {}))
+    return BAD_INPUT if none else 1 if wrong else 0
 
 
 def verify(asked: dict[str, Any]) -> int:
@@ -85,8 +91,6 @@ def verify(asked: dict[str, Any]) -> int:
 
 def main(arguments: list[str]) -> int:
     """Do what is asked, and say in one sentence what is wrong."""
-    from playground.commands.run import answered
-
     asked = json.loads(arguments[0])
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     return answered(lambda: {"predict": predict, "verify": verify}[asked["command"]](asked), asked["json"])

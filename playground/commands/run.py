@@ -11,7 +11,8 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0, 1 (verify found something), 2 (a sentence says why not)."""
+    """Run one command and return its exit status: 0, 1 (verify found something, predict could not read all), 2 (a
+    sentence says why not)."""
     from playground.commands.parser import parser
 
     given = list(sys.argv[1:] if arguments is None else arguments)

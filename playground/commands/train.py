@@ -31,6 +31,8 @@ def train(options: argparse.Namespace) -> int:
         from playground.datasets.small_photos import named_photos, photos_named
 
         train, _ = named.load(data)  # so is a folder that is no data set
+        for remark in train.remarks:
+            Telling().line(printable(remark))
         if (photos := photos_named(data)) is not None:
             data = named_photos(photos[0].resolve(), photos[1])
         elif data != "digits":

@@ -36,7 +36,7 @@ def folders_offered() -> dict[str, Path]:
             parts = path.relative_to(top).parts
             if any(part.startswith(".") or (k == 0 and part in NOT_OFFERED) for part in parts):
                 continue
-            if folders.half_of(path.name) and path.parent in found.values():
+            if any(part.parent in found.values() and folders.is_half(part) for part in (path, path.parent)):
                 continue  # half of what is offered already
             if k > 0 and path == top and path.is_dir() and folders.is_wrapped(path):
                 continue  # the one inside has the better name

@@ -25,7 +25,10 @@ FASHION_LABELS_SHA256 = "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Labelled pictures: images uint8 (N, H, W) or (N, H, W, 3), labels int64 (N,), classes[label] is its name."""
+    """Labelled pictures: images uint8 (N, H, W) or (N, H, W, 3), labels int64 (N,), classes[label] is its name.
+
+    remarks: what is wrong with the files that those to train on came from, as sentences.
+    """
 
     name: str
     images: np.ndarray
@@ -33,6 +36,7 @@ class ImageSet:
     classes: tuple[str, ...]
     source: str
     licence: str
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,9 +60,9 @@ def load(data: str) -> tuple[ImageSet, ImageSet]:
 
 
 def _photos(folder: Path, side: int) -> tuple[ImageSet, ImageSet]:
-    train, test, classes = halves(folder, side)
+    train, test, classes, remarks = halves(folder, side)
     source, licence = f"the photographs in {folder.name}, {side} × {side} pixels", "as their makers say"
-    return (_frozen(ImageSet("photographs", *train, classes, source, licence)),
+    return (_frozen(ImageSet("photographs", *train, classes, source, licence, remarks)),
             _frozen(ImageSet("photographs", *test, classes, source, licence)))
 
 

@@ -8,6 +8,7 @@ from playground.errors import PlaygroundError
 
 LONGEST_NAME, LONGEST_CLASS, LONGEST_NOTE = 80, 60, 2_000
 _NON_JOINER, _JOINER = "\u200c", "\u200d"
+_BLACK_FLAG, _TAGS = "\U0001f3f4", "".join(map(chr, range(0xE0020, 0xE0080)))
 _JOINING_SCRIPTS = ("ARABIC", "SYRIAC", "NKO", "MANDAIC", "MONGOLIAN", "DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI",
                     "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "KHMER", "MYANMAR", "TIBETAN")
 
@@ -29,12 +30,13 @@ def composed(text: str) -> str:
 
 
 def look(text: str) -> str:
-    """What names have in common that are one to a reader: composed, and without the difference of capitals.
+    """What names have in common that are one to a reader: composed, and without the difference of capitals, of one
+    space from several, and of characters nobody sees.
 
-    >>> look("KA\\u0308SE") == look("k\\u00e4se")
-    True
+    >>> look("KA\\u0308SE") == look("k\\u00e4se"), look("my\\xa0cat ") == look("My  c\\u200bat")
+    (True, True)
     """
-    return composed(composed(text).casefold())
+    return composed(_seen(" ".join(composed(text).split())).casefold())
 
 
 def class_name(text: str, mend: bool = False) -> str:
@@ -43,7 +45,7 @@ def class_name(text: str, mend: bool = False) -> str:
     Invisible characters are taken out, but for joiners where they shape what is seen: in emoji and in Persian, say.
     """
     line = one_line(text, LONGEST_CLASS)
-    name = "".join(c for k, c in enumerate(line) if c.isprintable() or _joins(line, k)).strip(". ")
+    name = _seen(line).strip(". ")
     if mend:
         name = re.sub(r"[/\\]", "-", name) or "class"
         return f"{name} photos" if is_junk(name) else name
@@ -52,8 +54,19 @@ def class_name(text: str, mend: bool = False) -> str:
     return name
 
 
+def _seen(line: str) -> str:
+    """A line without the characters that nobody sees and that change nothing that is seen."""
+    if line.isascii() and line.isprintable():
+        return line
+    seen = "".join(c for k, c in enumerate(line) if c.isprintable() or _joins(line, k))
+    return " ".join(seen.split())
+
+
 def _joins(line: str, k: int) -> bool:
-    """Whether the character there is a joiner between two characters that it makes look different."""
+    """Whether the character there is a joiner between two characters that it makes look different, or one of the tags
+    that make a flag of the black one."""
+    if line[k] in _TAGS:
+        return line[:k].rstrip(_TAGS).endswith(_BLACK_FLAG)
     if line[k] not in (_NON_JOINER, _JOINER) or not 0 < k < len(line) - 1:
         return False
     before, after = line[k - 1], line[k + 1]

@@ -20,7 +20,8 @@ MOST_BYTES = 64 * 2**20
 MOST_PIXELS = 64_000_000
 """About four bytes a pixel are needed to read one, 256 MB; a phone's camera takes up to 50 million."""
 MOST_PIXELS_COPIED = 16_000_000
-"""The same where Pillow itself makes several copies: WebP and AVIF, and a TIFF that has to be turned."""
+"""The same where several copies are made: WebP and AVIF, a TIFF that has to be turned, a PNG of 16 bits a channel with
+a transparent colour."""
 MOST_PIXELS_A_SIDE = 65_535
 DIGITS = tuple("0123456789")
 GRAY = np.array([0.299, 0.587, 0.114])
@@ -35,6 +36,7 @@ _UPRIGHT = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_DEEP, _LOWER_BYTES = "RGB;16B", "RGB;16L"  # red, green and blue of 16 bits: the bytes that Pillow takes of them
 _STEPS = {"1": 255, "L;1": 255, "L;2": 85, "L;4": 17}  # levels between two grays of so few bits
 
 
@@ -61,7 +63,10 @@ def read(source: bytes | Path | BinaryIO, longest: int = LONGEST_SIDE) -> np.nda
     try:
         image.draft("RGB", (2 * longest, 2 * longest))  # a JPEG is unpacked at a fraction of its size, and faster
         _declare_transparency(image)
+        deep = _deep_transparency(image)
         image.load()
+        if deep is not None:
+            _clear(image, opened(data, name), deep)
         small = _shrunk(image, longest)
         return np.array(_upright(image, small), dtype=np.uint8)
     except MemoryError:
@@ -164,7 +169,8 @@ def opened(data: bytes, name: str) -> Image.Image:
         raise PictureError(f"There is not enough memory to open {name}.") from None
     except Exception as error:
         raise PictureError(_damaged(name, error)) from error
-    copied = image.format in ("WEBP", "AVIF") or (image.format == "TIFF" and orientation(image) != 1)
+    copied = (image.format in ("WEBP", "AVIF") or (image.format == "TIFF" and orientation(image) != 1)
+              or ("transparency" in image.info and _rawmode(image) == _DEEP))
     most = MOST_PIXELS_COPIED if copied else MOST_PIXELS
     if image.width * image.height > most:
         raise PictureError(_too_many(name, most))
@@ -188,15 +194,39 @@ def _upright(image: Image.Image, small: Image.Image) -> Image.Image:
 
 
 def _declare_transparency(image: Image.Image) -> None:
-    """A PNG declares a gray or colour transparent in its own bits; the pixels are compared in 8."""
-    tiles = getattr(image, "tile", None)
-    declared, rawmode = image.info.get("transparency"), str(tiles[0][3]) if tiles else ""
+    """A PNG declares a gray transparent in its own bits; the pixels are compared in 8."""
+    declared, rawmode = image.info.get("transparency"), _rawmode(image)
     if image.format != "PNG" or declared is None:
         return
     if isinstance(declared, int) and rawmode in _STEPS:
         image.info["transparency"] = min(255, declared * _STEPS[rawmode])
-    elif isinstance(declared, tuple) and ";16" in rawmode:
-        image.info["transparency"] = tuple(level >> 8 for level in declared)
+
+
+def _deep_transparency(image: Image.Image) -> tuple[int, ...] | None:
+    """The colour of 16 bits a channel that a PNG declares transparent, taken out of what Pillow compares in 8 bits."""
+    declared = image.info.get("transparency")
+    if image.format != "PNG" or not isinstance(declared, tuple) or _rawmode(image) != _DEEP:
+        return None
+    del image.info["transparency"]
+    return declared
+
+
+def _clear(image: Image.Image, again: Image.Image, colour: tuple[int, ...]) -> None:
+    """Make the pixels of one colour of 16 bits a channel transparent. `again` is the same picture, not yet unpacked: of
+    it the lower bytes are taken, which Pillow leaves out."""
+    again.tile = [tile._replace(args=_LOWER_BYTES) for tile in again.tile]  # type: ignore[attr-defined]
+    again.load()
+    alpha = Image.new("L", image.size, 255)
+    for (left, top, high), (_, _, low) in zip(_tiles(image, 1), _tiles(again, 1), strict=True):
+        levels = np.asarray(high).astype(np.uint16) << 8 | np.asarray(low)
+        seen = np.where((levels == colour).all(axis=-1), 0, 255).astype(np.uint8)
+        alpha.paste(Image.fromarray(seen), (left, top))
+    image.putalpha(alpha)
+
+
+def _rawmode(image: Image.Image) -> str:
+    tiles = getattr(image, "tile", None)
+    return str(tiles[0][3]) if tiles else ""
 
 
 def _shrunk(image: Image.Image, longest: int) -> Image.Image:

@@ -9,6 +9,7 @@ import numpy as np
 from playground.datasets.folders import scan
 from playground.datasets.photos import open_photo
 from playground.datasets.preprocessing import Preprocessing
+from playground.datasets.remarks import of_folder
 from playground.errors import PlaygroundError
 
 PREFIX = "photos:"
@@ -48,8 +49,9 @@ def photos_named(data: str) -> tuple[Path, int] | None:
 
 
 def halves(folder: Path, side: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray],
-                                             tuple[str, ...]]:
-    """(pictures uint8 (N, side, side, 3), labels) to train on, those kept aside, and the classes.
+                                             tuple[str, ...], tuple[str, ...]]:
+    """(pictures uint8 (N, side, side, 3), labels) to train on, those kept aside, the classes, and what is wrong with
+    the photographs, as sentences.
 
     A photograph's middle square is scaled to `side`, as an exported model does it with a photograph it is asked about.
     A folder that is not divided is divided by its files' names alone, the same every time. Raises PlaygroundError as
@@ -57,7 +59,7 @@ def halves(folder: Path, side: int) -> tuple[tuple[np.ndarray, np.ndarray], tupl
     """
     found = scan(folder, seed=0)
     return (_pictures(found.train, side, len(found.classes)), _pictures(found.validation, side, len(found.classes)),
-            found.classes)
+            found.classes, tuple(of_folder(found)))
 
 
 def _pictures(photos: Sequence[tuple[Path, int]], side: int, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,8 +14,9 @@ from playground.deploy.card import Entry
 _HERE = Path(__file__).parent / "take_home"
 _README = Template((_HERE / "README.md").read_text())
 SNIPPETS = ("classify.py", "classify.mjs", "Program.cs")
-INK = (" A model of handwritten digits has learnt from light strokes on black: run.py, index.html and the notebook "
-       "turn dark ink on light paper round; the snippets show the model the picture as it is.")
+INK = (" A model of handwritten digits has learnt from light strokes on black: run.py, classify.py, index.html and "
+       "the notebook turn dark ink on light paper round; the snippets in JavaScript and C# show the model the picture "
+       "as it is.")
 
 
 def companions(entry: Entry, title: str, network: str, has_network: bool) -> dict[str, bytes]:

@@ -84,6 +84,9 @@ def kinds() -> list[Kind]:
     first = int(np.asarray(palette)[0, 0])
     large = scene(1300, 2600)
     deep_rgb = ((here.astype(np.uint16) << 8) + 77).astype(">u2")
+    block = here.copy()
+    block[8:16, 10:30] = (18, 52, 86)
+    lower = (block.astype(np.uint16) << 8) + (0x34 + np.arange(width) % 2)[None, :, None]  # two that look alike
     found = [
         Kind("turned.jpg", _turned(), here, 30),
         Kind("turned-by-xmp.png", _turned_by_xmp(), here),
@@ -95,6 +98,9 @@ def kinds() -> list[Kind]:
         Kind("sixteen-colours.png", png(width, height, 16, 2, rows(deep_rgb.reshape(height, -1))), here),
         Kind("sixteen-colours-clear.png", png(width, height, 16, 2, rows(deep_rgb.reshape(height, -1)), chunk(
             b"tRNS", struct.pack(">3H", *map(int, deep_rgb[5, 7])))), _but_white(here, here[5, 7])),
+        Kind("sixteen-colours-lower-byte-clear.png", png(
+            width, height, 16, 2, rows(lower.astype(">u2").reshape(height, -1)), chunk(b"tRNS", struct.pack(
+                ">3H", *map(int, lower[9, 12])))), _but_white(block, lower[9, 12], lower)),
         Kind("two-bits-clear.png", png(width, height, 2, 0, rows(packed), chunk(b"tRNS", struct.pack(">H", 1))),
              gray(np.where(coarse == 1, 255, coarse * 85))),
         Kind("palette.png", saved(palette, "PNG"), of_palette),
@@ -119,8 +125,9 @@ def kinds() -> list[Kind]:
     return found
 
 
-def _but_white(pixels: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    return np.where((pixels == colour).all(-1, keepdims=True), 255, pixels).astype(np.uint8)
+def _but_white(pixels: np.ndarray, colour: np.ndarray, levels: np.ndarray | None = None) -> np.ndarray:
+    clear = ((pixels if levels is None else levels) == colour).all(-1, keepdims=True)
+    return np.where(clear, 255, pixels).astype(np.uint8)
 
 
 def _made_smaller(pixels: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """A set of one's own as data of the designer: offered where its address is, its pictures shown to nobody else."""
 
+from streamlit.testing.v1 import AppTest
+
 from playground import jobs
 from playground.datasets import collection, intake, named, small_photos
 from playground.training.runs import runs
@@ -34,6 +36,21 @@ def test_an_own_set_is_offered_where_its_address_is(open_page: OpenPage) -> None
     assert training.classes == ("cats", "dogs")
     assert (len(training), len(test), training.images.shape[1:]) == (4, 2, (32, 32, 3))
     assert jobs.public_name(data) == "an own set"
+
+
+def said(app: AppTest) -> str:
+    """The words as a reader sees them."""
+    return texts(app).replace("\\", "")
+
+
+def test_what_is_wrong_with_its_photographs_is_said_where_it_is_chosen(open_page: OpenPage) -> None:
+    set_id = made()
+    app = open_page("train", set=set_id, data=LABEL, network="f-d2")
+    assert "the very same file" not in said(app)
+    intake.add(set_id, "dogs", [("again.png", photo(10))])
+    app = open_page("train", set=set_id, data=LABEL, network="f-d2")
+    assert errors(app) == []
+    assert "1 photo is in two classes, the very same file (cats and dogs): one of them is wrong." in said(app)
 
 
 def test_the_pictures_of_a_run_on_an_own_set_are_shown_with_its_address_alone(open_page: OpenPage) -> None:

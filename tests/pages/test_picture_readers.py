@@ -8,21 +8,26 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from streamlit.testing.v1 import AppTest
 
 from playground import __main__ as cli
 from playground.datasets import picture
-from playground.datasets.picture import are_digits, ink
+from playground.datasets.picture import DIGITS, are_digits, ink
+from playground.datasets.preprocessing import Preprocessing
 from playground.deploy import package, registry
 from playground.deploy.registry import Entry
 from playground.deploy.session import Classifier
+from playground.inspection import bounded
 from playground.ui import contents
 from playground.ui.parts import image_input
-from playground.ui.studio import models
-from tests.pages.on_a_page import OpenPage, errors, put_model, texts
+from playground.ui.studio import models, onnx_lab
+from playground.view import looks
+from tests.pages.on_a_page import OpenPage, errors, put_model, sent, texts
 from tests.pages.picture_kinds import Kind, handwriting, kinds, saved
 from tests.playground.tiny_models import COLOUR, linear_file
 
@@ -77,6 +82,16 @@ def by_lines(code: str, folder: Path, files: list[Path]) -> list[str]:
     return done.stdout.splitlines()
 
 
+def by_snippet(folder: Path, files: list[Path]) -> list[str]:
+    """What the Python snippet says of each file, in one process."""
+    run = ("import runpy, sys\nfor name in sys.argv[1:]:\n    sys.argv[1] = name\n"
+           "    runpy.run_path('snippets/classify.py', run_name='__main__')\n")
+    done = subprocess.run([sys.executable, "-I", "-c", run, *map(str, files)], cwd=folder, capture_output=True,
+                          text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def lines_of_the_readme() -> str:
     section = (ROOT / "README.md").read_text().split("## Use a model elsewhere")[1]
     return section.split("```python\n")[1].split("```")[0]
@@ -104,6 +119,7 @@ def test_program_predict_and_lines_give_one_answer_to_every_kind(
     assert [line.rpartition(" ")[0] for line in of_page] == [label for label, _ in said]
     np.testing.assert_allclose([float(line.split()[-1]) for line in of_page], [chance for _, chance in said], atol=1e-6)
     assert by_lines(lines_of_the_readme(), folder, files) == [label for label, _ in said]
+    assert by_snippet(folder, files) == written
 
 
 def test_the_page_gives_the_same_answer(
@@ -138,12 +154,80 @@ def test_ink_on_paper_is_one_answer_too(
     assert by_program(folder, [Path("--as-it-is"), path]) == [f"{as_it_is[0]} {100 * as_it_is[1]:.1f} %"]
     assert by_lines(models.SNIPPET.format(file="model.onnx"), folder, [path])[0].split()[0] == label
     assert by_lines(lines_of_the_readme(), folder, [path]) == [label]
+    assert by_snippet(folder, [path]) == by_program(folder, [path])
     app = open_page("models", model="handwriting", picture=image_input.UPLOAD)
     app.file_uploader(key="upload").set_value(("seven.png", path.read_bytes(), "image/png")).run()
     assert errors(app) == []
     assert f"## {label}, {100 * chance:.1f} %" in texts(app)
     app.toggle(key="paper").set_value(False).run()
     assert f"## {as_it_is[0]}, {100 * as_it_is[1]:.1f} %" in texts(app)
+
+
+@pytest.mark.parametrize("place", [{"url": "network"}, {"url": "onnx-lab", "onnx-view": onnx_lab.WORK}])
+def test_the_network_at_work_looks_at_what_the_model_is_asked_about(
+    place: dict[str, str], open_page: OpenPage, tmp_path: Path
+) -> None:
+    for entry in (colours(), put_model("handwriting", DIGITS, task="digits")):
+        app = open_page(**place, picture=image_input.UPLOAD)
+        app.selectbox(key="onnx-model" if "onnx-view" in place else "model").set_value(entry.name).run()
+        preparation = Preprocessing.from_dict(entry.card["preprocessing"])
+
+        def looked_at(app: AppTest = app) -> np.ndarray:
+            assert errors(app) == []
+            return looks._LOOKS[sent(app, "network_view")[0]["token"]].x[0]
+
+        for name, data in [*((kind.name, kind.data) for kind in KINDS[::8]), ("seven.png", handwriting())]:
+            path = tmp_path / name
+            path.write_bytes(data)
+            app.file_uploader(key="upload").set_value((name, data, "image/png")).run()
+            asked = picture.for_model(path, entry.card["labels"])
+            np.testing.assert_allclose(looked_at(), preparation.apply(asked), atol=1e-5, err_msg=name)
+    app.toggle(key="paper").set_value(False).run()
+    np.testing.assert_allclose(looked_at(), preparation.apply(picture.read(path)), atol=1e-5)
+
+
+def test_the_lab_gives_the_same_answer(open_page: OpenPage, tmp_path: Path) -> None:
+    for entry in (colours(), put_model("handwriting", DIGITS, task="digits")):
+        app = open_page("onnx-lab", **{"onnx-view": onnx_lab.RUN}, picture=image_input.UPLOAD)
+        app.selectbox(key="onnx-model").set_value(entry.name).run()
+
+        def largest(app: AppTest = app) -> float:
+            assert errors(app) == []
+            return float(app.dataframe[-1].value["most"].max())
+
+        def expected(pixels: np.ndarray, entry: Entry = entry) -> float:
+            answer = Classifier(entry.onnx).predict([pixels])[0]
+            return max(float(answer.logits.max()), float(answer.probabilities.max()))
+
+        for name, data in [*((kind.name, kind.data) for kind in KINDS[::8]), ("seven.png", handwriting())]:
+            path = tmp_path / name
+            path.write_bytes(data)
+            app.file_uploader(key="upload").set_value((name, data, "image/png")).run()
+            asked = picture.for_model(path, entry.card["labels"])
+            assert largest() == pytest.approx(expected(asked), rel=1e-4), name
+    app.toggle(key="paper").set_value(False).run()
+    assert largest() == pytest.approx(expected(picture.read(path)), rel=1e-4)
+    assert expected(picture.read(path)) != pytest.approx(expected(asked), rel=1e-4), "or nobody could tell"
+
+
+def test_what_a_file_is_converted_by_is_what_the_model_is_asked_about(
+    playground_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = put_model("handwriting", DIGITS, task="digits")
+    path = tmp_path / "seven.png"
+    path.write_bytes(handwriting())
+    given: list[np.ndarray] = []
+    ask = bounded.ask
+
+    def noted(what: str, file: Path, x: np.ndarray | None = None, **more: object) -> dict[str, Any]:
+        given.extend([] if x is None else [x])
+        return ask(what, file, x, **more)
+
+    monkeypatch.setattr(bounded, "ask", noted)
+    assert cli.main(["convert", "handwriting", "int8", str(tmp_path / "small.onnx"), str(path)]) == 0
+    preparation = Preprocessing.from_dict(entry.card["preprocessing"])
+    shown = preparation.pictured(preparation.apply(picture.for_model(path, DIGITS)))
+    np.testing.assert_array_equal(given[0][0], shown)
 
 
 def test_digits_that_are_light_on_black_stay_what_they_are() -> None:

@@ -77,3 +77,23 @@ def test_joiners_that_shape_a_name_stay(name: str, tmp_path: Path) -> None:
                                   "\ufeffcat"])
 def test_invisible_characters_make_no_other_name(name: str) -> None:
     assert names.class_name(name) == "cat"
+
+
+@pytest.mark.parametrize("other", ["my\xa0cat", "my  cat", "my cat ", "my\u3000cat", "my ca\u200bt", "My Cat\ufeff"])
+def test_names_that_differ_only_in_what_nobody_sees_are_one_class(other: str, tmp_path: Path) -> None:
+    for k, name in enumerate(("my cat", other, "dog")):
+        (tmp_path / name).mkdir()
+        for each in range(2):
+            (tmp_path / name / f"{each}.png").write_bytes(photo(10 * k + each))
+    found = folders.scan(tmp_path, seed=0)
+    assert len(found.classes) == 2
+    assert len(found.train) + len(found.validation) == 6
+    assert sorted(versions.from_folder(tmp_path, "x").counts.values()) == [2, 4]
+
+
+def test_flags_that_differ_in_their_tags_are_two_names() -> None:
+    flags = ["\U0001f3f4" + "".join(chr(0xE0000 + ord(c)) for c in f"gb{where}") + "\U000e007f"
+             for where in ("eng", "sct")]
+    assert [names.class_name(flag) for flag in flags] == flags
+    assert names.look(flags[0]) != names.look(flags[1])
+    assert names.class_name("cat" + flags[0][1:]) == "cat"

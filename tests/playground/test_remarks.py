@@ -6,7 +6,9 @@ import pytest
 from PIL import Image
 
 from playground import __main__ as cli
-from playground.datasets import folders
+from playground.datasets import folders, named
+from playground.datasets.small_photos import named_photos
+from playground.errors import PlaygroundError
 from playground.training.runs import runs
 from playground.training.runs.events import Failed, Started
 from playground.training.runs.log import EventLog
@@ -65,3 +67,25 @@ def test_the_command_line_says_so(
     told = capsys.readouterr().err
     assert "in two classes, the very same file (a and b)" in told
     assert "No photo of c is kept aside" in told
+
+
+def test_training_from_scratch_says_the_same_and_which_files_it_leaves_out(
+    playground_home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    photos = fill(tmp_path_factory.mktemp("photos"), a=(1, 2, 9), b=(3, 9, 4), c=(5,))
+    (photos / "a" / "cut.png").write_bytes((photos / "a" / "0.png").read_bytes()[:-25])
+    (photos / "a" / "cut\x1b[2J.png").touch()
+
+    def enough(_: RunSpec) -> str:
+        raise PlaygroundError("Enough of it.")
+
+    monkeypatch.setattr(runs, "start", enough)
+    data = named_photos(photos, 32)
+    assert cli.main(["train", "--data", data, "--name", "pets", "--epochs", "1", "--network", "f-d3"]) == 2
+    told = capsys.readouterr().err
+    assert "2 files were left out: cut?[2J.png is an empty file; cut.png is damaged" in told
+    assert "\x1b" not in told
+    assert "in two classes, the very same file (a and b)" in told
+    assert "No photo of c is kept aside" in told
+    assert named.load(named_photos(fill(photos.with_name("right"), a=(1, 2, 3), b=(4, 5, 6)), 32))[0].remarks == ()

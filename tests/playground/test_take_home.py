@@ -127,7 +127,7 @@ def test_the_readme_names_what_is_there(entry: Entry, folder: Path) -> None:
 @pytest.mark.usefixtures("playground_home")
 def test_a_model_of_digits_says_that_its_snippets_show_it_the_picture_as_it_is(tmp_path: Path) -> None:
     folder = unpacked(put_model("digits", tuple("0123456789")), tmp_path)
-    assert "the snippets show the model the picture as it is" in (folder / "README.md").read_text()
+    assert "the snippets in JavaScript and C# show the model the picture as it is" in (folder / "README.md").read_text()
     assert '"ink": true' in (folder / "index.html").read_text()
 
 

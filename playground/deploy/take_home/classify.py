@@ -4,13 +4,15 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
 
-session = onnxruntime.InferenceSession(Path(__file__).parents[1] / "model.onnx")
+home = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(home))
+import picture  # picture.py, in the folder above: how the app reads pictures
+
+session = onnxruntime.InferenceSession(home / "model.onnx")
 labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
-image = np.asarray(ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB"))  # (height, width, 3), 0..255
+image = picture.for_model(Path(sys.argv[1]), labels)  # (height, width, 3), 0..255
 probabilities = session.run(["probabilities"], {"image": image[None]})[0][0]
 best = int(probabilities.argmax())
 print(f"{labels[best]} {100 * probabilities[best]:.1f} %")

@@ -17,6 +17,7 @@ from playground.datasets import folders
 from playground.datasets.folders import PhotoFolder
 from playground.datasets.photos import opened, why_unreadable
 from playground.datasets.preprocessing import Preprocessing
+from playground.datasets.remarks import left_out
 from playground.errors import PlaygroundError
 from playground.home import data_dir, located, read_json, whole
 from playground.training.runs.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
@@ -244,11 +245,3 @@ def with_head(description: dict[str, Any], weights: dict[str, torch.Tensor]) -> 
 def counts(found: PhotoFolder) -> dict[str, int]:
     """How many pictures there are of what, for the record."""
     return torch_tune.folders_counts(found)
-
-
-def left_out(found: PhotoFolder, most: int = 5) -> str:
-    """Which files were left out and why, in one line."""
-    reasons = "; ".join(why.rstrip(".") for _, why in found.unreadable[:most])
-    more = len(found.unreadable) - most
-    number = "1 file was" if len(found.unreadable) == 1 else f"{len(found.unreadable)} files were"
-    return f"{number} left out: {reasons}" + (f"; and {more} more" if more > 0 else "")

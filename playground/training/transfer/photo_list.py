@@ -11,9 +11,9 @@ import numpy as np
 
 from playground.datasets.folders import PhotoFolder
 from playground.datasets.photos import open_photo
+from playground.datasets.remarks import remarks as of_photos
 from playground.errors import PlaygroundError
 from playground.home import whole
-from playground.numbers import counted
 
 FILE = "photographs.json"
 HALVES = ("train", "validation")
@@ -78,31 +78,12 @@ def forget(run_dir: Path) -> None:
 
 
 def remarks(run_dir: Path) -> list[str]:
-    """What is wrong with a run's photographs, as sentences: the same one in two classes or in both halves, and classes
-    of which none is kept aside, so that nothing is known of them."""
+    """What is wrong with a run's photographs, as sentences."""
     listed = _read(run_dir)
     if listed is None:
         return []
-    train, aside = (listed[half] for half in HALVES)
-    classes: list[str] = listed["classes"]
-    of_content: dict[str, set[str]] = {}
-    for _, label, digest in (*train, *aside):
-        of_content.setdefault(digest, set()).add(classes[label])
-    of_content.pop("", None)
-    said = []
-    if clashes := [names for names in of_content.values() if len(names) > 1]:
-        names = " and ".join(sorted(clashes[0]))
-        said.append(f"{counted(len(clashes), 'photo is', 'photos are')} in two classes, the very same file ({names}): "
-                    "one of them is wrong.")
-    learnt = {digest for _, _, digest in train}
-    if again := sum(digest in learnt for _, _, digest in aside if digest):
-        said.append(f"{counted(again, 'photo', 'photos')} kept aside {'is' if again == 1 else 'are'} among those "
-                    "trained on, too: the accuracy will look better than it is.")
-    checked = {label for _, label, _ in aside}
-    if unchecked := [name for k, name in enumerate(classes) if k not in checked]:
-        said.append(f"No photo of {', '.join(unchecked)} is kept aside: what the model makes of "
-                    f"{'it' if len(unchecked) == 1 else 'them'} is never checked.")
-    return said
+    train, aside = ([(digest, label) for _, label, digest in listed[half]] for half in HALVES)
+    return of_photos(listed["classes"], train, aside)
 
 
 def _written(found: PhotoFolder, digests: Mapping[Path, bytes]) -> dict[str, Any]:

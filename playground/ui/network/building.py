@@ -68,6 +68,8 @@ def chosen_data() -> Chosen | None:
             data = choices[label]
         downloads.small_sets()
         training, test = train.loaded(data)
+        for remark in training.remarks:
+            st.warning(frame.literal(remark), icon=":material/photo_library:")
         found = Chosen(data, label, training, test, numpy_fit.shape_of(training))
         run = runs_view.followed("digits")
         designer.begin(found.takes, found.classes, str(run.spec.request.get("network", numpy_fit.USUAL)) if run else

@@ -24,7 +24,7 @@ from playground.ui.network import asks, stepped, view
 from playground.ui.network.asks import editing
 from playground.ui.network.asks.asked import key_of
 from playground.ui.parts import camera
-from playground.ui.parts.image_input import Picture, choose_picture
+from playground.ui.parts.image_input import Picture, asked, choose_picture
 from playground.ui.studio import models, pretrained, runs_view, train
 from playground.view import looks, trainings
 from playground.view.asks import Chosen
@@ -145,7 +145,7 @@ def controls(live_camera: camera.Live) -> Setting | None:
                                  "they learn, and afterwards.")
         subject = made(found, name)
     with middle:
-        picture = choose_picture(subject.suggested, live=live_camera, least=1)
+        picture = asked(choose_picture(subject.suggested, live=live_camera, least=1), subject.labels)
     with right:
         label = label_of(subject, picture)
         beside, titles = second(found, name, subject, picture, label)

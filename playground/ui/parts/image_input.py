@@ -5,7 +5,8 @@ Everything that says which picture and which part of it is in the address, excep
 
 import base64
 import io
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ LEAST = 16
 BEGIN = {"size": 8, "cell": 8, "across": 36, "down": 34}
 """Where the square begins, by the names its controls have in the address."""
 
-__all__ = ["GRAY", "Patch", "Picture", "Place", "are_digits", "choose_picture", "cut", "ink"]
+__all__ = ["GRAY", "Patch", "Picture", "Place", "are_digits", "asked", "choose_picture", "cut", "ink"]
 
 _HERE = Path(__file__).parent
 _picker = st.components.v2.component(
@@ -99,6 +100,16 @@ def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None, l
         return _digit()
     name = names.get(source, names[first])
     return Picture(name, samples.photo(name))
+
+
+def asked(picture: Picture, labels: Sequence[str]) -> Picture:
+    """The picture as a model with these labels is asked about it: a model of handwritten digits is shown one's own dark
+    ink on light paper as light strokes on black, unless the reader switches that off."""
+    if not (picture.own and are_digits(labels) and st.toggle(
+            "Dark ink on light paper", True, key="paper", bind="query-params", disabled=links.locked(),
+            help="The digits this model has learnt from are light on black and fill their square.")):
+        return picture
+    return replace(picture, pixels=ink(picture.pixels))
 
 
 def _seen(live: camera.Live) -> Picture | None:

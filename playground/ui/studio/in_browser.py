@@ -60,7 +60,7 @@ def of_file(opened: Opened, preparation: Preparation, picture: Picture, said: di
         "key": opened.key, "bytes": opened.said["bytes"], "labels": list(labels),
         "input": preparation.input, "output": said["scores_of"], "preparation": wanted, "batch": said["batch"],
         "single": said["single"],
-        "ink": preparation.raw and are_digits(labels)})
+        "ink": are_digits(opened.said["labels"])})
 
 
 def _always(name: str, pixels: np.ndarray, scores: Sequence[float | None], milliseconds: float) -> dict[str, Any]:

@@ -223,14 +223,9 @@ def first_picture(entry: Entry) -> str:
 def asked(entry: Entry, live: camera.Live) -> tuple[image_input.Picture, np.ndarray]:
     """Choose a picture and see it: what it is, and the pixels the model is asked about."""
     suggested = first_picture(entry)
-    picture = image_input.choose_picture(suggested, live=live, least=1)
-    pixels = picture.pixels
-    written = image_input.are_digits(entry.card["labels"]) and picture.own and st.toggle(
-        "Dark ink on light paper", True, key="paper", bind="query-params", disabled=links.locked(),
-        help="The digits this model has learnt from are light on black and fill their square.",
-    )
-    if written:
-        pixels = image_input.ink(pixels)
+    chosen = image_input.choose_picture(suggested, live=live, least=1)
+    picture = image_input.asked(chosen, entry.card["labels"])
+    pixels, written = picture.pixels, picture is not chosen
     if written or not picture.live:
         height, width = pixels.shape[:2]
         st.image(

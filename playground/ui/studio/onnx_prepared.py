@@ -11,7 +11,7 @@ from playground.inspection import preparation as preparations
 from playground.inspection.preparation import LAYOUTS, ORDERS, SCALES, Preparation
 from playground.numbers import counted
 from playground.ui import links
-from playground.ui.parts.image_input import Picture, choose_picture
+from playground.ui.parts.image_input import Picture, asked, choose_picture
 from playground.ui.studio.onnx_file import Opened
 
 OWN_SCALE = "own numbers"
@@ -22,7 +22,7 @@ def prepared(opened: Opened) -> tuple[Preparation, Picture]:
     gray = opened.said["preparation"]["preprocessing"]["gray"]
     left, right = st.columns([1, 2], gap="medium")
     with left:
-        picture = choose_picture("Handwritten digit" if gray else "Cat", least=1)
+        picture = asked(choose_picture("Handwritten digit" if gray else "Cat", least=1), opened.said["labels"])
     with right:
         return preparation_of(opened), picture
 

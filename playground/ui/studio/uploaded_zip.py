@@ -27,7 +27,7 @@ def given_zip() -> tuple[Path, str] | None:
         key=room,
         disabled=links.locked(),
         help="cats/1.jpg, cats/2.jpg … dogs/1.jpg … A fifth is kept aside to check the model. With train/ and "
-        "validation/ (or test/) folders above the classes, that division is used.",
+        "validation/ (or test/) folders above the classes, or in each of them, that division is used.",
     )
     st.caption("It starts to work from about ten photos a class. They are unpacked on this server and go nowhere else: "
                f"they are there for {reader.whom_it_is_for()}, until you delete them or nobody has used them for "
