@@ -9,6 +9,7 @@ from playground.errors import PlaygroundError
 def network(options: argparse.Namespace) -> int:
     """Print a network's parts, counts, faults and cures, or its code in one of three libraries."""
     from playground.network import code, report
+    from playground.network.parts import leaves
     from playground.network.presets import network_named
 
     takes = options.input
@@ -16,7 +17,7 @@ def network(options: argparse.Namespace) -> int:
     found = report.report(asked, takes, options.classes)
     if options.code:
         stopping = next((fault for fault in found["faults"] if fault["level"] == "stop"), None)
-        if stopping is not None and len(found["parts"]) < 1:
+        if stopping is not None and not any(leaves(asked.parts)):
             raise PlaygroundError(stopping["sentence"])
         text = code.code(asked, takes, options.code)
         if options.json:

@@ -145,7 +145,8 @@ def _leaf(one: Part, path: Path, at: _At, rows: list[Row]) -> None:
     takes = at.shape
     gives = kind.shape(values, takes)
     more, stride = kind.window(values)
-    at.field = min(at.field + more * at.step, inf)
+    if more:  # windows without end see everything, and one number sees no more however large the step
+        at.field += more if more == inf else more * at.step
     at.step *= stride
     rows.append(Row(path, one, takes, gives, kind.parameters(values, takes), kind.multiply_adds(values, takes, gives),
                     0, at.field, at.step, at.source))
