@@ -143,10 +143,10 @@ class History:
         network = self.network
         return self.to(edited(network, edit), label(network, edit))
 
-    def to(self, network: Network, name: str) -> "History":
-        """With one more state, however it came about."""
+    def to(self, network: Network, name: str, *, always: bool = False) -> "History":
+        """With one more state, however it came about; `always` even where the network stays as it is."""
         text = spelled(network)
-        if text == self.texts[self.at]:
+        if text == self.texts[self.at] and not always:
             return self
         texts, labels = (*self.texts[:self.at + 1], text), (*self.labels[:self.at + 1], name)
         return History(texts[-KEPT - 1:], labels[-KEPT - 1:], min(len(texts), KEPT + 1) - 1)
