@@ -91,7 +91,9 @@ class Walk:
     @property
     def field(self) -> float:
         """How many pixels of the picture, along a side, one number of the result depends on, at most (inf: all)."""
-        return self.rows[-1].field if self.rows else 1
+        whole = [row for row in self.rows if len(row.path) == 1]  # behind a shortcut that sees less: both together
+        rows = self.rows if self.stopped or not whole else whole
+        return rows[-1].field if rows else 1
 
 
 @dataclass

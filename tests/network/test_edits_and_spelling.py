@@ -91,6 +91,10 @@ def test_however_many_strides_what_is_seen_is_a_number(text):
     assert report.report_text(report.report(network_of(text), (1, 28, 28), 10))
 
 
+def test_a_network_sees_what_the_widest_way_through_its_last_part_sees():
+    assert walk(network_of("[c8-c8:c8k1]"), (1, 28, 28)).field == walk(network_of("c8-c8"), (1, 28, 28)).field == 5
+
+
 @pytest.mark.parametrize("text", ["[" * 2000, "c8-" * 1300, "c8" + "9" * 3000, "c8k99999999999", "o1e9", "c8--r", "-",
                                   "[]]"])
 def test_nonsense_is_a_sentence(text):
