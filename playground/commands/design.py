@@ -10,6 +10,7 @@ def network(options: argparse.Namespace) -> int:
     """Print a network's parts, counts, faults and cures, or its code in one of three libraries; without one, what
     presets there are."""
     from playground.network import code, report
+    from playground.network.parts import leaves
     from playground.network.presets import PRESETS, network_named
     from playground.training.scratch.numpy_fit import memory
 
@@ -26,7 +27,7 @@ def network(options: argparse.Namespace) -> int:
     found = report.report(asked, takes, options.classes, batch=options.batch_size, memory=memory())
     if options.code:
         stopping = next((fault for fault in found["faults"] if fault["level"] == "stop"), None)
-        if stopping is not None and len(found["parts"]) < 1:
+        if stopping is not None and not any(leaves(asked.parts)):
             raise PlaygroundError(stopping["sentence"])
         text = code.code(asked, takes, options.code)
         if options.json:

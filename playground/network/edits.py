@@ -143,10 +143,10 @@ class History:
         network = self.network
         return self.to(edited(network, edit), label(network, edit))
 
-    def to(self, network: Network, name: str) -> "History":
-        """With one more state, however it came about."""
+    def to(self, network: Network, name: str, *, always: bool = False) -> "History":
+        """With one more state, however it came about; `always` even where the network stays as it is."""
         text = spelled(network)
-        if text == self.texts[self.at]:
+        if text == self.texts[self.at] and not always:
             return self
         texts, labels = (*self.texts[:self.at + 1], text), (*self.labels[:self.at + 1], name)
         return History(texts[-KEPT - 1:], labels[-KEPT - 1:], min(len(texts), KEPT + 1) - 1)
@@ -260,6 +260,11 @@ def _spliced(parts: tuple[Part, ...], path: Path, new: tuple[Part, ...], gone: i
     return (*parts[:index], replace(holder, branches=branches), *parts[index + 1:])
 
 
+def _row(network: Network, path: Path) -> tuple[Part, ...]:
+    """The parts that stand in one row with the one at a place."""
+    return network.at(path[:-2]).branches[path[-2]] if len(path) > 1 else network.parts
+
+
 def _insert(network: Network, edit: Edit) -> Network:
     return Network(_spliced(network.parts, edit.path, network_of(edit.text).parts, 0))
 
@@ -297,7 +302,12 @@ def _wrap(network: Network, edit: Edit) -> Network:
     kind = {"": "residual", "[": "residual", "(": "parallel", "{": "block"}.get(edit.text)
     if kind is None or edit.count < 1:
         raise PlaygroundError("Brackets are “[”, “(” or “{”, round one part or more.")
-    inside = tuple(network.at((*edit.path[:-1], edit.path[-1] + k)) for k in range(edit.count))
+    network.at(edit.path)
+    from_here = _row(network, edit.path)[edit.path[-1]:]
+    if edit.count > len(from_here):
+        many = "is 1 part" if len(from_here) == 1 else f"are {len(from_here)} parts"
+        raise PlaygroundError(f"From {place(edit.path)} on there {many}, not {edit.count}.")
+    inside = from_here[:edit.count]
     branches = (inside, ()) if kind == "parallel" else (inside,)
     return Network(_spliced(network.parts, edit.path, (part(kind, *branches),), edit.count))
 

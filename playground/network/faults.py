@@ -12,7 +12,7 @@ from playground.network import suspicions
 from playground.network.cures import Cure, aligned, projected
 from playground.network.edits import Edit, edited
 from playground.network.kind import SAME, Shape
-from playground.network.parts import Network, Part, Path, place, shape_words
+from playground.network.parts import Network, Part, Path, leaves, place, shape_words
 from playground.network.shapes import Stopped, Walk, walk
 from playground.network.spelling import spelled
 from playground.numbers import number
@@ -94,8 +94,11 @@ def _good(network: Network, walked: Walk, cures: Sequence[Cure]) -> tuple[Cure, 
 
 
 def _harmless(network: Network, walked: Walk, cures: Sequence[Cure]) -> tuple[Cure, ...]:
-    """The cures of a doubt that leave a network which can be walked through one that can."""
-    return tuple(cure for cure in cures if walked.stopped or not walk(edited(network, cure.edit), walked.takes).stopped)
+    """The cures of a doubt that leave a network which can be walked through one that can, and some layer in it."""
+    def harmless(after: Network) -> bool:
+        return any(leaves(after.parts)) and (walked.stopped is not None or not walk(after, walked.takes).stopped)
+
+    return tuple(cure for cure in cures if harmless(edited(network, cure.edit)))
 
 
 Misfitting = tuple[str, list[Cure]]
@@ -217,11 +220,11 @@ _MISFITS: dict[str, Callable[[Network, Stopped], Misfitting]] = {
 
 def _ends(network: Network, walked: Walk, classes: int) -> Iterator[Fault]:
     end = (len(network.parts),)
-    if not walked.rows:
+    if not any(leaves(network.parts)):  # brackets alone are none
         yield Fault(STOP, (0,), f"There is no layer yet between the picture ({shape_words(walked.takes)}) and "
                                 f"{classes} scores.",
-                    (Cure("Start with a linear classifier", Edit("insert", (0,), text=f"f-d{classes}")),
-                     Cure("Start with a convolution", Edit("insert", (0,), text=f"c16-r-g-d{classes}"))))
+                    (Cure("Start with a linear classifier", Edit("insert", end, text=f"f-d{classes}")),
+                     Cure("Start with a convolution", Edit("insert", end, text=f"c16-r-g-d{classes}"))))
         return
     last = walked.rows[-1]
     if len(walked.gives) == 3:

@@ -91,7 +91,9 @@ class Walk:
     @property
     def field(self) -> float:
         """How many pixels of the picture, along a side, one number of the result depends on, at most (inf: all)."""
-        return self.rows[-1].field if self.rows else 1
+        whole = [row for row in self.rows if len(row.path) == 1]  # behind a shortcut that sees less: both together
+        rows = self.rows if self.stopped or not whole else whole
+        return rows[-1].field if rows else 1
 
 
 @dataclass
@@ -145,7 +147,8 @@ def _leaf(one: Part, path: Path, at: _At, rows: list[Row]) -> None:
     takes = at.shape
     gives = kind.shape(values, takes)
     more, stride = kind.window(values)
-    at.field = min(at.field + more * at.step, inf)
+    if more:  # windows without end see everything, and one number sees no more however large the step
+        at.field += more if more == inf else more * at.step
     at.step *= stride
     rows.append(Row(path, one, takes, gives, kind.parameters(values, takes), kind.multiply_adds(values, takes, gives),
                     0, at.field, at.step, at.source))

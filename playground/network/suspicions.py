@@ -126,6 +126,8 @@ def _row(row: Row) -> Iterator[Suspicion]:
 
 def _ending(walked: Walk, from_scores: bool) -> Iterator[Suspicion]:
     leaves = [row for row in walked.rows if not row.part.of.container]
+    if not leaves:
+        return
     last = leaves[-1]
     softs = [row for row in leaves if row.part.kind == "softmax"]
     remove = (Cure(f"Take the {last.part.of.words} out", Edit("remove", last.path)),)

@@ -156,7 +156,6 @@ def link(url: str, label: str | None = None, **options: object) -> None:
 def run() -> None:
     """The whole app: navigation, then the chosen page inside its frame."""
     links.bring_back()
-    links.drop_impossible()
     if home.is_class():
         reader.begin_anew()
     hold_written()
@@ -169,6 +168,7 @@ def run() -> None:
     page = st.navigation(contents.navigation(), position="top", expanded=True)
     if page.url_path in contents.MOVED:
         st.switch_page(contents.chapter(contents.MOVED[page.url_path]).path, query_params=st.query_params.to_dict())
+    links.drop_impossible()  # not above: before the navigation Streamlit begins again with the first page
     current = contents.at(page.url_path)
     if st.session_state.get(_PAGE) != current.url:
         st.session_state[_PAGE] = current.url

@@ -1,10 +1,12 @@
 """A whole session in the designer: a preset, edits, undo, a fault and its cure, a training, and the file taken home."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from playground.ui.network import designer
 from tests.browser.conftest import answers_of_the_download, settled
 from tests.waiting import shown
 
@@ -72,6 +74,94 @@ def test_a_design_is_made_cured_trained_and_taken_home(page: Page, goto, tmp_pat
     settled(page)
     _, labels, _ = answers_of_the_download(page, tmp_path)
     assert len(labels) == 10
+
+
+FOCUS = """() => {
+  let found = document.activeElement;
+  while (found.shadowRoot?.activeElement) found = found.shadowRoot.activeElement;
+  return found.dataset.focus || found.tagName;
+}"""
+
+
+def opened(page: Page, goto, address: str, cards: int) -> None:  # type: ignore[no-untyped-def]
+    goto(address)
+    page.locator(".designer .card").nth(cards - 1).wait_for()
+    settled(page)
+
+
+@pytest.mark.parametrize(("address", "heading", "stays"), [
+    ("loss?foo=&hide=stride", "The loss", "/loss?hide=stride"), ("train?decay=inf", "Build and train", "/train"),
+    ("feature-maps?model=", "Feature maps and the whole network", "/network"),
+])
+def test_an_address_that_says_nothing_behind_a_name_is_still_of_its_page(  # type: ignore[no-untyped-def]
+    page: Page, goto, address: str, heading: str, stays: str,
+) -> None:
+    goto(address)
+    page.get_by_role("heading", name=heading, exact=True, level=1).wait_for()
+    shown(page, "(end) => location.href.endsWith(end)", stays)
+
+
+def test_a_block_is_followed_and_the_focus_is_never_lost(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
+    opened(page, goto, "train?network=f-d10", 2)
+    for _ in range(2):
+        page.get_by_role("button", name="Remove part 1").press("Enter")
+        until_answered(page)
+    until_address(page, "empty")
+    shown(page, f"() => ({FOCUS})() === 'undo'")  # the button that was pressed is gone
+    page.reload()
+    settled(page)
+    page.get_by_role("button", name="Add a part as part 1").press("Enter")
+    shown(page, f"() => ({FOCUS})() === 'add c32n-b-r'")
+    page.keyboard.press("Enter")
+    until_address(page, "c32n-b-r")
+    page.get_by_role("button", name="Add max pooling").press("Enter")
+    until_address(page, "c32n-b-r-p2")
+    page.keyboard.press("Escape")
+    shown(page, f"() => ({FOCUS})() === 'plus 4'")
+    page.get_by_role("button", name="Flatten, and a dense layer of 10").press("Enter")
+    until_address(page, "c32n-b-r-p2-f-d10")
+    shown(page, f"() => ({FOCUS})() === 'undo'")
+
+
+def test_what_no_answer_knows_of_is_sent_again(page: Page) -> None:
+    sent = page.evaluate("""(source) => {
+      const { Edits } = new Function(source + "; return { Edits };")();
+      const sent = [], edits = new Edits((all) => sent.push(all.map((one) => one.number)));
+      edits.add({ action: "set" });
+      edits.add({ action: "remove" });
+      edits.done(1);
+      edits.resend();
+      edits.done(2);
+      edits.add({ action: "undo" });
+      for (let k = 0; k < 40; k++) edits.resend();
+      return sent;
+    }""", (Path(designer.__file__).parent / "edits.js").read_text())
+    assert sent[:4] == [[1], [1, 2], [2], [3]]
+    assert 4 < len(sent) < 14  # not for ever
+
+
+def test_settings_that_a_preset_brought_are_in_the_link_and_go_with_undo(  # type: ignore[no-untyped-def]
+    page: Page, goto,
+) -> None:
+    opened(page, goto, "train?network=dead-relus", 10)
+    bias = page.get_by_placeholder("as drawn")
+    expect(bias).to_have_value("-5.00")
+    page.get_by_role("button", name="one more: number of filters of convolution").first.click()
+    until_address(page, "c17-r-p2-c32-r-p2-f-d64-r-d10")
+    shown(page, "() => new URL(location.href).searchParams.get('bias') === '-5.0'")
+    expect(bias).to_be_visible()
+    page.reload()
+    page.locator(".designer .card").nth(9).wait_for()
+    expect(bias).to_be_visible()
+    expect(bias).to_have_value("-5.00")
+    chooser = page.get_by_role("combobox", name="Start from")
+    chooser.fill("VGG")
+    chooser.press("Enter")
+    until_address(page, "vgg6")
+    expect(bias).to_have_value("")
+    page.locator(".designer [data-focus='undo']").click()
+    until_address(page, "c17-r-p2-c32-r-p2-f-d64-r-d10")
+    expect(bias).to_have_value("-5.00")
 
 
 def test_on_a_phone_a_card_is_dragged_or_moved_by_its_buttons(browser, app_url: str) -> None:  # type: ignore[no-untyped-def]

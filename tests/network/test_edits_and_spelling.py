@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playground.errors import PlaygroundError
-from playground.network import presets
+from playground.network import presets, report
 from playground.network.edits import ACTIONS, Edit, History, edited, label, stepped, what_if
-from playground.network.faults import faults
+from playground.network.faults import STOP, faults
 from playground.network.kinds import KINDS
-from playground.network.parts import Network, everything, part
+from playground.network.parts import Network, everything, leaves, part
 from playground.network.shapes import walk
 from playground.network.spelling import network_of, spelled
 from tests.network.designs import SHAPES, random_design, random_edit
@@ -59,6 +59,40 @@ def test_any_text_is_a_network_or_a_sentence(text):
         return
     assert network_of(spelled(network)) == network
     faults(network, (1, 28, 28), 10)
+
+
+def bracketed(inside: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    brackets = st.sampled_from(("{{{}}}", "[{}]", "[:{}]", "({},)"))
+    return st.lists(st.builds(str.format, brackets, inside), max_size=3).map("-".join)
+
+
+@given(st.recursive(st.just(""), bracketed))
+def test_brackets_alone_are_no_layer_and_every_cure_of_that_ends_in_scores(text):
+    network = network_of(text)
+    found = report.report(network, (1, 28, 28), 10)
+    assert report.report_text(found)
+    if walk(network, (1, 28, 28)).stopped is None:
+        first = next(fault for fault in found["faults"] if fault["level"] == STOP)
+        assert "There is no layer yet" in first["sentence"]
+        assert all(walk(network_of(cure["spelling"]), (1, 28, 28)).gives == (10,) for cure in first["cures"])
+
+
+@pytest.mark.parametrize("text", ["r", "{r}", "[r]-{}", "[]"])
+def test_no_cure_leaves_a_network_without_a_layer(text):
+    for fault in report.report(network_of(text), (1, 28, 28), 10)["faults"]:
+        assert all(any(leaves(network_of(cure["spelling"]).parts)) for cure in fault["cures"])
+
+
+@pytest.mark.parametrize("text", ["-".join(["c1k1s64"] * 180), "-".join(["u16"] * 300 + ["g"]),
+                                  "-".join(["c1k1s64"] * 180 + ["c1", "u16", "c1", "g"])])
+def test_however_many_strides_what_is_seen_is_a_number(text):
+    walked = walk(network_of(text), (1, 28, 28))
+    assert all(row.field >= 1 for row in walked.rows)
+    assert report.report_text(report.report(network_of(text), (1, 28, 28), 10))
+
+
+def test_a_network_sees_what_the_widest_way_through_its_last_part_sees():
+    assert walk(network_of("[c8-c8:c8k1]"), (1, 28, 28)).field == walk(network_of("c8-c8"), (1, 28, 28)).field == 5
 
 
 @pytest.mark.parametrize("text", ["[" * 2000, "c8-" * 1300, "c8" + "9" * 3000, "c8k99999999999", "o1e9", "c8--r", "-",
@@ -143,6 +177,17 @@ def test_an_edit_does_what_its_label_says(before, edit, after, words):
     assert spelled(edited(network_of(before), edit)) == after
     assert label(network_of(before), edit) == words
     assert edit.action in ACTIONS
+
+
+@pytest.mark.parametrize(("path", "count", "words"), [
+    ((1,), 9, "From part 2 on there are 2 parts, not 9."), ((2,), 2, "From part 3 on there is 1 part, not 2."),
+    ((2, 0, 0), 3, "From part 3, branch 1, part 1 on there are 2 parts, not 3."),
+    ((7,), 1, "There is no part 8 to change."), ((2, 1, 0), 1, "There is no part 3, branch 2, part 1 to change."),
+])
+def test_brackets_round_more_parts_than_follow_are_refused_with_their_number(path, count, words):
+    with pytest.raises(PlaygroundError) as refused:
+        edited(network_of("c8-r-[c8-r]"), Edit("wrap", path, text="[", count=count))
+    assert str(refused.value) == words
 
 
 def test_what_if_tells_each_neighbours_counts_and_what_breaks():

@@ -5,13 +5,14 @@ import re
 import numpy as np
 import pytest
 
-from engine import Tensor, functional
+from engine import Tensor
 from engine.optim import SGD
 from playground.network.build import build
 from playground.network.edits import edited
 from playground.network.faults import NOTE, STOP, WARN, faults
 from playground.network.shapes import walk
-from playground.network.spelling import network_of
+from playground.network.spelling import network_of, spelled
+from playground.training.scratch.losses import loss_of, scoring
 
 GRAY, COLOUR, TINY = (1, 28, 28), (3, 32, 32), (1, 8, 8)
 STOPS = [
@@ -30,12 +31,12 @@ STOPS = [
 """Designs that cannot be trained, for ten classes."""
 
 
-def trains(network, takes):
+def trains(network, takes, classes=6):
     """One step down the gradient from a batch of noise: whether everything in it is a number."""
     model = build(network, takes, np.random.default_rng(0))
     optimizer = SGD(model.parameters(), lr=0.01)
     x = np.random.default_rng(1).standard_normal((6, *takes)).astype(np.float32)
-    loss = functional.cross_entropy(model(Tensor(x)), np.arange(6))
+    loss = loss_of(model(Tensor(x)), np.arange(6) % classes)
     loss.backward()
     optimizer.step()
     return np.isfinite(loss.item()) and all(np.isfinite(p.data).all() for p in model.parameters())
@@ -114,6 +115,17 @@ def test_a_network_too_large_for_the_memory_is_refused_with_the_number_and_a_cur
     assert "MB" in found[0].sentence
     cured = edited(network_of("c64-r-f-d2048-r-d10"), found[0].cures[0].edit)
     assert faults(cured, GRAY, 10, memory=200 * 2**20)[:1] != found[:1]
+
+
+@pytest.mark.parametrize(("text", "scores"), [
+    ("g-d1-{}", "g-d1-{}"), ("g-d1-sg-{}", "g-d1-{}"), ("g-d1-{sg}-{{}-{}}", "g-d1-{{}-{}}"),
+    ("g-{d1-sg-{}}", "g-{d1-{}}"),
+    ("g-d1-sg-[]", "g-d1-sg-[]"),  # that doubles what comes: the sigmoid is not the last
+])
+def test_brackets_round_nothing_at_the_end_do_not_hide_the_last_sigmoid(text, scores):
+    found = scoring(network_of(text), GRAY)
+    assert spelled(found) == scores
+    assert trains(found, GRAY, classes=2)
 
 
 def test_one_score_is_enough_for_two_classes():

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from playground.errors import PlaygroundError
 from playground.network import presets
@@ -93,7 +94,7 @@ def test_everything_of_the_palette_can_be_inserted() -> None:
         assert group["kinds"]
         for kind in group["kinds"]:
             after = edited(network_of("c8-r"), Edit("insert", (1,), text=kind["text"]))
-            assert len(after) > 2
+            assert len(after) == 2 + kind["parts"] > 2
 
 
 def test_edits_are_done_once_and_in_order_however_often_they_are_sent(state: dict[str, object]) -> None:
@@ -109,6 +110,15 @@ def test_edits_are_done_once_and_in_order_however_often_they_are_sent(state: dic
     assert now() == "c8-r-f-d10"
     sends(state, "edits", [{"number": 5, "action": "redo", "path": [0]}])
     assert now() == "c16-r-f-d10"
+
+
+def test_an_edit_that_is_refused_does_not_hold_up_those_behind_it(state: dict[str, object]) -> None:
+    sends(state, "edits", [{"number": 1, "action": "set", "path": [0], "name": "filters", "value": 0},
+                           {"number": 2, "action": "set", "path": [0], "name": "filters", "value": -1},
+                           {"number": 3, "action": "remove", "path": [1]}])
+    assert now() == "c8-f-d10"
+    assert state["design-applied"] == 3
+    assert "0" in str(state["design-said"])
 
 
 @pytest.mark.parametrize("said", [
@@ -161,13 +171,44 @@ def test_a_preset_that_nobody_changed_follows_the_data_and_an_own_design_stays(
         designer.take_text("nonsense", DIGITS, CLASSES)
 
 
-@pytest.mark.parametrize("asked", ["lenet5", "c8-r-p2-f-d10", "c8-r-p2-p2-p2-p2-f-d10", "f-d3"])
+def test_a_preset_that_follows_the_data_leaves_what_was_there_before_to_undo(state: dict[str, object]) -> None:
+    sends(state, "edits", [{"number": 1, "action": "remove", "path": [1]}])
+    designer.start_from("vgg6", DIGITS, CLASSES)
+    before = designer.history()
+    designer.begin((3, 32, 32), 7)
+    assert now() == spelled(presets.preset("vgg6").network((3, 32, 32), 7))
+    assert designer.unchanged() == "vgg6"
+    assert designer.history().can_undo == "VGG-6 for these pictures"
+    assert designer.history().undone().texts[:-1] == before.texts
+    sends(state, "edits", [{"number": 2, "action": "undo"}, {"number": 3, "action": "undo"}])
+    designer.begin((3, 32, 32), 7)  # what undo brought back stays as it was, whatever the data are
+    assert now() == "c8-f-d10"
+
+
+def test_a_tiny_picture_that_a_preset_is_not_made_for_leaves_an_own_design_as_it_is(state: dict[str, object]) -> None:
+    designer.start_from("vgg6", DIGITS, CLASSES)
+    sends(state, "edits", [{"number": 1, "action": "remove", "path": [0]}])
+    own = now()
+    designer.begin((1, 2, 2), 2)
+    assert (designer.unchanged(), designer.address()) == (None, own)
+
+
+@pytest.mark.parametrize("asked", ["lenet5", "c8-r-p2-f-d10", "c8-r-p2-p2-p2-p2-f-d10", "f-d3", "{r}", "{}", "(,)-[]"])
 def test_an_address_restores_a_design_right_or_wrong(asked: str, open_page: OpenPage) -> None:
     app = open_page("train", network=asked)
     assert errors(app) == []
     design = app.session_state["design"]
     assert design.network == presets.network_named(asked, DIGITS, CLASSES)
     assert app.query_params["network"] in (asked, [asked])
+
+
+def test_a_design_without_any_part_has_an_address_of_its_own(open_page: OpenPage) -> None:
+    app = open_page("train", network="empty")
+    assert errors(app) == []
+    assert app.session_state["design"].network == Network(())
+    assert app.query_params["network"] in ("empty", ["empty"])
+    app.button(key="start").click().run()
+    assert any("There is no layer yet" in error for error in errors(app))
 
 
 @pytest.mark.parametrize("asked", ["nonsense", "c8-", "[[[[", "c" + "9" * 30, "c8-" * 5000 + "d10", "<script>"])
@@ -245,6 +286,56 @@ def test_another_preset_takes_the_settings_of_the_sick_one_away(open_page: OpenP
     assert app.number_input(key="few").value == 60
     next(box for box in app.selectbox if box.label == "Start from").set_value("vgg6").run()
     assert app.number_input(key="few").value == 0
+
+
+def chosen(app: AppTest, preset: str) -> None:
+    next(box for box in app.selectbox if box.label == "Start from").set_value(preset).run()
+    assert errors(app) == []
+
+
+def brought(app: AppTest, change: History) -> None:
+    """The design as an edit in the browser leaves it."""
+    app.session_state["design"] = change
+    app.run()
+    assert errors(app) == []
+
+
+def more_settings_are_seen(app: AppTest) -> bool:
+    return bool(next(one for one in app.expander if one.label == "More settings").proto.expanded)
+
+
+def test_settings_of_a_sick_preset_go_with_it_though_its_design_was_changed(open_page: OpenPage) -> None:
+    app = open_page("train", few="100")
+    chosen(app, "dead-relus")
+    assert app.number_input(key="bias").value == -5.0
+    assert more_settings_are_seen(app)
+    brought(app, app.session_state["design"].after(Edit("insert", (1,), text="b")))
+    assert app.number_input(key="bias").value == -5.0  # it is the sick one still, in part
+    assert more_settings_are_seen(app)
+    chosen(app, "vgg6")
+    assert app.number_input(key="bias").value is None
+    assert app.number_input(key="few").value == 100  # a setting of the reader's own
+
+
+def test_undo_and_redo_of_a_preset_undo_and_redo_its_settings(open_page: OpenPage) -> None:
+    app = open_page("train", network="f-d10", rate="0.01")
+    chosen(app, "rate-x100")
+    assert app.selectbox(key="rate").value == pytest.approx(0.3)
+    sick = app.session_state["design"]
+    brought(app, sick.undone())
+    assert app.selectbox(key="rate").value == pytest.approx(0.01)
+    brought(app, sick)
+    assert app.selectbox(key="rate").value == pytest.approx(0.3)
+    chosen(app, "raw-pixels")
+    chosen(app, "dead-relus")  # the same network, with other settings
+    assert (app.checkbox(key="normalize").value, app.number_input(key="bias").value) == (True, -5.0)
+    brought(app, app.session_state["design"].undone())
+    assert (app.checkbox(key="normalize").value, app.number_input(key="bias").value) == (False, None)
+
+
+def test_unusual_settings_of_an_address_are_not_hidden(open_page: OpenPage) -> None:
+    assert more_settings_are_seen(open_page("train", bias="-5"))
+    assert not more_settings_are_seen(open_page("train", rate="0.1"))
 
 
 def test_photographs_can_be_trained_on_at_a_chosen_size(open_page: OpenPage) -> None:

@@ -20,18 +20,29 @@ def scoring(network: Network, shape: Shape) -> Network:
     """The network without a last sigmoid of one score: the loss and the exported file take the sigmoid themselves.
 
     >>> from playground.network.spelling import network_of, spelled
-    >>> [spelled(scoring(network_of(text), (1, 8, 8))) for text in ("f-d8-sg-d1-sg", "f-{d1-sg}", "f-d2-sg")]
-    ['f-d8-sg-d1', 'f-{d1}', 'f-d2-sg']
+    >>> texts = "f-d8-sg-d1-sg", "f-{d1-sg}", "f-d1-sg-{}", "f-d2-sg"
+    >>> [spelled(scoring(network_of(text), (1, 8, 8))) for text in texts]
+    ['f-d8-sg-d1', 'f-{d1}', 'f-d1-{}', 'f-d2-sg']
     """
     return Network(_without_sigmoid(network.parts)) if walk(network, shape).gives == (1,) else network
 
 
 def _without_sigmoid(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    *before, last = parts
-    if last.kind == "block":
-        inside = _without_sigmoid(last.branches[0])
-        return (*before, replace(last, branches=(inside,))) if inside else tuple(before)
-    return tuple(before) if last.kind == "sigmoid" else parts
+    for place in reversed(range(len(parts))):
+        last, before, after = parts[place], parts[:place], parts[place + 1:]
+        if _does_nothing(last):
+            continue
+        if last.kind == "block":
+            inside = _without_sigmoid(last.branches[0])
+            return (*before, *((replace(last, branches=(inside,)),) if inside else ()), *after)
+        return (*before, *after) if last.kind == "sigmoid" else parts
+    return parts
+
+
+def _does_nothing(one: Part) -> bool:
+    """Whether numbers leave a part as they came: a block that holds none, or only such. Without anything on their way a
+    residual doubles them and branches lay them side by side."""
+    return one.kind == "block" and all(map(_does_nothing, one.branches[0]))
 
 
 def mixed_loss(scores: Tensor, y: np.ndarray, mixed: Mixed, label_smoothing: float = 0.0) -> Tensor:

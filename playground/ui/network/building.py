@@ -27,6 +27,9 @@ DATA_COLUMNS = 14
 REQUEST = "design-request"
 """Where the session keeps what the controls say, for the parts that are drawn by themselves."""
 
+AROUND = "design-around"
+"""Where it keeps of which preset's design the controls were drawn last."""
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -93,7 +96,6 @@ def start_from(chosen: Chosen) -> None:
                           help="A network to go on from. What was there before comes back with Undo.")
     if picked is not None and picked != now:
         designer.start_from(picked, chosen.takes, chosen.classes)
-        settings.follow_preset(now, picked)
         st.rerun()
     if now:
         st.caption(presets.preset(now).about)
@@ -110,6 +112,8 @@ def training(chosen: Chosen | None) -> None:
     if chosen is None:
         return
     with frame.guard("Settings"):
+        st.session_state[AROUND] = designer.origin()
+        settings.follow(designer.made_from())
         start_from(chosen)
         asked = settings.controls(designer.unchanged())
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="seed", bind="query-params",
@@ -143,6 +147,8 @@ def design(chosen: Chosen) -> None:
         chosen.takes, chosen.classes, batch=min(batch, learnt(len(chosen.training), request.get("train_pictures", 0))),
         memory=numpy_fit.memory(), seconds=seconds,
         marks=(*run_look.marks(text), *slow(history.network, chosen.takes, seconds)))
+    if st.session_state.get(AROUND) != designer.origin():
+        st.rerun()  # the whole page: what it says round the designer is of another preset, or of none
     # What nobody has opened is not made: an edit is answered at once.
     drawn = st.expander("Schedule and first weights", icon=":material/show_chart:", key="drawn", on_change="rerun",
                         bind="query-params")

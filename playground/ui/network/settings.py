@@ -34,6 +34,10 @@ KEYS = {"epochs": "epochs", "batch_size": "batch", "learning_rate": "rate", "opt
         "init": "init", "weights_gain": "gain", "first_bias": "bias", "normalize": "normalize",
         "train_pictures": "few", "early_stopping": "patience", "engine": "engine"}
 """The control of each setting, by its name in the address."""
+SHOWN = frozenset(("epochs", "batch_size", "learning_rate", "optimizer"))
+"""Settings that are always seen; the others are folded away as long as they are the usual ones."""
+MORE = "more-settings"
+_FOLLOWED, _BEGAN = "settings-of-a-preset", "settings-began-with"
 OPTIMIZER_WORDS = {"sgd": "SGD", "momentum": "SGD, momentum 0.9", "nesterov": "SGD, Nesterov 0.9", "adam": "Adam",
                    "adamw": "AdamW", "rmsprop": "RMSprop"}
 SCHEDULE_WORDS = {"cosine": "half a cosine to 0", "constant": "constant", "step": "a tenth after each third",
@@ -54,16 +58,47 @@ def usual_of(preset: str | None) -> dict[str, Any]:
     return {**usual, **(presets.preset(preset).settings if preset else {})}
 
 
-def follow_preset(before: str | None, after: str) -> None:
-    """Another preset was chosen: what only the one before was sick of is well again, and what this one is, is not."""
-    differing = set(presets.preset(before).settings if before else {}) | set(presets.preset(after).settings)
-    for name in differing:
-        st.session_state[KEYS[name]] = usual_of(after)[name]
+def follow(preset: str | None) -> None:
+    """Before the controls are drawn: the design is now made from this preset, or from none (None).
+
+    What the preset before brought along is again what it was, and what this one is sick of is brought along. The
+    settings of the first preset of a session are those that the controls begin with, or the address's.
+    """
+    state = st.session_state
+    before, replaced = state.get(_FOLLOWED, (preset, {}))
+    state[_FOLLOWED] = (preset, replaced)
+    if preset == before:
+        return
+    brought, old = presets.preset(preset).settings if preset else {}, presets.preset(before).settings if before else {}
+    well = {name: replaced.get(name, getattr(USUAL, name)) for name in old}
+    well |= {name: state.get(KEYS[name], getattr(USUAL, name)) for name in brought if name not in old}
+    for name, value in {**well, **brought}.items():
+        frame.write(KEYS[name], value)
+    state[_FOLLOWED] = (preset, {name: well[name] for name in brought})
+    if set(brought) - SHOWN:
+        frame.write(MORE, True)
+
+
+def stay(preset: str | None) -> None:
+    """The design turned out to be made from this preset, and the settings are as they should be."""
+    st.session_state[_FOLLOWED] = (preset, {})
+
+
+def _said_anew(begin: Mapping[str, Any]) -> None:
+    """The address leaves out what a control begins with. Where that has changed, the browser is told once more what the
+    control says, so that it is in the address and a link keeps it.
+    """
+    state = st.session_state
+    before = state.get(_BEGAN, begin)
+    state[_BEGAN] = begin
+    for key in (KEYS[name] for name in begin if begin[name] != before[name] and KEYS[name] in state):
+        state[key] = state[key]
 
 
 def controls(preset: str | None) -> dict[str, Any]:
     """Draw the controls; the settings that are not the usual ones, as a request says them."""
     begin = usual_of(preset)
+    _said_anew(begin)
     found: dict[str, Any] = {}
     left, right = st.columns(2)
     found["epochs"] = int(left.number_input("Epochs", 1, 1000, begin["epochs"], key="epochs", bind="query-params",
@@ -79,7 +114,10 @@ def controls(preset: str | None) -> dict[str, Any]:
         format_func=OPTIMIZER_WORDS.__getitem__, bind="query-params",
         help="How a step is made of gradients. SGD goes straight against the gradient, mostly at a larger rate than "
              "Adam, which scales each weight's step by what its gradients were like.")
-    with st.expander("More settings", expanded=any(begin[name] != getattr(USUAL, name) for name in begin)):
+    if MORE not in st.session_state:
+        st.session_state[MORE] = any(begin[name] != getattr(USUAL, name) or KEYS[name] in st.query_params
+                                     for name in begin if name not in SHOWN)
+    with st.expander("More settings", key=MORE, on_change="rerun"):
         found |= _more(begin)
     with st.expander("Augmentation"):
         augment = augmentation.builder(Augmentation(), columns=1)

@@ -20,12 +20,17 @@ from playground.network.kinds import KINDS
 from playground.network.parts import Network, Part, everything, shape_words
 from playground.network.parts import Path as Place
 from playground.network.shapes import Row, Walk, walk
-from playground.network.spelling import spelled
+from playground.network.spelling import network_of, spelled
 from playground.ui import frame, links
+from playground.ui.network import settings
 from playground.ui.parts.stepper import COLOURS_JS
 
 KEY, ADDRESS = "designer", "network"
 FIRST = "usual"
+EMPTY = "empty"
+"""In the address, a design without any part: an empty value would be none."""
+FOLLOWED = "{} for these pictures"
+PICKED = "Preset {}"
 MOST_SENT = 120
 """States of the history that the browser keeps for a reload."""
 MOST_FORETOLD = 90
@@ -68,24 +73,25 @@ def begin(takes: Shape, classes: int, first: str = FIRST) -> None:
     if _STATE not in state:
         asked = st.query_params.get(ADDRESS, first)
         try:
-            network = presets.network_named(asked, takes, classes)
+            network = presets.network_named("" if asked == EMPTY else asked, takes, classes)
         except PlaygroundError as error:
             state[_SAID] = f"The address names no network: {error}"
             asked, network = FIRST, presets.preset(FIRST).network(takes, classes)
         state[_STATE] = History.of(network, presets.preset(asked).title if asked in presets.PRESETS else "The address")
-        state[_FOR] = (asked, takes, classes) if asked in presets.PRESETS else None
-    elif (name := unchanged()) is not None and state[_FOR][1:] != (takes, classes):
-        state[_STATE] = History.of(presets.preset(name).network(takes, classes), presets.preset(name).title)
-        state[_FOR] = (name, takes, classes)
+    elif state[_FOR] != (takes, classes) and (name := unchanged()) is not None:
+        network, title = presets.preset(name).network(takes, classes), presets.preset(name).title
+        state[_STATE] = (history().to(network, FOLLOWED.format(title)) if len(history().texts) > 1 else
+                         History.of(network, title))
+    state[_FOR] = (takes, classes)
 
 
 def unchanged() -> str | None:
     """The preset that the design still is, if it is one."""
-    made = st.session_state.get(_FOR)
-    if made is None:
+    name = made_from()
+    try:
+        return name if name and history().network == presets.preset(name).network(*st.session_state[_FOR]) else None
+    except PlaygroundError:  # there is none of it for so small pictures
         return None
-    name, takes, classes = made
-    return name if history().network == presets.preset(name).network(takes, classes) else None
 
 
 def address() -> str:
@@ -93,11 +99,25 @@ def address() -> str:
     return unchanged() or history().texts[history().at]
 
 
+def made_from() -> str | None:
+    """The preset that the design was last taken from, whatever was changed since; None for an own one from the start.
+
+    Undo leads back to what was there before a preset, so it is read off what led to the design.
+    """
+    design = history()
+    return next((name for said_of in reversed(design.labels[:design.at + 1]) for name, one in presets.PRESETS.items()
+                 if said_of in (one.title, PICKED.format(one.title), FOLLOWED.format(one.title))), None)
+
+
+def origin() -> tuple[str | None, str | None]:
+    """The preset that the design was made from, and the one that it still is."""
+    return made_from(), unchanged()
+
+
 def start_from(name: str, takes: Shape, classes: int) -> None:
     """Go on with a preset; the design before can be had back by undo."""
     one = presets.preset(name)
-    st.session_state[_STATE] = history().to(one.network(takes, classes), f"Preset {one.title}")
-    st.session_state[_FOR] = (name, takes, classes)
+    st.session_state[_STATE] = history().to(one.network(takes, classes), PICKED.format(one.title), always=True)
 
 
 def take_text(text: str, takes: Shape, classes: int) -> None:
@@ -114,7 +134,7 @@ def designer(takes: Shape, classes: int, *, batch: int = BATCH, memory: int | No
         st.error(frame.literal(complaint), icon=":material/error:")
     design = history()
     text = design.texts[design.at]
-    if st.query_params.get(ADDRESS, FIRST) != (now := address()) and not links.locked():
+    if st.query_params.get(ADDRESS, FIRST) != (now := address() or EMPTY) and not links.locked():
         st.query_params[ADDRESS] = now
     data = {**view(design.network, takes, classes, batch, memory, marks), "applied": state.get(_APPLIED, 0),
             "seconds": seconds, "undo": design.can_undo, "redo": design.can_redo, "locked": links.locked(),
@@ -218,13 +238,13 @@ def _number(value: float) -> float | None:
     return value if value != float("inf") else None
 
 
-def _spelling(kind: str) -> str:
-    return spelled(Network((Part(kind),)))
+def _offered(words: str, network: Network) -> dict[str, Any]:
+    return {"words": words, "text": spelled(network), "parts": len(network)}
 
 
 PALETTE = [
-    {"group": "blocks", "kinds": [{"words": words, "text": text} for words, text in BLOCKS]},
-    *({"group": group, "kinds": [{"words": kind.words, "text": _spelling(kind.name)} for kind in KINDS.values()
+    {"group": "blocks", "kinds": [_offered(words, network_of(text)) for words, text in BLOCKS]},
+    *({"group": group, "kinds": [_offered(kind.words, Network((Part(kind.name),))) for kind in KINDS.values()
                                  if kind.group == group and not kind.container]}
       for group in dict.fromkeys((*GROUPS, *(kind.group for kind in KINDS.values())))
       if any(kind.group == group and not kind.container for kind in KINDS.values())),
@@ -247,9 +267,8 @@ def _take() -> None:
         state[_APPLIED] = number
         try:
             state[_STATE] = done(history(), one)
-        except PlaygroundError as error:
-            state[_SAID] = str(error)
-            return
+        except PlaygroundError as error:  # those behind it name the parts that they would have named with it
+            state.setdefault(_SAID, str(error))
 
 
 def done(design: History, said_by_browser: Mapping[str, Any]) -> History:
@@ -274,6 +293,7 @@ def _restore() -> None:
         return
     if found.texts[found.at] == history().texts[history().at]:
         state[_STATE] = found
+        settings.stay(made_from())  # the address says what they are
 
 
 def _rest() -> None:

@@ -20,16 +20,23 @@ class Screen {
     this.open = ""; // the path of the card whose details are shown
     this.place = null; // where the palette stands: the path a new part would have
     this.edits = new Edits((all) => this.setTriggerValue("edits", all));
+    this.focusing = ""; // what gets the focus when next drawn, by its data-focus
     this.resting = 0;
     root.addEventListener("keydown", (event) => this.key(event));
   }
 
-  draw({ data, setTriggerValue }) {
+  answered({ data, setTriggerValue }) {
     const first = this.data === undefined;
     this.data = data;
     this.setTriggerValue = setTriggerValue;
     this.edits.done(data.applied);
+    if (this.edits.waiting.length) this.edits.resend();
+    else this.draw(first);
+  }
+
+  draw(first = false) {
     if (this.edits.waiting.length) return; // the answer to those is on its way
+    const { data, setTriggerValue } = this;
     this.root.setAttribute("aria-busy", "false");
     if (first) {
       const before = kept(data.text);
@@ -40,7 +47,8 @@ class Screen {
     this.root.classList.toggle("locked", data.locked);
     this.root.replaceChildren(this.bar(), this.cards(data.cards, []), this.end(), this.foretelling = make("p", { class: "foretold", "aria-live": "polite" }));
     this.foretell("");
-    if (focus) this.root.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
+    if (focus || this.focusing) this.focus(this.focusing, focus, "undo", "redo");
+    this.focusing = "";
     clearTimeout(this.resting);
     if (this.rested !== data.text) {
       this.resting = setTimeout(() => {
@@ -50,8 +58,17 @@ class Screen {
     }
   }
 
+  // The first of these that is still there: who works with the keyboard goes on from it.
+  focus(...names) {
+    const found = names.filter(Boolean).map((name) => this.root.querySelector(`[data-focus="${CSS.escape(name)}"]`));
+    found.find((one) => one && !one.disabled)?.focus({ preventScroll: true });
+  }
+
+  // Whether the edit is on its way to the server.
   say(edit) {
-    if (!this.data.locked && this.edits.add(edit)) this.root.setAttribute("aria-busy", "true");
+    const taken = !this.data.locked && this.edits.add(edit);
+    if (taken) this.root.setAttribute("aria-busy", "true");
+    return taken;
   }
 
   button(words, label, act, options = {}) {
@@ -84,8 +101,8 @@ class Screen {
     else {
       item.append(this.button(empty ? "+ add a part" : "+", `Add a part as part ${path[path.length - 1] + 1}`, () => {
         this.place = path;
-        this.redraw();
-        this.root.querySelector(".palette button")?.focus({ preventScroll: true });
+        this.focusing = `add ${this.data.palette[0].kinds[0].text}`;
+        this.draw();
       }, { class: "plus", focus: `plus ${path}` }));
     }
     return item;
@@ -94,13 +111,14 @@ class Screen {
   palette(path) {
     const close = () => {
       this.place = null;
-      this.redraw();
+      this.focusing = `plus ${path}`;
+      this.draw();
     };
     return make("div", { class: "palette", role: "group", "aria-label": "What to add here", on: { keydown: (event) => event.key === "Escape" && close() } },
       ...this.data.palette.map(({ group, kinds }) => make("div", { class: "group" }, make("span", { class: "of" }, group),
-        ...kinds.map(({ words, text }) => this.button(words, `Add ${words}`, () => {
-          this.say({ action: "insert", path, text: text === "d10" ? `d${this.data.classes}` : text });
-          this.place = [...path.slice(0, -1), path[path.length - 1] + 1]; // the next one follows it: the palette stays
+        ...kinds.map(({ words, text, parts }) => this.button(words, `Add ${words}`, () => {
+          const taken = this.say({ action: "insert", path, text: text === "d10" ? `d${this.data.classes}` : text });
+          if (taken) this.place = [...path.slice(0, -1), path[path.length - 1] + parts]; // the next one follows: the palette stays
         }, { focus: `add ${text}` })))),
       this.button("Done", "Close the list of parts", close, { class: "close" }));
   }
@@ -114,7 +132,7 @@ class Screen {
     const item = make("li", { class: `card ${worst} ${card.gives ? "" : "beyond"}`, "data-path": key },
       make("div", { class: "line" },
         this.handle(card),
-        make("button", { type: "button", class: "name", "aria-expanded": String(open), "data-focus": `name ${key}`, on: { click: () => { this.open = open ? "" : key; this.redraw(); } } },
+        make("button", { type: "button", class: "name", "aria-expanded": String(open), "data-focus": `name ${key}`, on: { click: () => { this.open = open ? "" : key; this.draw(); } } },
           make("b", {}, `${index + 1} `), card.words, card.detail ? make("small", {}, ` ${card.detail}`) : null),
         main ? this.stepper(card, main) : make("span", { class: "stepper none" }),
         make("span", { class: "shape" }, card.gives ? card.gives.map((n) => numberText(n, 6)).join(" × ") : "not reached"),
@@ -124,7 +142,7 @@ class Screen {
           this.button("↑", `Move part ${index + 1} up`, moved(-1), { disabled: place === 0, focus: `up ${key}` }),
           this.button("↓", `Move part ${index + 1} down`, moved(1), { disabled: place === count - 1, focus: `down ${key}` }),
           this.button("✕", `Remove part ${index + 1}: ${card.words}`, () => this.say({ action: "remove", path: card.path }), { focus: `remove ${key}`, on: this.telling(`Without ${card.words}`, `${key}::out`) }))));
-    if (open) item.append(this.details(card, main));
+    if (open) item.append(this.details(card, main, count - index));
     card.faults.forEach((fault) => item.append(this.fault(fault)));
     const folded = card.kind === "block" && !open && !this.open.startsWith(`${key}.`) && !(this.place && this.place.length > card.path.length && same(this.place.slice(0, card.path.length), card.path));
     if (folded) item.append(make("p", { class: "inside" }, card.branches[0].cards.map((one) => one.words).join(" → ")));
@@ -155,12 +173,12 @@ class Screen {
     return make("span", { class: "stepper", role: "group", "aria-label": label }, step("half"), step("less"), typed, step("more"), step("double"));
   }
 
-  details(card, main) {
+  details(card, main, most) {
     const box = make("div", { class: "details" });
     card.fields.filter((field) => field !== main).forEach((field) => box.append(make("div", { class: "field" }, field.flag ? null : make("span", { class: "words" }, field.words), this.stepper(card, field))));
     if (card.field !== undefined && card.gives) box.append(make("p", {}, `One number of what it gives sees ${seen(card.field)}. ${numberText(card.parameters, 12)} parameters, ${numberText(card.multiply_adds, 12)} multiply-adds a picture.`));
     const acts = make("div", { class: "acts" });
-    const count = make("input", { type: "number", min: 1, max: 40, value: 1, "aria-label": "How many parts from this one on" });
+    const count = make("input", { type: "number", min: 1, max: most, value: 1, "aria-label": "How many parts from this one on" });
     acts.append(
       this.button("Shortcut round", "Put a shortcut round so many parts", () => this.say({ action: "wrap", path: card.path, text: "[", count: Number(count.value) || 1 })),
       this.button("One card of", "Make one card of so many parts", () => this.say({ action: "wrap", path: card.path, text: "{", count: Number(count.value) || 1 })),
@@ -251,14 +269,10 @@ class Screen {
     else return;
     event.preventDefault();
   }
-
-  redraw() {
-    this.draw({ data: this.data, setTriggerValue: this.setTriggerValue });
-  }
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".designer");
   if (!screens.has(root)) screens.set(root, new Screen(root));
-  screens.get(root).draw({ data, setTriggerValue });
+  screens.get(root).answered({ data, setTriggerValue });
 }

@@ -27,16 +27,22 @@ function foretold(words, row, data) {
   return `${words}: ${said.join(", ")}.${fits}`;
 }
 
+const MOST_AGAIN = 5;
 class Edits {
   constructor(send) {
     this.send = send;
     this.waiting = [];
     this.last = 0;
+    this.again = 0; // how often the waiting ones may still be sent again
   }
   // The server has done all up to this number.
   done(number) {
     this.waiting = this.waiting.filter((one) => one.number > number);
     this.last = Math.max(this.last, number);
+  }
+  // An answer came that does not know of the waiting ones: they are under way, or were lost.
+  resend() {
+    if (this.again-- > 0) this.send([...this.waiting]);
   }
   // While an edit that moves parts is under way, what stands where is not known: others wait for the answer.
   get moving() {
@@ -46,6 +52,7 @@ class Edits {
     if (this.moving) return false;
     this.last += 1;
     this.waiting.push({ ...edit, number: this.last });
+    this.again = MOST_AGAIN;
     this.send([...this.waiting]);
     return true;
   }
