@@ -62,6 +62,10 @@ def main(arguments):
             continue
         probabilities = session.run(["probabilities"], {"image": image[None]})[0][0]
         best = int(probabilities.argmax())
+        if not 0 <= probabilities[best] <= 1.001:
+            print(f"{name}: the model's answer is no number", file=sys.stderr)
+            status = 1
+            continue
         print(f"{name}: {labels[best]} {100 * probabilities[best]:.1f} %")
     return status
 
