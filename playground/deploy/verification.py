@@ -114,7 +114,7 @@ def _probabilities(classifier: Classifier) -> Check:
         exponentials = np.exp(answer.logits.astype(np.float64) - answer.logits.max())
         worst = max(worst, float(np.abs(exponentials / exponentials.sum() - answer.probabilities).max()))
     if not worst <= 1e-5:
-        return Check("probabilities", False, f"The probabilities are up to {number(worst, 2)} off the softmax of "
+        return Check("probabilities", False, f"The probabilities are up to {number(worst, 3)} off the softmax of "
                                              "the logits.")
     return Check("probabilities", True, "The probabilities are the softmax of the logits.")
 
@@ -158,7 +158,7 @@ def _references(classifier: Classifier, card: Card) -> Check:
     without = f" ({', '.join(changed)} left out: the pictures differ here)" if changed else ""
     known = counted(len(pictures), "known picture")
     if not worst <= allowed:
-        return Check(name, False, f"On {known} the file is up to {number(worst, 2)} off its source's answers, "
-                                  f"{number(allowed, 2)} is allowed{without}.")
+        return Check(name, False, f"On {known} the file is up to {number(worst, 3)} off its source's answers, "
+                                  f"{number(allowed, 3)} is allowed{without}.")
     return Check(name, True, f"On {known} the file gives its source's answers to "
-                             f"{number(worst, 2)}{without}.")
+                             f"{number(worst, 3)}{without}.")

@@ -206,7 +206,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         "Build and train",
         ":material/model_training:",
         "Design a network part by part, see at once what each part costs and what would go wrong, and watch it learn "
-        "by gradient descent, all of it in NumPy you can read.",
+        "by gradient descent, in NumPy you can read or in PyTorch.",
         ON_REQUEST,
     ),
     Chapter(

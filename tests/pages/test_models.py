@@ -16,6 +16,7 @@ from PIL import Image
 from playground.datasets import picture as reader
 from playground.deploy import interval, package, registry
 from playground.deploy.session import Classifier
+from playground.numbers import THIN, percent
 from playground.ui.studio import models
 from tests.pages.on_a_page import OpenPage, errors, put_model, sent, texts
 
@@ -41,11 +42,11 @@ def test_a_models_card_answers_and_download_are_shown(open_page: OpenPage) -> No
     app = open_page("models", model="brightness")
     assert errors(app) == []
     words = texts(app).replace("\\", "")
-    assert interval.sentence(0.98, 200) in words
+    assert interval.sentence(0.98, 200).replace(THIN, " ") in words
     assert entry.card["preprocessing"]["sentence"] in words
     assert entry.card["sha256"] in words
     assert "| training: epochs | 3 |\n| training: seed | 7 |" in words
-    assert [m.value for m in app.metric if m.label == "test accuracy"] == ["98.0 %"]
+    assert [m.value for m in app.metric if m.label == "test accuracy"] == [percent(0.98)]
     assert "Download .onnx" in [b.proto.label for b in app.get("download_button")]
 
 

@@ -127,7 +127,7 @@ def test_what_is_incomplete_or_too_much_is_refused_in_a_sentence(wrong: str) -> 
 
 
 @pytest.mark.parametrize(("formula", "sentence"), [("log(x - x)", "log of 0"), ("1/(x - x)", "The quotient of 1, 0"),
-                                                   ("exp(x*900)", "no finite result"), ("sqrt(-x)", "sqrt of -1")])
+                                                   ("exp(x*900)", "no finite result"), ("sqrt(-x)", "sqrt of −1")])
 def test_no_finite_result_is_said_by_the_operation(formula: str, sentence: str) -> None:
     with pytest.raises(PlaygroundError, match=sentence):
         build(parse(formula), {"x": 1.0})

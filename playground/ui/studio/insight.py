@@ -175,7 +175,7 @@ def places(entry: Entry, found: Predictions) -> None:
         return
     order = [*found.mistakes(), *np.flatnonzero(found.right)]
     k = st.selectbox("Photo", order[:MOST_LISTED], key="photo", format_func=lambda k: (
-        f"{found.paths[k].name}: {found.labels[found.said[k]]} {100 * found.sure[k]:.0f} %"
+        f"{found.paths[k].name}: {found.labels[found.said[k]]} {percent(float(found.sure[k]), 0)}"
         + ("" if found.right[k] else f", is {found.labels[found.truth[k]]}")), help="The surest mistakes come first.")
     try:
         heat.show(entry, photos.open_photo(found.paths[k]), "kept-aside")
@@ -236,8 +236,8 @@ def calibration(found: Predictions) -> None:
     mean, right = float(found.sure.mean()), float(found.right.mean())
     st.latex(r"\mathrm{ECE} = \sum_b \frac{n_b}{N}\, \left| \bar p_b - a_b \right| = " + f"{100 * error:.1f}\\,\\%")
     st.caption("Each bar: the photos for which the likeliest class got about that probability (their number is written "
-               f"on it), and how many of them were right. On average it says {100 * mean:.1f} % and is right "
-               f"{100 * right:.1f} % of the time: {sureness(bins)}. Bars of few photos say little.")
+               f"on it), and how many of them were right. On average it says {percent(mean)} and is right "
+               f"{percent(right)} of the time: {sureness(bins)}. Bars of few photos say little.")
 
 
 def sureness(bins: Sequence[evaluation.Bin]) -> str:
@@ -312,5 +312,6 @@ def photo_counts(view: RunView) -> None:
                     alt="Accuracy over the number of photos a class")
     first, last = min(found), max(found)
     st.caption(f"Each point is a head trained on another draw of so many photos. From {first} to {last} photos a class "
-               f"the mean goes from {np.mean(found[first]):.1f} % to {np.mean(found[last]):.1f} %. Where the line is "
+               f"the mean goes from {percent(float(np.mean(found[first])) / 100)} to "
+               f"{percent(float(np.mean(found[last])) / 100)}. Where the line is "
                "flat, more photos of the same kind hardly help; others might.")
