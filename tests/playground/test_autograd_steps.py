@@ -133,6 +133,11 @@ def test_no_finite_result_is_said_by_the_operation(formula: str, sentence: str) 
         build(parse(formula), {"x": 1.0})
 
 
+def test_a_number_of_the_graph_is_written_out() -> None:
+    labels = [node.label for node in build(parse("x*1000000 + 0.00000025"), {"x": 1.0}).nodes]
+    assert {"1\u202f000\u202f000", "2.5 × 10⁻⁷"} < set(labels)
+
+
 def test_every_local_factor_is_the_derivative() -> None:
     for label, place, a, b, y in (("/", 0, 3.0, 2.0, 1.5), ("/", 1, 3.0, 2.0, 1.5), ("^", 0, 3.0, 2.0, 9.0),
                                   ("log", 0, 4.0, 4.0, math.log(4)), ("sqrt", 0, 4.0, 4.0, 2.0)):
