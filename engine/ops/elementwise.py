@@ -115,10 +115,11 @@ def neg(x: Array) -> tuple[Array, Vjp]:
 def pow(x: Array, y: Array) -> tuple[Array, Vjp]:
     """x to the power y, broadcast.
 
-        dx = g * y * x**(y - 1)          0 where y is 0, whatever x
+        dx = g * y * x**(y - 1)          0 where y is 0, whatever x and g
         dy = g * x**y * log(x)           0 where x is 0 and y >= 0, as torch has it
 
-    A negative x with a fractional y gives nan.
+    A negative x with a fractional y gives nan. A single y of 1/2 is a square root and of -1/2 one over it, as in torch:
+    of -inf they are nan, where C's pow has inf and 0.
 
     >>> z, vjp = pow.rule(np.array([2.0, 3.0]), np.array(2.0))
     >>> z, vjp(np.array([1.0, 1.0]))[0]
@@ -126,21 +127,27 @@ def pow(x: Array, y: Array) -> tuple[Array, Vjp]:
     """
     with np.errstate(all="ignore"):
         # with a Python number as exponent NumPy squares, inverts or takes roots: 20 times faster than a general power
-        z = np.asarray(x ** y.item()) if y.ndim == 0 and x.dtype.kind == "f" else meet(np.power, x, y)
+        z = np.asarray(_raised(x, y.item())) if y.ndim == 0 and x.dtype.kind == "f" else meet(np.power, x, y)
 
     def vjp(g: Array, needs: tuple[bool, ...] = BOTH) -> tuple[Array | None, ...]:
         dx = dy = None
         with np.errstate(all="ignore"):
             if needs[0] and y.ndim == 0:
                 exponent = y.item()
-                dx = np.zeros_like(x) if exponent == 0 else sum_to(g * (exponent * x ** (exponent - 1)), x.shape)
+                slope = exponent * _raised(x, exponent - 1)
+                dx = np.zeros_like(x) if exponent == 0 else sum_to(g * slope, x.shape)
             elif needs[0]:
-                dx = sum_to(g * np.where(y == 0, 0, y * np.power(x, y - 1)).astype(g.dtype), x.shape)
+                dx = sum_to(np.where(y == 0, 0, g * (y * np.power(x, y - 1))).astype(g.dtype), x.shape)
             if needs[1]:
                 dy = sum_to(g * np.where((x == 0) & (y >= 0), 0, z * np.log(x)).astype(g.dtype), y.shape)
         return dx, dy
 
     return z, vjp
+
+
+def _raised(x: Array, exponent: float) -> Array:
+    """x to the power of a number, by NumPy's square root for 1/2 and by one over it for -1/2."""
+    return 1 / np.sqrt(x) if exponent == -0.5 and x.dtype.kind == "f" else x ** exponent
 
 
 @op(onnx=Node("Exp"))

@@ -27,6 +27,8 @@ from playground.errors import PlaygroundError
 STATE, LOCK = "class.json", "class.lock"
 MOST_QUERY, LONGEST = 40, 1000
 MOST_REVEALED = 500
+FIRST = "home"
+"""The page that has no address of its own: it is at the app's."""
 _URL = re.compile(r"[a-z0-9-]{1,40}")
 
 
@@ -41,8 +43,13 @@ class Tour:
 
     @property
     def address(self) -> str:
-        """The page and its settings, below the app's own address."""
-        return f"{self.url}?{urlencode(self.query)}" if self.query else self.url
+        """The page and its settings, below the app's own address.
+
+        >>> Tour(1, 2, "pooling", {"stride": "3"}).address, Tour(1, 2, FIRST).address
+        ('pooling?stride=3', '')
+        """
+        url = self.url if self.url != FIRST else ""
+        return f"{url}?{urlencode(self.query)}" if self.query else url
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from playground.deploy.report import OWN, Report
 from playground.deploy.session import Array, Classifier
 from playground.deploy.verification import PATTERN, reference_picture
 from playground.errors import PlaygroundError
+from playground.numbers import counted, number
 
 _AT_ONCE = 32  # prepared pictures through the source together
 _FEW_NODES = 40  # up to so many, onnx's slow reference runtime is asked too
@@ -109,8 +110,9 @@ def demand(parity: Parity) -> None:
     """Raises PlaygroundError when the exported file does not give its source's answers."""
     if not parity.ok:
         raise PlaygroundError(
-            f"The exported file does not give the model's own answers: on {parity.samples} pictures its logits are up "
-            f"to {parity.max_difference:.2g} off, {parity.allowed:.2g} is allowed. No model was kept.")
+            f"The exported file does not give the model's own answers: on "
+            f"{counted(parity.samples, 'picture')} its logits are up to {number(parity.max_difference, 3)} off, "
+            f"{number(parity.allowed, 3)} is allowed. No model was kept.")
 
 
 def _second_runtime(trained: Trained, core: onnx.ModelProto, images: Sequence[Array],
@@ -120,7 +122,7 @@ def _second_runtime(trained: Trained, core: onnx.ModelProto, images: Sequence[Ar
     difference = second_opinion(core, pixels, scores)
     if not difference <= tolerance * max(1.0, float(np.abs(scores).max())):
         raise PlaygroundError(f"onnx's reference runtime reads the exported model differently: its scores are "
-                              f"{difference:.2g} off. No model was kept.")
+                              f"{number(difference, 3)} off. No model was kept.")
     return {"name": f"onnx.reference {onnx.__version__}", "samples": len(images), "max_difference": difference}
 
 

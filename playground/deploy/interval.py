@@ -2,7 +2,8 @@
 
 from math import sqrt
 
-from playground.numbers import THIN, number
+from playground.numbers import THIN, number, percent
+from playground.numbers import count as written
 
 
 def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
@@ -28,11 +29,20 @@ def sentence(share: float, count: int) -> str:
     """A share with its interval and its count, as it should always be said.
 
     >>> sentence(0.98, 200)
-    '98.0 % (95.0–99.2 %), 196 of 200'
+    '98.0\u202f% (95.0–99.2\u202f%), 196 of 200'
     """
     right = round(share * count)
     low, high = wilson(right, count)
-    return f"{100 * share:.1f} % ({100 * low:.1f}–{100 * high:.1f} %), {right:,} of {count:,}"
+    return f"{percent(share)} ({between(low, high)}), {written(right)} of {written(count)}"
+
+
+def between(low: float, high: float) -> str:
+    """An interval of shares.
+
+    >>> between(0.9501, 1.0), between(0.0, 0.5)
+    ('95.0–100\u202f%', '0–50.0\u202f%')
+    """
+    return f"{percent(low).removesuffix(f'{THIN}%')}–{percent(high)}"
 
 
 def difference(right: int, count: int, other_right: int, other_count: int, z: float = 1.96) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from playground.deploy.parity import TOLERANCE
 from playground.deploy.session import Array, Classifier
 from playground.deploy.verification import PATTERN, reference_picture
 from playground.errors import PlaygroundError
+from playground.numbers import number
 
 INPUT = "pixels"
 
@@ -71,7 +72,7 @@ def network_of(entry: Entry) -> bytes:
     difference = np.abs(_answers(data, [preprocessing.apply(picture) for picture in pictures]) - whole).max()
     if not difference <= TOLERANCE * max(1.0, float(np.abs(whole).max())):
         raise PlaygroundError(f"The network alone answers otherwise than the whole file: its logits are "
-                              f"{difference:.2g} off.")
+                              f"{number(float(difference), 3)} off.")
     return data
 
 

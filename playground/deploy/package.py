@@ -16,6 +16,7 @@ from playground.deploy.evaluation import Predictions, class_scores
 from playground.deploy.interval import sentence
 from playground.deploy.network_file import network_of
 from playground.errors import PlaygroundError
+from playground.numbers import count, counted, number, percent
 
 RUN = '''"""What is in a picture: python run.py [--as-it-is] photo.jpg ...  (pip install onnxruntime pillow numpy)
 
@@ -62,6 +63,10 @@ def main(arguments):
             continue
         probabilities = session.run(["probabilities"], {"image": image[None]})[0][0]
         best = int(probabilities.argmax())
+        if not 0 <= probabilities[best] <= 1.001:
+            print(f"{name}: the model's answer is no number", file=sys.stderr)
+            status = 1
+            continue
         print(f"{name}: {labels[best]} {100 * probabilities[best]:.1f} %")
     return status
 
@@ -92,11 +97,11 @@ def model_card(entry: Entry, predictions: Predictions | None = None, network: st
     labels = [plain(label) for label in said["labels"]]
     lines = [
         f"# {entry.name}", "",
-        f"An image classifier that tells {len(labels)} classes apart: {listed(labels)}.", "",
+        f"An image classifier that tells {counted(len(labels), 'class', 'classes')} apart: {listed(labels)}.", "",
         "## What it is", "",
         f"- network: {how(entry)}",
         f"- made by: {plain(said['source'])}, {said['created']}",
-        f"- file: model.onnx, {said.get('size_bytes', 0):,} bytes, SHA-256 {said['sha256']}",
+        f"- file: model.onnx, {counted(said.get('size_bytes', 0), 'byte')}, SHA-256 {said['sha256']}",
         f"- input: `image` uint8 (N, H, W, 3), raw RGB pixels of any size; outputs: `logits` and `probabilities` "
         f"float32 (N, {len(labels)})",
         f"- preprocessing, inside the file: {said.get('preprocessing', {}).get('sentence', 'not stated')}",
@@ -104,18 +109,19 @@ def model_card(entry: Entry, predictions: Predictions | None = None, network: st
         "## Data", "",
         f"- source: {plain(str(data.get('source', 'not stated')))} ({plain(str(data.get('name', '')))})",
         f"- licence: {plain(str(data.get('licence', 'not stated')))}",
-        *(f"- {plain(name)} pictures: {count:,}" for name, count in samples.items()), "",
+        *(f"- {plain(name)} pictures: {count(many)}" for name, many in samples.items()), "",
         "## Recipe", "",
         *(f"- {name.replace('_', ' ')}: {plain(json.dumps(value) if isinstance(value, dict) else str(value))}"
           for name, value in request.items() if name != "data"),
-        f"- seed {training.get('seed', 'not stated')}, {training.get('epochs', '?')} epochs, "
-        f"{training.get('parameters', 0):,} parameters trained, {training.get('seconds', 0):.0f} s on "
+        f"- seed {training.get('seed', 'not stated')}, {_epochs(training.get('epochs'))}, "
+        f"{counted(training.get('parameters', 0), 'parameter')} trained, {training.get('seconds', 0):.0f} s on "
         f"{plain(str(training.get('device', '?')))}", "",
         "## How good it is", "",
     ]
     if predictions is not None:
         right = int(predictions.right.sum())
-        lines += [f"- accuracy of this file, through onnxruntime, on {len(predictions.truth):,} pictures kept aside: "
+        lines += [f"- accuracy of this file, through onnxruntime, on "
+                  f"{counted(len(predictions.truth), 'picture')} kept aside: "
                   f"{sentence(right / len(predictions.truth), len(predictions.truth))}, with Wilson's 95 % interval"]
     elif measured:
         lines += [f"- {measured.get('split', 'test')} accuracy: {sentence(measured['value'], measured['count'])}, with "
@@ -133,7 +139,7 @@ def model_card(entry: Entry, predictions: Predictions | None = None, network: st
                   f"{share(score.f1)} |" for score in class_scores(table, said["labels"])]
         worst = sorted(((int(table[i, j]), i, j) for i in range(len(table)) for j in range(len(table))
                         if i != j and table[i, j]), reverse=True)[:5]
-        lines += ["", *(f"- {count} × {labels[i]} taken for {labels[j]}" for count, i, j in worst)]
+        lines += ["", *(f"- {count(many)} × {labels[i]} taken for {labels[j]}" for many, i, j in worst)]
     lines += [
         "", "## Limits", "",
         f"- It knows {listed(labels)} and nothing else: of any other picture it names one of these, and may be sure.",
@@ -145,11 +151,15 @@ def model_card(entry: Entry, predictions: Predictions | None = None, network: st
     parity = said.get("parity", {})
     if parity:
         lines += ["", "## Checked", "",
-                  f"- onnxruntime gave the trainer's answers on {parity['samples']} pictures to "
-                  f"{parity['max_difference']:.1e} ({parity['allowed']:.1e} allowed); the same first answer on "
-                  f"{parity['same_top']}", *report.lines(entry)]
+                  f"- onnxruntime gave the trainer's answers on {counted(parity['samples'], 'picture')} to "
+                  f"{number(parity['max_difference'], 3)} ({number(parity['allowed'], 3)} allowed); the same "
+                  f"first answer on {count(parity['same_top'])}", *report.lines(entry)]
     versions = ", ".join(f"{name} {version}" for name, version in said.get("versions", {}).items())
     return "\n".join([*lines, f"- versions: {versions}", ""])
+
+
+def _epochs(known: int | None) -> str:
+    return "an unknown number of epochs" if known is None else counted(known, "epoch")
 
 
 def how(entry: Entry) -> str:
@@ -217,4 +227,4 @@ def listed(labels: list[str], most: int = 20) -> str:
 
 def share(value: float | None) -> str:
     """A share in per cent; a dash where there is none."""
-    return "–" if value is None else f"{100 * value:.1f} %"
+    return "–" if value is None else percent(value)

@@ -80,7 +80,10 @@ class Classifier:
         return np.concatenate([part.reshape(len(part), -1) for part in found])
 
     def predict(self, images: Sequence[Array]) -> list[Prediction]:
-        """What the model says of each picture, in order. images: uint8 (H, W, 3) RGB, sizes may differ."""
+        """What the model says of each picture, in order. images: uint8 (H, W, 3) RGB, sizes may differ.
+
+        Raises PlaygroundError for what is no such picture, and where the model fails or answers what is no number.
+        """
         for image in images:
             if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 \
                     or image.shape[2] != 3 or image.size == 0:
@@ -102,6 +105,9 @@ class Classifier:
         if logits.shape != expected or probabilities.shape != expected:
             raise PlaygroundError(f"The model answered {logits.shape} and {probabilities.shape} for {len(batch)} "
                                   f"picture(s) and {len(self.labels)} labels.")
+        if np.isnan(logits).any() or not np.isfinite(probabilities).all():
+            raise PlaygroundError("The model's answer is no number: its weights, or what it computes from this "
+                                  "picture, hold NaN or infinity.")
         return logits, probabilities
 
 

@@ -14,6 +14,7 @@ from playground.deploy.card import Card, Entry
 from playground.deploy.parity import TOLERANCE, Reference, pattern, pixels_sha256
 from playground.deploy.session import Array, Classifier
 from playground.errors import PlaygroundError
+from playground.numbers import counted, number
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 PATTERN = "pattern"  # the computed picture; every other reference is a built-in photo
@@ -67,8 +68,9 @@ def verify(model: Entry | Path) -> Verification:
         classifier = Classifier(path)
     except PlaygroundError as error:
         return Verification(name, (*checks, Check("contract", False, str(error))))
-    checks.append(Check("contract", True, f"Raw pixels in, logits and probabilities of {len(classifier.labels)} labels "
-                                          f"out; made by {classifier.source}."))
+    checks.append(Check("contract", True, "Raw pixels in, logits and probabilities of "
+                                          f"{counted(len(classifier.labels), 'label')} out; made by "
+                                          f"{classifier.source}."))
     checks += [_weights(path), _probabilities(classifier)]
     if isinstance(model, Entry):
         checks += [_labels(classifier, model.card), _references(classifier, model.card)]
@@ -112,14 +114,15 @@ def _probabilities(classifier: Classifier) -> Check:
         exponentials = np.exp(answer.logits.astype(np.float64) - answer.logits.max())
         worst = max(worst, float(np.abs(exponentials / exponentials.sum() - answer.probabilities).max()))
     if not worst <= 1e-5:
-        return Check("probabilities", False, f"The probabilities are up to {worst:.1e} off the softmax of the logits.")
+        return Check("probabilities", False, f"The probabilities are up to {number(worst, 3)} off the softmax of "
+                                             "the logits.")
     return Check("probabilities", True, "The probabilities are the softmax of the logits.")
 
 
 def _labels(classifier: Classifier, card: Card) -> Check:
     if list(classifier.labels) != card["labels"]:
         return Check("labels", False, "The labels in the file are not the labels on the card.")
-    return Check("labels", True, f"File and card name the same {len(classifier.labels)} labels.")
+    return Check("labels", True, f"File and card name the same {counted(len(classifier.labels), 'label')}.")
 
 
 def _references(classifier: Classifier, card: Card) -> Check:
@@ -153,8 +156,9 @@ def _references(classifier: Classifier, card: Card) -> Check:
     worst = float(np.abs(np.array(answers) - np.array(wanted)).max())
     allowed = tolerance * max(1.0, float(np.abs(wanted).max()))
     without = f" ({', '.join(changed)} left out: the pictures differ here)" if changed else ""
+    known = counted(len(pictures), "known picture")
     if not worst <= allowed:
-        return Check(name, False, f"On {len(pictures)} known pictures the file is up to {worst:.1e} off its source's "
-                                  f"answers, {allowed:.1e} is allowed{without}.")
-    return Check(name, True, f"On {len(pictures)} known pictures the file gives its source's answers to "
-                             f"{worst:.1e}{without}.")
+        return Check(name, False, f"On {known} the file is up to {number(worst, 3)} off its source's answers, "
+                                  f"{number(allowed, 3)} is allowed{without}.")
+    return Check(name, True, f"On {known} the file gives its source's answers to "
+                             f"{number(worst, 3)}{without}.")

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from playground.figures import style
-from playground.numbers import number
+from playground.numbers import number, percent
 
 
 def _powers(values: Iterable[float]) -> dict[str, object]:
@@ -48,7 +48,7 @@ def probability_bars(
             # Positions, not names: two classes may be called the same once shortened.
             y=list(range(len(shown))),
             x=[100 * float(probabilities[k]) for k in shown],
-            text=[f"{100 * float(probabilities[k]):.1f} %" for k in shown],
+            text=[percent(float(probabilities[k])) for k in shown],
             textposition="outside",
             cliponaxis=False,
             marker={"color": [style.VALIDATION if labels[k] == truth else style.TRAINING for k in shown]},

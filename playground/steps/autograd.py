@@ -11,6 +11,7 @@ from engine import Tensor
 from engine import functional as F
 from engine.tape import BackwardStep, backward_steps
 from playground.errors import PlaygroundError
+from playground.numbers import number as written
 from playground.steps.expression import fold, variables
 
 
@@ -115,7 +116,7 @@ def build(tree: ast.expr, values: Mapping[str, float]) -> Graph:
         return known[name]
 
     def number(value: float) -> Node:
-        node = Node(f"{value:g}", value, (), Tensor(np.array(value)), f"{value:g}".replace("-", "−"))
+        node = Node(written(value, 6), value, (), Tensor(np.array(value)), written(value, 6))
         graph.nodes.append(node)
         return node
 
@@ -124,7 +125,7 @@ def build(tree: ast.expr, values: Mapping[str, float]) -> Graph:
             tensor = _apply(label, [node.tensor for node in inputs])
         value = tensor.item()
         if not math.isfinite(value):
-            shown = ", ".join(f"{node.value:.4g}" for node in inputs)
+            shown = ", ".join(written(node.value) for node in inputs)
             raise PlaygroundError(f"{_SPOKEN.get(label, label)} of {shown} has no finite result: choose other values.")
         node = Node(label, value, tuple(inputs), tensor)
         graph.nodes.append(node)
@@ -281,7 +282,7 @@ def walk_back(graph: Graph) -> list[BackStep]:
             totals[target] = totals.get(target, 0.0) + float(gradient)
             factor = local_factor(node.label, place, *numbers)
             if not (math.isfinite(totals[target]) and math.isfinite(factor)):
-                shown = ", ".join(f"{one.value:.4g}" for one in node.inputs)
+                shown = ", ".join(written(one.value) for one in node.inputs)
                 raise PlaygroundError(f"{_SPOKEN.get(node.label, node.label)} of {shown} has no finite derivative: "
                                       "choose other values.")
             sent.append(Contribution(target, _LOCAL[node.label][place].format(**names), float(step.gradient), factor,

@@ -206,7 +206,7 @@ CHAPTERS: tuple[Chapter, ...] = (
         "Build and train",
         ":material/model_training:",
         "Design a network part by part, see at once what each part costs and what would go wrong, and watch it learn "
-        "by gradient descent, all of it in NumPy you can read.",
+        "by gradient descent, in NumPy you can read or in PyTorch.",
         ON_REQUEST,
     ),
     Chapter(
@@ -252,8 +252,8 @@ CLASS = Chapter(
 """Its page is there for a class alone: without one it says how to start for one, and nothing leads to it."""
 
 
-MOVED = {"feature-maps": "network"}
-"""Addresses of earlier versions, and where they lead now."""
+MOVED = {"feature-maps": "network", "home": "home"}
+"""Where addresses lead that are no page's now: those of earlier versions, and the first page's name."""
 
 
 def chapter(url: str) -> Chapter:
@@ -283,7 +283,7 @@ def tab_title(current: Chapter) -> str:
 def following(current: Chapter) -> Chapter:
     """The next chapter in reading order; after the last comes the first.
 
-    >>> following(chapter("models")).url
+    >>> following(chapter("onnx-lab")).url
     'home'
     """
     return CHAPTERS[(CHAPTERS.index(current) + 1) % len(CHAPTERS)] if current is not CLASS else CHAPTERS[0]
@@ -297,7 +297,7 @@ def navigation() -> dict[str, list[st.Page]]:
                 c.path,
                 title=c.title if c is not CHAPTERS[0] else "Home",
                 icon=c.icon,
-                url_path=c.url,
+                url_path=c.url if c is not CHAPTERS[0] else "",
                 default=c is CHAPTERS[0],
             )
             for c in rows

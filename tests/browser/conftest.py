@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 from bench.served import served
 from playground.datasets import named
+from playground.numbers import percent
 
 HOPE = 300_000
 """Milliseconds after which a test no longer waits for what the page is to show: no machine is that slow."""
@@ -108,5 +109,5 @@ def answers_of_the_download(page, into: Path) -> tuple[np.ndarray, list[str], na
     _, probabilities = session.run(["logits", "probabilities"], {"image": pixels})
     accuracy = float((probabilities.argmax(1) == test.labels).mean())
     shown = page.locator('[data-testid="stMetric"]', has_text="test accuracy").locator('[data-testid="stMetricValue"]')
-    assert shown.inner_text() == f"{100 * accuracy:.1f} %"
+    assert shown.inner_text() == percent(accuracy)
     return probabilities, json.loads(session.get_modelmeta().custom_metadata_map["labels"]), test

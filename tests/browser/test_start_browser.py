@@ -18,6 +18,13 @@ def test_the_app_starts_and_the_first_page_shows_its_picture(page, goto) -> None
     assert page.title() == "CNN Playground"
 
 
+def test_the_first_page_is_found_under_its_name_too(page, goto, app_url: str) -> None:
+    goto("home?look=Laplacian")
+    page.locator('img[alt="The cat\'s feature map under Laplacian"]').wait_for()
+    page.wait_for_url(f"{app_url}/?look=Laplacian")
+    assert page.get_by_role("dialog").count() == 0
+
+
 def test_another_kernel_changes_the_picture_and_the_address(page, goto) -> None:
     goto()
     before = page.locator('img[alt^="The cat\'s feature map"]').get_attribute("src")
@@ -48,6 +55,7 @@ def test_a_page_asks_nobody_outside_reports_no_error_and_fits_a_phone(page, goto
     page.wait_for_load_state("networkidle")
     assert outside == []
     assert problems == []
+    assert page.get_by_role("dialog").count() == 0
     assert page.locator('[data-testid="stException"]').count() == 0
     assert page.locator('[data-testid="stAlertContentError"]').all_inner_texts() == []
 

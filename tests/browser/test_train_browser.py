@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from playground.numbers import percent
 from playground.training.runs import runs
 from playground.training.runs.runs import RunSpec
 from tests.browser.conftest import answers_of_the_download, settled
@@ -34,7 +35,7 @@ def test_digits_are_trained_downloaded_and_answered_by_plain_onnxruntime(page, g
     chart.locator(".bartext").first.wait_for()
     texts = chart.locator(".bartext").all_text_contents()
     names = chart.locator(".ytick text").all_text_contents()
-    assert dict(zip(names, texts, strict=True))[labels[best]] == f"{100 * probabilities[0, best]:.1f} %"
+    assert dict(zip(names, texts, strict=True))[labels[best]] == percent(float(probabilities[0, best]))
 
     page.get_by_text("Draw one", exact=True).click()
     canvas = page.locator("canvas[aria-label='Draw a digit here']")

@@ -1,6 +1,7 @@
 """A result understood on the page: the photos behind the numbers, from the exported file's own answers."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import streamlit as st
 
 from playground import home
-from playground.deploy import evaluation
+from playground.deploy import evaluation, interval
 from playground.ui.studio import insight
 from tests.pages.on_a_page import RUN, OpenPage, errors, put_run, texts
 
@@ -92,6 +93,16 @@ def test_answers_that_cannot_be_read_are_passed_over(open_page: OpenPage, finish
     app = open_page("transfer", run=RUN, understand="Classes")
     assert errors(app) == []
     assert not [frame for frame in app.dataframe if "recall" in frame.value]
+
+
+def test_the_best_of_the_other_runs_is_compared_with_this_one(open_page: OpenPage, finished: Path) -> None:
+    assert "This run against" not in texts(open_page("transfer", run=RUN, understand="Other runs"))
+    for name, right in (("20260101-000000-000000-aaaa", 0.2), ("20260101-000000-000000-bbbb", 1.0)):
+        shutil.copytree(finished, other := finished.parent / name)
+        log = other / "events.jsonl"
+        log.write_text(log.read_text().replace('"test_accuracy": 0.8', f'"test_accuracy": {right}'))
+    said = interval.compared(0.8, 10, 1.0, 10)
+    assert f"the best of the others: {said}." in texts(open_page("transfer", run=RUN, understand="Other runs"))
 
 
 def one_bin(count: int, sure: float, right: float) -> list[evaluation.Bin]:

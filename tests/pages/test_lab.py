@@ -3,6 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from playground.deploy import interval
 from playground.training.runs import runs
 from playground.training.scratch.experiments import RECIPES
 from playground.ui.studio import lab
@@ -46,6 +47,17 @@ def test_all_steps_are_done_one_after_the_other(open_page: OpenPage) -> None:
     assert "onnxruntime gives PyTorch's answers from this file" in said
     again = open_page("lab", epochs="3")
     assert badges(again)[1:7] == [True] * 6, "what was trained is there for the next reader"
+
+
+@pytest.mark.parametrize(("few", "many"), [
+    ((0.8, 200), (0.88, 200)), ((0.8, 20), (0.88, 20)), ((0.9, 200), (0.7, 200)),
+])
+def test_one_measure_says_what_may_be_chance(few: tuple[float, int], many: tuple[float, int]) -> None:
+    said = interval.compared(*many, *few)
+    assert lab.story({"small CNN": few, lab.TRANSFER: many}, 0.5)[-1] == f"transfer learning against small CNN: {said}."
+    learnt = lab.learnt(many, few)
+    assert said in learnt
+    assert ("by heart" in learnt) == said.endswith("more than chance") * (many > few)
 
 
 @pytest.mark.parametrize("photos", ["Your zip"])

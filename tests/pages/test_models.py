@@ -4,15 +4,19 @@ import base64
 import io
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.numpy_helper
 import pytest
 from PIL import Image
 
 from playground.datasets import picture as reader
-from playground.deploy import interval, registry
+from playground.deploy import interval, package, registry
 from playground.deploy.session import Classifier
+from playground.numbers import THIN, percent
 from playground.ui.studio import models
 from tests.pages.on_a_page import OpenPage, errors, put_model, sent, texts
 
@@ -38,11 +42,11 @@ def test_a_models_card_answers_and_download_are_shown(open_page: OpenPage) -> No
     app = open_page("models", model="brightness")
     assert errors(app) == []
     words = texts(app).replace("\\", "")
-    assert interval.sentence(0.98, 200) in words
+    assert interval.sentence(0.98, 200).replace(THIN, " ") in words
     assert entry.card["preprocessing"]["sentence"] in words
     assert entry.card["sha256"] in words
     assert "| training: epochs | 3 |\n| training: seed | 7 |" in words
-    assert [m.value for m in app.metric if m.label == "test accuracy"] == ["98.0 %"]
+    assert [m.value for m in app.metric if m.label == "test accuracy"] == [percent(0.98)]
     assert "Download .onnx" in [b.proto.label for b in app.get("download_button")]
 
 
@@ -136,6 +140,25 @@ def test_a_damaged_model_is_named_and_the_others_stay(open_page: OpenPage, playg
     app = open_page("models")
     assert "broken" in texts(app)
     assert list(app.selectbox[0].options) == ["whole", "digits-example"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_answer_that_is_no_number_is_said_on_the_page_and_by_the_program(
+    value: float, open_page: OpenPage, playground_home: Path, tmp_path: Path,
+) -> None:
+    entry = put_model("broken")
+    file = onnx.load(entry.onnx)
+    (weight,) = [one for one in file.graph.initializer if one.name == "w"]
+    weight.CopyFrom(onnx.numpy_helper.from_array(np.full_like(onnx.numpy_helper.to_array(weight), value), "w"))
+    onnx.save(file, entry.onnx)
+    assert any("answer is no number" in said for said in errors(open_page("models", model="broken")))
+    with zipfile.ZipFile(io.BytesIO(package.package(entry))) as archive:
+        archive.extractall(tmp_path)
+    Image.new("RGB", (9, 9), "white").save(tmp_path / "white.png")
+    done = subprocess.run([sys.executable, "broken/run.py", "white.png"], cwd=tmp_path, capture_output=True, text=True,
+                          timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "answer is no number" in done.stderr
 
 
 def test_labels_of_a_hundred_classes_and_hostile_names_open(open_page: OpenPage) -> None:

@@ -124,3 +124,5 @@ def test_a_text_with_other_separators_is_read_too() -> None:
     assert normalization.parsed(" 1;2\n3 ").tolist() == [1.0, 2.0, 3.0]
     with pytest.raises(PlaygroundError):
         normalization.parsed("")
+    with pytest.raises(PlaygroundError, match=r"^1 number cannot be used"):
+        normalization.parsed("5")

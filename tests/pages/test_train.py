@@ -14,6 +14,7 @@ from playground.deploy import export, registry
 from playground.deploy.session import Classifier
 from playground.errors import PlaygroundError
 from playground.home import runs_dir
+from playground.numbers import percent
 from playground.training.runs import queue, runs, worker
 from playground.training.runs.events import (
     Batch,
@@ -85,7 +86,7 @@ def test_digits_are_trained_for_one_epoch_and_everything_the_run_left_is_shown(o
     assert view.finished is not None
     assert view.finished.test_accuracy is not None
     accuracy = next(metric for metric in app.metric if metric.label == "test accuracy")
-    assert accuracy.value == f"{100 * view.finished.test_accuracy:.1f} %"
+    assert accuracy.value == percent(view.finished.test_accuracy)
     assert f"{view.finished.test_count:,} images" in accuracy.help
 
     entry = registry.get(view.spec.name)
@@ -370,5 +371,5 @@ def test_an_ended_run_says_how_far_it_came_and_shows_its_result_above_its_curves
                                          Finished("stopped", 2, 0.963, 355, 8.0, (), time.time()),
                                          Exported("short", "x", 1e-6, 3, time.time())))
     assert "epoch 2 of 2" in texts(app)
-    assert [metric.value for metric in app.metric if metric.label == "test accuracy"] == ["96.3 %"]
+    assert [metric.value for metric in app.metric if metric.label == "test accuracy"] == [percent(0.963)]
     assert len(app.get("plotly_chart")) == 2, "a single epoch and no batch told of is a curve, too"

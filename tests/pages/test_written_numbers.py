@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Block, Element
 
+from playground import numbers
+from playground.deploy import package, verification
+from playground.figures import bars
 from playground.ui import contents
-from tests.pages.on_a_page import OpenPage, errors
+from tests.pages.on_a_page import OpenPage, errors, put_model
 
 COUNTED = ("channel|class|weight|pixel|photo|picture|image|map|filter|kernel|window|step|epoch|unit|layer|number|model|"
            "row|column|parameter|mistake|network|place|run|product|digit|operation|multiplication|decimal|output|draw")
@@ -76,6 +80,47 @@ def test_every_number_of_a_page_is_written_for_people(chapter: contents.Chapter,
     told = list(words(app))
     assert len(told) > 5
     assert [fault for text in told for fault in faults(text)] == []
+
+
+SPELLED = re.compile(r"(?<![%{])\{[^{}\n]+:(?:,|\.\d+[eg])\}")  # not what Plotly writes
+TYPED: dict[str, str] = {
+    "numbers.py": "this is where thousands get their thin space",
+    "datasets/preprocessing.py": "a sentence in the metadata of every exported file",
+    "training/scratch/doctor.py": "read again as a number",
+    "training/scratch/measures.py": "read again as a number",
+    "ui/parts/kernel_editor.py": "weights as they are typed",
+    "datasets/downloads.py": "bytes, as a server counts them",
+    "datasets/picture.py": "it travels in the zip, without the rest of the playground",
+    "datasets/unzip.py": "a limit in a refusal",
+    "view/describe.py": "numbers a program reads",
+    "view/frames.py": "numbers a program reads",
+}
+"""Files below playground in which a number is spelled with commas or exponents -> why."""
+
+
+def test_sentences_are_written_with_the_playgrounds_own_numbers() -> None:
+    root = Path(numbers.__file__).parent
+    found = {str(path.relative_to(root)) for path in root.rglob("*.py") if SPELLED.search(path.read_text("utf-8"))}
+    assert found == set(TYPED)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 0.9999, 1.0])
+def test_a_bar_says_its_share_as_the_sentences_do(chance: float) -> None:
+    (bar,) = bars.probability_bars(["a", "b"], [chance, 1 - chance], sort=False).data
+    assert numbers.percent(chance) in bar.text
+
+
+def test_a_model_card_is_written_for_people(playground_home: Path) -> None:
+    entry = put_model("card", parity={"samples": 1, "max_difference": 1.4e-6, "allowed": 3.8e-3, "same_top": 1},
+                      training={"epochs": 1, "parameters": 3373570, "seconds": 2}, size_bytes=1234567,
+                      accuracy={"value": 1.0, "count": 12000, "split": "test"})
+    text = package.model_card(entry)
+    assert [fault for line in text.replace(entry.card["sha256"], "").splitlines() for fault in faults(line)] == []
+    for part in ("1 epoch,", "3\u202f373\u202f570 parameters", "1.4 × 10⁻⁶", "100\u202f%",
+                 "12\u202f000 of 12\u202f000"):
+        assert part in text
+    sentences = [check.sentence for check in verification.verify(entry).checks]
+    assert [fault for one in sentences for fault in faults(re.sub("[0-9a-f]{12}…", "", one))] == []
 
 
 @pytest.mark.parametrize(("planted", "what"), [

@@ -93,6 +93,32 @@ def test_one_arriving_gradient_reaches_its_own_window_only(name, poison):
         assert np.isfinite(ours).mean() > 0.9
 
 
+SPECIAL = (-math.inf, -3.0, -1.0, -0.5, -0.0, 0.0, 0.5, 1.0, 2.0, 2.5, math.inf, math.nan)
+
+
+@pytest.mark.parametrize("arriving", [1.0, 0.0, -2.0, math.inf, math.nan])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_powers_of_special_numbers(kind: Any, arriving: float) -> None:
+    """By one number, and by an array of them."""
+    bases = np.repeat(np.array(SPECIAL, kind), len(SPECIAL))
+    exponents = np.tile(np.array(SPECIAL, kind), len(SPECIAL))
+    g = np.full(bases.shape, arriving, kind)
+    ours, theirs = ([make(one) for one in (bases, exponents)] for make in (
+        lambda one: Tensor(one, requires_grad=True), lambda one: torch.tensor(one, requires_grad=True)))
+    (z := ours[0] ** ours[1]).backward(g)
+    (right := theirs[0] ** theirs[1]).backward(torch.tensor(g))
+    np.testing.assert_allclose(z.data, right.detach().numpy(), rtol=1e-5)
+    for our, their in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(our.grad, their.grad.numpy(), rtol=1e-5)
+    for exponent in SPECIAL:
+        x, y = Tensor(bases, requires_grad=True), torch.tensor(bases, requires_grad=True)
+        (z := x ** exponent).backward(g)
+        (right := y ** exponent).backward(torch.tensor(g))
+        np.testing.assert_allclose(z.data, right.detach().numpy(), rtol=1e-5, err_msg=str(exponent))
+        np.testing.assert_allclose(x.grad, y.grad.numpy(), rtol=1e-5, err_msg=str(exponent))
+
+
 def test_the_example_of_adaptive_averages():
     x = np.arange(16.0).reshape(1, 1, 4, 4)
     x[0, 0, 0, 0] = math.inf

@@ -127,10 +127,15 @@ def test_what_is_incomplete_or_too_much_is_refused_in_a_sentence(wrong: str) -> 
 
 
 @pytest.mark.parametrize(("formula", "sentence"), [("log(x - x)", "log of 0"), ("1/(x - x)", "The quotient of 1, 0"),
-                                                   ("exp(x*900)", "no finite result"), ("sqrt(-x)", "sqrt of -1")])
+                                                   ("exp(x*900)", "no finite result"), ("sqrt(-x)", "sqrt of −1")])
 def test_no_finite_result_is_said_by_the_operation(formula: str, sentence: str) -> None:
     with pytest.raises(PlaygroundError, match=sentence):
         build(parse(formula), {"x": 1.0})
+
+
+def test_a_number_of_the_graph_is_written_out() -> None:
+    labels = [node.label for node in build(parse("x*1000000 + 0.00000025"), {"x": 1.0}).nodes]
+    assert {"1\u202f000\u202f000", "2.5 × 10⁻⁷"} < set(labels)
 
 
 def test_every_local_factor_is_the_derivative() -> None:

@@ -136,7 +136,7 @@ def test_another_preprocessing_than_the_models_is_refused(exports: Path, monkeyp
 def test_a_model_that_answers_nan_is_refused(exports: Path) -> None:
     source = trained()
     next(source.model.parameters()).data[:] = np.nan
-    with pytest.raises(PlaygroundError, match="own answers"):
+    with pytest.raises(PlaygroundError, match="is no number"):
         export_run(source, "m", FACTS, digits())
     assert exported_names(exports) == []
 

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from playground.deploy import evaluation, package, registry
+from playground.deploy import evaluation, interval, package, registry
 from playground.deploy.evaluation import Predictions
 from playground.errors import PlaygroundError
+from playground.numbers import percent
 from tests.pages.on_a_page import put_model
 
 
@@ -115,7 +116,7 @@ def facts() -> dict[str, object]:
 def test_the_card_says_what_was_measured_and_where_it_ends(playground_home: Path) -> None:
     entry = put_model("light", ("dark", "<b>bright*"), **facts())
     text = package.model_card(entry)
-    for part in ("90.0 % (59.6–98.2 %), 9 of 10", "| dark | 5 | 100.0 % | 80.0 % | 88.9 % |",
+    for part in (interval.sentence(0.9, 10), f"| dark | 5 | {percent(1)} | {percent(0.8)} | {percent(0.889)} |",
                  "1 × dark taken for \\<b\\>bright\\*", "chosen by the loss on the same pictures", "seed 3, 4 epochs",
                  "train pictures: 90", "its head and last blocks trained further", entry.card["sha256"],
                  "of any other picture it names one of these"):
@@ -124,8 +125,8 @@ def test_the_card_says_what_was_measured_and_where_it_ends(playground_home: Path
     assert "/secret/place" not in text
     said = Predictions(("dark", "<b>bright*"), (Path("x"),) * 4, np.array([0, 0, 1, 1]), np.eye(2)[[0, 1, 1, 1]])
     through_the_file = package.model_card(entry, said)
-    assert "through onnxruntime, on 4 pictures kept aside: 75.0 %" in through_the_file
-    assert "90.0 % (" not in through_the_file
+    assert "through onnxruntime, on 4 pictures kept aside: 75.0\u202f%" in through_the_file
+    assert "90.0\u202f% (" not in through_the_file
 
 
 def test_what_is_taken_home_runs_by_itself(tmp_path: Path, playground_home: Path) -> None:

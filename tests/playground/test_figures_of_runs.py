@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from playground.figures import bars, blocks, challenge, comparison, confusion, counts, curves, maps
+from playground.numbers import percent
 from playground.training.transfer import parameters
 from playground.training.transfer.recipe import Request
 
@@ -69,7 +70,7 @@ def test_bars_that_follow_a_camera_keep_their_places_while_there_is_room() -> No
 
 def test_classes_with_one_name_keep_their_own_bars() -> None:
     figure = bars.probability_bars(["same", "same"], [0.75, 0.25])
-    assert list(figure.data[0].text)[::-1] == ["75.0 %", "25.0 %"]
+    assert list(figure.data[0].text)[::-1] == [percent(0.75), percent(0.25)]
     assert len(set(figure.data[0].y)) == 2
 
 

@@ -91,18 +91,20 @@ def test_a_model_that_comes_to_no_end_is_ended(
     assert "did not answer within 3 seconds" in json.loads(capfd.readouterr().out)["error"]
 
 
-def test_an_answer_of_nan_is_null_in_json(
+def test_an_answer_of_nan_is_said_to_be_no_number(
         tmp_path: Path, picture: Path, playground_home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     nan = numpy_helper.from_array(np.float32(np.nan), "beside")
     path = file_with([], [nan], tmp_path / "nan.onnx")
     assert nan.data_type == TensorProto.FLOAT
-    assert main(["predict", str(path), str(picture), "--json"]) == 0
+    assert main(["predict", str(path), str(picture), "--json"]) != 0
     out = capfd.readouterr().out
-    (one,) = json.loads(out, parse_constant=lambda token: pytest.fail(token))["predictions"]
-    assert {entry["probability"] for entry in one["top"]} == {None}
+    assert "answer is no number" in json.dumps(json.loads(out, parse_constant=lambda token: pytest.fail(token)))
     assert main(["verify", str(path), "--json"]) == 1
     result = json.loads(capfd.readouterr().out, parse_constant=lambda token: pytest.fail(token))
-    assert "weights" in [check["name"] for check in result["checks"] if not check["ok"]]
+    wrong = {check["name"]: check["sentence"] for check in result["checks"] if not check["ok"]}
+    assert list(wrong) == ["weights", "probabilities"]
+    assert "answer is no number" in wrong["probabilities"]
+    assert result["report"] is None, "NaN on both sides is no agreement"
 
 
 def test_json_is_json_whatever_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from playground.datasets.preprocessing import Preprocessing
 from playground.datasets.remarks import left_out
 from playground.errors import PlaygroundError
 from playground.home import data_dir, located, read_json, whole
+from playground.numbers import count, counted
 from playground.training.runs.events import Batch, Epoch, Event, Finished, Saved, Stage, Started
 from playground.training.runs.runs import RunSpec
 from playground.training.transfer import backbones, photo_list
@@ -104,8 +105,9 @@ def seen(found: PhotoFolder, digests: Mapping[Path, bytes], request: Request, st
             done += more
             yield Stage("computing features", done, len(pictures), time.time())
     if should_stop():
-        raise PlaygroundError(f"Stopped before anything was learnt, so there is no model. The features of {done:,} of "
-                              f"{len(pictures):,} photos are kept: the next training goes on from there.")
+        raise PlaygroundError(f"Stopped before anything was learnt, so there is no model. The features of "
+                              f"{count(done)} of {counted(len(pictures), 'photo')} are kept: the next training goes on "
+                              "from there.")
 
 
 def photo_folder(spec: RunSpec) -> PhotoFolder:

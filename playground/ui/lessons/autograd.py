@@ -1,5 +1,6 @@
 """The parts of the page on autograd: a formula, its graph stepped both ways, and the gradient checked three times."""
 
+import ast
 import json
 from dataclasses import dataclass
 
@@ -215,6 +216,7 @@ TAKEN = {"F", "Tensor", "keras", "np", "os", "print", "result", "torch"}
 def code(setting: Setting) -> dict[str, str]:
     """The formula in our engine, PyTorch and Keras, each printing its derivatives."""
     tree = parse(setting.formula)
+    is_bare = isinstance(tree, ast.Name)  # a variable of Keras is no tensor, but it holds one
     names = {name: f"{name}_" if name in TAKEN else name for name in setting.values}
     listed = ", ".join(names.values())
 
@@ -247,7 +249,7 @@ os.environ["KERAS_BACKEND"] = "torch"  # Keras leaves gradients to its backend, 
 import keras
 
 {given('keras.Variable({}, dtype="float64")')}
-result = {written("keras.ops", "keras.ops.array({}, dtype='float64')")}
+result = {written("keras.ops", "keras.ops.array({}, dtype='float64')")}{'.value' if is_bare else ''}
 result.backward()
 print([variable.value.grad.item() for variable in [{listed}]])
 """,

@@ -181,7 +181,8 @@ def memory(setting: Setting) -> None:
                 f"{numbers.count(int(np.prod(last)))} numbers in another order. Those of the patch begin")
     pixels, planes = cube.reshape(-1, 3)[:3].tolist(), cube.transpose(2, 0, 1)
     st.code(f"{cube.shape}\n{' | '.join(' '.join(map(str, pixel)) for pixel in pixels)} …\n"
-            f"{planes.shape}\n{' '.join(map(str, planes.ravel()[:9].tolist()))} …", language=None)
+            f"{planes.shape}\n{' '.join(map(str, planes.ravel()[:9].tolist()))} …", language=None,
+            wrap_lines=True)
     st.caption("The ONNX files of this app take pictures with the channels last, as they lie in memory, (N, H, W, 3), "
                "and change the axes inside.")
     side, r, c = len(cube), setting.row, setting.column

@@ -42,10 +42,10 @@ def parsed(text: str, *, least: int = 2) -> np.ndarray:
                 f"“{word[:20]}” is not a number: write numbers separated by commas, such as 2, 4, 9."
             ) from None
         if not np.isfinite(number) or abs(number) > 1e9:
-            raise PlaygroundError(f"“{word[:20]}” is too large to show: write numbers between -1e9 and 1e9.")
+            raise PlaygroundError(f"“{word[:20]}” is too large to show: write numbers between −10⁹ and 10⁹.")
         numbers.append(number)
     if not least <= len(numbers) <= MOST:
-        raise PlaygroundError(f"Here are {len(numbers)} numbers: write between {least} and {MOST}.")
+        raise PlaygroundError(f"{counted(len(numbers), 'number')} cannot be used: write between {least} and {MOST}.")
     return np.array(numbers)
 
 

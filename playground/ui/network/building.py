@@ -181,7 +181,7 @@ def as_text(chosen: Chosen, network: Network, text: str) -> None:
     library = st.segmented_control("Library", list(LIBRARIES), default="Our engine", key="library", required=True,
                                    bind="query-params")
     try:
-        st.code(code.code(network, chosen.takes, LIBRARIES[library]), language="python")
+        st.code(code.code(network, chosen.takes, LIBRARIES[library]), language="python", wrap_lines=True)
     except PlaygroundError as error:
         st.info(frame.literal(str(error)))
 

@@ -71,7 +71,7 @@ def findings(view: RunView, told: Network, takes: Shape) -> None:
     now = runs_view.look(view.run_id)
     if not now.measures:
         return
-    st.subheader("What ails it", anchor=False)
+    st.header("What ails it", anchor=False)
     found = diagnosed(now, told, takes)
     if not found:
         st.success("Nothing found: gradients reach every part, no unit is dead, and steps are of a good size.",

@@ -239,6 +239,6 @@ def in_code(codes: Mapping[str, str], note: str = "") -> None:
     with links.stays_open():
         library = st.segmented_control("Library", list(codes), default=next(iter(codes)), key="library", required=True,
                                        label_visibility="collapsed")
-    st.code(codes[library or next(iter(codes))], language="python")
+    st.code(codes[library or next(iter(codes))], language="python", wrap_lines=True)
     if note:
         st.caption(note)

@@ -175,7 +175,7 @@ def places(entry: Entry, found: Predictions) -> None:
         return
     order = [*found.mistakes(), *np.flatnonzero(found.right)]
     k = st.selectbox("Photo", order[:MOST_LISTED], key="photo", format_func=lambda k: (
-        f"{found.paths[k].name}: {found.labels[found.said[k]]} {100 * found.sure[k]:.0f} %"
+        f"{found.paths[k].name}: {found.labels[found.said[k]]} {percent(float(found.sure[k]), 0)}"
         + ("" if found.right[k] else f", is {found.labels[found.truth[k]]}")), help="The surest mistakes come first.")
     try:
         heat.show(entry, photos.open_photo(found.paths[k]), "kept-aside")
@@ -236,8 +236,8 @@ def calibration(found: Predictions) -> None:
     mean, right = float(found.sure.mean()), float(found.right.mean())
     st.latex(r"\mathrm{ECE} = \sum_b \frac{n_b}{N}\, \left| \bar p_b - a_b \right| = " + f"{100 * error:.1f}\\,\\%")
     st.caption("Each bar: the photos for which the likeliest class got about that probability (their number is written "
-               f"on it), and how many of them were right. On average it says {100 * mean:.1f} % and is right "
-               f"{100 * right:.1f} % of the time: {sureness(bins)}. Bars of few photos say little.")
+               f"on it), and how many of them were right. On average it says {percent(mean)} and is right "
+               f"{percent(right)} of the time: {sureness(bins)}. Bars of few photos say little.")
 
 
 def sureness(bins: Sequence[evaluation.Bin]) -> str:
@@ -257,7 +257,7 @@ def sureness(bins: Sequence[evaluation.Bin]) -> str:
 
 def beside(view: RunView) -> None:
     """The newest finished runs on the same photos, and what others have published on theirs."""
-    rows = []
+    rows, others = [], []
     for run_id in runs.run_ids()[:MOST_RUNS]:
         try:
             one = runs.view(run_id)
@@ -269,17 +269,29 @@ def beside(view: RunView) -> None:
             continue
         share, count = one.finished.test_accuracy, one.finished.test_count
         low, high = interval.wilson(round(share * count), count)
-        rows.append(Result(f"{one.spec.name}, {one.spec.request.get('mode', 'frozen')}", 100 * share, 100 * low,
-                           100 * high))
-    others = st.toggle("Published results, on other photos", True, key="published", bind="query-params",
+        name = f"{one.spec.name}, {one.spec.request.get('mode', 'frozen')}"
+        rows.append(Result(name, 100 * share, 100 * low, 100 * high))
+        if one.run_id != view.run_id:
+            others.append((share, count, name))
+    published = st.toggle("Published results, on other photos", True, key="published", bind="query-params",
                        disabled=links.locked())
-    st.plotly_chart(figures_beside.beside(rows[:MOST_BARS], PUBLISHED if others else ()), config=style.CONFIG,
+    st.plotly_chart(figures_beside.beside(rows[:MOST_BARS], PUBLISHED if published else ()), config=style.CONFIG,
                     key="beside", alt="Accuracy of the runs on the same photos")
-    st.caption("Runs on these photos, measured on photos kept aside, with Wilson's 95 % interval: where they "
-               "overlap, the order may be chance. A run with another seed keeps other photos aside"
+    st.caption("Runs on these photos, measured on photos kept aside, with Wilson's 95 % interval. "
+               + _against_the_best(view, others) + "A run with another seed keeps other photos aside"
                + (", and so may one on another version of the set. " if set_of(view) != view.spec.request["data"] else
                   ". ")
-               + ("Diamonds: what others report on their own photos, so only a rough measure." if others else ""))
+               + ("Diamonds: what others report on their own photos, so only a rough measure." if published else ""))
+
+
+def _against_the_best(view: RunView, others: Sequence[tuple[float, int, str]]) -> str:
+    """How far a run lies from the best of the others (share, count, name), and whether that can be chance."""
+    done = view.finished
+    if done is None or done.test_accuracy is None or not others:
+        return ""
+    share, count, name = max(others)
+    return (f"This run against {frame.literal(name)}, the best of the others: "
+            f"{interval.compared(done.test_accuracy, done.test_count, share, count)}. ")
 
 
 def set_of(view: RunView) -> str:
@@ -300,5 +312,6 @@ def photo_counts(view: RunView) -> None:
                     alt="Accuracy over the number of photos a class")
     first, last = min(found), max(found)
     st.caption(f"Each point is a head trained on another draw of so many photos. From {first} to {last} photos a class "
-               f"the mean goes from {np.mean(found[first]):.1f} % to {np.mean(found[last]):.1f} %. Where the line is "
+               f"the mean goes from {percent(float(np.mean(found[first])) / 100)} to "
+               f"{percent(float(np.mean(found[last])) / 100)}. Where the line is "
                "flat, more photos of the same kind hardly help; others might.")

@@ -110,12 +110,22 @@ def curves(view: RunView) -> None:
                       key=f"train-{view.run_id}", alt="Accuracy on training photos")
     right.plotly_chart(whole(contest.accuracy_curves(view.measured, names, epochs)), config=CONFIG,
                        key=f"test-{view.run_id}", alt="Accuracy on photos never seen")
-    if view.state == "completed" and view.measured:
-        last = view.measured[-1]
-        gap = 100 * (last.train_accuracy - last.test_accuracy)
-        st.caption(f"{100 * last.train_accuracy:.1f} % on the photos it learnt from, {100 * last.test_accuracy:.1f} % "
-                   f"on those it did not: a gap of {gap:.1f} points"
-                   + (", much of it learnt by heart." if gap > 10 else "."))
+    if view.state == "completed" and view.measured and view.started is not None:
+        last, counts = view.measured[-1], view.started.samples
+        st.caption(learnt((last.train_accuracy, counts["train"]), (last.test_accuracy, counts["test"])))
+
+
+def learnt(seen: tuple[float, int], unseen: tuple[float, int]) -> str:
+    """What the shares on photos learnt from and on photos never seen, each with their number, say of learning by heart.
+
+    >>> learnt((0.99, 400), (0.8, 200)).partition(": ")[2]
+    '19 points more (95\u202f% interval: 13.8 to 25.1): more than chance. Some of them it has learnt by heart.'
+    """
+    (share, count), (other, other_count) = seen, unseen
+    apart = not interval.chance(round(share * count), count, round(other * other_count), other_count)
+    return (f"{percent(share)} on the photos it learnt from, {percent(other)} on those it did not: "
+            f"{interval.compared(share, count, other, other_count)}"
+            + (". Some of them it has learnt by heart." if apart and share > other else "."))
 
 
 def whole(figure: go.Figure) -> go.Figure:
@@ -293,21 +303,16 @@ def story(shares: Mapping[str, tuple[float, int]], chance: float) -> list[str]:
 
     >>> story({"small CNN": (0.5, 40)}, 0.5)[0]
     'small CNN: 50.0 % right (35.2 % to 64.8 %). Guessing would give 50 %: it may be guessing.'
-    >>> story({"small CNN": (0.7, 400), "transfer learning": (0.97, 400)}, 0.5)[1]
-    'Between small CNN and transfer learning lie 27 points, more than chance would put there.'
+    >>> story({"small CNN": (0.7, 400), "transfer learning": (0.97, 400)}, 0.5)[-1]
+    'transfer learning against small CNN: 27 points more (95\u202f% interval: 22.2 to 31.8): more than chance.'
     """
-    told, between = [], {}
+    told = []
     for name, (share, count) in shares.items():
-        low, high = between[name] = interval.wilson(round(share * count), count)
+        low, high = interval.wilson(round(share * count), count)
         told.append(f"{name}: {percent(share)} right ({percent(low)} to {percent(high)}). Guessing would give "
                     f"{percent(chance, 0)}: " + ("it may be guessing." if low <= chance <= high else
                                                  "it has learnt something." if low > chance else "it is worse."))
     if TRANSFER in shares:
-        for name in shares:
-            if name != TRANSFER:
-                points = 100 * (shares[TRANSFER][0] - shares[name][0])
-                apart = between[name][1] < between[TRANSFER][0] or between[TRANSFER][1] < between[name][0]
-                told.append(f"Between {name} and {TRANSFER} lie {number(points, 3)} points, " + (
-                    "more than chance would put there." if apart else
-                    "and their intervals overlap: on so few photos that may be chance."))
+        told += [f"{TRANSFER} against {name}: {interval.compared(*shares[TRANSFER], *share)}."
+                 for name, share in shares.items() if name != TRANSFER]
     return told

@@ -148,8 +148,8 @@ def accuracy_metric(label: str, share: float | None, count: int) -> None:
     low, high = interval.wilson(round(share * count), count)
     st.metric(
         label,
-        f"{100 * share:.1f} %",
-        delta=f"{100 * low:.1f}–{100 * high:.1f} %",
+        numbers.percent(share),
+        delta=interval.between(low, high),
         delta_color="off",
         delta_arrow="off",
         width="content",

@@ -110,7 +110,7 @@ def outcome(view: RunView) -> None:
     entry = models.of_run(view)
     if view.finished is None or entry is None:
         return
-    st.subheader("What came out", anchor=False)
+    st.header("What came out", anchor=False)
     _, test = loaded(view.spec.request["data"])
     found = entry.onnx.stat()
     probabilities = answers(str(entry.onnx), (found.st_mtime_ns, found.st_size), view.spec.request["data"])
