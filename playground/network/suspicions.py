@@ -131,7 +131,9 @@ def _ending(walked: Walk, from_scores: bool) -> Iterator[Suspicion]:
     last = leaves[-1]
     softs = [row for row in leaves if row.part.kind == "softmax"]
     remove = (Cure(f"Take the {last.part.of.words} out", Edit("remove", last.path)),)
-    dense = next((row for row in reversed(leaves) if row.part.kind in WEIGHTED), last)
+    dense = next((row for row in reversed(leaves) if row.part.kind in WEIGHTED), None)
+    if dense is None:  # nothing gives scores: that is a fault, and the first to mend
+        return
     if len(softs) > 1:
         yield Suspicion("warn", softs[-1].path,
                         f"{_say(softs[-1], True)} takes {shape_words(softs[-1].takes)} that went through "

@@ -123,6 +123,14 @@ def test_a_block_is_followed_and_the_focus_is_never_lost(page: Page, goto) -> No
     shown(page, f"() => ({FOCUS})() === 'undo'")
 
 
+def test_what_is_wrong_inside_a_folded_block_is_said_at_its_card(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
+    opened(page, goto, "train?network=%7Br%7D", 1)
+    page.get_by_text("Does not fit:").wait_for()
+    page.get_by_role("button", name="Flatten, and a dense layer of 10").click()
+    until_address(page, "{r}-f-d10")
+    expect(page.get_by_text("Does not fit:")).to_have_count(0)
+
+
 def test_what_no_answer_knows_of_is_sent_again(page: Page) -> None:
     sent = page.evaluate("""(source) => {
       const { Edits } = new Function(source + "; return { Edits };")();

@@ -2,6 +2,8 @@
 const NAMES = { half: "½", less: "−", more: "+", double: "2×" };
 const WORDS = { half: "half", less: "one less", more: "one more", double: "double" };
 const screens = new WeakMap();
+// Of a card and of all that is folded into it.
+const faultsIn = (card) => [...card.faults, ...card.branches.flatMap(({ cards }) => cards.flatMap(faultsIn))];
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -124,11 +126,12 @@ class Screen {
   }
 
   card(card, index, count) {
-    const key = card.path.join("."), worst = card.faults.find((fault) => fault.level === "stop") ? "stop" : card.faults.length ? card.faults[0].level : "";
+    const key = card.path.join("."), open = this.open === key;
+    const folded = card.kind === "block" && !open && !this.open.startsWith(`${key}.`) && !(this.place && this.place.length > card.path.length && same(this.place.slice(0, card.path.length), card.path));
+    const faults = folded ? faultsIn(card) : card.faults, worst = faults.find((fault) => fault.level === "stop") ? "stop" : faults.length ? faults[0].level : "";
     const main = card.fields.find((field) => field.name === card.main);
     const place = card.path[card.path.length - 1];
     const moved = (by) => () => this.move(card.path, by, count);
-    const open = this.open === key;
     const item = make("li", { class: `card ${worst} ${card.gives ? "" : "beyond"}`, "data-path": key },
       make("div", { class: "line" },
         this.handle(card),
@@ -143,8 +146,7 @@ class Screen {
           this.button("↓", `Move part ${index + 1} down`, moved(1), { disabled: place === count - 1, focus: `down ${key}` }),
           this.button("✕", `Remove part ${index + 1}: ${card.words}`, () => this.say({ action: "remove", path: card.path }), { focus: `remove ${key}`, on: this.telling(`Without ${card.words}`, `${key}::out`) }))));
     if (open) item.append(this.details(card, main, count - index));
-    card.faults.forEach((fault) => item.append(this.fault(fault)));
-    const folded = card.kind === "block" && !open && !this.open.startsWith(`${key}.`) && !(this.place && this.place.length > card.path.length && same(this.place.slice(0, card.path.length), card.path));
+    faults.forEach((fault) => item.append(this.fault(fault)));
     if (folded) item.append(make("p", { class: "inside" }, card.branches[0].cards.map((one) => one.words).join(" → ")));
     else card.branches.forEach(({ role, cards }, number) => item.append(make("div", { class: "branch" }, role ? make("span", { class: "role" }, role) : null, this.cards(cards, [...card.path, number]))));
     return item;
