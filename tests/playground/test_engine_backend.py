@@ -110,6 +110,7 @@ class Branching(nn.Module):
         return self.head(x.mean(dim=(2, 3))).log_softmax(dim=1)
 
 
+@pytest.mark.slow
 def test_values_and_all_gradients_equal_torchs() -> None:
     torch.manual_seed(0)
     module = Branching()

@@ -73,6 +73,7 @@ def test_a_small_matrix_is_no_reason_to_refuse(
     assert len(json.loads(capfd.readouterr().out)["predictions"]) == 1
 
 
+@pytest.mark.slow
 def test_a_model_that_comes_to_no_end_is_ended(
         tmp_path: Path, picture: Path, playground_home: Path, monkeypatch: pytest.MonkeyPatch,
         capfd: pytest.CaptureFixture[str]) -> None:

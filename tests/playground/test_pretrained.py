@@ -14,6 +14,7 @@ from playground.training.runs.events import Exported
 from playground.training.runs.runs import PRETRAINED, RunSpec
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_shipped")
 def test_it_is_exported_compared_and_names_the_cat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path))

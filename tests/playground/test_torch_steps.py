@@ -35,6 +35,7 @@ def test_steps_that_are_none_are_a_sentence(steps: int) -> None:
         both(SMALL, 0, steps)
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_answers_or_says_why_not() -> None:
     def asked(question: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-m", "playground.training.scratch.torch_steps"], cwd=ROOT, text=True,
