@@ -5,6 +5,7 @@ shows it in a browser, tests/waiting.py waits, tests/pace changes how fast worke
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,15 @@ def playground_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty PLAYGROUND_HOME: what a test trains or exports never lands in the project."""
     monkeypatch.setenv("PLAYGROUND_HOME", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def home_of_the_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One PLAYGROUND_HOME for all tests of a file: its pictures are decoded, and seen by a backbone, once."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("home")
+        patch.setenv("PLAYGROUND_HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from playground.deploy.contract import first_line
 from playground.deploy.engine_import.graphs import ready
 from playground.deploy.preprocess_graph import PREFIX
 from playground.errors import PlaygroundError
-from playground.inspection.report import opened
+from playground.inspection.report import ONNX_DOMAINS, called, fixed_batch, opened
 from playground.inspection.running import batched
 
 WAYS: Mapping[str, str] = {
@@ -73,7 +73,7 @@ def rewritten(before: onnx.ModelProto, after: onnx.ModelProto) -> list[dict[str,
     """The kinds of operators that two ways to write a file do not have alike, with how many nodes of each there are:
     in number, in their inputs, or in the names of their attributes."""
     old, new = _spelled(before.graph), _spelled(after.graph)
-    return [{"operator": kind[:80], "before": old[kind].total(), "after": new[kind].total()}
+    return [{"operator": kind, "before": old[kind].total(), "after": new[kind].total()}
             for kind in sorted({*old, *new}) if old[kind] != new[kind]]
 
 
@@ -81,8 +81,7 @@ def _spelled(graph: onnx.GraphProto) -> defaultdict[str, Counter[Any]]:
     """How often each kind of node is there, by how it is written; those of graphs inside count, too."""
     found: defaultdict[str, Counter[Any]] = defaultdict(Counter)
     for node in _nodes(graph):
-        kind = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-        found[kind][len(node.input), tuple(sorted(one.name for one in node.attribute))] += 1
+        found[called(node)][len(node.input), tuple(sorted(one.name for one in node.attribute))] += 1
     return found
 
 
@@ -127,7 +126,7 @@ def _usual(attribute: onnx.defs.OpSchema.Attribute) -> Any:
 
 
 def _quantised(model: onnx.ModelProto, name: str, x: np.ndarray) -> onnx.ModelProto:
-    if next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 0) < PER_CHANNEL_FROM:
+    if next((one.version for one in model.opset_import if one.domain in ONNX_DOMAINS), 0) < PER_CHANNEL_FROM:
         model = onnx.version_converter.convert_version(model, PER_CHANNEL_FROM)
     taken = {node.name for node in model.graph.node}
     for k, node in enumerate(model.graph.node):  # what is to be left alone is told by its name
@@ -135,10 +134,10 @@ def _quantised(model: onnx.ModelProto, name: str, x: np.ndarray) -> onnx.ModelPr
                                       if name not in taken)
     kept = [node.name for node in model.graph.node
             if node.op_type in KEPT_IN_FLOAT or node.name.startswith(PREFIX)]
-    batch = next(value.type.tensor_type.shape.dim[0].dim_value for value in model.graph.input if value.name == name)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "int8.onnx"
-        quantize_static(model, str(made), _Pictures(name, x[:CALIBRATION_PICTURES], batch), QuantFormat.QDQ,
+        pictures = _Pictures(name, x[:CALIBRATION_PICTURES], fixed_batch(model, name))
+        quantize_static(model, str(made), pictures, QuantFormat.QDQ,
                         per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                         nodes_to_exclude=kept, extra_options={"ActivationSymmetric": False})
         return onnx.load(made)

@@ -15,7 +15,7 @@ from playground.deploy.preprocess_graph import PREFIX
 from playground.errors import PlaygroundError
 from playground.inspection.preparation import Preparation, guess, labels_in, rows_of_scores
 
-LARGEST_BYTES = 512 * 2**20
+LARGEST_BYTES = 500 * 2**20
 MOST_NODES, MOST_WEIGHTS, MOST_WORDS = 3000, 600, 200
 ONNX_DOMAINS = ("", "ai.onnx")
 BINS = 40
@@ -83,7 +83,7 @@ def report(path: Path) -> dict[str, Any]:
     for k, node in enumerate(graph.node):
         for name in node.input:
             first.setdefault(name, k)
-    batch = fixed_batch(model, preparation)
+    batch = fixed_batch(model, preparation.input) if preparation else 1
     macs = [one["macs"] for one in nodes if not one["name"].startswith(PREFIX)]  # a photograph may have any size
     return {
         "bytes": path.stat().st_size, "ir": model.ir_version, "graph": graph.name[:MOST_WORDS],
@@ -94,7 +94,7 @@ def report(path: Path) -> dict[str, Any]:
         "inputs": [_value(value) for value in graph.input if value.name not in held],
         "outputs": [_value(value) for value in graph.output],
         "functions": [f"{one.domain}.{one.name}" for one in model.functions][:50],
-        "operators": dict(Counter(_called(node) for node in graph.node).most_common()),
+        "operators": dict(Counter(called(node) for node in graph.node).most_common()),
         "count": len(nodes), "nodes": nodes[:MOST_NODES],
         "parameters": sum(math.prod(tensor.dims) for tensor in weights if _is_learnt(tensor)),
         "weights": [_weight(tensor) | {"first": first.get(tensor.name, len(nodes))}
@@ -107,11 +107,10 @@ def report(path: Path) -> dict[str, Any]:
     }
 
 
-def fixed_batch(model: onnx.ModelProto, preparation: Preparation | None) -> int:
-    """How many pictures a file takes at once; 1 where any number, or no picture."""
-    sizes = next((_dims(value) for value in model.graph.input
-                  if preparation is not None and value.name == preparation.input), (1,))
-    return sizes[0] if isinstance(sizes[0], int) else 1
+def fixed_batch(model: onnx.ModelProto, name: str) -> int:
+    """How many pictures a file takes at once at the input of that name; 1 where any number."""
+    first = next((_dims(value) for value in model.graph.input if value.name == name), ())[:1]
+    return first[0] if first and isinstance(first[0], int) else 1
 
 
 def gives_scores(model: onnx.ModelProto, shapes: dict[str, Shape], batch: int) -> bool | None:
@@ -132,7 +131,7 @@ def unknown(model: onnx.ModelProto) -> str | None:
     """The sentence that names every operator of onnx's own sets that onnx does not know; None where there is none."""
     opsets = {entry.domain if entry.domain != "ai.onnx" else "": entry.version for entry in model.opset_import}
     own = {(one.domain, one.name) for one in model.functions}
-    missing = sorted({_called(node) for node in model.graph.node if node.domain in ONNX_DOMAINS
+    missing = sorted({called(node) for node in model.graph.node if node.domain in ONNX_DOMAINS
                       and (node.domain, node.op_type) not in own
                       and not onnx.defs.has(node.op_type, opsets.get("", 1), "")})
     many = len(missing) != 1
@@ -218,7 +217,7 @@ def weight(path: Path, name: str) -> dict[str, Any]:
 def _node(index: int, node: onnx.NodeProto, shapes: dict[str, Shape], held: dict[str, Any]) -> dict[str, Any]:
     own = [held[name] for name in node.input if name in held]
     return {
-        "index": index, "operator": _called(node), "name": (node.name or (node.output[0] if node.output else ""))[:80],
+        "index": index, "operator": called(node), "name": (node.name or (node.output[0] if node.output else ""))[:80],
         "from": [name[:80] for name in node.input if name and name not in held],
         "to": [name[:80] for name in node.output if name],
         "shape": list(shapes.get(node.output[0], ())) if node.output else [],
@@ -269,7 +268,8 @@ def _bytes(tensor: onnx.TensorProto) -> int:
         return 0
 
 
-def _called(node: onnx.NodeProto) -> str:
+def called(node: onnx.NodeProto) -> str:
+    """What kind of operator a node is, with the name of its set where that is none of onnx's own."""
     return (node.op_type if node.domain in ONNX_DOMAINS else f"{node.domain}.{node.op_type}")[:80]
 
 

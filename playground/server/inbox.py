@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from playground.server.asked import RefusedError
@@ -26,8 +27,8 @@ class Inbox:
         self.each, self.together, self.most, self.seconds, self.share = each, together, most, seconds, share
         self.held = 0
         self.senders = 0
-        self._senders_of: Counter[str] = Counter()
-        self._held_of: Counter[str] = Counter()
+        self._senders_of: Counter[str | None] = Counter()
+        self._held_of: Counter[str | None] = Counter()
 
     @asynccontextmanager
     async def body(self, request: Request, asker: str | None = None) -> AsyncIterator[bytes]:
@@ -39,8 +40,7 @@ class Inbox:
         if asker is not None and self._senders_of[asker] >= max(1, self.most // self.share):
             raise RefusedError(429, SHARE_TAKEN)
         self.senders += 1
-        if asker is not None:
-            self._senders_of[asker] += 1
+        self._senders_of[asker] += 1
         kept: list[bytes] = []
         try:
             try:
@@ -53,14 +53,11 @@ class Inbox:
         finally:
             self.senders -= 1
             self.held -= sum(map(len, kept))
-            if asker is not None:
-                _take(self._senders_of, asker, 1)
-                _take(self._held_of, asker, sum(map(len, kept)))
+            _take(self._senders_of, asker, 1)
+            _take(self._held_of, asker, sum(map(len, kept)))
 
     async def _read(self, request: Request, kept: list[bytes], asker: str | None) -> None:
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and len(declared) < 20:
-            self._demand_room(int(declared), 0, asker)
+        self._demand_room(declared(request.headers), 0, asker)
         came = 0
         async for chunk in request.stream():
             request.state.has_begun = True
@@ -68,8 +65,7 @@ class Inbox:
             self._demand_room(came, len(chunk), asker)
             kept.append(chunk)
             self.held += len(chunk)
-            if asker is not None:
-                self._held_of[asker] += len(chunk)
+            self._held_of[asker] += len(chunk)
 
     def _demand_room(self, came: int, more: int, asker: str | None) -> None:
         if came > self.each:
@@ -80,7 +76,13 @@ class Inbox:
             raise RefusedError(429, SHARE_TAKEN)
 
 
-def _take(counts: Counter[str], asker: str, count: int) -> None:
+def declared(headers: Headers) -> int:
+    """How many bytes a request says that it brings; 0 where it does not say, or says nonsense."""
+    said = headers.get("content-length", "")
+    return int(said) if said.isdecimal() and len(said) < 20 else 0
+
+
+def _take(counts: Counter[str | None], asker: str | None, count: int) -> None:
     """Count down, and forget who has nothing left."""
     counts[asker] -= count
     if counts[asker] <= 0:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from playground import home
 from playground.server.asked import RefusedError
-from playground.server.inbox import pass_over
+from playground.server.inbox import declared, pass_over
 from playground.server.rates import asker
 from playground.server.views import refused
 
@@ -48,8 +48,6 @@ class UploadShare:
 
     async def _let_in(self, session: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a file on whose bytes are counted as arriving until the answer is given."""
-        declared = Headers(scope=scope).get("content-length", "")
-        expected = int(declared) if declared.isdecimal() and len(declared) < 20 else 0
         who, counted, came, has_begun = asker(scope), 0, 0, False
 
         def count(more: int) -> None:
@@ -73,7 +71,7 @@ class UploadShare:
 
         self._forget_ended()
         try:
-            count(expected)
+            count(declared(Headers(scope=scope)))
             await self.app(scope, received, begun)
         except RefusedError as error:
             if not has_begun:

@@ -8,8 +8,8 @@ from streamlit.testing.v1 import AppTest
 from playground import home, model_names
 from playground.inspection.report import LARGEST_BYTES
 from playground.ui.studio import onnx_convert, onnx_lab
-from tests.pages.on_a_page import OpenPage, errors, sent, texts
-from tests.pages.test_onnx_lab import VIEWS, seen
+from tests.pages.on_a_page import OpenPage, errors, texts
+from tests.pages.test_onnx_lab import VIEWS, every_view, seen
 from tests.playground.inspection.other_kinds import made
 
 NO_SCORES = ("segmenter", "detector")
@@ -51,12 +51,7 @@ def test_what_gives_no_scores_is_promised_nothing_that_it_cannot_do(open_page: O
 def test_one_score_and_eight_pictures_at_once_go_through_every_view(open_page: OpenPage, kind: str) -> None:
     app = opened(open_page, kind)
     assert "it is watched forward and backward" in texts(app)
-    for view in VIEWS:
-        seen(app, view)
-        assert errors(app) == [], view
-        assert not app.exception, view
-    seen(app, onnx_lab.BROWSER)
-    (said,) = sent(app, "in_browser")
+    said = every_view(app)
     assert (said["batch"], said["single"]) == ((8, None) if kind == "eight at once" else (1, kind[4:]))
     assert len(said["labels"]) == (5 if kind == "eight at once" else 2)
     rows = converted(app).dataframe[0].value

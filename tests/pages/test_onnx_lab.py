@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -36,6 +37,17 @@ def seen(app: AppTest, view: str) -> AppTest:
     return app.segmented_control(key="onnx-view").set_value(view).run()
 
 
+def every_view(app: AppTest) -> dict[str, Any]:
+    """Look at all views, which say nothing wrong; what the reader's own browser is told, in the last one."""
+    for view in VIEWS:
+        seen(app, view)
+        assert errors(app) == [], view
+        assert not app.exception, view
+    seen(app, onnx_lab.BROWSER)
+    (said,) = sent(app, "in_browser")
+    return said
+
+
 @pytest.mark.usefixtures("without_shipped")
 def test_without_a_model_the_page_asks_for_a_file(open_page: OpenPage) -> None:
     app = open_page("onnx-lab")
@@ -65,12 +77,7 @@ def test_every_view_of_a_model_made_here(open_page: OpenPage) -> None:
 def test_every_view_of_a_file_from_elsewhere(open_page: OpenPage) -> None:
     app = open_page("onnx-lab")
     app.file_uploader(key="onnx-file").set_value(("theirs.onnx", foreign(), "application/octet-stream")).run()
-    for view in VIEWS:
-        seen(app, view)
-        assert errors(app) == [], view
-        assert not app.exception, view
-    seen(app, onnx_lab.BROWSER)
-    (said,) = sent(app, "in_browser")
+    said = every_view(app)
     file = onnx_file.opened_dir() / said["model"].removeprefix("/api/opened/")
     assert file.read_bytes() == foreign()
     assert (said["input"], said["output"], said["labels"]) == ("x", "y", [f"class {k}" for k in range(5)])

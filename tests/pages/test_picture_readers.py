@@ -70,26 +70,28 @@ def by_program(folder: Path, files: list[Path]) -> list[str]:
     return [line.rpartition(": ")[2] for line in done.stdout.splitlines()]
 
 
+def alone(run: str, folder: Path, files: list[Path]) -> list[str]:
+    """What a program prints of these files, in a process that has nothing of ours to import."""
+    done = subprocess.run([sys.executable, "-I", "-c", run, *map(str, files)], cwd=folder, capture_output=True,
+                          text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def by_lines(code: str, folder: Path, files: list[Path]) -> list[str]:
     """What lines of a program print, run once for each file, in one process that has nothing of ours to import."""
     asked = code.replace('"photo.jpg"', "sys.argv[1]").replace("import json,", "import sys, json,")
     (folder / "lines.py").write_text(asked)
     run = ("import sys\nsys.path.insert(0, '.')\ncode = open('lines.py').read()\n"
            "for name in sys.argv[1:]:\n    sys.argv[1] = name\n    exec(code, {})\n")
-    done = subprocess.run([sys.executable, "-I", "-c", run, *map(str, files)], cwd=folder, capture_output=True,
-                          text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return alone(run, folder, files)
 
 
 def by_snippet(folder: Path, files: list[Path]) -> list[str]:
     """What the Python snippet says of each file, in one process."""
     run = ("import runpy, sys\nfor name in sys.argv[1:]:\n    sys.argv[1] = name\n"
            "    runpy.run_path('snippets/classify.py', run_name='__main__')\n")
-    done = subprocess.run([sys.executable, "-I", "-c", run, *map(str, files)], cwd=folder, capture_output=True,
-                          text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return alone(run, folder, files)
 
 
 def lines_of_the_readme() -> str:

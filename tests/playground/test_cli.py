@@ -157,13 +157,19 @@ def test_a_port_that_is_taken_is_said_to_be(playground_home: Path, capsys: pytes
     assert str(port) in capsys.readouterr().err
 
 
-def test_the_app_listens_on_this_computer_only_unless_asked(
-        playground_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    became: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda _, command: became.append(command) or sys.exit(0))
+@pytest.fixture
+def became(playground_home: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that this process would have become: it goes on instead."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, command: commands.append(command) or sys.exit(0))
     monkeypatch.setattr(serve, "own_address", lambda: "192.168.7.9")
     monkeypatch.chdir(playground_home)
     monkeypatch.setenv("PLAYGROUND_HOME", str(playground_home))
+    return commands
+
+
+def test_the_app_listens_on_this_computer_only_unless_asked(
+        became: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:
     for asked, address, says in (
             ([], "127.0.0.1", "http://localhost:8642 (this computer only; --address 0.0.0.0 lets others in)"),
             (["--address", "0.0.0.0"], "0.0.0.0", "http://localhost:8642 and http://192.168.7.9:8642")):
@@ -177,12 +183,7 @@ def test_the_app_listens_on_this_computer_only_unless_asked(
 
 
 def test_the_app_of_a_class_listens_where_it_is_told_to(
-        playground_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    became: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda _, command: became.append(command) or sys.exit(0))
-    monkeypatch.setattr(serve, "own_address", lambda: "192.168.7.9")
-    monkeypatch.chdir(playground_home)
-    monkeypatch.setenv("PLAYGROUND_HOME", str(playground_home))
+        became: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PLAYGROUND_CLASS", "")
     for asked, hosts, address, teacher in (
             ([], "", "0.0.0.0", "http://192.168.7.9:8642"),

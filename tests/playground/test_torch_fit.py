@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,10 @@ from playground.training.transfer import fit as torch_fit
 from playground.training.transfer.fit import fit, load_trained, photo_folder
 from playground.training.transfer.head import Head, Split, measure
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("home_of_the_file")]
 
 COLOURS = {"blue": (40, 60, 220), "green": (40, 200, 60), "red": (220, 50, 40)}
 EACH = 6
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home for this file: its pictures go through the backbone once, as a person's would."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("home")
-        patch.setenv("PLAYGROUND_HOME", str(folder))
-        yield folder
 
 
 @pytest.fixture(scope="module")

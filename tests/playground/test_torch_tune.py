@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -37,16 +37,7 @@ from playground.training.transfer.recipe import ALL_BLOCKS, Request
 TUNE = {"mode": "fine-tune", "image_size": 32, "blocks": 1, "epochs": 2, "batch_size": 4, "head_epochs": 2}
 SCRATCH = {"mode": "scratch", "image_size": 32, "epochs": 2, "batch_size": 4}
 AUGMENT = {"mirror": 0.5, "crop": 0.2, "mixup": 0.4}
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home for this file: its pictures are decoded once, as a person's would be."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("home")
-        patch.setenv("PLAYGROUND_HOME", str(folder))
-        yield folder
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("home_of_the_file")]
 
 
 @pytest.fixture(scope="module")

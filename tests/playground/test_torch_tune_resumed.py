@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,6 +28,7 @@ from playground.training.runs.events import (
     Started,
     to_json,
 )
+from playground.training.runs.runs import RunSpec
 from playground.training.transfer import tune as torch_tune
 from playground.training.transfer.fit import fit, load_trained
 from tests.playground.test_torch_tune import (
@@ -44,20 +44,20 @@ from tests.playground.test_torch_tune import (
     weights,
 )
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("home")
-        patch.setenv("PLAYGROUND_HOME", str(folder))
-        yield folder
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("home_of_the_file")]
 
 
 @pytest.fixture(scope="module")
 def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return coloured(tmp_path_factory.mktemp("colours"))
+
+
+def broken_off(colours: Path, folder: Path) -> RunSpec:
+    """A fine-tuning that was broken off when it had kept what is learnt for the first time."""
+    spec = spec_of(colours, TUNE, epochs=2)
+    folder.mkdir()
+    next(event for event in fit(spec, folder, never) if isinstance(event, Saved))
+    return spec
 
 
 KILLED = """
@@ -135,11 +135,7 @@ def test_a_damaged_checkpoint_is_said_to_be(colours: Path, tmp_path: Path) -> No
 
 
 def test_a_checkpoint_with_nan_in_it_is_not_blamed_on_the_learning_rate(colours: Path, tmp_path: Path) -> None:
-    spec = spec_of(colours, TUNE, epochs=2)
-    (tmp_path / "run").mkdir()
-    for event in fit(spec, tmp_path / "run", lambda: False):
-        if isinstance(event, Saved):
-            break
+    spec = broken_off(colours, tmp_path / "run")
     path = tmp_path / "run" / torch_tune.CHECKPOINT
     with safe_open(path, "pt") as file:
         metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -150,11 +146,7 @@ def test_a_checkpoint_with_nan_in_it_is_not_blamed_on_the_learning_rate(colours:
 
 
 def test_a_training_does_not_go_on_with_pictures_that_are_scaled_otherwise(colours: Path, tmp_path: Path) -> None:
-    spec = spec_of(colours, TUNE, epochs=2)
-    (tmp_path / "run").mkdir()
-    for event in fit(spec, tmp_path / "run", lambda: False):
-        if isinstance(event, Saved):
-            break
+    spec = broken_off(colours, tmp_path / "run")
     path = tmp_path / "run" / torch_tune.DESCRIPTION
     said = json.loads(path.read_text())
     path.write_text(json.dumps({**said, "preprocessing": {**said["preprocessing"], "mean": [0.485, 0.456, 0.406]}}))
