@@ -148,6 +148,7 @@ def settings(one: argparse.ArgumentParser) -> None:
     option("--optimizer", "NAME", "sgd, momentum, nesterov, adam, adamw or rmsprop (default: adam)")
     option("--schedule", "NAME", "how the learning rate falls: cosine, constant, step, linear or warmup (default: "
                                  "cosine)")
+    option("--loss", "NAME", "what is made small: cross-entropy, squared-error or hinge (default: cross-entropy)")
     option("--weight-decay", "W", "how much of every weight each step takes away, 0 to 1 (default: 0)", real)
     option("--label-smoothing", "S", "the share of a label that is spread over all classes, below 1 (default: 0)", real)
     option("--clip-norm", "G", "the largest joint norm of all gradients; 0: any (default: 0)", real)

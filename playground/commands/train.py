@@ -13,8 +13,9 @@ from playground.numbers import counted, number, percent
 POLL_SECONDS = 0.1
 
 
-SETTINGS = ("batch_size", "learning_rate", "optimizer", "schedule", "weight_decay", "label_smoothing", "clip_norm",
-            "init", "weights_gain", "first_bias", "normalize", "train_pictures", "early_stopping", "engine")
+SETTINGS = ("batch_size", "learning_rate", "optimizer", "schedule", "loss", "weight_decay", "label_smoothing",
+            "clip_norm", "init", "weights_gain", "first_bias", "normalize", "train_pictures", "early_stopping",
+            "engine")
 
 
 def train(options: argparse.Namespace) -> int:

@@ -107,9 +107,10 @@ def _curve(
 
 
 def loss_curves(
-    batches: Sequence[BatchLike], epochs: Sequence[EpochLike], total_epochs: int, held_out: str = "validation"
+    batches: Sequence[BatchLike], epochs: Sequence[EpochLike], total_epochs: int, held_out: str = "validation",
+    unit: str = "nats per image",
 ) -> go.Figure:
-    """Cross-entropy loss over epochs: lower is better; a rising `held_out` line is overfitting."""
+    """The loss over epochs, measured in a unit: lower is better; a rising `held_out` line is overfitting."""
     figure = _curve(
         batches,
         epochs,
@@ -120,7 +121,7 @@ def loss_curves(
         "%{y:.3f}",
         total_epochs,
     )
-    figure.update_yaxes(title_text="loss (nats per image)", rangemode="tozero")
+    figure.update_yaxes(title_text=f"loss ({unit})", rangemode="tozero")
     return figure
 
 

@@ -31,11 +31,12 @@ class Fault:
 
 
 def faults(network: Network, takes: Shape, classes: int, *, batch: int = 32, memory: int | None = None,
-           from_scores: bool = True) -> tuple[Fault, ...]:
+           from_scores: bool = True, margin: bool = False) -> tuple[Fault, ...]:
     """All faults of a network for pictures of shape (C, H, W) and so many classes, the worst first.
 
-    `memory` is how many bytes training may take; `from_scores` says that the loss has the softmax in it. The walk ends
-    at the first part that cannot take what it gets, so at most one such fault is among them.
+    `memory` is how many bytes training may take; `from_scores` says that the loss has the softmax in it, `margin` that
+    it wants the scores themselves to lie apart. The walk ends at the first part that cannot take what it gets, so at
+    most one such fault is among them.
 
     >>> from playground.network.spelling import network_of
     >>> [(f.level, f.sentence) for f in faults(network_of("c8-r-p32"), (1, 28, 28), 10)][0]
@@ -49,7 +50,7 @@ def faults(network: Network, takes: Shape, classes: int, *, batch: int = 32, mem
     else:
         stopping = list(_ends(network, walked, classes)) + list(_size(network, walked, batch, memory))
     doubtful = [Fault(s.level, s.path, s.sentence, _harmless(network, walked, s.cures))
-                for s in suspicions.suspicions(walked, from_scores)]
+                for s in suspicions.suspicions(walked, from_scores, margin)]
     order = {STOP: 0, WARN: 1, NOTE: 2}
     return tuple(sorted([*stopping, *doubtful], key=lambda fault: order[fault.level]))
 

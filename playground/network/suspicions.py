@@ -28,7 +28,7 @@ class Suspicion:
     cures: tuple[Cure, ...] = ()
 
 
-def suspicions(walked: Walk, from_scores: bool) -> Iterator[Suspicion]:
+def suspicions(walked: Walk, from_scores: bool, margin: bool = False) -> Iterator[Suspicion]:
     """Every doubt about the part of a network that was walked through."""
     chains = _chains(walked.rows)
     for chain in chains:
@@ -38,7 +38,7 @@ def suspicions(walked: Walk, from_scores: bool) -> Iterator[Suspicion]:
         for row in chain:
             yield from _row(row)
     if walked.stopped is None and walked.rows:
-        yield from _ending(walked, from_scores)
+        yield from _ending(walked, from_scores, margin)
         yield from _heavy(walked)
         yield from _sees_little(walked)
 
@@ -124,7 +124,7 @@ def _row(row: Row) -> Iterator[Suspicion]:
                                           "one number a picture.")
 
 
-def _ending(walked: Walk, from_scores: bool) -> Iterator[Suspicion]:
+def _ending(walked: Walk, from_scores: bool, margin: bool) -> Iterator[Suspicion]:
     leaves = [row for row in walked.rows if not row.part.of.container]
     if not leaves:
         return
@@ -143,7 +143,8 @@ def _ending(walked: Walk, from_scores: bool) -> Iterator[Suspicion]:
     elif softs and from_scores:
         yield Suspicion("warn", softs[0].path,
                         f"{_say(softs[0], True)} turns the {shape_words(softs[0].takes)} of {_say(dense)} into "
-                        "probabilities, and the loss does so once more: gradients become tiny.",
+                        "probabilities, " + ("which no margin of 1 can part." if margin else
+                                             "and the loss does so once more: gradients become tiny."),
                         (Cure("Take the softmax out", Edit("remove", softs[0].path)),))
     if last.part.kind in ACTIVATIONS and not (last.part.kind == "sigmoid" and last.gives == (1,)):
         yield Suspicion("warn", last.path,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from playground.errors import PlaygroundError
+from playground.training.scratch.losses import CROSS_ENTROPY, WORDS
 from playground.view.gradients import Gradients, size
 from playground.view.trace import Array, Part, Trace
 
@@ -61,6 +62,12 @@ def frame(trace: Trace, shown: Sequence[int], *, gradients: Gradients | None = N
     header |= _weights(trace, gradients, learn)
     if gradients is not None:
         header |= {"value": _short(gradients.value), "top": _short(top), "decades": DECADES}
+        if gradients.target.kind == "loss":
+            slopes = gradients.arrived[id(trace.logits)][0]
+            # One score z is worth what the two scores 0 and z are.
+            header |= {"slopes": _list(slopes if slopes.size > 1 else np.array([0 - slopes[0], slopes[0]])),
+                       "slope": "p − y" if trace.loss == CROSS_ENTROPY else "∂L/∂z",
+                       "of": "the loss" if trace.loss == CROSS_ENTROPY else f"the {WORDS[trace.loss]}"}
     return packed(header, bytes(body))
 
 

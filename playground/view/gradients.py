@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from engine import BackwardStep, Tensor, backward_steps
-from engine import functional as F
 from playground.errors import PlaygroundError
 from playground.numbers import number
+from playground.training.scratch import losses
+from playground.training.scratch.losses import CROSS_ENTROPY
 from playground.view.trace import PICTURE, Array, Part, Trace
 
 _WALKING = threading.Lock()
@@ -175,17 +176,13 @@ def _start(trace: Trace, target: Target) -> tuple[Tensor, Array | None, float]:
         sign = -1.0 if single and target.label == 0 else 1.0  # of one score, class 0 is what speaks against it
         place = (0, 0 if single else target.label)
         return trace.logits, sign * _one(trace.logits, place), sign * float(trace.logits.data[place])
-    loss = loss_of(trace.logits, target.label)
+    loss = loss_of(trace.logits, target.label, trace.loss)
     return loss, None, loss.item()
 
 
-def loss_of(logits: Tensor, label: int) -> Tensor:
-    """Of a batch of which picture 0 has the label, the loss of that picture alone: cross-entropy, of one score the
-    binary one."""
-    first = logits[:1]
-    if logits.shape[1] > 1:
-        return F.cross_entropy(first, np.array([label]))
-    return F.binary_cross_entropy_with_logits(first, np.array([[label]], logits.dtype))
+def loss_of(logits: Tensor, label: int, loss: str = CROSS_ENTROPY) -> Tensor:
+    """Of a batch of which picture 0 has the label, the loss of that picture alone."""
+    return losses.loss_of(logits[:1], np.array([label]), loss=loss)
 
 
 def size(g: Any) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 
 from engine import Tensor
 from playground.errors import PlaygroundError
+from playground.training.scratch.losses import CROSS_ENTROPY, HINGE
 from playground.view.gradients import Gradients
 from playground.view.trace import Array, Part, Trace
 from playground.view.windows import Windows
@@ -124,7 +125,7 @@ def _begin(trace: Trace, gradients: Gradients) -> Tensor:
 
 
 def _of_target(trace: Trace, gradients: Gradients, place: tuple[int, ...]) -> Account:
-    """The gradient that a walk back begins with, at a number: 1 at the chosen one; of the loss, p - y."""
+    """The gradient that a walk back begins with, at a number: 1 at the chosen one; of the loss, `_of_loss`."""
     target = gradients.target
     if target.kind == "number":
         return Account("itself", "pointwise", float(place == target.place))
@@ -132,13 +133,30 @@ def _of_target(trace: Trace, gradients: Gradients, place: tuple[int, ...]) -> Ac
         single = trace.logits.shape[1] == 1
         chosen = single or place == (target.label,)
         return Account("itself", "pointwise", (-1.0 if single and target.label == 0 else 1.0) if chosen else 0.0)
-    p = probabilities(trace.logits.data[0])
-    single = trace.logits.shape[1] == 1
-    own = float(p[-1] if single else p[place[0]])
-    y = float(target.label) if single else float(place[0] == target.label)
     value = float(gradients.arrived[id(trace.logits)][0, place[0]])
-    return Account("sigmoid and loss" if single else "softmax and loss", "linear", value,
-                   (Term("probability", place, own, 1.0), Term("label", place, y, -1.0)), 2)
+    op, terms = _of_loss(trace.logits.data[0], target.label, place[0], trace.loss)
+    if trace.loss == CROSS_ENTROPY:
+        return Account(op, "linear", value, tuple(terms), len(terms))
+    return _account(op, "linear", value, terms, None)
+
+
+def _of_loss(scores: Array, label: int, k: int, loss: str) -> tuple[str, list[Term]]:
+    """The gradient of one picture's loss at score k, as a sum: of the cross-entropy p - y; of the squared error over
+    all probabilities, 2 (p - y) / K times how each follows the score; of the hinge over the margins that are short."""
+    p = probabilities(scores)
+    single, classes = scores.size == 1, p.size
+    own, begins = (1, "sigmoid and ") if single else (k, "softmax and ")  # one score is the second of two
+    if loss == HINGE:
+        z = np.array([0.0, scores[0]]) if single else np.asarray(scores, np.float64)
+        short = [j for j in range(classes) if j != label and 1 - z[label] + z[j] > 0]
+        return "margins that are short", [Term("margin to class", (j,), 1 / classes, -1.0 if own == label else 1.0)
+                                          for j in short if own in (label, j)]
+    if loss == CROSS_ENTROPY:
+        return f"{begins}loss", [Term("probability", (k,), float(p[own]), 1.0),
+                                 Term("label", (k,), float(own == label), -1.0)]
+    return f"{begins}squared error", [
+        Term("probability", (j,), 2 * float(p[j] - (j == label)) / classes, float(p[j] * ((j == own) - p[own])))
+        for j in range(classes)]
 
 
 def probabilities(logits: Array) -> Array:

@@ -22,6 +22,7 @@ from playground.errors import PlaygroundError
 from playground.network.build import placed
 from playground.network.parts import Network, Path, everything, place
 from playground.numbers import number
+from playground.training.scratch.losses import CROSS_ENTROPY
 from playground.training.scratch.numpy_fit import TrainedNumpy
 from playground.view.trace import Array, Mark, Trace, read
 from playground.view.words import ACTIVATION, CONCAT, DROPOUT, KINDS, ONNX, OPS, SUM, Sort
@@ -36,6 +37,8 @@ class Source(Protocol):
     preprocessing: Preprocessing
     has_modes: bool
     """Whether it has a training mode that differs: a batch norm or dropout of a design."""
+    loss: str
+    """What it learnt from: one of training.scratch.losses.LOSSES."""
 
     def run(self, x: Array, train: bool = False) -> Trace:
         """Its trace for a batch, picture 0 being looked at. In training mode batch norm takes the batch's statistics
@@ -53,8 +56,9 @@ class Design:
     """A network of our own description, built."""
 
     def __init__(self, network: Network, model: layers.Sequential, preprocessing: Preprocessing,
-                 labels: tuple[str, ...]):
+                 labels: tuple[str, ...], loss: str = CROSS_ENTROPY):
         self.network, self.model, self.preprocessing, self.labels = network, model, preprocessing, labels
+        self.loss = loss
         self.lock = threading.RLock()
         modules = placed(network, model)
         self._path = {id(modules[path]): (path, one) for path, one in everything(network.parts)
@@ -67,7 +71,7 @@ class Design:
         """A trained network. Raises ValueError when it does not say what it was built from."""
         if trained.network is None:
             raise ValueError("the trained network has no description")
-        return Design(trained.network, trained.model, trained.preprocessing, trained.classes)
+        return Design(trained.network, trained.model, trained.preprocessing, trained.classes, trained.loss)
 
     def names(self) -> dict[Path, str]:
         """What each part is called in the state of the built network."""
@@ -93,7 +97,7 @@ class Design:
                 self.model.eval()
             marks = [self._mark(module, result, train) for module, result in calls if id(module) in self._path]
             names = {id(weight): name for name, weight in self.model.named_parameters()}
-        return read(picture, logits, marks, names, train)
+        return read(picture, logits, marks, names, train, self.loss)
 
     def _mark(self, module: layers.Module, result: Tensor, train: bool) -> Mark:
         path, one = self._path[id(module)]
@@ -117,16 +121,18 @@ class File:
 
     has_modes = False
 
-    def __init__(self, core: onnx.ModelProto, preprocessing: Preprocessing, labels: tuple[str, ...]):
-        self.core, self.preprocessing, self.labels = core, preprocessing, labels
+    def __init__(self, core: onnx.ModelProto, preprocessing: Preprocessing, labels: tuple[str, ...],
+                 loss: str = CROSS_ENTROPY):
+        self.core, self.preprocessing, self.labels, self.loss = core, preprocessing, labels, loss
         self.model = EngineModel(core)
         self.nodes = [node for node, _ in self.model.nodes]
         self.lock = threading.RLock()
 
     @staticmethod
-    def of_export(path: FilePath, preprocessing: Preprocessing, labels: tuple[str, ...]) -> "File":
+    def of_export(path: FilePath, preprocessing: Preprocessing, labels: tuple[str, ...],
+                  loss: str = CROSS_ENTROPY) -> "File":
         """A file that the playground exported. Raises PlaygroundError when it cannot be read or run."""
-        return File(core_of(opened(path), len(preprocessing.mean), preprocessing.size), preprocessing, labels)
+        return File(core_of(opened(path), len(preprocessing.mean), preprocessing.size), preprocessing, labels, loss)
 
     def run(self, x: Array, train: bool = False) -> Trace:
         picture = Tensor(x, requires_grad=True)
@@ -148,7 +154,7 @@ class File:
         if not logits.requires_grad and any(_quantises(node.op_type) for node in self.nodes):
             raise PlaygroundError("This file's scores have no gradient: its numbers are rounded on the way, as those "
                                   "of quantised files are.")
-        return read(picture, logits, marks, names)
+        return read(picture, logits, marks, names, loss=self.loss)
 
     def scores(self, x: Array) -> Array:
         with self.lock, no_grad():
@@ -187,9 +193,9 @@ def edited(source: "Design | File", new: Mapping[str, Array]) -> "Design | File"
     copy: Design | File
     if isinstance(source, Design):
         with source.lock:
-            copy = Design(source.network, deepcopy(source.model), source.preprocessing, source.labels)
+            copy = Design(source.network, deepcopy(source.model), source.preprocessing, source.labels, source.loss)
     else:
-        copy = File(source.core, source.preprocessing, source.labels)
+        copy = File(source.core, source.preprocessing, source.labels, source.loss)
     weights = copy.weights()
     for name, array in new.items():
         weights[name].data = np.array(array, weights[name].dtype).reshape(weights[name].shape)

@@ -12,6 +12,7 @@ import numpy as np
 
 from engine import Tensor
 from playground.numbers import counted, number
+from playground.training.scratch.losses import CROSS_ENTROPY
 from playground.view.words import CONV, DENSE, TRANSPOSED, Sort, sort_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -85,13 +86,14 @@ class Part:
 @dataclass(frozen=True, eq=False)
 class Trace:
     """A network's run on a batch, of which picture 0 is looked at. `picture` (N, C, H, W) as the network takes it,
-    `logits` (N, K); `owner` says which part made a tensor of the tape."""
+    `logits` (N, K); `owner` says which part made a tensor of the tape, `loss` what it learnt from."""
 
     picture: Tensor
     parts: tuple[Part, ...]
     logits: Tensor
     owner: Mapping[int, int]
     train: bool = False
+    loss: str = CROSS_ENTROPY
 
     @property
     def bytes(self) -> int:
@@ -116,7 +118,7 @@ class Trace:
 
 
 def read(picture: Tensor, logits: Tensor, marks: Iterable[Mark], names: Mapping[int, str],
-         train: bool = False) -> Trace:
+         train: bool = False, loss: str = CROSS_ENTROPY) -> Trace:
     """The trace of a run that took `picture` (a leaf that wants a gradient) and gave `logits`.
 
     marks: in the order in which they ended. names: of the weights, by `id` of their tensors.
@@ -137,7 +139,7 @@ def read(picture: Tensor, logits: Tensor, marks: Iterable[Mark], names: Mapping[
     for result in results[at:]:
         assert result.node is not None
         builder.add(Mark(result.node.op.name, result), [result])
-    return Trace(picture, tuple(builder.parts), logits, builder.owner, train)
+    return Trace(picture, tuple(builder.parts), logits, builder.owner, train, loss)
 
 
 class _Builder:

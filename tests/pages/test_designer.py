@@ -264,18 +264,18 @@ def test_levels_of_a_history_are_all_different() -> None:
 
 def test_the_settings_are_in_the_request_where_they_are_not_the_usual(open_page: OpenPage) -> None:
     app = open_page("train", network="c4-r-g-d10", epochs="1", optimizer="SGD, momentum 0.9", decay="0.01",
-                    schedule="warm-up, then half a cosine", smoothing="0.1", clip="2.0", init="Kaiming normal",
-                    gain="2.0", few="200", patience="3", bias="0.5", normalize="false", rate="0.1", batch="16",
-                    drawn="true")
+                    schedule="warm-up, then half a cosine", loss="squared error", smoothing="0.1", clip="2.0",
+                    init="Kaiming normal", gain="2.0", few="200", patience="3", bias="0.5", normalize="false",
+                    rate="0.1", batch="16", drawn="true")
     assert errors(app) == []
     app.button(key="start").click().run()
     assert errors(app) == []
     (run_id,) = runs.run_ids()
     assert runs.read_spec(runs.run_dir(run_id)).request == {
         "data": "digits", "network": "c4-r-g-d10", "epochs": 1, "batch_size": 16, "learning_rate": 0.1,
-        "optimizer": "momentum", "schedule": "warmup", "weight_decay": 0.01, "label_smoothing": 0.1, "clip_norm": 2.0,
-        "init": "kaiming", "weights_gain": 2.0, "train_pictures": 200, "early_stopping": 3, "first_bias": 0.5,
-        "normalize": False}
+        "optimizer": "momentum", "schedule": "warmup", "loss": "squared-error", "weight_decay": 0.01,
+        "label_smoothing": 0.1, "clip_norm": 2.0, "init": "kaiming", "weights_gain": 2.0, "train_pictures": 200,
+        "early_stopping": 3, "first_bias": 0.5, "normalize": False}
 
 
 def test_another_preset_takes_the_settings_of_the_sick_one_away(open_page: OpenPage) -> None:

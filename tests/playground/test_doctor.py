@@ -126,7 +126,7 @@ def watched(case: Case) -> tuple[Training, list[Event]]:
                 if not math.isfinite(taken.loss):
                     return training, events
                 losses, right = losses + taken.loss * len(chosen), right + taken.right
-            loss, confusion = evaluate(training.model, training.x_held, training.y_held, 10)
+            loss, confusion = evaluate(training.model, training.x_held, training.y_held, 10, training.settings.loss)
             seen = len(training.x)
             events.append(Epoch(epoch, losses / seen, right / seen, loss,
                                 float(np.trace(confusion) / confusion.sum()), 0.0, 0.0))

@@ -350,6 +350,7 @@ WRONG: tuple[tuple[str, Any, str], ...] = (
     ("learning_rate", 10**400, "a number above 0"),
     ("learning_rate", None, "None"), ("optimizer", "lion", "sgd, momentum, nesterov, adam, adamw or rmsprop"),
     ("optimizer", ["adam"], "adam"), ("schedule", "cyclic", "cosine, constant, step, linear or warmup"),
+    ("loss", "mse", "cross-entropy, squared-error or hinge"), ("loss", ["hinge"], "hinge"),
     ("weight_decay", -0.1, "from 0 to 1"), ("weight_decay", 1.5, "from 0 to 1"),
     ("label_smoothing", 1, "from 0 to below 1"), ("label_smoothing", "a", "'a'"), ("clip_norm", -1, "clip norm -1"),
     ("clip_norm", math.nan, "nan"), ("init", "ones", "default, kaiming, xavier, normal or zeros"),
@@ -377,8 +378,8 @@ def test_every_setting_has_a_wrong_value() -> None:
 
 
 COUNTS: dict[str, Any] = {
-    "epochs": 2, "batch_size": 16, "learning_rate": 1, "optimizer": "sgd", "schedule": "step", "weight_decay": 1,
-    "label_smoothing": 0.5, "clip_norm": 0.01, "init": "xavier", "weights_gain": 3, "first_bias": 0,
+    "epochs": 2, "batch_size": 16, "learning_rate": 1, "optimizer": "sgd", "schedule": "step", "loss": "hinge",
+    "weight_decay": 1, "label_smoothing": 0.5, "clip_norm": 0.01, "init": "xavier", "weights_gain": 3, "first_bias": 0,
     "normalize": False, "train_pictures": 20, "early_stopping": 1, "engine": "torch", "augment": {"mirror": 0.5},
 }
 

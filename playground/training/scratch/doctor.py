@@ -25,6 +25,7 @@ from playground.numbers import number, percent
 from playground.training.runs.events import Epoch, Event, Measures
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch.doctor_patient import Patient, spread_of
+from playground.training.scratch.losses import CROSS_ENTROPY, HINGE, SQUARED_ERROR, chance
 from playground.training.scratch.numpy_fit import assembled
 from playground.training.scratch.settings import Settings
 
@@ -39,9 +40,11 @@ VANISHED, LOSES = 1e-3, 0.03
 DEAD_SHARE, ZEROS, SATURATED_SHARE = 0.9, 0.97, 0.5
 LEAP, LARGE_STEP, IDLE_STEP, GOOD_STEP = 0.5, 1e-2, 1e-5, 0.03
 """|Δw| / |w|: of most layers in one step that leaps, over time, too small, and about right to begin with."""
-STUCK, DOUBLED = 0.9, 2.0
+STUCK, RISEN_BY = 0.9, {CROSS_ENTROPY: 2.0, SQUARED_ERROR: 1.5, HINGE: 2.0}
 """Where the loss is still more than this share of the first, nothing was learnt; where it was so many times as large at
-any time, a step has gone too far."""
+any time, a step has gone too far. The squared error of sure and random answers is only twice a guess's."""
+SLOW_STEP, A_GUESS = 1e-3, 0.97
+"""|Δw| / |w| that may be too small for the squared error, and of its loss of a guess the share that is one still."""
 RISEN, GAP, BY_HEART = 1.15, 0.1, 0.9
 """By how much the validation loss rises above its best, or the accuracies part, where pictures are learnt by heart."""
 
@@ -179,7 +182,7 @@ def _exploding(patient: Patient) -> Iterator[Finding]:
 def _risen(patient: Patient) -> Iterator[Finding]:
     """The leap itself may fall between two measured steps; what it did to the loss is seen afterwards."""
     losses = [(one.loss, one.step) for one in patient.measures if one.loss is not None]
-    if len(losses) < 2 or max(losses)[0] < DOUBLED * losses[0][0]:
+    if len(losses) < 2 or max(losses)[0] < RISEN_BY[patient.settings.loss] * losses[0][0]:
         return
     (worst, at), first, rate = max(losses), losses[0][0], patient.settings.learning_rate
     moved = {path: max((part.step or 0.0) for one in patient.measures if one.step <= at for part in one.parts
@@ -267,6 +270,22 @@ def _idle(patient: Patient) -> Iterator[Finding]:
                               f"of their size{others}: {why}.", {"step": moved[path], "layers": len(idle)}, cure)
 
 
+def _flat(patient: Patient) -> Iterator[Finding]:
+    """At a guess the squared error's gradient is 2 / K² of the cross-entropy's: what is a good rate for one leaves a
+    network with the other where it began, unless the optimizer scales every step, as Adam does."""
+    moved, guess = patient.moved((0.0, 0.5)), chance(patient.settings.loss, patient.classes)
+    if patient.settings.loss != SQUARED_ERROR or len(patient.epochs) < 2 or not moved:
+        return
+    last, path, times = patient.epochs[-1], max(moved, key=lambda one: moved[one]), patient.classes ** 2 / 2
+    held = last.validation_loss
+    if moved[path] < SLOW_STEP and held > A_GUESS * guess:
+        yield Finding(IDLE, path, f"After {number(last.epoch, 9)} epochs the squared error is {number(held, 3)}, and "
+                                  f"that of a mere guess {number(guess, 3)}. Its gradient there is {number(times, 3)} "
+                                  "times smaller than the cross-entropy's: a step changes the weights of "
+                                  f"{patient.title(path, False)} by {number(moved[path], 2)} of their size.",
+                      {"loss": held, "guess": guess, "step": moved[path]}, {"loss": CROSS_ENTROPY})
+
+
 def _too_large(patient: Patient) -> Iterator[Finding]:
     losses = [one.loss for one in patient.measures if one.loss is not None]
     moved = patient.moved((0.1, 0.6))
@@ -315,6 +334,7 @@ _LOOKS: tuple[tuple[Callable[[Patient], Iterator[Finding]], frozenset[str]], ...
     (_dead, frozenset({NOT_FINITE, TOO_LARGE, EXPLODING})),
     (_vanishing, frozenset({NOT_FINITE, TOO_LARGE, EXPLODING, SATURATED, DEAD})),
     (_idle, frozenset({NOT_FINITE, TOO_LARGE, SATURATED, DEAD, VANISHING})),
+    (_flat, frozenset({NOT_FINITE, TOO_LARGE, EXPLODING, SATURATED, DEAD, VANISHING, IDLE})),
     (_too_large, frozenset({NOT_FINITE, TOO_LARGE, EXPLODING, SATURATED, DEAD, VANISHING, IDLE})),
     (_memorising, frozenset({NOT_FINITE})),
 )

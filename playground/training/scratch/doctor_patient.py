@@ -19,7 +19,8 @@ class Patient:
     def __init__(self, network: Network, takes: Shape, measures: list[Measures], epochs: list[Epoch],
                  settings: Settings):
         self.network, self.measures, self.epochs, self.settings = network, measures, epochs, settings
-        self.rows = walk(network, takes).by_path
+        walked = walk(network, takes)
+        self.rows, self.classes = walked.by_path, max(2, math.prod(walked.gives))
         self.first = {part.path: part for part in measures[0].parts if part.path in self.rows} if measures else {}
         self.weighted = [path for path, part in self.first.items() if part.kind in WEIGHTED]
 

@@ -58,7 +58,7 @@ def replayed(run_dir: Path, step: int) -> TrainedNumpy:
     training, _ = training_at(run_dir, step)
     training.model.eval()
     return TrainedNumpy(training.model, training.preprocessing, training.train.classes,
-                        network=scoring(training.network, training.x.shape[1:]))
+                        network=scoring(training.network, training.x.shape[1:]), loss=training.settings.loss)
 
 
 def training_at(run_dir: Path, step: int) -> tuple[Training, np.ndarray | None]:

@@ -30,7 +30,7 @@ from playground.training.runs.events import Batch, Epoch, Event, Finished, RateC
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import history_files, live_files
 from playground.training.scratch.division import divided, few, learnt
-from playground.training.scratch.losses import evaluate, scoring
+from playground.training.scratch.losses import CROSS_ENTROPY, LOSSES, evaluate, scoring
 from playground.training.scratch.measures import Meter, Parts
 from playground.training.scratch.numpy_checkpoint import State, digest
 from playground.training.scratch.settings import (
@@ -61,17 +61,17 @@ class TrainedNumpy:
     classes: tuple[str, ...]
     scores_are_logits: bool = True
     network: Network | None = None  # what `model` was built from
+    loss: str = CROSS_ENTROPY  # what it learnt from
 
 
 def fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
     """Train on the data the request names, and yield what happens; the network is in `run_dir` afterwards.
 
     request: data ("digits" or a folder of IDX files), network (a preset or a spelling), and what `Settings` names; all
-    but the first may be left out. Cross-entropy, or binary cross-entropy where the network gives one score for two
-    classes. A sixth of the training pictures is kept aside for validation; the test pictures are looked at once, when
-    training is over. The same spec gives the same weights, and so does a run that was killed and goes on from its last
-    whole epoch (numpy_checkpoint). Raises PlaygroundError when the data or the request make no training, the network
-    does not fit, or the loss is no longer a number.
+    but the first may be left out. A sixth of the training pictures is kept aside for validation; the test pictures are
+    looked at once, when training is over. The same spec gives the same weights, and so does a run that was killed and
+    goes on from its last whole epoch (numpy_checkpoint). Raises PlaygroundError when the data or the request make no
+    training, the network does not fit, or the loss is no longer a number.
     """
     with live_files.showing(run_dir) as live:
         yield from _fit(spec, run_dir, should_stop, live)
@@ -85,7 +85,7 @@ def _fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool], live: li
     x, x_held, y_held = training.x, training.x_held, training.y_held
     preprocessing, network = training.preprocessing, training.network
     resumed = state.restore(run_dir)
-    _describe(run_dir, network, x.shape[1:], preprocessing, train.classes)
+    _describe(run_dir, network, x.shape[1:], preprocessing, train.classes, settings.loss)
     if not resumed:
         history_files.clear(run_dir)
     history_files.keep(run_dir, state, batches, training.threads)
@@ -127,7 +127,7 @@ def _fit(spec: RunSpec, run_dir: Path, should_stop: Callable[[], bool], live: li
                 yield Batch(epoch, number, batches, value, correct / len(chosen), rate, written)
         if stopped:
             break
-        held_loss, confusion = evaluate(model, x_held, y_held, len(train.classes))
+        held_loss, confusion = evaluate(model, x_held, y_held, len(train.classes), settings.loss)
         done = epoch
         told = Epoch(epoch, losses / len(x), right / len(x), held_loss, float(np.trace(confusion) / len(x_held)),
                      time.time() - epoch_began, time.time())
@@ -259,7 +259,9 @@ def trained_with(run_dir: Path, weights: dict[str, np.ndarray]) -> TrainedNumpy:
         scored = scoring(network, shape)
         model = build(scored, shape, np.random.default_rng(0))
         model.load_state_dict(weights)
-        found = TrainedNumpy(model, Preprocessing.from_dict(data["preprocessing"]), classes, network=scored)
+        if (loss := data.get("loss", CROSS_ENTROPY)) not in LOSSES:  # older ones know of one only
+            raise ValueError("its loss is none")
+        found = TrainedNumpy(model, Preprocessing.from_dict(data["preprocessing"]), classes, network=scored, loss=loss)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, PlaygroundError) as error:
         raise _no_network(run_dir) from error
     if not all(np.isfinite(array).all() for array in weights.values()):
@@ -303,9 +305,10 @@ def preprocessing_of(images: np.ndarray, normalize: bool = True) -> Preprocessin
 
 def _describe(
     run_dir: Path, network: Network, shape: tuple[int, ...], preprocessing: Preprocessing, classes: tuple[str, ...],
+    loss: str,
 ) -> None:
     data = {"network": spelled(network), "input": list(shape), "preprocessing": preprocessing.to_dict(),
-            "classes": list(classes)}
+            "classes": list(classes), "loss": loss}
     with whole(run_dir / DESCRIPTION) as incoming:
         incoming.write_text(json.dumps(data, ensure_ascii=False, indent=2), encoding="utf-8")
 

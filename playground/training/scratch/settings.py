@@ -18,6 +18,7 @@ from engine.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from playground.datasets.augmentation import Augmentation
 from playground.errors import PlaygroundError
 from playground.network.presets import PRESETS
+from playground.training.scratch.losses import CROSS_ENTROPY, HINGE, LOSSES
 
 MOST = 10**6
 """No count is larger."""
@@ -56,8 +57,9 @@ class Settings:
     `optimizer` is a name of OPTIMIZERS ("momentum" and "nesterov" are SGD with 0.9), each with its `weight_decay` as in
     torch.optim: AdamW shrinks the weights, the others add it to the gradient. `schedule` is a name of SCHEDULES, a step
     a mini-batch: "cosine" and "linear" fall to 0, "step" is a tenth after each third of the steps, "warmup" rises from
-    a tenth in the first tenth of the steps and then falls along half a cosine. `label_smoothing` is the share of the
-    label that is spread over all classes. Gradients are scaled down to a joint norm of `clip_norm`, 0 leaves them.
+    a tenth in the first tenth of the steps and then falls along half a cosine. `loss` is one of LOSSES, learnt from and
+    told of. `label_smoothing` is the share of the label that is spread over all classes, 0 with the hinge. Gradients
+    are scaled down to a joint norm of `clip_norm`, 0 leaves them.
 
     `init` is a name of INITS for the weights of convolutions and dense layers (all but "default" begin with biases of
     0); `weights_gain` multiplies these weights; `first_bias` is what their biases begin with, but for the last layer's,
@@ -72,6 +74,7 @@ class Settings:
     learning_rate: float = 0.003
     optimizer: str = "adam"
     schedule: str = "cosine"
+    loss: str = CROSS_ENTROPY
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     clip_norm: float = 0.0
@@ -102,7 +105,11 @@ class Settings:
         given |= {name: float(given[name]) for name in _REAL if given.get(name) is not None}
         if "augment" in given:
             given["augment"] = Augmentation.from_dict(given["augment"])
-        return cls(**given)
+        found = cls(**given)
+        if found.loss == HINGE and found.label_smoothing:
+            raise PlaygroundError("The hinge loss knows one right class, no shares of a label: label smoothing has to "
+                                  "be 0 with it.")
+        return found
 
 
 def with_preset(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,6 +241,7 @@ _RIGHT: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "learning_rate": (lambda v: _is_real(v) and v > 0, "a number above 0"),
     "optimizer": _one_of(OPTIMIZERS),
     "schedule": _one_of(SCHEDULES),
+    "loss": _one_of(LOSSES),
     "weight_decay": (lambda v: _is_real(v) and 0 <= v <= 1, "a number from 0 to 1"),
     "label_smoothing": (lambda v: _is_real(v) and 0 <= v < 1, "a number from 0 to below 1"),
     "clip_norm": (lambda v: _is_real(v) and v >= 0, "a number above 0, or 0 for no clipping"),

@@ -22,7 +22,7 @@ from playground.training.scratch.numpy_fit import assembled, memory
 from playground.training.scratch.settings import OURS, Settings
 from playground.training.scratch.training import Training
 
-COSTS = ("batch_size", "optimizer", "clip_norm", "augment", "train_pictures", "engine")
+COSTS = ("batch_size", "optimizer", "loss", "clip_norm", "augment", "train_pictures", "engine")
 """The settings on which the time depends."""
 STEPS, LEAST_SECONDS, MOST_SECONDS = 4, 0.03, 0.6
 """So many steps are taken after a first one, which brings memory and is not counted, and for so long at least; no new
@@ -65,7 +65,8 @@ def seconds_an_epoch(network: Network, takes: Shape, classes: int, pictures: int
     step = _middle(lambda: training.step(np.arange(at_once)), MOST_SECONDS)
     looked_at = min(kept_aside, AT_ONCE, 2 * at_once)
     x, y = (array[np.arange(looked_at) % at_once] for array in (training.x, training.y))
-    look = _middle(lambda: evaluate(training.model, x, y, classes), MOST_SECONDS / BACK) if looked_at else 0.0
+    look = (_middle(lambda: evaluate(training.model, x, y, classes, said.loss), MOST_SECONDS / BACK)
+            if looked_at else 0.0)
     preparing = 2e-8 * prod(takes) * learns  # taking a batch's pictures out of all of them
     return learns * step / at_once * (1 + 2 * SHARE) + kept_aside * look / max(1, looked_at) + preparing
 

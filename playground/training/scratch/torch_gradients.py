@@ -14,6 +14,7 @@ from playground.datasets.augmentation import Mixed
 from playground.network.build import build_torch
 from playground.network.parts import Network
 from playground.network.shapes import walk
+from playground.training.scratch.losses import CROSS_ENTROPY, HINGE
 from playground.training.scratch.settings import Settings
 
 LARGE = 1e9
@@ -21,12 +22,20 @@ LARGE = 1e9
 _APART = 1_000_003
 
 
-def loss_of(scores: torch.Tensor, y: torch.Tensor, label_smoothing: float) -> torch.Tensor:
-    """`losses.loss_of` by PyTorch: cross-entropy of scores (N, K), of one score for two classes the binary one."""
-    if scores.shape[1] > 1:
+def loss_of(scores: torch.Tensor, y: torch.Tensor, label_smoothing: float = 0.0, loss: str = CROSS_ENTROPY
+            ) -> torch.Tensor:
+    """`losses.loss_of` by PyTorch: of scores (N, K), or of one score for two classes (N, 1), the mean over pictures."""
+    classes = scores.shape[1]
+    if loss == HINGE:
+        two = scores if classes > 1 else torch.cat([torch.zeros_like(scores), scores], 1)
+        return functional.multi_margin_loss(two, y)
+    if loss == CROSS_ENTROPY and classes > 1:
         return functional.cross_entropy(scores, y, label_smoothing=label_smoothing)
-    target = (1 - label_smoothing) * y[:, None].float() + label_smoothing / 2
-    return functional.binary_cross_entropy_with_logits(scores, target)
+    right = (functional.one_hot(y, classes) if classes > 1 else y[:, None]).to(scores.dtype)
+    target = (1 - label_smoothing) * right + label_smoothing / max(classes, 2)
+    if loss == CROSS_ENTROPY:
+        return functional.binary_cross_entropy_with_logits(scores, target)
+    return functional.mse_loss(scores.softmax(1) if classes > 1 else scores.sigmoid(), target)
 
 
 class TorchGradients:
@@ -37,7 +46,7 @@ class TorchGradients:
             torch.set_num_threads(1)
         self.module = build_torch(network, takes)
         self.module.train()
-        self.label_smoothing, self.seed = settings.label_smoothing, seed
+        self.label_smoothing, self.loss, self.seed = settings.label_smoothing, settings.loss, seed
 
     def __call__(self, model: layers.Sequential, mixed: Mixed, y: np.ndarray, step: int) -> tuple[float, int]:
         torch.manual_seed(self.seed * _APART + step)
@@ -52,9 +61,9 @@ class TorchGradients:
         self.module.zero_grad()
         scores = self.module(torch.from_numpy(np.ascontiguousarray(mixed.x)))
         labels = torch.from_numpy(y)
-        loss = loss_of(scores, labels, self.label_smoothing)
+        loss = loss_of(scores, labels, self.label_smoothing, self.loss)
         if mixed.share != 1.0:
-            partners = loss_of(scores, labels[torch.from_numpy(mixed.partner)], self.label_smoothing)
+            partners = loss_of(scores, labels[torch.from_numpy(mixed.partner)], self.label_smoothing, self.loss)
             loss = mixed.share * loss + (1 - mixed.share) * partners
         loss.backward()  # type: ignore[no-untyped-call]
         for name, weight in self.module.named_parameters():

@@ -69,7 +69,7 @@ def both(request: Mapping[str, Any], seed: int, steps: int) -> dict[str, list[fl
                 break
             optimizer.param_groups[0]["lr"] = float(at[step])
             loss = loss_of(theirs(torch.from_numpy(ours.x[chosen])), torch.from_numpy(ours.y[chosen]),
-                           settings.label_smoothing)
+                           settings.label_smoothing, settings.loss)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if settings.clip_norm:

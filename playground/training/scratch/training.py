@@ -144,7 +144,8 @@ class Training:
     def _scored(self, mixed: Mixed, chosen: np.ndarray) -> Forward:
         with watched() as calls:
             logits = self.model(Tensor(mixed.x))
-        return Forward(mixed, calls, logits, mixed_loss(logits, self.y[chosen], mixed, self.settings.label_smoothing))
+        return Forward(mixed, calls, logits, mixed_loss(logits, self.y[chosen], mixed, self.settings.label_smoothing,
+                                                        self.settings.loss))
 
     def update(self) -> None:
         """The second half, once the parameters have their gradients: clipping, the optimizer's step, the next rate."""

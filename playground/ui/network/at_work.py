@@ -65,7 +65,8 @@ def designed(text: str, takes: Shape, training: ImageSet, request: Mapping[str, 
     _, weights_rng, _, _, init_rng = np.random.default_rng(seed).spawn(5)
     model = build(network, takes, weights_rng)
     first_weights(model, asked, init_rng)
-    return Design(network, model, numpy_fit.preprocessing_of(training.images, asked.normalize), training.classes)
+    preparation = numpy_fit.preprocessing_of(training.images, asked.normalize)
+    return Design(network, model, preparation, training.classes, asked.loss)
 
 
 def which(test: ImageSet, key: str) -> int:

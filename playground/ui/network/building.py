@@ -18,6 +18,7 @@ from playground.network.slowness import slow
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit, timing
 from playground.training.scratch.division import learnt
+from playground.training.scratch.losses import HINGE
 from playground.ui import frame
 from playground.ui.network import at_work, both_engines, designer, run_look, settings
 from playground.ui.studio import downloads, model_name, models, own_set, runs_view, train
@@ -146,7 +147,8 @@ def design(chosen: Chosen) -> None:
     network = designer.designer(
         chosen.takes, chosen.classes, batch=min(batch, learnt(len(chosen.training), request.get("train_pictures", 0))),
         memory=numpy_fit.memory(), seconds=seconds,
-        marks=(*run_look.marks(text), *slow(history.network, chosen.takes, seconds)))
+        marks=(*run_look.marks(text), *slow(history.network, chosen.takes, seconds)),
+        margin=request.get("loss") == HINGE)
     if st.session_state.get(AROUND) != designer.origin():
         st.rerun()  # the whole page: what it says round the designer is of another preset, or of none
     # What nobody has opened is not made: an edit is answered at once.

@@ -1,6 +1,6 @@
 """What a run of a designed network shows besides its curves: what ails it, its parts' sizes, other runs over it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -17,14 +17,15 @@ from playground.network.presets import network_named
 from playground.network.spelling import spelled
 from playground.numbers import number
 from playground.training.runs import runs
-from playground.training.runs.events import Measures
+from playground.training.runs.events import Epoch, Measures
 from playground.training.runs.runs import RunSpec, RunView
 from playground.training.scratch import numpy_fit
 from playground.training.scratch import settings as scratch
 from playground.training.scratch.doctor import Finding, diagnose
+from playground.training.scratch.losses import WORDS
 from playground.training.scratch.settings import ask_rate
 from playground.ui import frame, links
-from playground.ui.studio import models, runs_view, train
+from playground.ui.studio import loss_gap, models, runs_view, train
 
 MOST_BESIDE = 3
 FACTORS = (("⅒", 0.1), ("½", 0.5), ("2×", 2.0))
@@ -185,7 +186,16 @@ def overlaid(view: RunView) -> None:
     if not picked:
         return
     shown = [view, *(others[one] for one in picked)]
+    learnt = [loss_gap.learnt_from(one.spec) for one in shown]
     st.plotly_chart(losses(shown), config=style.CONFIG, key="overlaid", alt="Loss of several runs over their epochs")
+    if len(set(learnt)) > 1:
+        st.caption("These runs are not measured in the same loss: " + ", ".join(
+            f"{k + 1} {frame.literal(one.spec.name)} by the {WORDS[loss]}" for k, (one, loss) in
+            enumerate(zip(shown, learnt, strict=True))) + ". One curve below another says nothing; compare how many "
+            "pictures are named rightly.")
+        st.plotly_chart(over_epochs(shown, "accuracy (%)", lambda epoch: (
+            100 * epoch.train_accuracy, 100 * epoch.validation_accuracy)), config=style.CONFIG,
+            key="overlaid-accuracy", alt="Accuracy of several runs over their epochs")
     rows = differences([one.spec for one in shown])
     if rows:
         st.table([{"setting": name, **{f"{k + 1} {one.spec.name}": said for k, (one, said) in
@@ -195,16 +205,24 @@ def overlaid(view: RunView) -> None:
 
 
 def losses(shown: Sequence[RunView]) -> go.Figure:
-    """Validation loss (solid) and training loss (dotted) of each run, a colour a run."""
+    """Their losses; the axis says in what they are measured where that is the same."""
+    units = {loss_gap.unit_of(loss_gap.learnt_from(one.spec)) for one in shown}
+    return over_epochs(shown, f"loss ({', '.join(units)})" if len(units) == 1 else "loss, each run's own",
+                       lambda epoch: (epoch.train_loss, epoch.validation_loss))
+
+
+def over_epochs(shown: Sequence[RunView], title: str, both: Callable[[Epoch], tuple[float, float]]) -> go.Figure:
+    """What validation (solid) and training (dotted) came to in each epoch of each run, a colour a run; `both` reads
+    training's and validation's."""
     figure = go.Figure()
     for k, view in enumerate(shown):
         colour, name = style.CATEGORICAL[k % len(style.CATEGORICAL)], f"{k + 1} {view.spec.name}"
         x = [one.epoch for one in view.epochs]
-        figure.add_scatter(x=x, y=[one.validation_loss for one in view.epochs], name=f"{name}, validation",
+        figure.add_scatter(x=x, y=[both(one)[1] for one in view.epochs], name=f"{name}, validation",
                            mode="lines+markers", line={"color": colour, "width": 2})
-        figure.add_scatter(x=x, y=[one.train_loss for one in view.epochs], name=f"{name}, training",
+        figure.add_scatter(x=x, y=[both(one)[0] for one in view.epochs], name=f"{name}, training",
                            mode="lines", line={"color": colour, "width": 1.5, "dash": "dot"})
-    style.layout(figure, x="epoch", y="loss", height=360, legend=True)
+    style.layout(figure, x="epoch", y=title, height=360, legend=True)
     return figure
 
 

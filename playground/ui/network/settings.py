@@ -15,6 +15,7 @@ from playground.network import presets
 from playground.network.build import build
 from playground.network.kind import Shape
 from playground.network.shapes import walk
+from playground.training.scratch.losses import CROSS_ENTROPY, HINGE, LOSSES, SQUARED_ERROR, WORDS
 from playground.training.scratch.settings import (
     ENGINES,
     INITS,
@@ -30,8 +31,8 @@ from playground.ui.lessons import augmentation
 BATCH_SIZES = (8, 16, 32, 64, 128, 256)
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 KEYS = {"epochs": "epochs", "batch_size": "batch", "learning_rate": "rate", "optimizer": "optimizer",
-        "schedule": "schedule", "weight_decay": "decay", "label_smoothing": "smoothing", "clip_norm": "clip",
-        "init": "init", "weights_gain": "gain", "first_bias": "bias", "normalize": "normalize",
+        "schedule": "schedule", "loss": "loss", "weight_decay": "decay", "label_smoothing": "smoothing",
+        "clip_norm": "clip", "init": "init", "weights_gain": "gain", "first_bias": "bias", "normalize": "normalize",
         "train_pictures": "few", "early_stopping": "patience", "engine": "engine"}
 """The control of each setting, by its name in the address."""
 SHOWN = frozenset(("epochs", "batch_size", "learning_rate", "optimizer"))
@@ -42,6 +43,14 @@ OPTIMIZER_WORDS = {"sgd": "SGD", "momentum": "SGD, momentum 0.9", "nesterov": "S
                    "adamw": "AdamW", "rmsprop": "RMSprop"}
 SCHEDULE_WORDS = {"cosine": "half a cosine to 0", "constant": "constant", "step": "a tenth after each third",
                   "linear": "straight to 0", "warmup": "warm-up, then half a cosine"}
+LOSS_ABOUT = {
+    CROSS_ENTROPY: "−log of the label's probability p: its gradient at a score is p − y, and largest where the network "
+                   "is confidently wrong.",
+    SQUARED_ERROR: "The mean of (p − y)² over the classes, y being 1 for the label and 0 for the others: its gradient "
+                   "carries p (1 − p), so the network learns slowly where it is confidently wrong.",
+    HINGE: "By how much each other score comes closer than 1 to the label's: a picture that keeps this margin teaches "
+           "nothing more, and probabilities made of such scores are not to be relied on.",
+}
 ENGINE_WORDS = {"ours": "our engine (NumPy)", "torch": "PyTorch"}
 INIT_WORDS = {"default": "PyTorch's", "kaiming": "Kaiming normal", "xavier": "Xavier uniform",
               "normal": "normal, deviation 0.01", "zeros": "all zero"}
@@ -49,7 +58,7 @@ MOST_DRAWN = 20_000_000
 """Weights of which a histogram is made."""
 USUAL = Settings()
 assert (set(OPTIMIZER_WORDS), set(SCHEDULE_WORDS), set(INIT_WORDS)) == (set(OPTIMIZERS), set(SCHEDULES), set(INITS))
-assert tuple(ENGINE_WORDS) == ENGINES
+assert (tuple(ENGINE_WORDS), tuple(LOSS_ABOUT)) == (ENGINES, LOSSES)
 
 
 def usual_of(preset: str | None) -> dict[str, Any]:
@@ -132,6 +141,11 @@ def _more(begin: Mapping[str, Any]) -> dict[str, Any]:
         "Schedule", list(SCHEDULES), index=list(SCHEDULES).index(begin["schedule"]), key="schedule",
         format_func=SCHEDULE_WORDS.__getitem__, bind="query-params", help="The learning rate from the first step to "
         "the last.")
+    found["loss"] = st.selectbox(
+        "Loss", LOSSES, index=LOSSES.index(begin["loss"]), key="loss", format_func=WORDS.__getitem__,
+        bind="query-params", help="What training makes small. Of one score for two classes the sigmoid is taken where "
+        "else the softmax of all is.")
+    st.caption(LOSS_ABOUT[found["loss"]])
     found["init"] = st.selectbox(
         "First weights", list(INITS), index=list(INITS).index(begin["init"]), key="init",
         format_func=INIT_WORDS.__getitem__, bind="query-params",
@@ -147,9 +161,12 @@ def _more(begin: Mapping[str, Any]) -> dict[str, Any]:
     found["weight_decay"] = left.number_input(
         "Weight decay", 0.0, 1.0, begin["weight_decay"], 0.0001, format="%.4f", key="decay", bind="query-params",
         help="Weights are pulled towards 0 at every step.")
-    found["label_smoothing"] = right.number_input(
+    smoothing = right.number_input(
         "Label smoothing", 0.0, 0.9, begin["label_smoothing"], 0.05, key="smoothing", bind="query-params",
-        help="This share of each label is spread over all classes, so that no score has to grow for ever.")
+        disabled=found["loss"] == HINGE,
+        help="This share of each label is spread over all classes, so that no score has to grow for ever. The hinge "
+             "loss knows one right class, no shares of it.")
+    found["label_smoothing"] = 0.0 if found["loss"] == HINGE else smoothing
     found["clip_norm"] = left.number_input(
         "Clip gradients at", 0.0, 1000.0, begin["clip_norm"], 0.5, key="clip", bind="query-params",
         help="A gradient whose joint norm is larger is scaled down to it. 0: never.")

@@ -19,6 +19,7 @@ from playground.training.runs import runs
 from playground.training.runs.run_view import began_at
 from playground.training.runs.runs import RunView
 from playground.training.scratch import history
+from playground.training.scratch.losses import CROSS_ENTROPY, LOSSES
 from playground.ui import frame, links
 from playground.ui.network import asks, stepped, view
 from playground.ui.network.asks import editing
@@ -88,10 +89,16 @@ def of_entry(entry: Entry) -> Subject:
     version = str(entry.onnx.stat().st_mtime_ns)
 
     def source(_: str) -> tuple[Source, str]:
-        return File.of_export(entry.onnx, preparation, labels), version
+        return File.of_export(entry.onnx, preparation, labels, learnt_from(entry)), version
 
     return Subject(f"model {entry.onnx} {version}", entry.name, preparation, labels, source,
                    suggested=models.first_picture(entry))
+
+
+def learnt_from(entry: Entry) -> str:
+    """The loss of an exported model's training, as its card says it."""
+    said = entry.card.get("training", {}).get("request", {}).get("loss")
+    return said if said in LOSSES else CROSS_ENTROPY
 
 
 def of_run(run: RunView, title: str = "") -> Subject | None:

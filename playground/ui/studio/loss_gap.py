@@ -1,14 +1,28 @@
-"""Why the loss on pictures that are never trained on lies below the training loss, where that is no fault."""
-
-import math
+"""The loss of a run: what it is measured in, and why that on pictures never trained on may lie below training's."""
 
 from playground.errors import PlaygroundError
 from playground.network.parts import everything
 from playground.network.presets import network_named
 from playground.numbers import counted, number
-from playground.training.runs.runs import RunView
+from playground.training.runs.runs import RunSpec, RunView
 from playground.training.scratch.doctor import STUCK
+from playground.training.scratch.losses import CROSS_ENTROPY, LOSSES, WORDS, chance
 from playground.ui.studio import soft_targets
+
+
+def learnt_from(spec: RunSpec) -> str:
+    """The loss of a run; of what is not said, the cross-entropy."""
+    said = spec.request.get("loss")
+    return said if said in LOSSES else CROSS_ENTROPY
+
+
+def unit_of(loss: str) -> str:
+    """What a loss is measured in, for the title of an axis.
+
+    >>> unit_of("cross-entropy"), unit_of("squared-error")
+    ('nats per image', 'squared error')
+    """
+    return "nats per image" if loss == CROSS_ENTROPY else WORDS[loss]
 
 
 def why(view: RunView, held_out: str) -> str:
@@ -18,9 +32,9 @@ def why(view: RunView, held_out: str) -> str:
 
 
 def learnt_nothing(view: RunView) -> bool:
-    """Whether after its last epoch a run's loss on pictures it is not trained on is near that of a mere guess, ln K."""
-    return bool(view.epochs and view.started and
-                not view.epochs[-1].validation_loss < STUCK * math.log(len(view.started.classes)))
+    """Whether after its last epoch a run's loss on pictures it is not trained on is near that of a mere guess."""
+    return bool(view.epochs and view.started and not view.epochs[-1].validation_loss <
+                STUCK * chance(learnt_from(view.spec), len(view.started.classes)))
 
 
 def why_below(view: RunView, held_out: str) -> str:

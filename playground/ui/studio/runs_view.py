@@ -204,9 +204,10 @@ def progress(run_id: str, was_live: bool, held_out: str, result: Callable[[RunVi
 def all_curves(view: RunView, held_out: str, ails: Callable[[RunView], bool] | None = None) -> None:
     """Loss, accuracy and, where it changes much, the learning rate, side by side as far as there is room."""
     total, run_id = view.started.total_epochs if view.started else 1, view.run_id
+    unit = loss_gap.unit_of(loss_gap.learnt_from(view.spec))
     left, right = st.columns(2)
     left.plotly_chart(
-        curves.loss_curves(view.batches, view.epochs, total, held_out),
+        curves.loss_curves(view.batches, view.epochs, total, held_out, unit),
         key=f"loss-{run_id}",
         config=style.CONFIG,
         alt="Loss over epochs",

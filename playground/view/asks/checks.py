@@ -103,7 +103,8 @@ def torch_question(design: Design, trace: Trace, target: Target, chosen: Chosen)
     part = None if chosen.part is None or chosen.part == PICTURE else trace.parts[chosen.part]
     return json.dumps({
         "network": spelled(design.network), "arrays": base64.b64encode(packed.getvalue()).decode(),
-        "target": target.key, "path": None if part is None else paths[part.name], "place": chosen.place,
+        "target": target.key, "loss": trace.loss, "place": chosen.place,
+        "path": None if part is None else paths[part.name],
         "goal": paths[trace.parts[target.part].name] if target.kind == "number" else None, "weight": chosen.weight})
 
 
@@ -150,7 +151,7 @@ def _with(trace: Trace, tensor: Tensor, index: tuple[int, ...], value: float) ->
 def _end(trace: Trace, target: Target, now: Now) -> tuple[Tensor, Array | None]:
     """Where a walk back begins in a new run, and the gradient that arrives there; None for a loss."""
     if target.kind == "loss":
-        return loss_of(now(trace.logits), target.label), None
+        return loss_of(now(trace.logits), target.label, trace.loss), None
     single, at = trace.logits.shape[1] == 1, (0, *target.place)
     if target.kind == "score":
         end, at = now(trace.logits), (0, 0 if single else target.label)

@@ -97,4 +97,4 @@ def effect(source: Design | File, edits: Edits, x: Array, y: np.ndarray) -> Effe
         before = [source.scores(x[here]) for here in parts]
         with changed(source, edits.weights(source)):
             after = [source.scores(x[here]) for here in parts]
-    return Effect(of_scores(before, y, classes), of_scores(after, y, classes))
+    return Effect(of_scores(before, y, classes, source.loss), of_scores(after, y, classes, source.loss))

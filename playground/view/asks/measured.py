@@ -8,7 +8,7 @@ import numpy as np
 from engine import Tensor
 from playground.datasets.named import ImageSet
 from playground.errors import PlaygroundError
-from playground.training.scratch.losses import loss_of, said
+from playground.training.scratch.losses import CROSS_ENTROPY, loss_of, said
 from playground.view.sources import Source
 from playground.view.trace import Array
 
@@ -49,7 +49,7 @@ class Effect:
     after: Measured
 
 
-def of_scores(scores: Iterable[Array], y: np.ndarray, classes: int) -> Measured:
+def of_scores(scores: Iterable[Array], y: np.ndarray, classes: int, loss: str = CROSS_ENTROPY) -> Measured:
     """What scores (N, K) of pictures labelled y (N,) are worth. They may come in parts.
 
     >>> of_scores([np.array([[2.0, 0.0], [2.0, 0.0]])], np.array([0, 1]), 2).confusion.tolist()
@@ -60,7 +60,7 @@ def of_scores(scores: Iterable[Array], y: np.ndarray, classes: int) -> Measured:
         truth = y[start:start + len(part)]
         start += len(part)
         tensor = Tensor(np.asarray(part, np.float64))
-        total += loss_of(tensor, truth, reduction="sum").item()
+        total += loss_of(tensor, truth, reduction="sum", loss=loss).item()
         np.add.at(confusion, (truth, said(tensor)), 1)
     return Measured(total / max(start, 1), confusion)
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from playground.errors import PlaygroundError
 from playground.network.build import build_torch, placed
 from playground.network.parts import Path
 from playground.network.spelling import network_of
+from playground.training.scratch.torch_gradients import loss_of
 from playground.view.gradients import Target
 
 
@@ -49,7 +49,7 @@ def answers(asked: Mapping[str, Any], dtype: torch.dtype) -> dict[str, float | N
         module: Any = modules[one]
         module.register_forward_hook(keep(one))
     logits = model(picture)
-    value: Any = _value(target, logits, None if goal is None else given[goal])
+    value: Any = _value(target, logits, None if goal is None else given[goal], str(asked["loss"]))
     value.backward()
     weight = asked.get("weight")
     if weight is not None:
@@ -61,7 +61,7 @@ def answers(asked: Mapping[str, Any], dtype: torch.dtype) -> dict[str, float | N
     return {"value": number, "gradient": 0.0 if gradient is None else gradient[at].item()}
 
 
-def _value(target: Target, logits: torch.Tensor, goal: torch.Tensor | None) -> torch.Tensor:
+def _value(target: Target, logits: torch.Tensor, goal: torch.Tensor | None, loss: str) -> torch.Tensor:
     if target.kind == "number":
         assert goal is not None
         return goal[(0, *target.place)]
@@ -69,9 +69,7 @@ def _value(target: Target, logits: torch.Tensor, goal: torch.Tensor | None) -> t
     if target.kind == "score":
         score = logits[0, 0 if single else target.label]
         return -score if single and target.label == 0 else score
-    if single:
-        return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target.label))
-    return functional.cross_entropy(logits, torch.tensor([target.label]))
+    return loss_of(logits, torch.tensor([target.label]), loss=loss)
 
 
 def main() -> int:

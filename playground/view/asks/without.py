@@ -72,8 +72,8 @@ def effect(source: Design | File, x: Array, y: np.ndarray, off: Sequence[Off]) -
     """
     classes = len(source.labels)
     pairs = list(_scores(source, x, off))
-    return Effect(of_scores((before for before, _ in pairs), y, classes),
-                  of_scores((after for _, after in pairs), y, classes))
+    return Effect(of_scores((before for before, _ in pairs), y, classes, source.loss),
+                  of_scores((after for _, after in pairs), y, classes, source.loss))
 
 
 def _scores(source: Design | File, x: Array, off: Sequence[Off]) -> Iterator[tuple[Array, Array]]:
@@ -108,7 +108,7 @@ def guess(source: Design | File, x: Array, y: np.ndarray, part: int) -> Guess:
         with source.lock:
             trace = source.run(x[here])
             output = trace.parts[part].output
-            loss = loss_of(trace.logits, y[here], reduction="sum")
+            loss = loss_of(trace.logits, y[here], reduction="sum", loss=trace.loss)
             # A walk that is left half-way changes no weight's gradient.
             arrived = next((step.gradient for step in backward_steps(loss) if step.output is output), None)
         products = (np.zeros(output.shape) if arrived is None else
@@ -125,14 +125,14 @@ def truly(source: Design | File, x: Array, y: np.ndarray, part: int, maps: Seque
     for here in chunks(source, x):
         with source.lock:
             trace = source.run(x[here])
-            before += _loss(trace.logits, y[here])
+            before += _loss(trace, trace.logits, y[here])
             for k, one in enumerate(maps):
-                after[k] += _loss(without(trace, [Off(part, MAPS, (one,))]), y[here])
+                after[k] += _loss(trace, without(trace, [Off(part, MAPS, (one,))]), y[here])
     return (after - before) / max(len(x), 1)
 
 
-def _loss(logits: Tensor, y: np.ndarray) -> float:
-    return loss_of(Tensor(logits.data.astype(np.float64)), y, reduction="sum").item()
+def _loss(trace: Trace, logits: Tensor, y: np.ndarray) -> float:
+    return loss_of(Tensor(logits.data.astype(np.float64)), y, reduction="sum", loss=trace.loss).item()
 
 
 def _both(first: Change | None, second: Change) -> Change:

@@ -126,9 +126,10 @@ def take_text(text: str, takes: Shape, classes: int) -> None:
 
 
 def designer(takes: Shape, classes: int, *, batch: int = BATCH, memory: int | None = None,
-             seconds: float | None = None, marks: Sequence[Fault] = ()) -> Network:
+             seconds: float | None = None, marks: Sequence[Fault] = (), margin: bool = False) -> Network:
     """Draw the cards; the design as it stands. `memory` is how many bytes its training may take, `seconds` what an
-    epoch of it takes, where that is known; `marks` are what a training of it has shown, at their cards."""
+    epoch of it takes, where that is known; `marks` are what a training of it has shown, at their cards. `margin` says
+    that the loss wants scores that lie apart, no probabilities."""
     state = st.session_state
     if complaint := state.pop(_SAID, ""):
         st.error(frame.literal(complaint), icon=":material/error:")
@@ -136,7 +137,7 @@ def designer(takes: Shape, classes: int, *, batch: int = BATCH, memory: int | No
     text = design.texts[design.at]
     if st.query_params.get(ADDRESS, FIRST) != (now := address() or EMPTY) and not links.locked():
         st.query_params[ADDRESS] = now
-    data = {**view(design.network, takes, classes, batch, memory, marks), "applied": state.get(_APPLIED, 0),
+    data = {**view(design.network, takes, classes, batch, memory, marks, margin), "applied": state.get(_APPLIED, 0),
             "seconds": seconds, "undo": design.can_undo, "redo": design.can_redo, "locked": links.locked(),
             "text": text, "history": {
                 "texts": design.texts[-MOST_SENT:], "labels": design.labels[-MOST_SENT:],
@@ -149,10 +150,10 @@ def designer(takes: Shape, classes: int, *, batch: int = BATCH, memory: int | No
 
 
 def view(network: Network, takes: Shape, classes: int, batch: int, memory: int | None = None,
-         marks: Sequence[Fault] = ()) -> dict[str, Any]:
+         marks: Sequence[Fault] = (), margin: bool = False) -> dict[str, Any]:
     """Everything a browser needs to draw a network and to say what any step away from it would cost, as plain data."""
     walked = walk(network, takes)
-    found = (*faults(network, takes, classes, batch=batch, memory=memory), *marks)
+    found = (*faults(network, takes, classes, batch=batch, memory=memory, margin=margin), *marks)
     at: dict[Place, list[Fault]] = {}
     for fault in found:
         at.setdefault(fault.path, []).append(fault)

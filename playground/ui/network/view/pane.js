@@ -302,17 +302,17 @@ class Pane {
     return context;
   }
 
-  // Which classes, with scores; on the way back p − y where the loss is what is walked from.
+  // Which classes, with scores; on the way back the gradient at each, where the loss is what is walked from.
   drawAnswer(frame) {
     const { labels } = this.structure;
-    const [kind, of] = this.back.split(":"), loss = kind === "loss";
+    const [kind, of] = this.back.split(":");
     const logits = frame.logits.length === 1 ? [0, frame.logits[0]] : frame.logits;
     const top = Math.max(...logits.map((v) => v ?? -Infinity));
     const powers = logits.map((v) => Math.exp((v ?? -Infinity) - top));
     const total = powers.reduce((a, b) => a + b, 0);
     const order = powers.map((_, k) => k).sort((a, b) => powers[b] - powers[a]);
     const list = order.slice(0, this.app.wide ? 5 : 3);
-    if (loss && !list.includes(+of)) list.push(+of);
+    if (frame.slopes && !list.includes(+of)) list.push(+of);
     if (!this.answer.firstChild) {
       make("span.says", this.answer, "It says");
       this.says = [];
@@ -329,10 +329,10 @@ class Pane {
       reword(name, labels[k] ?? `class ${k}`);
       bar.style.width = `${100 * p}%`;
       reword(share, percentText(p));
-      reword(error, loss ? `p − y = ${numberText(p - (k === +of ? 1 : 0), 3)}` : "");
+      reword(error, frame.slopes ? `${frame.slope} = ${numberText(frame.slopes[k] ?? NaN, 3)}` : "");
       one.title = `score ${exact(frame.logits.length === 1 ? frame.logits[0] : logits[k])}, exp of it over the sum of all: ${numberText(p, 4)}`;
     });
-    const words = { loss: `the loss for “${labels[of] ?? of}”`, score: `the score of “${labels[of] ?? of}”`, number: "the chosen number" }[kind];
+    const words = { loss: `${frame.of} for “${labels[of] ?? of}”`, score: `the score of “${labels[of] ?? of}”`, number: "the chosen number" }[kind];
     reword(this.gradients, frame.backward ? `Gradients of ${words}, ${exact(frame.value)}` : "");
   }
 }
