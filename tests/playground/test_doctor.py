@@ -16,7 +16,7 @@ from playground.network.parts import Network, Path
 from playground.network.presets import PRESETS
 from playground.network.shapes import walk
 from playground.network.spelling import network_of, spelled
-from playground.training.runs.events import Epoch, Event, Measures
+from playground.training.runs.events import Epoch, Event, Measures, PartMeasures
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import doctor, numpy_fit
 from playground.training.scratch.doctor import (
@@ -30,7 +30,7 @@ from playground.training.scratch.doctor import (
     VANISHING,
     Finding,
 )
-from playground.training.scratch.losses import evaluate
+from playground.training.scratch.losses import CROSS_ENTROPY, HINGE, SQUARED_ERROR, chance, evaluate
 from playground.training.scratch.settings import Settings
 from playground.training.scratch.training import Training
 
@@ -151,6 +151,45 @@ def test_the_sick_are_found_at_the_right_layer_and_the_healthy_left_in_peace() -
     assert len(HEALTHY) >= 14
     assert len(missed) <= 1, missed
     assert len(alarms) <= 1, alarms
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", [SQUARED_ERROR, HINGE])
+def test_with_another_loss_the_same_are_sick_and_healthy(loss: str) -> None:
+    missed, alarms = [], []
+    for case in SICK:
+        found = findings(dataclasses.replace(case, settings={**case.settings, "loss": loss}))
+        if loss == SQUARED_ERROR and case.name == "momentum, rate 3":
+            assert not found, "its gradients are 50 times smaller"
+        elif not found or (found[0].kind, found[0].path) != (case.kind, case.path):
+            missed.append((case.name, [(one.kind, one.path) for one in found]))
+    for case in HEALTHY:
+        found = findings(dataclasses.replace(case, settings={**case.settings, "loss": loss}))
+        if loss == SQUARED_ERROR and case.settings.get("optimizer") in ("sgd", "momentum"):
+            assert [one.kind for one in found] == [IDLE], case.name
+        else:
+            alarms += [(case.name, one.kind, one.path) for one in found]
+    assert len(missed) <= 1, missed
+    assert len(alarms) <= 1, alarms
+
+
+def test_that_the_squared_error_stands_still_is_seen_and_the_cross_entropy_tried() -> None:
+    case = Case("sgd", PLAIN, {"optimizer": "sgd", "learning_rate": 0.1, "loss": SQUARED_ERROR})
+    (found,) = findings(case)
+    assert (found.kind, found.cure) == (IDLE, {"loss": CROSS_ENTROPY})
+    assert "a mere guess 0.09. Its gradient there is 50 times smaller" in found.sentence
+    assert findings(dataclasses.replace(case, settings={**case.settings, **found.cure})) == ()
+
+
+@pytest.mark.parametrize(("loss", "worst", "leapt"), [
+    (CROSS_ENTROPY, 1.6, False), (CROSS_ENTROPY, 2.1, True), (SQUARED_ERROR, 1.4, False), (SQUARED_ERROR, 1.6, True),
+    (HINGE, 1.6, False), (HINGE, 2.1, True)])
+def test_a_loss_has_risen_too_far_by_its_own_measure(loss: str, worst: float, leapt: bool) -> None:
+    guess = chance(loss, 10)
+    parts = (PartMeasures((0,), "conv", 1.0, 1.0, 0.01, 0.0, 0.0),)
+    told = [Measures(1, k, 1.0, times * guess, parts, None, 0.0) for k, times in enumerate((1.0, worst, 0.95), 1)]
+    found = doctor.diagnose(PLAIN, (1, 8, 8), told, {"loss": loss})
+    assert (TOO_LARGE in {one.kind for one in found}) is leapt
 
 
 @pytest.mark.slow
