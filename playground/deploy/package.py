@@ -113,6 +113,7 @@ def model_card(entry: Entry, predictions: Predictions | None = None, network: st
         "## Recipe", "",
         *(f"- {name.replace('_', ' ')}: {plain(json.dumps(value) if isinstance(value, dict) else str(value))}"
           for name, value in request.items() if name != "data"),
+        *(["- loss: cross-entropy"] if said.get("task") == "digits" and "loss" not in request else []),
         f"- seed {training.get('seed', 'not stated')}, {_epochs(training.get('epochs'))}, "
         f"{counted(training.get('parameters', 0), 'parameter')} trained, {training.get('seconds', 0):.0f} s on "
         f"{plain(str(training.get('device', '?')))}", "",
@@ -145,6 +146,8 @@ def model_card(entry: Entry, predictions: Predictions | None = None, network: st
         f"- It knows {listed(labels)} and nothing else: of any other picture it names one of these, and may be sure.",
         "- It was measured on pictures of the same source as those it learnt from; other cameras, places and times may "
         "give other results.",
+        *(["- It learnt scores that lie apart (hinge loss), no probabilities: what it names counts, how sure it looks "
+           "does not."] if request.get("loss") == "hinge" else []),
         "- It must not decide about people." if said.get("task") == "transfer" else
         "- It looks at the middle square of a picture.",
     ]

@@ -119,3 +119,12 @@ def test_a_card_that_says_no_loss_or_none_that_is_known_is_of_the_cross_entropy(
     for k, request in enumerate(({}, {"loss": "mse"}, {"loss": SQUARED_ERROR})):
         entry = put_model(f"model-{k}", training={"request": request})
         assert whole.learnt_from(entry) == (SQUARED_ERROR if k == 2 else "cross-entropy")
+
+
+@pytest.mark.usefixtures("playground_home")
+def test_a_model_card_names_the_loss_and_what_a_hinge_leaves_open() -> None:
+    for loss in (None, *LOSSES):
+        request = {} if loss is None else {"loss": loss}
+        text = package.model_card(put_model(f"by-{loss}".lower(), training={"request": request}, task="digits"))
+        assert text.count(f"- loss: {loss or LOSSES[0]}\n") == 1
+        assert ("no probabilities" in text) is (loss == HINGE)

@@ -12,6 +12,7 @@ import pytest
 from playground import __main__ as cli
 from playground.commands import serve, train
 from playground.training.runs import runs
+from playground.training.scratch.losses import LOSSES
 from playground.training.scratch.settings import INITS, OPTIMIZERS, SCHEDULES, Settings
 from tests.waiting import HOPE_SECONDS
 
@@ -59,6 +60,9 @@ WRONG = {
     "a learning rate that is none": (["train", "--name", "a", "--learning-rate", "nan"], "'nan' is no number above 0"),
     "an optimizer that is none": (["train", "--name", "a", "--optimizer", "lion"], "adamw or rmsprop"),
     "a schedule that is none": (["train", "--name", "a", "--schedule", "cyclic"], "linear or warmup"),
+    "a loss that is none": (["train", "--name", "a", "--loss", "mse"], "cross-entropy, squared-error or hinge"),
+    "shares of a label for the hinge": (["train", "--name", "a", "--loss", "hinge", "--label-smoothing", "0.1"],
+                                        "has to be 0 with it"),
     "first weights that are none": (["train", "--name", "a", "--init", "ones"], "normal or zeros"),
     "a weight decay that is too much": (["train", "--name", "a", "--weight-decay", "2"], "from 0 to 1"),
     "a weight decay that is no number": (["train", "--name", "a", "--weight-decay", "x"], "'x' is no number"),
@@ -115,20 +119,21 @@ def test_every_setting_of_a_training_can_be_said(
     assert requests.pop() == {"data": "digits", "epochs": 15}
     assert cli.main([
         "train", "--name", "a", "--epochs", "3", "--batch-size", "16", "--learning-rate", "0.1", "--optimizer",
-        "momentum", "--schedule", "step", "--weight-decay", "1e-4", "--label-smoothing", "0.1", "--clip-norm", "1",
-        "--init", "kaiming", "--weights-gain", "2", "--first-bias", "-0.5", "--no-normalize", "--train-pictures", "100",
-        "--early-stopping", "4", "--engine", "torch", "--augment", "mirror=0.5", "rotate=5"]) == 0
+        "momentum", "--schedule", "step", "--loss", "squared-error", "--weight-decay", "1e-4", "--label-smoothing",
+        "0.1", "--clip-norm", "1", "--init", "kaiming", "--weights-gain", "2", "--first-bias", "-0.5", "--no-normalize",
+        "--train-pictures", "100", "--early-stopping", "4", "--engine", "torch", "--augment", "mirror=0.5", "rotate=5",
+    ]) == 0
     request = requests.pop()
     assert request == {
         "data": "digits", "epochs": 3, "batch_size": 16, "learning_rate": 0.1, "optimizer": "momentum",
-        "schedule": "step", "weight_decay": 1e-4, "label_smoothing": 0.1, "clip_norm": 1.0, "init": "kaiming",
-        "weights_gain": 2.0, "first_bias": -0.5, "normalize": False, "train_pictures": 100, "early_stopping": 4,
-        "engine": "torch", "augment": {"mirror": 0.5, "rotate": 5.0}}
+        "schedule": "step", "loss": "squared-error", "weight_decay": 1e-4, "label_smoothing": 0.1, "clip_norm": 1.0,
+        "init": "kaiming", "weights_gain": 2.0, "first_bias": -0.5, "normalize": False, "train_pictures": 100,
+        "early_stopping": 4, "engine": "torch", "augment": {"mirror": 0.5, "rotate": 5.0}}
     assert request.keys() - {"data"} == Settings.__dataclass_fields__.keys()
     with pytest.raises(SystemExit):
         cli.main(["train", "--help"])
     said = capsys.readouterr().out.replace("\n", " ")
-    for names in (OPTIMIZERS, SCHEDULES, INITS):
+    for names in (OPTIMIZERS, SCHEDULES, LOSSES, INITS):
         assert all(name in said for name in names)
     for name in ("batch_size", "learning_rate", "optimizer", "schedule"):
         assert f"(default: {getattr(Settings(), name)})" in " ".join(said.split())

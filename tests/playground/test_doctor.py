@@ -30,7 +30,14 @@ from playground.training.scratch.doctor import (
     VANISHING,
     Finding,
 )
-from playground.training.scratch.losses import CROSS_ENTROPY, HINGE, SQUARED_ERROR, chance, evaluate
+from playground.training.scratch.losses import (
+    CROSS_ENTROPY,
+    HINGE,
+    LOSSES,
+    SQUARED_ERROR,
+    chance,
+    evaluate,
+)
 from playground.training.scratch.settings import Settings
 from playground.training.scratch.training import Training
 
@@ -250,11 +257,13 @@ def test_what_can_be_seen_before_training_is_seen(name: str, kind: str, path: Pa
     assert [(one.kind, one.path) for one in found][:1] == [(kind, path)]
 
 
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("case", HEALTHY, ids=lambda case: case.name)
-def test_before_training_nothing_ails_the_healthy(case: Case) -> None:
+def test_before_training_nothing_ails_the_healthy(case: Case, loss: str) -> None:
     images, labels = digits()
     network = PRESETS[case.network].network((1, 8, 8), 10) if case.network in PRESETS else network_of(case.network)
-    assert doctor.preflight(network, (1, 8, 8), images, labels, 10, case.settings).findings == ()
+    found = doctor.preflight(network, (1, 8, 8), images, labels, 10, {**case.settings, "loss": loss}).findings
+    assert found == ()
 
 
 @pytest.mark.parametrize("takes", [(1, 28, 28), (3, 32, 32)])

@@ -190,7 +190,7 @@ def overlaid(view: RunView) -> None:
     st.plotly_chart(losses(shown), config=style.CONFIG, key="overlaid", alt="Loss of several runs over their epochs")
     if len(set(learnt)) > 1:
         st.caption("These runs are not measured in the same loss: " + ", ".join(
-            f"{k + 1} {frame.literal(one.spec.name)} by the {WORDS[loss]}" for k, (one, loss) in
+            f"“{k + 1} {frame.literal(one.spec.name)}” in the {WORDS[loss]}" for k, (one, loss) in
             enumerate(zip(shown, learnt, strict=True))) + ". One curve below another says nothing; compare how many "
             "pictures are named rightly.")
         st.plotly_chart(over_epochs(shown, "accuracy (%)", lambda epoch: (

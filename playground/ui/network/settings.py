@@ -47,7 +47,7 @@ LOSS_ABOUT = {
     CROSS_ENTROPY: "−log of the label's probability p: its gradient at a score is p − y, and largest where the network "
                    "is confidently wrong.",
     SQUARED_ERROR: "The mean of (p − y)² over the classes, y being 1 for the label and 0 for the others: its gradient "
-                   "carries p (1 − p), so the network learns slowly where it is confidently wrong.",
+                   "carries p\u00a0(1\u00a0−\u00a0p), so the network learns slowly where it is confidently wrong.",
     HINGE: "By how much each other score comes closer than 1 to the label's: a picture that keeps this margin teaches "
            "nothing more, and probabilities made of such scores are not to be relied on.",
 }

@@ -9,6 +9,7 @@ import streamlit as st
 
 from playground.errors import PlaygroundError
 from playground.numbers import number
+from playground.training.scratch.losses import CROSS_ENTROPY, WORDS
 from playground.ui import frame, links
 from playground.ui.network.asks.asked import Asked, choose_place, choose_weight, literal, named, question, written
 from playground.ui.parts.torch_process import asked_torch
@@ -100,7 +101,8 @@ def forward(asked: Asked, one: Chosen, theirs: Mapping[str, Any] | None) -> None
 def backward(asked: Asked, target: Target, one: Chosen, theirs: Mapping[str, Any] | None) -> None:
     """The gradient."""
     label = literal(asked.source.labels[target.label])
-    of = f"the loss with label {label}" if target.kind == "loss" else f"the score of {label}"
+    loss = "loss" if asked.source.loss == CROSS_ENTROPY else WORDS[asked.source.loss]
+    of = f"the {loss} with label {label}" if target.kind == "loss" else f"the score of {label}"
     by = f"the weight {literal(one.weight[0])}{literal(named(one.weight[1]))}" if one.weight is not None else (
         f"pixel {literal(named(one.place or ()))}" if one.part == PICTURE else "this number")
     st.markdown(f"**The gradient** of {of} by {by}")
