@@ -5,7 +5,7 @@ import json
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper, shape_inference
+from onnx import TensorProto, helper, shape_inference, version_converter
 
 from playground.datasets.preprocessing import Preprocessing
 from playground.deploy.card import Entry
@@ -18,11 +18,13 @@ from playground.errors import PlaygroundError
 from playground.numbers import number
 
 INPUT = "pixels"
+OPSET, IR_VERSION = 17, 8
+"""What it is written in where it can be: onnx2torch and other tools know no newer operators."""
 
 
 def network_alone(model: onnx.ModelProto, preprocessing: Preprocessing) -> onnx.ModelProto:
     """An exported file cut after its preprocessing: `pixels` float32 (1, C, height, width) -> `logits` and
-    `probabilities` float32 (1, K).
+    `probabilities` float32 (1, K), in an older operator set where that can be.
 
     The weights are the file's. What has to be done to a picture first stands in its metadata: a sentence, and size,
     mean, std and the order of channels as JSON. Raises PlaygroundError when network and preprocessing cannot be told
@@ -47,7 +49,18 @@ def network_alone(model: onnx.ModelProto, preprocessing: Preprocessing) -> onnx.
                 "resize": "bilinear, antialiased", "divide_by": 255, **preprocessing.to_dict()}
     helper.set_model_props(alone, {**said, "preprocessing": preprocessing.sentence(),
                                    "preprocessing_json": json.dumps(contract)})
-    return shape_inference.infer_shapes(alone)
+    return shape_inference.infer_shapes(_older(alone))
+
+
+def _older(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same in the older operator set; as it is where an operator has no older way to be written."""
+    try:
+        older = version_converter.convert_version(model, OPSET)
+        older.ir_version = IR_VERSION
+        onnx.checker.check_model(older)
+    except Exception:  # the converter's errors share no class of their own
+        return model
+    return older
 
 
 def network_of(entry: Entry) -> bytes:

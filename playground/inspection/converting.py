@@ -44,7 +44,7 @@ def convert(path: Path, target: Path, way: str, name: str | None, x: np.ndarray 
     `before` and are `after`. Raises PlaygroundError with what the converter says in one line, and then nothing is
     written.
     """
-    model = opened(path)
+    model = ready(opened(path))
     try:
         if way.startswith("opset "):
             model = _shorter(model)

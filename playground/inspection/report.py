@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx import TensorProto, helper, numpy_helper
 
 from playground.deploy.engine_backend import EngineModel
+from playground.deploy.engine_import.graphs import ready
 from playground.deploy.preprocess_graph import PREFIX
 from playground.errors import PlaygroundError
+from playground.inspection import shape_chains
 from playground.inspection.preparation import Preparation, guess, labels_in, rows_of_scores
 
 LARGEST_BYTES = 500 * 2**20
@@ -141,7 +143,10 @@ def unknown(model: onnx.ModelProto) -> str | None:
 def shapes_of(model: onnx.ModelProto, preparation: Preparation | None) -> dict[str, Shape]:
     """The shape of every value that shape inference finds, for one picture of the guessed size."""
     copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    try:
+        copy.CopyFrom(ready(model))
+    except PlaygroundError:  # a circle of nodes: what is outside of it has shapes all the same
+        copy.CopyFrom(model)
     for value in copy.graph.input:
         dims = value.type.tensor_type.shape.dim
         wanted: list[int | None] = [None] * len(dims)
@@ -161,7 +166,7 @@ def shapes_of(model: onnx.ModelProto, preparation: Preparation | None) -> dict[s
         copy.graph.value_info.append(helper.make_tensor_value_info(
             f"{PREFIX}pixels", TensorProto.FLOAT, [1, 1 if said.gray else 3, *said.size]))
     try:
-        inferred = shape_inference.infer_shapes(copy, data_prop=True)
+        inferred = shape_chains.inferred(copy)
     except Exception:  # a shape that contradicts itself: then none is known
         return {}
     graph = inferred.graph

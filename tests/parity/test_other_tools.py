@@ -71,6 +71,13 @@ def test_openvino_answers_the_same(made: Made) -> None:
         same([compiled([x])["logits"] for x in given], made.expected())
 
 
+def test_the_network_alone_is_written_as_onnx2torch_knows_it(made: Made) -> None:
+    """It knows Reshape and Shape up to opset 18 and ReduceMean up to 17 (docs/decisions/0043). Not run here: it wants
+    torchvision, whose published wheels do not load beside a torch without CUDA."""
+    (opset,) = made.network.opset_import
+    assert (opset.domain, opset.version, made.network.ir_version) == ("", 17, 8)
+
+
 def test_opencv_runs_the_network_alone(made: Made) -> None:
     net = cv2.dnn.readNetFromONNX(np.frombuffer(made.network.SerializeToString(), np.uint8))
     found = []

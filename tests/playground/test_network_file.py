@@ -10,12 +10,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import parser
 
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy import network_file, package, registry
+from playground.deploy import contract, network_file, package, registry
 from playground.deploy.export import export_run
 from playground.deploy.registry import Entry
-from playground.deploy.session import open_classifier
+from playground.deploy.session import Classifier, open_classifier
 from tests.playground.test_deploy_export import FACTS, TrainedTorch, digits, trained
 from tests.playground.tiny_models import GRAY, pictures
 
@@ -64,6 +65,20 @@ def test_the_zip_holds_the_network_alone_and_says_how_to_prepare_a_picture(playg
     np.testing.assert_allclose(logits[0], whole.logits, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(probabilities[0], whole.probabilities, atol=1e-5)
     assert "network.onnx: the same network alone" in files["MODEL_CARD.md"].decode()
+
+
+def test_a_network_of_an_operator_without_an_older_way_stays_as_it_is() -> None:
+    core = parser.parse_model("""
+        <ir_version: 9, opset_import: ["": 20]>
+        core (float[N, 1, 8, 8] x) => (float[N, 64] y) { a = Gelu (x) y = Flatten (a) }""")
+    whole = contract.finish(core, GRAY, [str(k) for k in range(64)], "a test")
+    alone = network_file.network_alone(whole, GRAY)
+    assert alone.opset_import[0].version == 20
+    (picture,) = pictures((31, 40))
+    session = onnxruntime.InferenceSession(alone.SerializeToString())
+    (logits,) = session.run(["logits"], {"pixels": GRAY.apply(picture)[None]})
+    (expected,) = Classifier(whole.SerializeToString()).predict([picture])
+    np.testing.assert_allclose(logits[0], expected.logits, atol=1e-5)
 
 
 def test_a_network_that_answers_otherwise_is_left_out_with_a_sentence(
