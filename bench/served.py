@@ -1,7 +1,9 @@
 """The app in a process of its own, as a person starts it: for the measurements and for the tests in a browser."""
 
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +14,8 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from playground.training.runs import turns
 
 ROOT = Path(__file__).resolve().parents[1]
 HOPE_SECONDS = 300
@@ -31,13 +35,15 @@ class Served(str):
 def served(home: Path | None = None, options: Sequence[str] = ()) -> Iterator[Served]:
     """The address of the app on a free port; without a home given, it has an empty PLAYGROUND_HOME of its own.
 
-    What it writes to its terminal is in server.log in its home. Raises RuntimeError when it does not start.
+    What it writes to its terminal is in server.log in its home. Runs that were begun meanwhile end with it, as nobody
+    waits for them any more. Raises RuntimeError when it does not start.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     place = home or Path(tempfile.mkdtemp())
     log, url = place / "server.log", f"http://localhost:{port}"
+    before = _under_way(place)
     with log.open("wb") as out:
         server = subprocess.Popen(
             [sys.executable, "-m", "playground", "app", "--port", str(port), *options], cwd=ROOT, stdout=out,
@@ -58,8 +64,18 @@ def served(home: Path | None = None, options: Sequence[str] = ()) -> Iterator[Se
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+        for lock in _under_way(place) - before:
+            with contextlib.suppress(OSError, ValueError):  # it has just ended by itself
+                os.kill(int(lock.read_text()), signal.SIGKILL)
+                while turns.is_alive(lock.parent):
+                    time.sleep(0.01)
         if home is None:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _under_way(place: Path) -> set[Path]:
+    """The locks of the runs that live, those of a class's workspaces, too: each holds the id of its process."""
+    return {lock for lock in place.rglob(".runs/*/worker") if turns.is_alive(lock.parent)}
 
 
 def _answers(url: str) -> bool:

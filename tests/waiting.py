@@ -22,8 +22,19 @@ def until(holds: Callable[[], bool]) -> None:
 
 def shown(page: Any, expression: str, said: object = None) -> None:
     """Wait until an expression holds in a browser's page (a function of what is `said`). Playwright's own waiting has
-    the page make code of a text, which the app's pages do not let anybody do."""
-    until(lambda: bool(page.evaluate(expression, said)))
+    the page make code of a text, which the app's pages do not let anybody do. On a page that is on its way to another
+    address nothing holds yet."""
+    from playwright.sync_api import Error
+
+    def holds() -> bool:
+        try:
+            return bool(page.evaluate(expression, said))
+        except Error as error:
+            if "Execution context was destroyed" not in error.message:
+                raise
+            return False
+
+    until(holds)
 
 
 def ended(run_id: str) -> runs.RunView:

@@ -39,7 +39,7 @@ def browser_type_launch_args() -> dict[str, object]:
         "executable_path": CHROMIUM,
         "args": ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
                  "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream",
-                 "--use-fake-ui-for-media-stream"],
+                 "--use-fake-ui-for-media-stream", "--process-per-site"],  # see kept_open
     }
 
 
@@ -57,12 +57,19 @@ def app_url(app_home: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def shared_context(browser):  # type: ignore[no-untyped-def]
+def shared_context(browser, app_url: str):  # type: ignore[no-untyped-def]
     """One browser profile for all tests: the app's scripts are fetched and compiled once, as for a reader."""
     context = browser.new_context(viewport={"width": 1280, "height": 720}, accept_downloads=True)
     context.set_default_timeout(HOPE)
+    kept_open(context, app_url)
     yield context
     context.close()
+
+
+def kept_open(context, app_url: str) -> None:  # type: ignore[no-untyped-def]
+    """Keep a window of no weight on the app: all windows of a profile share the process of their site, and it stays
+    while one of them is open. A process of its own for every test would compile the app's scripts anew."""
+    context.new_page().goto(f"{app_url}/_stcore/health")
 
 
 @pytest.fixture

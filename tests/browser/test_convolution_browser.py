@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from playground.figures import style
-from tests.browser.conftest import HOPE, settled, silent
+from tests.browser.conftest import settled, silent
 
 
 def position(page: Page) -> int:
@@ -35,10 +35,10 @@ class Player:
 
 
 @pytest.fixture(scope="module")
-def opened(browser: Browser, app_url: str) -> Iterator[Player]:
+def opened(shared_context: BrowserContext, app_url: str) -> Iterator[Player]:
     """One load of the page for all tests that change nothing on it."""
-    page = browser.new_page(viewport={"width": 1440, "height": 1200})
-    page.set_default_timeout(HOPE)
+    page = shared_context.new_page()
+    page.set_viewport_size({"width": 1440, "height": 1200})
     yield Player(page, f"{app_url}/convolution")
     page.close()
 

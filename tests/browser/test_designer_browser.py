@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from playground.ui.network import designer
-from tests.browser.conftest import answers_of_the_download, settled
+from tests.browser.conftest import HOPE, answers_of_the_download, settled
 from tests.waiting import shown
 
 pytestmark = pytest.mark.slow
@@ -174,6 +174,7 @@ def test_settings_that_a_preset_brought_are_in_the_link_and_go_with_undo(  # typ
 
 def test_on_a_phone_a_card_is_dragged_or_moved_by_its_buttons(browser, app_url: str) -> None:  # type: ignore[no-untyped-def]
     context = browser.new_context(viewport={"width": 390, "height": 4000}, has_touch=True)
+    context.set_default_timeout(HOPE)
     page = context.new_page()
     page.goto(f"{app_url}/train?network=c8-b-r-g-d10")
     page.locator(".designer .card").nth(4).wait_for()

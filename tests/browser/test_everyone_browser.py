@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from playground.ui import contents
-from tests.browser.conftest import HOPE, settled
+from tests.browser.conftest import HOPE, kept_open, settled
 from tests.pages.test_network import trained
 from tests.waiting import shown
 
@@ -51,19 +51,20 @@ def violations(page: Page, colours_alone: bool = False) -> list[str]:
             and (one["rule"], one["inside"]) not in EXEMPT]
 
 
-def windows(browser: Browser, width: int) -> BrowserContext:
+def windows(browser: Browser, width: int, app_url: str) -> BrowserContext:
     """Windows so tall that nothing of a page is off the screen: what is there is not looked at."""
     # Every frame of what moves would be ten million pixels, painted without a graphics card.
     context = browser.new_context(viewport={"width": width, "height": 7000}, color_scheme="light",
                                   reduced_motion="reduce")
     context.set_default_timeout(HOPE)
+    kept_open(context, app_url)
     return context
 
 
 @pytest.fixture(scope="module")
 def tall(browser: Browser, app_url: str) -> Iterator[BrowserContext]:
     """Windows of a wide screen."""
-    context = windows(browser, 1440)
+    context = windows(browser, 1440, app_url)
     page = context.new_page()
     page.goto(f"{app_url}/imagenet")  # what is under way fades while it is drawn anew: the network becomes ready first
     page.get_by_role("heading", name="Five guesses each").wait_for()
@@ -111,15 +112,22 @@ def test_a_training_that_has_ended_shuts_nobody_out(tall: BrowserContext, app_ur
     page.close()
 
 
+@pytest.fixture(scope="module")
+def tall_phone(browser: Browser, app_url: str) -> Iterator[BrowserContext]:
+    """Windows of a phone."""
+    context = windows(browser, 390, app_url)
+    yield context
+    context.close()
+
+
 @pytest.mark.parametrize("url", ["autograd", "dropout", "kernels", "network", "images?size=8"])
-def test_a_phone_shuts_nobody_out(browser: Browser, app_url: str, url: str) -> None:
-    context = windows(browser, 390)
-    page = context.new_page()
+def test_a_phone_shuts_nobody_out(tall_phone: BrowserContext, app_url: str, url: str) -> None:
+    page = tall_phone.new_page()
     opened(page, f"{app_url}/{url}")
     assert page.locator("pre").count() > 0
     assert in_order(page)
     assert violations(page) == []
-    context.close()
+    page.close()
 
 
 def test_the_rules_see_a_planted_fault(tall: BrowserContext) -> None:
@@ -131,19 +139,18 @@ def test_the_rules_see_a_planted_fault(tall: BrowserContext) -> None:
     page.close()
 
 
-def test_pictures_on_a_phone_scroll_nothing_sideways(browser: Browser, app_url: str) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 844})
+def test_pictures_on_a_phone_scroll_nothing_sideways(page: Page, app_url: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
     for url in ("", "convolution", "kernels", "train"):
         opened(page, f"{app_url}/{url}")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, url
-    page.close()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
 def test_the_first_screen_has_a_picture_that_answers_and_three_doors(
-    browser: Browser, app_url: str, width: int, height: int,
+    page: Page, app_url: str, width: int, height: int,
 ) -> None:
-    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_viewport_size({"width": width, "height": height})
     opened(page, app_url)
     seen = [page.get_by_alt_text("A tabby cat, in gray"), page.get_by_alt_text("The cat's feature map under Sobel x"),
             page.get_by_label("w[0,0]"), page.get_by_label("w[2,2]"),
@@ -165,7 +172,6 @@ def test_the_first_screen_has_a_picture_that_answers_and_three_doors(
     page.get_by_text("Laplacian", exact=True).click()
     expect(page.get_by_alt_text("The cat's feature map under Laplacian")).to_be_visible()
     expect(page.get_by_label("w[1,1]")).to_have_value("−4")
-    page.close()
 
 
 SAMPLED = """() => new Promise((done) => {
@@ -186,10 +192,10 @@ SAMPLED = """() => new Promise((done) => {
 
 @pytest.mark.parametrize("motion", ["reduce", "no-preference"])
 def test_with_less_motion_asked_for_play_goes_one_step_a_press_and_nothing_slides(
-    browser: Browser, app_url: str, motion: str,
+    page: Page, app_url: str, motion: str,
 ) -> None:
-    context = browser.new_context(viewport={"width": 1440, "height": 1000}, reduced_motion=motion)
-    page = context.new_page()
+    page.set_viewport_size({"width": 1440, "height": 1000})
+    page.emulate_media(reduced_motion=motion)
     opened(page, f"{app_url}/convolution?step=9")
     stepper = page.locator(".stepper")
     page.locator('.stepper [data-grid="x"] .window').first.wait_for(state="attached")
@@ -206,11 +212,9 @@ def test_with_less_motion_asked_for_play_goes_one_step_a_press_and_nothing_slide
         page.get_by_role("button", name="Play").click()
     shown(page, "start => [...document.querySelectorAll('*')].some((e) => "
                 "Number(e.shadowRoot?.querySelector('.stepper')?.dataset.position) > start + 2)", start)
-    context.close()
 
 
 def test_the_player_says_its_numbers(page: Page, app_url: str) -> None:
-    page.set_default_timeout(30_000)
     opened(page, f"{app_url}/convolution?step=400")
     spoken = page.locator(".stepper .spoken")
     page.locator(".stepper").focus()

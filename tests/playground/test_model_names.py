@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,18 +23,19 @@ from playground.training.runs.log import EventLog, read
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit
 from tests.playground.test_numpy_fit import blobs
-from tests.waiting import until
+from tests.waiting import HOPE_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = RunSpec("digits", {"data": "digits", "epochs": 3, "batch_size": 8}, 0, "mine")
 
 STARTER = """
-import sys, time
+import sys
 from playground.errors import PlaygroundError
 from playground.training.runs import runs
-time.sleep(max(0.0, float(sys.argv[1]) - time.time()))  # all four begin in the same moment
+print("ready", flush=True)
+sys.stdin.read()  # until all four are ready
 try:
-    print(runs.start(runs.RunSpec("digits", {"data": "digits", "epochs": 1}, int(sys.argv[2]), "digits"), %s))
+    print(runs.start(runs.RunSpec("digits", {"data": "digits", "epochs": 1}, int(sys.argv[1]), "digits"), %s))
 except PlaygroundError as error:
     print("refused:", error)
 """
@@ -43,10 +43,16 @@ except PlaygroundError as error:
 
 def four_at_once(suggested: bool) -> list[str]:
     """What four processes say that start a run called digits in the same moment."""
-    moment = str(time.time() + 4)
-    started = [subprocess.Popen([sys.executable, "-c", STARTER % suggested, moment, str(seed)], stdout=subprocess.PIPE,
-                                text=True, env=home.importable()) for seed in range(4)]
-    return [process.communicate(timeout=120)[0].strip() for process in started]
+    started = [subprocess.Popen([sys.executable, "-c", STARTER % suggested, str(seed)], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True, env=home.importable()) for seed in range(4)]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None  # communicate would close it again
+    return [process.communicate(timeout=HOPE_SECONDS)[0].strip() for process in started]
 
 
 @pytest.mark.slow
