@@ -91,6 +91,14 @@ def test_an_address_names_the_loss(open_page: OpenPage) -> None:
         assert app.selectbox(key="loss").value == loss
 
 
+def test_the_lesson_leads_to_a_training_with_the_squared_error(open_page: OpenPage) -> None:
+    app = open_page("loss")
+    assert errors(app) == []
+    links = [one.proto for one in app.get("page_link") if "squared error" in one.proto.label]
+    assert [(one.page, one.query_string) for one in links] == [("train", "loss=squared+error")]
+    assert open_page("train", loss="squared error").selectbox(key="loss").value == SQUARED_ERROR
+
+
 def test_an_untrained_network_is_looked_at_in_the_loss_that_is_chosen(open_page: OpenPage) -> None:
     app = open_page("train", network=SMALL, loss="squared error", untrained="true")
     assert errors(app) == []

@@ -43,8 +43,9 @@ LEAP, LARGE_STEP, IDLE_STEP, GOOD_STEP = 0.5, 1e-2, 1e-5, 0.03
 STUCK, RISEN_BY = 0.9, {CROSS_ENTROPY: 2.0, SQUARED_ERROR: 1.5, HINGE: 2.0}
 """Where the loss is still more than this share of the first, nothing was learnt; where it was so many times as large at
 any time, a step has gone too far. The squared error of sure and random answers is only twice a guess's."""
-SLOW_STEP, A_GUESS = 1e-3, 0.97
-"""|Δw| / |w| that may be too small for the squared error, and of its loss of a guess the share that is one still."""
+SLOW_STEP, A_GUESS, UNSCALED = 1e-3, 0.97, ("sgd", "momentum", "nesterov")
+"""|Δw| / |w| that may be too small for the squared error, of the loss of a guess the share that is one still, and the
+optimizers whose steps are as large as the gradients."""
 RISEN, GAP, BY_HEART = 1.15, 0.1, 0.9
 """By how much the validation loss rises above its best, or the accuracies part, where pictures are learnt by heart."""
 
@@ -266,24 +267,36 @@ def _idle(patient: Patient) -> Iterator[Finding]:
         cure = _smaller_numbers(patient, path)
     others = ", and those of all others hardly more" if whole else ""
     why = f"the learning rate of {number(rate)} is too small" if whole else "it stands still"
+    if whole and _shrinks(patient) > 1 and moved[path] * _shrinks(patient) >= IDLE_STEP:
+        why, cure = f"{why} for the squared error, {_shrunk(patient)}", {"loss": CROSS_ENTROPY}
     yield Finding(IDLE, path, f"A step changes the weights of {patient.title(path, False)} by {number(moved[path], 3)} "
                               f"of their size{others}: {why}.", {"step": moved[path], "layers": len(idle)}, cure)
 
 
 def _flat(patient: Patient) -> Iterator[Finding]:
-    """At a guess the squared error's gradient is 2 / K² of the cross-entropy's: what is a good rate for one leaves a
-    network with the other where it began, unless the optimizer scales every step, as Adam does."""
+    """What is a good rate with the cross-entropy leaves a network with the squared error where it began."""
     moved, guess = patient.moved((0.0, 0.5)), chance(patient.settings.loss, patient.classes)
-    if patient.settings.loss != SQUARED_ERROR or len(patient.epochs) < 2 or not moved:
+    if _shrinks(patient) == 1 or len(patient.epochs) < 2 or not moved:
         return
-    last, path, times = patient.epochs[-1], max(moved, key=lambda one: moved[one]), patient.classes ** 2 / 2
+    last, path = patient.epochs[-1], max(moved, key=lambda one: moved[one])
     held = last.validation_loss
     if moved[path] < SLOW_STEP and held > A_GUESS * guess:
         yield Finding(IDLE, path, f"After {number(last.epoch, 9)} epochs the squared error is {number(held, 3)}, and "
-                                  f"that of a mere guess {number(guess, 3)}. Its gradient there is {number(times, 3)} "
-                                  "times smaller than the cross-entropy's: a step changes the weights of "
-                                  f"{patient.title(path, False)} by {number(moved[path], 2)} of their size.",
+                                  f"that of a mere guess {number(guess, 3)}. A step changes the weights of "
+                                  f"{patient.title(path, False)} by {number(moved[path], 2)} of their size: the "
+                                  f"learning rate is too small for this loss, {_shrunk(patient)}.",
                       {"loss": held, "guess": guess, "step": moved[path]}, {"loss": CROSS_ENTROPY})
+
+
+def _shrinks(patient: Patient) -> float:
+    """How many times smaller a guess's gradient is than the cross-entropy's, where steps shrink with it: of the squared
+    error K² / 2 times, but for an optimizer that scales every step, as Adam does."""
+    settings = patient.settings
+    return patient.classes**2 / 2 if settings.loss == SQUARED_ERROR and settings.optimizer in UNSCALED else 1.0
+
+
+def _shrunk(patient: Patient) -> str:
+    return f"whose gradient at a guess is {number(_shrinks(patient), 3)} times smaller than the cross-entropy's"
 
 
 def _too_large(patient: Patient) -> Iterator[Finding]:

@@ -305,7 +305,7 @@ def preprocessing_of(images: np.ndarray, normalize: bool = True) -> Preprocessin
 
 def _describe(
     run_dir: Path, network: Network, shape: tuple[int, ...], preprocessing: Preprocessing, classes: tuple[str, ...],
-    loss: str,
+    loss: str = CROSS_ENTROPY,
 ) -> None:
     data = {"network": spelled(network), "input": list(shape), "preprocessing": preprocessing.to_dict(),
             "classes": list(classes), "loss": loss}

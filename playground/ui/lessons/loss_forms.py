@@ -10,6 +10,7 @@ from playground.figures import loss as pictures
 from playground.figures.lines import lines
 from playground.numbers import number, percent
 from playground.steps.loss import without_shift
+from playground.training.scratch.losses import SQUARED_ERROR, WORDS
 from playground.ui import frame, links
 from playground.ui.lessons.loss import Setting, probability
 from playground.ui.parts.chart import side_by_side
@@ -121,6 +122,8 @@ def squared(setting: Setting) -> None:
         f"is multiplied in. After {RACE_STEPS} steps at rate {number(RACE_RATE)} p is "
         f"{percent(after['cross-entropy'])} with cross-entropy and {percent(after['squared error'])} with the squared "
         "error. The log undoes the exp; that is why the two belong together.")
+    frame.link("train", "Train with the squared error, there averaged over the classes: Build and train",
+               query_params={"loss": WORDS[SQUARED_ERROR]})
 
 
 def label_slopes(scores: np.ndarray, label: int, *, squared: bool) -> np.ndarray:
