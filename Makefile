@@ -9,10 +9,11 @@ PORT ?= 8501
 ADDRESS ?= 127.0.0.1
 PROCESSES ?= 2
 PY := .venv/bin/python
+PIP = $(PY) -m pip install --disable-pip-version-check -q $(PIP_OPTIONS)
 # Longest files first (tests/conftest.py). What was compiled is kept: the suite starts hundreds of processes.
 PYTEST = env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: app class browser check test lint bench clean
+.PHONY: app class browser check test lint chromium runtime bench clean
 .DEFAULT_GOAL := app
 
 .venv/.python:
@@ -23,11 +24,11 @@ PYTEST = env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest -n $(PROCESSES) --dist l
 
 # A stamp a requirements file: a second start installs nothing.
 .venv/.app: requirements.txt .venv/.python
-	$(PY) -m pip install --disable-pip-version-check -q -r requirements.txt
+	$(PIP) -r requirements.txt
 	@touch $@
 
 .venv/.dev: requirements-dev.txt .venv/.app
-	$(PY) -m pip install --disable-pip-version-check -q -r requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
 	@touch $@
 
 app: .venv/.app
@@ -46,9 +47,13 @@ lint: .venv/.dev
 check: lint
 	$(PYTEST) -m "not slow" --ignore=tests/browser --ignore=tests/pages --ignore=tests/parity
 
-test: lint
+chromium:
 	@sh tests/browser/find_chromium.sh
+
+runtime: .venv/.dev
 	@sh tests/browser/fetch_runtime.sh $(PY)
+
+test: lint chromium runtime
 	$(PYTEST)
 
 bench: .venv/.dev

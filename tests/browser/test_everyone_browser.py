@@ -27,6 +27,9 @@ STREAMLITS = "on a narrow screen Streamlit's own list of the pages, whose groups
 EXEMPT = {("list", "sidebar"): STREAMLITS, ("listitem", "sidebar"): STREAMLITS}
 """(rule, where the element is) -> why it stays: only what is Streamlit's own and cannot be changed here."""
 
+STILL = """document.getAnimations().every((one) => one.playState !== 'running'
+                                         || one.effect?.getComputedTiming().endTime === Infinity)"""
+
 SMALL = {"images": "images?size=8"}
 """Where one page repeats one cell hundreds of times, a setting with fewer: each costs axe a tenth of a second."""
 
@@ -89,7 +92,7 @@ def shuts_nobody_out(chapter: contents.Chapter, tall: BrowserContext, app_url: s
     light = violations(page)
     page.emulate_media(color_scheme="dark")
     shown(page, "getComputedStyle(document.querySelector('[data-testid=stApp]')).colorScheme === 'dark'")
-    page.wait_for_timeout(400)  # colours change over a moment
+    shown(page, STILL)  # colours change over a moment
     assert {"light": light, "dark": violations(page, colours_alone=True)} == {"light": [], "dark": []}
     page.close()
 

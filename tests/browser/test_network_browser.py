@@ -175,6 +175,7 @@ def test_another_network_shows_nothing_of_the_one_before(page: Page, goto, other
     expect(answer).to_contain_text(re.compile("Gradients of the loss for “(dark|bright)”"))
     expect(page.locator(".column button.head")).to_have_count(2)
     goto("network?model=training+small&picture=Handwritten+digit&view=back-score_99.map-3")
+    still(page)  # before, the pane for a network beside it is not hidden yet
     expect(answer).to_contain_text("Gradients of the loss for “2”")
     expect(page.locator(".walk .told")).to_contain_text("ops, all walked")
     assert failed == []

@@ -63,7 +63,9 @@ def test_the_tab_has_a_picture_of_ours_before_streamlit_would_fetch_one(
 @pytest.mark.slow
 def test_no_page_waits_for_torch(playground_home: Path) -> None:
     program = (
-        "import sys\n"
+        "import functools, sys\n"
+        "from streamlit.components.v2 import manifest_scanner as scanner\n"  # 0.3 s for every app, as in conftest.py
+        "scanner.scan_component_manifests = functools.cache(scanner.scan_component_manifests)\n"
         "from streamlit.testing.v1 import AppTest\n"
         "from playground.ui import contents\n"
         "from playground.ui.studio import pretrained\n"

@@ -19,6 +19,7 @@ from playground.deploy.session import Classifier
 from playground.numbers import THIN, percent
 from playground.ui.studio import models
 from tests.pages.on_a_page import OpenPage, errors, put_model, sent, texts
+from tests.waiting import HOPE_SECONDS
 
 
 @pytest.mark.usefixtures("without_shipped")
@@ -156,7 +157,7 @@ def test_an_answer_that_is_no_number_is_said_on_the_page_and_by_the_program(
         archive.extractall(tmp_path)
     Image.new("RGB", (9, 9), "white").save(tmp_path / "white.png")
     done = subprocess.run([sys.executable, "broken/run.py", "white.png"], cwd=tmp_path, capture_output=True, text=True,
-                          timeout=120, check=False)
+                          timeout=HOPE_SECONDS, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert "answer is no number" in done.stderr
 

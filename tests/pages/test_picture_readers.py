@@ -30,6 +30,7 @@ from playground.view import looks
 from tests.pages.on_a_page import OpenPage, errors, put_model, sent, texts
 from tests.pages.picture_kinds import Kind, handwriting, kinds, saved
 from tests.playground.tiny_models import COLOUR, linear_file
+from tests.waiting import HOPE_SECONDS
 
 KINDS = kinds()
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,14 +67,14 @@ def by_predict(entry: Entry, files: list[Path], capfd: pytest.CaptureFixture[str
 
 def by_program(folder: Path, files: list[Path]) -> list[str]:
     done = subprocess.run([sys.executable, "run.py", *map(str, files)], cwd=folder, capture_output=True, text=True,
-                          timeout=120, check=True)
+                          timeout=HOPE_SECONDS, check=True)
     return [line.rpartition(": ")[2] for line in done.stdout.splitlines()]
 
 
 def alone(run: str, folder: Path, files: list[Path]) -> list[str]:
     """What a program prints of these files, in a process that has nothing of ours to import."""
     done = subprocess.run([sys.executable, "-I", "-c", run, *map(str, files)], cwd=folder, capture_output=True,
-                          text=True, timeout=120, check=False)
+                          text=True, timeout=HOPE_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -252,7 +253,7 @@ def test_other_small_pictures_are_not_taken_for_handwriting(open_page: OpenPage)
 
 def program(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "run.py", *arguments], cwd=folder, capture_output=True, text=True,
-                          timeout=120, check=False)
+                          timeout=HOPE_SECONDS, check=False)
 
 
 def test_the_program_speaks(playground_home: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from playground.datasets import picture
 from tests.pages.picture_kinds import chunk
+from tests.waiting import HOPE_SECONDS
 
 SIDE = 7_900
 CODE = """
@@ -44,7 +45,7 @@ def test_the_largest_pictures_take_about_four_bytes_a_pixel(
     # A shell between: the largest size of a process that forks is its child's, too.
     command = ["/bin/sh", "-c", '"$0" -c "$1" "$2"; exit', sys.executable, CODE, str(tmp_path / "large.png")]
     done = subprocess.run(command,
-                          capture_output=True, text=True, timeout=300, check=True)
+                          capture_output=True, text=True, timeout=HOPE_SECONDS, check=True)
     side, taken = map(int, done.stdout.split())
     assert side == picture.LONGEST_SIDE
     constant = 60e6  # of the decoder, of NumPy, of the tiles

@@ -22,6 +22,7 @@ from playground.deploy.registry import Entry
 from playground.deploy.session import Classifier
 from tests.pages.on_a_page import put_model
 from tests.playground.tiny_models import COLOUR, linear_file
+from tests.waiting import HOPE_SECONDS
 
 SHARP = """
 import { readFileSync } from "node:fs";
@@ -74,7 +75,7 @@ def photo(path: Path) -> np.ndarray:
 
 
 def run(*command: str, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=HOPE_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -10,6 +10,7 @@ import pytest
 
 from playground.errors import PlaygroundError
 from playground.training.scratch.torch_steps import both
+from tests.waiting import HOPE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"data": "digits", "network": "c8n-b-r-p2-o0.5-[c8-r]-g-d10", "epochs": 1, "batch_size": 64}
@@ -39,7 +40,7 @@ def test_steps_that_are_none_are_a_sentence(steps: int) -> None:
 def test_a_process_of_its_own_answers_or_says_why_not() -> None:
     def asked(question: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-m", "playground.training.scratch.torch_steps"], cwd=ROOT, text=True,
-                              input=json.dumps(question), capture_output=True, timeout=300, check=False)
+                              input=json.dumps(question), capture_output=True, timeout=HOPE_SECONDS, check=False)
 
     right = asked({"request": SMALL, "seed": 0, "steps": 2})
     assert right.returncode == 0, right.stderr

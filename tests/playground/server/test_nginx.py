@@ -18,7 +18,7 @@ import pytest
 from bench.bench_class import read
 from bench.served import Served, served
 from playground.server.node import VARIABLE
-from tests.waiting import on_a_loop, until
+from tests.waiting import HOPE_SECONDS, on_a_loop, until
 
 CONFIG = Path(__file__).resolve().parents[3] / "docs" / "deploy" / "nginx.conf"
 PAGE = {"Accept": "text/html"}
@@ -78,7 +78,7 @@ def answers(port: int) -> bool:
 @pytest.mark.slow
 def test_readers_stay_with_their_process_and_go_on_when_it_is_killed(behind: tuple[str, dict[str, Served]]) -> None:
     url, nodes = behind
-    browsers = [httpx2.Client(base_url=url, timeout=60) for _ in range(6)]
+    browsers = [httpx2.Client(base_url=url, timeout=HOPE_SECONDS) for _ in range(6)]
     for one in browsers:
         assert one.get("/", headers=PAGE).status_code == 200
     at = [one.cookies["playground_node"] for one in browsers]
