@@ -25,6 +25,7 @@ class Screen {
     this.focusing = ""; // what gets the focus when next drawn, by its data-focus
     this.resting = 0;
     root.addEventListener("keydown", (event) => this.key(event));
+    root.addEventListener("pointerdown", () => this.press());
   }
 
   answered({ data, setTriggerValue }) {
@@ -36,7 +37,21 @@ class Screen {
     else this.draw(first);
   }
 
+  // A button that is redrawn while it is held down would never be clicked: it is drawn when it was let go.
+  press() {
+    const ends = ["pointerup", "pointercancel"];
+    const end = () => {
+      ends.forEach((one) => document.removeEventListener(one, end, true));
+      this.pressed = false;
+      setTimeout(() => this.late && !this.pressed && this.draw());
+    };
+    if (!this.pressed) ends.forEach((one) => document.addEventListener(one, end, true));
+    this.pressed = true;
+  }
+
   draw(first = false) {
+    this.late = this.pressed && !first;
+    if (this.late) return;
     if (this.edits.waiting.length) return; // the answer to those is on its way
     const { data, setTriggerValue } = this;
     this.root.setAttribute("aria-busy", "false");
