@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from bench.bench_app import FIRST_POINT
 from playground.network import presets
 from playground.network.kind import Shape
 from playground.network.parts import Network
@@ -97,3 +98,20 @@ def test_lenet_from_nothing_takes_at_most_thirty_taps(phone: Page, app_url: str,
     assert finger.taps <= MOST_TAPS
     expect(phone.locator(".designer .fault.stop")).to_have_count(0)
     assert phone.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_from_opening_the_page_to_the_first_point_of_a_presets_curve_are_three_clicks(  # type: ignore[no-untyped-def]
+    page: Page, goto,
+) -> None:
+    goto("train?epochs=1")
+    clicks = 0
+    for what in (page.get_by_role("combobox", name="Start from"), page.get_by_role("option", name="ResNet-8"),
+                 page.get_by_role("button", name="Start training")):
+        what.click()
+        clicks += 1
+        settled(page)
+    point = page.locator(FIRST_POINT).first
+    point.wait_for(state="attached")
+    assert clicks <= 3
+    assert page.url.split("network=")[1].startswith("resnet8")
+    page.get_by_role("heading", name="What came out").wait_for()
