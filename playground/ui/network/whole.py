@@ -15,6 +15,7 @@ from playground.datasets.preprocessing import Preprocessing
 from playground.deploy import registry
 from playground.deploy.registry import Entry
 from playground.errors import PlaygroundError
+from playground.network.parts import place
 from playground.training.runs import runs
 from playground.training.runs.run_view import began_at
 from playground.training.runs.runs import RunView
@@ -233,7 +234,8 @@ def look_at(subject: Subject, picture: Picture, label: int, epoch: int | None = 
     shown, crowd = subject.preprocessing.pictured(x), subject.crowd()
     if epoch is not None:
         return Look(f"{subject.key} at {epoch}", lambda _: subject.source(str(epoch)), x[None], shown, label, crowd)
-    return Look(subject.key, subject.source, x[None], shown, label, crowd, subject.epochs, moved(subject))
+    return Look(subject.key, subject.source, x[None], shown, label, crowd, subject.epochs, moved(subject),
+                dead_units(subject))
 
 
 def curve_of(subject: Subject) -> list[tuple[int, float, float]]:
@@ -248,6 +250,12 @@ def moved(subject: Subject) -> dict[str, dict[str, float]]:
     return {str(one.epoch): {f"{subject.names[part.path]}.weight": part.step for part in one.parts
                              if part.step is not None and part.path in subject.names}
             for one in subject.run.measures}
+
+
+def dead_units(subject: Subject) -> dict[str, dict[str, float]]:
+    """Of every ReLU the share of units that gave 0 on all pictures of the step that was measured last in an epoch."""
+    return {str(one.epoch): {place(part.path): part.dead for part in one.parts if part.dead is not None}
+            for one in (subject.run.measures if subject.run is not None else ())}
 
 
 @st.fragment
