@@ -13,13 +13,16 @@ from tests.waiting import until
 pytestmark = pytest.mark.slow
 
 
-def test_a_training_is_looked_at_on_a_drawing_and_then_on_what_a_camera_sees(  # type: ignore[no-untyped-def]
-    page: Page, goto, app_home: Path,
-) -> None:
+@pytest.fixture(scope="module")
+def run(app_home: Path):  # type: ignore[no-untyped-def]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(app_home))
-        run = trained(epochs=2, name="on a drawing")
+        return trained(epochs=2, name="on a drawing")
 
+
+def test_a_training_is_looked_at_on_a_drawing_and_then_on_what_a_camera_sees(  # type: ignore[no-untyped-def]
+    page: Page, goto, run,
+) -> None:
     def picture() -> int:
         return int(page.locator(".pane:not([hidden]) .column.picture canvas").first.evaluate(PIXELS))
 
@@ -55,3 +58,32 @@ def test_a_training_is_looked_at_on_a_drawing_and_then_on_what_a_camera_sees(  #
     page.get_by_role("button", name="Switch off and keep this picture").click()
     settled(page)
     expect(page.get_by_role("button", name="Switch the camera on")).to_be_visible()
+
+
+def test_a_design_follows_the_picture_of_the_training_above_until_that_is_closed(  # type: ignore[no-untyped-def]
+    page: Page, goto, run,
+) -> None:
+    def pictures() -> list[int]:
+        shown = page.locator(".pane:not([hidden]) .column.picture canvas")
+        return [int(n) for n in shown.evaluate_all(f"(all) => all.map({PIXELS})")]
+
+    page.set_viewport_size({"width": 1280, "height": 3000})
+    goto(f"train?run={run}&untrained=true")
+    until(lambda: len(pictures()) == 2)
+    until(lambda: len(set(pictures())) == 1)
+    before, which = pictures(), page.get_by_role("spinbutton", name="Which test picture")
+    expect(which).to_have_count(1)
+    which.fill("4")
+    which.press("Enter")
+    until(lambda: len(pictures()) == 2 and len(set(pictures())) == 1 and pictures() != before)
+    expect(page.get_by_text("On the picture that is chosen for the training above: test picture 4.")).to_be_visible()
+    page.get_by_text("The network at work", exact=True).click()
+    until(lambda: len(pictures()) == 1)
+    expect(page.get_by_text("On the picture that is chosen for the training above")).to_have_count(0)
+    expect(which).to_have_count(1)
+    which.fill("5")
+    which.press("Enter")
+    until(lambda: len(set(pictures()) - set(before)) == 1)
+    page.get_by_text("The network at work", exact=True).click()
+    until(lambda: len(pictures()) == 2 and len(set(pictures())) == 1)
+    expect(which).to_have_count(1)

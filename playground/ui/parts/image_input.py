@@ -198,6 +198,8 @@ def _shown(test: ImageSet, which: int) -> Picture:
 
 
 def _drawn(instead: Picture) -> Picture:
+    if links.locked():
+        return instead
     found = drawing("Draw here", key="drawn-picture")
     if found is None:
         st.caption(f"Draw with mouse or finger. Until you do, this is {frame.literal(instead.name)}.")
