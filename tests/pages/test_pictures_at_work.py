@@ -15,7 +15,7 @@ from playground.ui.network import whole
 from playground.ui.parts import camera, image_input
 from playground.view import looks
 from playground.view.looks import Look
-from tests.pages.on_a_page import OpenPage, errors, sent, texts
+from tests.pages.on_a_page import OpenPage, errors, put_model, sent, texts
 from tests.pages.picture_kinds import handwriting, saved, scene
 from tests.pages.test_camera import shot
 from tests.pages.test_network import trained
@@ -134,3 +134,18 @@ def test_a_design_for_other_data_is_looked_at_on_a_picture_of_its_own_data(open_
     assert (above.x.shape, below.x.shape) == ((1, 1, 8, 8), (1, 3, 32, 32))
     app.number_input(key="which-below").set_value(3).run()
     assert not np.array_equal(looks_of(app)[1].x, below.x)
+
+
+def test_the_picture_stays_when_another_network_is_chosen(open_page: OpenPage) -> None:
+    trained(1, "f-d10")
+    put_model("two")
+    app = open_page("network", model="training small", picture="Handwritten digit")
+    for name in ("two", "training small", "two"):
+        app.selectbox(key="model").set_value(name).run()
+        assert errors(app) == []
+        assert app.selectbox(key="picture").value == "Handwritten digit"
+    app.selectbox(key="model").set_value("training small").run()
+    app.selectbox(key="picture").set_value(image_input.TEST).run()
+    app.selectbox(key="model").set_value("two").run()
+    assert errors(app) == []
+    assert app.selectbox(key="picture").value == "Cat", "it has no test pictures here"
