@@ -1,15 +1,17 @@
 """How long a reader waits: every page's first paint, and a slider's way to the redrawn figure, in a real browser.
 
     python -m bench.bench_app [--rounds N] [--pages convolution pooling ...]
+    python -m bench.bench_app --preset
 
 Starts the app with an empty PLAYGROUND_HOME, opens every page once so that the server is warm, then measures. A page's
 first paint is the time from the navigation to the frame with its heading and claim; "all of it" is the time until its
 script has ended. For sliders, every press of an arrow key on a page's sliders is timed from the key to the frame in
 which the first figure has changed, and to the frame after the last script that it starts. In the designer it is a key
-on a step of a card (one filter more or less of a residual network), and the cards redrawn. Frames and keys are timed by
-the page's own clock: asked from outside, a page that draws its figures answers late (`asked_ms` in the JSON is when the
-driver of the browser had seen the heading). The browser keeps its cache, as a reader's does. Milliseconds are of this
-machine, so they stand beside its name. Results are written to bench/results/.
+on a step of a card (one filter more or less of a residual network), and the cards redrawn. With --preset it is the way
+from a preset to the first point of its training's curve, in three clicks: the list, the preset, Start. Frames and keys
+are timed by the page's own clock: asked from outside, a page that draws its figures answers late (`asked_ms` in the
+JSON is when the driver of the browser had seen the heading). The browser keeps its cache, as a reader's does.
+Milliseconds are of this machine, so they stand beside its name. Results are written to bench/results/.
 """
 
 import argparse
@@ -20,6 +22,8 @@ import shutil
 import statistics
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
@@ -29,8 +33,12 @@ from bench.served import served
 from playground.ui.contents import CHAPTERS
 
 PAINT_GOAL, SLIDER_GOAL = 1000, 200  # milliseconds
+POINT_GOAL = 10  # seconds
+TRAININGS = 3
 PRESSES = 40
 DESIGN = "train?network=resnet8"
+PRESET = "ResNet-8"
+FIRST_POINT = '.st-key-run-panel [data-testid="stPlotlyChart"] .scatterlayer .trace path'
 ENDED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 QUIET = 700  # milliseconds without a script running after which nothing more will come
 # Sets __painted to [heading, milliseconds from the navigation to the frame that has it and the claim on the screen].
@@ -135,19 +143,45 @@ def edit(page: Page) -> list[tuple[float, float]]:
     return waits
 
 
+def train(page: Page, url: str) -> float:
+    """Seconds from the first of three clicks that choose a preset and start its training to the first point of its
+    curve."""
+    page.goto(f"{url}/train?epochs=2")
+    page.get_by_role("combobox", name="Start from").wait_for()
+    page.locator(ENDED).wait_for()
+    page.wait_for_timeout(2000)  # as in `slide`
+    began = time.perf_counter()
+    page.get_by_role("combobox", name="Start from").click()
+    page.get_by_role("option", name=PRESET).click()
+    page.locator('[data-testid="stCaptionContainer"]', has_text="He et al.").wait_for()
+    page.get_by_role("button", name="Start training").click()
+    page.locator(FIRST_POINT).first.wait_for(state="attached")
+    took = time.perf_counter() - began
+    page.get_by_role("heading", name="What came out").wait_for()  # so that the next one is not waiting in the queue
+    return took
+
+
 def p95(values: list[float]) -> float:
     """The value that 95 of 100 do not exceed."""
     return sorted(values)[max(0, -(-95 * len(values) // 100) - 1)]
 
 
-def measure(rounds: int, pages: list[str]) -> list[dict[str, Any]]:
-    """One row a page: medians of its first paint and of its whole script, and the p95 of its sliders."""
-    rows = []
+@contextmanager
+def opened() -> Iterator[tuple[Page, str]]:
+    """A window of a browser, and the address of an app that runs for it."""
     with served() as url, sync_playwright() as playwright:
         path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1440, "height": 1200})
         page.add_init_script(PAINTED)
+        yield page, url
+        browser.close()
+
+
+def measure(rounds: int, pages: list[str]) -> list[dict[str, Any]]:
+    """One row a page: medians of its first paint and of its whole script, and the p95 of its sliders."""
+    rows = []
+    with opened() as (page, url):
         chosen = [c for c in CHAPTERS if c.url in pages or not pages]
         for c in chosen:
             visit(page, f"{url}/{c.url}", c.title)
@@ -164,8 +198,14 @@ def measure(rounds: int, pages: list[str]) -> list[dict[str, Any]]:
                 "slider_all_p95_ms": p95([w[1] for w in waits]) if waits else None,
             })
             print(table(rows).splitlines()[-1], file=sys.stderr, flush=True)
-        browser.close()
     return rows
+
+
+def to_first_point(trainings: int = TRAININGS) -> list[float]:
+    """Seconds of `train`, the server warm: the first one is not counted."""
+    with opened() as (page, url):
+        page.set_default_timeout(120_000)
+        return [train(page, url) for _ in range(1 + trainings)][1:]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -181,14 +221,29 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def machine() -> str:
+    """What the numbers are of."""
+    return (f"{datetime.date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, Chromium, "
+            "server warm")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pages", nargs="+", default=[], choices=[c.url for c in CHAPTERS], metavar="PAGE")
+    parser.add_argument("--preset", action="store_true", help="only from a preset to the first point of its curve")
     options = parser.parse_args()
+    if options.preset:
+        took = to_first_point()
+        about = f"{machine()}, load {os.getloadavg()[0]:.1f} at the end"
+        middle = statistics.median(took)
+        said = (f"From a preset ({PRESET} on the digits) to the first point of its curve, 3 clicks, median of "
+                f"{len(took)}: {middle:.1f} s (goal <= {POINT_GOAL}{', missed' if middle > POINT_GOAL else ''})")
+        print(f"{about}\n\n{said}\n")
+        save("preset", about, said, seconds=took)
+        return
     rows = measure(options.rounds, options.pages)
-    about = (f"{datetime.date.today()}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-             "Chromium, server warm")
+    about = machine()
     print(f"{about}\n\n{table(rows)}\n")
     save("app", about, table(rows), rows=rows)
 

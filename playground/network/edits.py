@@ -9,11 +9,12 @@ from typing import Any
 
 from playground.errors import PlaygroundError
 from playground.network.kind import SAME, Field, Shape
+from playground.network.kinds import WEIGHTED
 from playground.network.parts import Network, Part, Path, everything, part, place
 from playground.network.shapes import walk
 from playground.network.spelling import network_of, spelled
 
-ACTIONS = ("insert", "remove", "replace", "move", "set", "wrap", "unwrap", "shortcut")
+ACTIONS = ("insert", "again", "remove", "replace", "move", "set", "wrap", "unwrap", "shortcut")
 KEPT = 500
 """States that a history keeps."""
 MOST_PARTS = 400
@@ -24,11 +25,12 @@ MOST_PARTS = 400
 class Edit:
     """One change.
 
-    `insert` puts the parts of `text` (a spelling) at `path`, moving what is there along; `remove` takes out the part at
-    `path`; `replace` puts the parts of `text` in its place; `move` puts it at `to`, counted before it was taken out;
-    `set` gives its field `name` the `value`; `wrap` makes the `count` parts from `path` on the way of a residual (or of
-    what `text` says: "[", "(" or "{"); `unwrap` replaces a container by its first branch; `shortcut` gives a residual
-    the parts of `text` as its shortcut, none for the identity.
+    `insert` puts the parts of `text` (a spelling) at `path`, moving what is there along; `again` puts there once more
+    what `repeated` finds right before it; `remove` takes out the part at `path`; `replace` puts the parts of `text` in
+    its place; `move` puts it at `to`, counted before it was taken out; `set` gives its field `name` the `value`; `wrap`
+    makes the `count` parts from `path` on the way of a residual (or of what `text` says: "[", "(" or "{"); `unwrap`
+    replaces a container by its first branch; `shortcut` gives a residual the parts of `text` as its shortcut, none for
+    the identity.
     """
 
     action: str
@@ -80,6 +82,8 @@ def label(network: Network, edit: Edit) -> str:
     if edit.action == "insert":
         return f"Insert {_titles(edit.text)} as {where}"
     try:
+        if edit.action == "again":
+            return f"Insert {_titles(spelled(Network(repeated(network, edit.path))))} again as {where}"
         one = network.at(edit.path)
     except (IndexError, ValueError):
         return f"Change {where}"
@@ -95,6 +99,22 @@ def label(network: Network, edit: Edit) -> str:
         "unwrap": f"Take the brackets of {where} away",
         "shortcut": f"Shortcut of {where}: {_titles(edit.text) if edit.text else 'the identity'}",
     }[edit.action]
+
+
+def repeated(network: Network, path: Path) -> tuple[Part, ...]:
+    """What can be put at a place once more: the parts right before it, from the last layer with weights or the last
+    container on. None where there is no such part, or where maps become numbers in a row on the way.
+
+    >>> spelled(Network(repeated(network_of("c6k5-th-a2-f-d9"), (3,))))
+    'c6k5-th-a2'
+    >>> repeated(network_of("c6k5-th-a2-f-d9"), (4,))
+    ()
+    """
+    before = _row(network, path)[:path[-1]]
+    first = next((k for k in reversed(range(len(before))) if before[k].of.container or before[k].kind in WEIGHTED),
+                 len(before))
+    found = before[first:]
+    return () if any(one.kind in ("flatten", "global_pool") for one in found) else found
 
 
 def said(one: Part, name: str) -> str:
@@ -269,6 +289,14 @@ def _insert(network: Network, edit: Edit) -> Network:
     return Network(_spliced(network.parts, edit.path, network_of(edit.text).parts, 0))
 
 
+def _again(network: Network, edit: Edit) -> Network:
+    found = repeated(network, edit.path)
+    if not found:
+        raise PlaygroundError(f"Before {place(edit.path)} there is nothing to insert again: that is a layer with "
+                              "weights and what follows it.")
+    return Network(_spliced(network.parts, edit.path, found, 0))
+
+
 def _remove(network: Network, edit: Edit) -> Network:
     return Network(_spliced(network.parts, edit.path, (), 1))
 
@@ -328,5 +356,5 @@ def _shortcut(network: Network, edit: Edit) -> Network:
     return Network(_spliced(network.parts, edit.path, (new,), 1))
 
 
-_ACTING = {"insert": _insert, "remove": _remove, "replace": _replace, "move": _move, "set": _set, "wrap": _wrap,
-           "unwrap": _unwrap, "shortcut": _shortcut}
+_ACTING = {"insert": _insert, "again": _again, "remove": _remove, "replace": _replace, "move": _move, "set": _set,
+           "wrap": _wrap, "unwrap": _unwrap, "shortcut": _shortcut}

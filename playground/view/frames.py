@@ -28,13 +28,13 @@ ZERO = 128
 
 
 def frame(trace: Trace, shown: Sequence[int], *, gradients: Gradients | None = None, side: int = 24, most: int = 16,
-          scale: str = "layer", held: Mapping[int, float] | None = None, learn: Mapping[str, float] | None = None
-          ) -> bytes:
+          scale: str = "layer", held: Mapping[int, float] | None = None, learn: Mapping[str, float] | None = None,
+          dead: Mapping[str, float] | None = None) -> bytes:
     """The parts `shown`, forward, or the gradients of what they give; `most` maps each, at most `side` pixels wide.
 
     Of maps larger than that, squares of pixels are put together by their mean. held: full colours by part, for frames
-    that follow each other. learn: sizes of the last step's changes by weight, |Δw| / |w|. Raises PlaygroundError for
-    parts or a scale that do not exist.
+    that follow each other. learn: sizes of the last step's changes by weight, |Δw| / |w|; dead: shares of units that
+    were 0 on all of its pictures, by part. Raises PlaygroundError for parts or a scale that do not exist.
     """
     parts = [_part(trace, index) for index in shown]
     if scale not in SCALES:
@@ -60,6 +60,8 @@ def frame(trace: Trace, shown: Sequence[int], *, gradients: Gradients | None = N
         rows.append(row)
     header: dict[str, Any] = {"parts": rows, "backward": backward, "logits": _list(trace.logits.data[0])}
     header |= _weights(trace, gradients, learn)
+    if dead:
+        header["dead"] = {part.index: dead[part.name] for part in trace.parts if part.name in dead}
     if gradients is not None:
         header |= {"value": _short(gradients.value), "top": _short(top), "decades": DECADES}
         if gradients.target.kind == "loss":

@@ -56,6 +56,7 @@ class Look:
     crowd: Array | None = None
     epochs: tuple[int, ...] = ()
     changes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # |Δw| / |w| by epoch, by weight
+    dead: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # share of dead units by epoch, by part
     like: "Look | None" = None
 
     @property
@@ -336,9 +337,9 @@ def _frame(asked: _Asked) -> tuple[bytes, str]:
     shown = asked.numbers("parts", 120)
     scale = asked.query.get("scale", "layer")
     side, most = asked.number("side", 24, 4, 64), asked.number("most", 16, 1, 64)
-    changes = asked.look.changes.get(asked.epoch)
+    look, epoch = asked.look, asked.epoch
     return frames.frame(asked.seen().trace, shown, gradients=asked.gradients(), side=side, most=most, scale=scale,
-                        held=asked.held(shown), learn=changes), BINARY
+                        held=asked.held(shown), learn=look.changes.get(epoch), dead=look.dead.get(epoch)), BINARY
 
 
 def _layer(asked: _Asked) -> tuple[bytes, str]:

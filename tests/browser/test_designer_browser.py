@@ -123,6 +123,20 @@ def test_a_block_is_followed_and_the_focus_is_never_lost(page: Page, goto) -> No
     shown(page, f"() => ({FOCUS})() === 'undo'")
 
 
+def test_a_button_pressed_while_a_number_is_on_its_way_is_clicked(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
+    opened(page, goto, "train?network=c8-f-d10", 3)
+    page.get_by_role("textbox", name="number of filters of convolution").fill("9")
+    box = page.get_by_role("button", name="Remove part 2").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()  # which ends the writing, so that the number is sent
+    shown(page, "() => new URL(location.href).searchParams.get('network') === 'c9-f-d10'")
+    settled(page)
+    page.wait_for_timeout(500)  # that the button stays what it is while it is held is seen by waiting only
+    page.mouse.up()
+    until_address(page, "c9-d10")
+
+
 def test_what_is_wrong_inside_a_folded_block_is_said_at_its_card(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
     opened(page, goto, "train?network=%7Br%7D", 1)
     page.get_by_text("Does not fit:").wait_for()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from playground.network.edits import Edit, edited
+from playground.network.edits import ACTIONS, Edit, edited
 from playground.network.faults import STOP, faults
 from playground.network.parts import Network
 from playground.network.spelling import network_of
@@ -58,7 +58,7 @@ def random_edit(rng: np.random.Generator, network: Network) -> Edit:
     """An edit that may or may not fit the network."""
     depth = int(rng.choice([1, 1, 1, 3]))
     path = tuple(int(rng.integers(0, 2 if k % 2 else len(network) + 2)) for k in range(depth))
-    action = str(rng.choice(["insert", "remove", "replace", "move", "set", "wrap", "unwrap", "shortcut"]))
+    action = str(rng.choice(ACTIONS))
     text = str(rng.choice(["c8-r", "b", "[c4-b]", "(c4,c4k5)", "p2", "", "d10", "(c3)", "c0", "[", "{", "("]))
     name = str(rng.choice(["filters", "kernel_size", "stride", "padding", "p", "units", "nothing"]))
     value = float(rng.choice([-1, 0, 1, 2, 3, 16, 0.5, 1e9, float("nan"), float("inf")]))

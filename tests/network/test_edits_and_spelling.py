@@ -172,11 +172,20 @@ def test_five_hundred_edits_are_undone_and_redone_to_the_byte():
     ("[c8-b]-r", Edit("unwrap", (0,)), "c8-b-r", "Take the brackets of part 1 away"),
     ("[c8-b]-r", Edit("shortcut", (0,), text="c8k1"), "[c8-b:c8k1]-r", "Shortcut of part 1: convolution"),
     ("c8-r", Edit("replace", (1,), text="ge"), "c8-ge", "ReLU (part 2) → GELU"),
+    ("c8-r-c6k5-th-a2", Edit("again", (5,)), "c8-r-c6k5-th-a2-c6k5-th-a2", "Insert 3 parts again as part 6"),
+    ("[c8-b]-r", Edit("again", (2,)), "[c8-b]-r-[c8-b]-r", "Insert 2 parts again as part 3"),
+    ("[c8-b]-r", Edit("again", (0, 0, 1)), "[c8-c8-b]-r", "Insert convolution again as part 1, branch 1, part 2"),
 ])
 def test_an_edit_does_what_its_label_says(before, edit, after, words):
     assert spelled(edited(network_of(before), edit)) == after
     assert label(network_of(before), edit) == words
     assert edit.action in ACTIONS
+
+
+@pytest.mark.parametrize(("text", "path"), [("r-p2", (2,)), ("c8-f-r", (3,)), ("c8-g", (2,)), ("c8", (0,))])
+def test_what_is_no_run_of_layers_is_not_put_there_again(text, path):
+    with pytest.raises(PlaygroundError, match="there is nothing to insert again"):
+        edited(network_of(text), Edit("again", path))
 
 
 @pytest.mark.parametrize(("path", "count", "words"), [

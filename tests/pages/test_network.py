@@ -21,9 +21,10 @@ from tests.pages.test_kernels import put_convolution, put_deep
 VIEW = "network_view"
 
 
-def trained(epochs: int = 2, network: str = "c4n-b-r-p2-f-d10", name: str = "small") -> str:
+def trained(epochs: int = 2, network: str = "c4n-b-r-p2-f-d10", name: str = "small", **settings: object) -> str:
     """The id of a small training that has ended here, in this process."""
-    spec = RunSpec("digits", {"data": "digits", "network": network, "epochs": epochs, "train_pictures": 60}, 0, name)
+    request = {"data": "digits", "network": network, "epochs": epochs, "train_pictures": 60, **settings}
+    spec = RunSpec("digits", request, 0, name)
     folder = runs.new_folder()
     runs.write_spec(folder, spec, "cpu")
     for event in numpy_fit.fit(spec, folder, lambda: False):
@@ -162,6 +163,20 @@ def test_a_training_is_watched_at_each_of_its_epochs_and_beside_itself(open_page
     assert told["titles"] == ["small", "small, epoch 0"]
     app = open_page("train", run=run_id)
     assert sent(app, VIEW)[0]["epochs"] == [0, 1, 2]
+
+
+def test_a_frame_says_of_every_relu_the_share_of_units_that_are_dead(open_page: OpenPage) -> None:
+    trained(1, "c4-[c4-r]-c4-f-d10", "dead", first_bias=-50.0)
+    trained(1, "c4-b-r-f-d10", "alive")
+    shares = {}
+    for name in ("dead", "alive"):
+        told = sent(open_page("network", model=f"training {name}"), VIEW)[0]
+        parts = json.loads(looks.answer(told["token"], "structure", {}).body)["parts"]
+        said = unpacked(looks.answer(told["token"], "frame", {"parts": "0", "epoch": "1"}).body)[0]["dead"]
+        assert list(said) == [str(part["i"]) for part in parts if part["words"] == "ReLU"]
+        shares[name] = list(said.values())
+    assert shares["dead"] == [1.0]
+    assert shares["alive"] != [1.0]
 
 
 def test_the_views_script_is_small() -> None:

@@ -18,13 +18,13 @@ def idx(array: np.ndarray) -> bytes:
     return struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
 
 
-def write_idx(folder: Path) -> Path:
-    """30 training and 12 test pictures of 9 x 7 pixels and 3 classes."""
+def write_idx(folder: Path, size: tuple[int, int] = (9, 7), classes: int = 3) -> Path:
+    """30 training and 12 test pictures of 9 x 7 pixels and 3 classes, or of others."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
     for prefix, count in (("train", 30), ("t10k", 12)):
-        (folder / f"{prefix}-images-idx3-ubyte").write_bytes(idx(rng.integers(0, 256, (count, 9, 7))))
-        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(np.arange(count) % 3))
+        (folder / f"{prefix}-images-idx3-ubyte").write_bytes(idx(rng.integers(0, 256, (count, *size))))
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(np.arange(count) % classes))
     return folder
 
 

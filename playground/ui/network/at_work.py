@@ -1,6 +1,7 @@
 """The view of a whole network beside what it is about: a design before it is trained, a training while it runs."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,34 @@ from playground.training.scratch import numpy_fit
 from playground.training.scratch.doctor import Preflight, preflight
 from playground.training.scratch.losses import scoring
 from playground.training.scratch.settings import Settings, first_weights
-from playground.ui import frame, links
+from playground.ui import frame
 from playground.ui.network import view, whole
+from playground.ui.network.whole import Subject
+from playground.ui.parts import camera
+from playground.ui.parts.image_input import TEST, Picture, of_set
 from playground.ui.studio import train
-from playground.view.looks import Look
-from playground.view.sources import Design, Source
+from playground.view.sources import Design
 
-PICTURES = 300
-"""Of the test pictures, those that can be looked at."""
 PAUSE_SECONDS = 1.0
 CHECKED = 256
 """Training pictures of which the first batch is taken."""
+OPEN = "untrained"
+"""Whether the view of the design is open, by its key on the page."""
+_ABOVE = "at-work-above"
+"""Where the session keeps what the view of the page's training looks at."""
+
+
+@dataclass(frozen=True)
+class Above:
+    """What the view of a page's training looks at."""
+
+    run: str
+    data: str
+    picture: Picture
+
+    def __eq__(self, other: object) -> bool:
+        return (isinstance(other, Above) and (self.run, self.data) == (other.run, other.data) and
+                np.array_equal(self.picture.pixels, other.picture.pixels))
 
 
 @frame.guarded("The design at work")
@@ -34,10 +52,11 @@ def untrained(data: str, text: str, takes: Shape, request: Mapping[str, Any], se
     """A design at its first weights: what a first batch says, and every part at work on a picture."""
     training, test = train.loaded(data)
     told(checked(data, text, takes, dict(request), seed))
-    index = which(test, "untrained")
     source = designed(text, takes, training, request, seed)
-    view.view(look_at(f"design {data} {text} {sorted(request.items())} {seed}", lambda _: (source, ""), source, test,
-                      index, training), key="untrained-view")
+    subject = Subject(f"design {data} {text} {sorted(request.items())} {seed}", "this design", source.preprocessing,
+                      training.classes, lambda _: (source, ""), suggested=TEST,
+                      crowd=lambda: source.preprocessing.apply_all(training.images[: whole.CROWD]))
+    st.fragment(below)(subject, test, data)
 
 
 def told(found: Preflight) -> None:
@@ -69,51 +88,72 @@ def designed(text: str, takes: Shape, training: ImageSet, request: Mapping[str, 
     return Design(network, model, preparation, training.classes, asked.loss)
 
 
-def which(test: ImageSet, key: str) -> int:
-    """A test picture, by its number."""
-    return int(st.number_input("Test picture", 0, min(PICTURES, len(test)) - 1, 0, key=f"{key}-picture",
-                               disabled=links.locked(), width=160))
+@frame.guarded("The design at work")
+def below(subject: Subject, test: ImageSet, data: str) -> None:
+    """A design at work, below the page's training if there is one."""
+    above = st.session_state.get(_ABOVE)
+    known = isinstance(above, Above) and above.run == following()
+    looked_at(subject, test, data, "untrained-view", above if known else None)
 
 
-def look_at(key: str, of: Any, source: Source, test: ImageSet, index: int, training: ImageSet,
-            epochs: tuple[int, ...] = (), changes: Mapping[str, Mapping[str, float]] | None = None) -> Look:
-    """A look at a test picture, among the first training pictures where it is in training mode."""
-    pixels = test.images[index]
-    crowd = source.preprocessing.apply_all(training.images[: whole.CROWD])
-    x = source.preprocessing.apply(pixels)
-    return Look(key, of, x[None], source.preprocessing.pictured(x), int(test.labels[index]), crowd, epochs,
-                changes or {})
+def looked_at(subject: Subject, test: ImageSet, data: str, key: str, above: Above | None = None) -> Picture:
+    """Draw the controls of a picture, its class, and a network at work on it; the picture. A page has one chooser: with
+    a view `above` its picture is looked at, or a test picture where that is of other data."""
+    with camera.Live() as live:
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            if above is None:
+                picture = whole.picture_for(subject, live, test)
+            elif above.data == data:
+                picture = above.picture
+                st.caption(f"On the picture that is chosen for the training above: {frame.literal(picture.name)}.")
+            else:
+                picture = of_set(test, key="which-below")
+        with right:
+            label = whole.label_of(subject, picture)
+        view.view(whole.look_at(subject, picture, label), curve=whole.curve_of(subject), live=subject.live, key=key)
+    return picture
+
+
+def following() -> str:
+    """The run that the page shows."""
+    return str(st.query_params.get("run", ""))
 
 
 def of_training(run: RunView) -> None:
-    """A training's network on a test picture: live while it runs, afterwards at every epoch."""
+    """A training's network on a picture: live while it runs, afterwards at every epoch."""
     waits = not run.ended and whole.of_run(run) is None
     st.fragment(drawn_at_work, run_every=PAUSE_SECONDS if waits else None)(run, waits)
 
 
 @frame.guarded("The network at work")
 def drawn_at_work(run: RunView, waits: bool) -> None:
-    """The view, or where it will be."""
+    """The view, or where it will be; what stands below looks at its picture."""
+    before = st.session_state.get(_ABOVE)
+    st.session_state[_ABOVE] = now = above(run, waits)
+    if st.session_state.get(OPEN) and not (now == before or (now is not None and now.picture.live)):
+        st.rerun()  # the whole page, with the view of the design
+
+
+def above(run: RunView, waits: bool) -> Above | None:
+    """Draw the view of a training, or where it will be; what it looks at, None where it does not yet."""
     place = st.expander("The network at work", icon=":material/view_column:", key="at-work", on_change="rerun",
                         bind="query-params", expanded=True)
     if not place.open:
-        return
+        return None
     with place:
         subject = whole.of_run(run)
         if subject is None:
             st.info("Its parts are drawn here once the first weights are there." if not run.ended else
                     "This training has kept no weights to look at.")
-            return
+            return None
         if waits:
             st.rerun()  # the whole page: from now on nothing is waited for
+        data = run.spec.request["data"]
         try:
-            training, test = train.loaded(run.spec.request["data"])
+            _, test = train.loaded(data)
         except PlaygroundError as error:
             st.info(frame.literal(str(error)))
-            return
-        index = which(test, "trained")
-        source, _ = subject.source(str(subject.epochs[-1]))
-        curve = [(one.epoch, one.train_loss, one.validation_loss) for one in run.epochs]
-        view.view(look_at(subject.key, subject.source, source, test, index, training, subject.epochs,
-                          whole.moved(subject)),
-                  curve=curve, live=subject.live, key=f"run-view-{run.run_id}")
+            return None
+        picture = looked_at(replace(subject, suggested=TEST), test, data, f"run-view-{run.run_id}")
+        return Above(run.run_id, data, picture)

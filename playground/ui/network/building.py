@@ -157,7 +157,7 @@ def design(chosen: Chosen) -> None:
     if drawn.open:
         with drawn:
             settings.drawn(request, text, chosen.takes, chosen.classes, max(1, chosen.learnt // batch))
-    work = st.expander("At work, untrained", icon=":material/view_column:", key="untrained", on_change="rerun",
+    work = st.expander("At work, untrained", icon=":material/view_column:", key=at_work.OPEN, on_change="rerun",
                        bind="query-params")
     if work.open:
         with work:

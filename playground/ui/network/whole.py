@@ -15,6 +15,7 @@ from playground.datasets.preprocessing import Preprocessing
 from playground.deploy import registry
 from playground.deploy.registry import Entry
 from playground.errors import PlaygroundError
+from playground.network.parts import place
 from playground.training.runs import runs
 from playground.training.runs.run_view import began_at
 from playground.training.runs.runs import RunView
@@ -152,11 +153,18 @@ def controls(live_camera: camera.Live) -> Setting | None:
                                  "they learn, and afterwards.")
         subject = made(found, name)
     with middle:
-        picture = asked(choose_picture(subject.suggested, live=live_camera, least=1), subject.labels)
+        picture = picture_for(subject, live_camera, data_of(subject) if subject.run is not None else None)
     with right:
         label = label_of(subject, picture)
         beside, titles = second(found, name, subject, picture, label)
     return Setting(subject, picture, label, look_at(subject, picture, label), beside, titles)
+
+
+def picture_for(subject: Subject, live_camera: camera.Live, test: ImageSet | None) -> Picture:
+    """The one chooser of a picture to look at: of the test pictures, a sample, one's own photo or drawing, or what the
+    camera sees, as the network is asked about it."""
+    chosen = choose_picture(subject.suggested, live=live_camera, least=1, test=test, draw=True)
+    return asked(chosen, subject.labels)
 
 
 def made(found: Mapping[str, Callable[[], Subject | None]], name: str) -> Subject:
@@ -169,23 +177,19 @@ def made(found: Mapping[str, Callable[[], Subject | None]], name: str) -> Subjec
 
 def label_of(subject: Subject, picture: Picture) -> int:
     """The class that the picture is said to be: the loss is against it. It is the picture's own until another is
-    chosen, and that holds for this picture; for a camera's pictures, which follow each other, for all of them."""
+    chosen, and that holds for this picture; for a camera's pictures, or strokes, which follow each other, for all."""
     names = list(dict.fromkeys(subject.labels))
     own = subject.labels[own_class(subject, picture)]
-    of = "camera" if picture.live else digit() or hashlib.blake2s(picture.pixels.tobytes()).hexdigest()
+    digest = hashlib.blake2s(picture.pixels.tobytes()).hexdigest()
+    of = "camera" if picture.live else "drawing" if picture.drawn else (picture.drawing and picture.shows) or digest
     said = st.selectbox("Its class", names, index=names.index(own), key=f"class-{subject.key}-{of}",
                         disabled=links.locked(), help="The loss is computed against it.")
     return subject.labels.index(said)
 
 
-def digit() -> str | None:
-    """The digit that the picture shows, where it is a handwritten one."""
-    return str(st.session_state.get("digit")) if st.session_state.get("picture") == "Handwritten digit" else None
-
-
 def own_class(subject: Subject, picture: Picture) -> int:
-    """The class of a picture as far as it is known: the digit's own where it is one, else what the network says."""
-    own = digit()
+    """The class of a picture as far as it is known: its own where it has one, else what the network says."""
+    own = picture.shows
     return subject.labels.index(own) if own in subject.labels else likeliest(subject, picture)
 
 
@@ -224,7 +228,8 @@ def class_beside(subject: Subject, label: int, other: Subject, picture: Picture)
     if name in other.labels:
         return label if other.labels[label:label + 1] == (name,) else other.labels.index(name)
     own = own_class(other, picture)
-    whose = "the digit’s own class" if other.labels[own] == digit() else "the class that it says itself"
+    whose = ("the class that it says itself" if other.labels[own] != picture.shows else
+             f"the {'digit' if picture.drawing else 'picture'}’s own class")
     st.caption(f"“{frame.literal(other.title)}” has no class “{frame.literal(name)}”: its loss is against "
                f"“{frame.literal(other.labels[own])}”, {whose}.")
     return own
@@ -236,7 +241,13 @@ def look_at(subject: Subject, picture: Picture, label: int, epoch: int | None = 
     shown, crowd = subject.preprocessing.pictured(x), subject.crowd()
     if epoch is not None:
         return Look(f"{subject.key} at {epoch}", lambda _: subject.source(str(epoch)), x[None], shown, label, crowd)
-    return Look(subject.key, subject.source, x[None], shown, label, crowd, subject.epochs, moved(subject))
+    return Look(subject.key, subject.source, x[None], shown, label, crowd, subject.epochs, moved(subject),
+                dead_units(subject))
+
+
+def curve_of(subject: Subject) -> list[tuple[int, float, float]]:
+    """Epoch, training and validation loss of a training, over which its film runs; of others nothing."""
+    return [(one.epoch, one.train_loss, one.validation_loss) for one in subject.run.epochs] if subject.run else []
 
 
 def moved(subject: Subject) -> dict[str, dict[str, float]]:
@@ -248,17 +259,22 @@ def moved(subject: Subject) -> dict[str, dict[str, float]]:
             for one in subject.run.measures}
 
 
+def dead_units(subject: Subject) -> dict[str, dict[str, float]]:
+    """Of every ReLU the share of units that gave 0 on all pictures of the step that was measured last in an epoch."""
+    return {str(one.epoch): {place(part.path): part.dead for part in one.parts if part.dead is not None}
+            for one in (subject.run.measures if subject.run is not None else ())}
+
+
 @st.fragment
 @frame.guarded("The network")
 def shown(setting: Setting) -> None:
     """The view itself, and what is asked of what was chosen in it."""
     subject = setting.subject
-    curve = [(one.epoch, one.train_loss, one.validation_loss) for one in subject.run.epochs] if subject.run else []
     epoch = epoch_now(subject)
     source = looks.source_of(setting.look, epoch)
     look = with_edits(setting.look, source, epoch)
     beside = replace(setting.beside, like=look) if setting.beside is not None else None
-    at = view.view(look, beside, titles=setting.titles, curve=curve, live=subject.live)
+    at = view.view(look, beside, titles=setting.titles, curve=curve_of(subject), live=subject.live)
     if subject.live or not isinstance(source, Design | File):
         return
     chosen = Chosen()

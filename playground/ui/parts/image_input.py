@@ -1,6 +1,7 @@
-"""Where a page's picture comes from: a sample photo, a handwritten digit, one's own photo or the camera.
+"""Where a page's picture comes from: a data set, a sample photo, a handwritten digit, one's own photo or drawing, the
+camera.
 
-Everything that says which picture and which part of it is in the address, except one's own photo: own_photo keeps it.
+Everything that says which picture and which part of it is in the address, except one's own: own_photo keeps a photo.
 """
 
 import base64
@@ -14,20 +15,25 @@ import streamlit as st
 from PIL import Image
 
 from playground.datasets import named, photos, samples
-from playground.datasets.picture import GRAY, are_digits, ink
+from playground.datasets.named import ImageSet
+from playground.datasets.picture import GRAY, are_digits, filled, ink
 from playground.errors import PlaygroundError
 from playground.numbers import counted
 from playground.ui import frame, links
 from playground.ui.parts import camera, lesson, own_photo
+from playground.ui.parts.drawing import drawing
 
 DIGIT, UPLOAD, CAMERA, LIVE = "Handwritten digit", "Your photo", "Take a photo", "Live camera"
+TEST, DRAWN = "Test picture", "Your drawing"
+MOST_TESTS = 300
+"""Of a set's test pictures, those that can be chosen."""
 CELLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 LEAST = 16
 """Pixels a side that every lesson's kernels and windows fit into."""
 BEGIN = {"size": 8, "cell": 8, "across": 36, "down": 34}
 """Where the square begins, by the names its controls have in the address."""
 
-__all__ = ["GRAY", "Patch", "Picture", "Place", "are_digits", "asked", "choose_picture", "cut", "ink"]
+__all__ = ["GRAY", "Patch", "Picture", "Place", "are_digits", "asked", "choose_picture", "cut", "ink", "of_set"]
 
 _HERE = Path(__file__).parent
 _picker = st.components.v2.component(
@@ -41,13 +47,16 @@ _picker = st.components.v2.component(
 @dataclass(frozen=True)
 class Picture:
     """What the reader chose: a name for captions, raw pixels uint8 (H, W, 3), whether it is a small drawing, whether it
-    is the reader's own, and whether it is what a camera sees now, so that the next one is on its way."""
+    is the reader's own, whether it is what a camera sees now, so that the next one is on its way, the class that it is
+    known to show, and whether the reader has drawn it, light on black."""
 
     name: str
     pixels: np.ndarray
     drawing: bool = False
     own: bool = False
     live: bool = False
+    shows: str | None = None
+    drawn: bool = False
 
     @property
     def gray(self) -> np.ndarray:
@@ -69,19 +78,22 @@ class Patch:
     cell: int
 
 
-def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None, least: int = LEAST) -> Picture:
+def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None, least: int = LEAST,
+                   test: ImageSet | None = None, draw: bool = False) -> Picture:
     """Draw the source's controls and return the picture; without an own photo yet, a sample photo.
 
-    `suggested` is the choice to begin with, as the list spells it; an own photo shown on the page before goes first.
-    With `live` the camera's pictures may follow each other, and what stands inside of it is drawn again for each. A
-    photo that is not `least` pixels high and wide is made so by repeating its pixels: kernels and windows have to fit
-    in; whoever asks a model wants 1.
+    `test` are pictures of a data set that can be chosen, too; with `draw` the reader may draw one. `suggested` is the
+    choice to begin with, as the list spells it; an own photo shown on the page before goes first. With `live` the
+    camera's pictures may follow each other, and what stands inside of it is drawn again for each. A photo that is not
+    `least` pixels high and wide is made so by repeating its pixels: kernels and windows have to fit in; whoever asks a
+    model wants 1.
     """
     # "Camera" in the list would promise one; the photograph is of a man with a camera.
     names = {name.replace("camera", "cameraman").capitalize(): name for name in samples.photo_names()}
     first = "Cat" if "Cat" in names else next(iter(names))
     # The address holds what the list shows, so the list shows what a person would type.
-    choices = [*names, DIGIT, UPLOAD, CAMERA, *([LIVE] if live is not None else [])]
+    choices = [*([TEST] if test is not None else []), *names, DIGIT, *([DRAWN] if draw else []), UPLOAD, CAMERA,
+               *([LIVE] if live is not None else [])]
     begin = choices.index(suggested if suggested in choices else first)
     own_photo.before_the_list(UPLOAD, (UPLOAD, CAMERA), choices[begin])
     source = st.selectbox(
@@ -98,13 +110,19 @@ def choose_picture(suggested: str = "Cat", *, live: camera.Live | None = None, l
         return own
     if source == DIGIT:
         return _digit()
+    if source == TEST and test is not None:
+        return of_set(test)
+    if source == DRAWN:
+        return _drawn(Picture(names[first], samples.photo(names[first])) if test is None else _shown(test, 0))
     name = names.get(source, names[first])
     return Picture(name, samples.photo(name))
 
 
 def asked(picture: Picture, labels: Sequence[str]) -> Picture:
     """The picture as a model with these labels is asked about it: a model of handwritten digits is shown one's own dark
-    ink on light paper as light strokes on black, unless the reader switches that off."""
+    ink on light paper as light strokes on black, unless the reader switches that off; and a drawing cut to its ink."""
+    if picture.drawn:
+        return replace(picture, pixels=filled(picture.pixels[:, :, 0])) if are_digits(labels) else picture
     if not (picture.own and are_digits(labels) and st.toggle(
             "Dark ink on light paper", True, key="paper", bind="query-params", disabled=links.locked(),
             help="The digits this model has learnt from are light on black and fill their square.")):
@@ -163,7 +181,30 @@ def _digit() -> Picture:
     own = images[labels == label]
     which = st.slider("Whose handwriting", 1, 100, key="writer", bind="query-params", disabled=links.locked())
     image = own[(which - 1) % len(own)]
-    return Picture(f"a handwritten {label}", np.repeat(image[:, :, None], 3, axis=2), drawing=True)
+    return Picture(f"a handwritten {label}", np.repeat(image[:, :, None], 3, axis=2), drawing=True, shows=str(label))
+
+
+def of_set(test: ImageSet, key: str = "which") -> Picture:
+    """One of a data set's test pictures, by its number."""
+    which = int(st.number_input("Which test picture", 0, min(MOST_TESTS, len(test)) - 1, 0, key=key,
+                                bind="query-params", disabled=links.locked()))
+    return _shown(test, which)
+
+
+def _shown(test: ImageSet, which: int) -> Picture:
+    pixels = test.images[which]
+    return Picture(f"test picture {which}", pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2),
+                   shows=test.classes[test.labels[which]])
+
+
+def _drawn(instead: Picture) -> Picture:
+    if links.locked():
+        return instead
+    found = drawing("Draw here", key="drawn-picture")
+    if found is None:
+        st.caption(f"Draw with mouse or finger. Until you do, this is {frame.literal(instead.name)}.")
+        return instead
+    return Picture("your drawing", np.repeat(found[:, :, None], 3, axis=2), own=True, drawn=True)
 
 
 def cut(gray: np.ndarray, size: int, cell: int, across: float, down: float) -> Patch:

@@ -13,7 +13,7 @@ import streamlit as st
 
 from playground.errors import PlaygroundError
 from playground.network import presets
-from playground.network.edits import Edit, History, said, stepped, what_if
+from playground.network.edits import Edit, History, repeated, said, stepped, what_if
 from playground.network.faults import Fault, faults
 from playground.network.kind import Shape
 from playground.network.kinds import KINDS
@@ -160,7 +160,7 @@ def view(network: Network, takes: Shape, classes: int, batch: int, memory: int |
     rows = {row.path: row for row in walked.rows}
     return {
         "takes": shape_words(takes), "classes": classes, "batch": batch,
-        "cards": [_card((index,), one, rows, at) for index, one in enumerate(network.parts)],
+        "cards": [_card(network, (index,), one, rows, at) for index, one in enumerate(network.parts)],
         "faults": [_fault(fault) for fault in found if not _shown(network, fault.path)],
         "totals": _totals(walked, batch), "whatif": _what_if(network, takes, batch), "palette": PALETTE,
     }
@@ -175,7 +175,8 @@ def _shown(network: Network, path: Place) -> bool:
     return True
 
 
-def _card(path: Place, one: Part, rows: Mapping[Place, Row], at: Mapping[Place, Sequence[Fault]]) -> dict[str, Any]:
+def _card(network: Network, path: Place, one: Part, rows: Mapping[Place, Row], at: Mapping[Place, Sequence[Fault]],
+          ) -> dict[str, Any]:
     row, kind, main = rows.get(path), one.of, one.of.main
     roles = ROLES.get(one.kind, tuple(f"branch {number + 1}" for number in range(len(one.branches))))
     return {
@@ -187,7 +188,8 @@ def _card(path: Place, one: Part, rows: Mapping[Place, Row], at: Mapping[Place, 
         "parameters": row.parameters if row else None, "multiply_adds": row.multiply_adds if row else None,
         "field": _number(row.field) if row else None,
         "faults": [_fault(fault) for fault in at.get(path, ())],
-        "branches": [{"role": role, "cards": [_card((*path, number, index), inner, rows, at)
+        "again": [part.of.words for part in repeated(network, (*path[:-1], path[-1] + 1))],
+        "branches": [{"role": role, "cards": [_card(network, (*path, number, index), inner, rows, at)
                                               for index, inner in enumerate(branch)]}
                      for number, (role, branch) in enumerate(zip(roles, one.branches, strict=False))],
     }

@@ -25,6 +25,7 @@ class Screen {
     this.focusing = ""; // what gets the focus when next drawn, by its data-focus
     this.resting = 0;
     root.addEventListener("keydown", (event) => this.key(event));
+    root.addEventListener("pointerdown", () => this.press());
   }
 
   answered({ data, setTriggerValue }) {
@@ -36,7 +37,21 @@ class Screen {
     else this.draw(first);
   }
 
+  // A button that is redrawn while it is held down would never be clicked: it is drawn when it was let go.
+  press() {
+    const ends = ["pointerup", "pointercancel"];
+    const end = () => {
+      ends.forEach((one) => document.removeEventListener(one, end, true));
+      this.pressed = false;
+      setTimeout(() => this.late && !this.pressed && this.draw());
+    };
+    if (!this.pressed) ends.forEach((one) => document.addEventListener(one, end, true));
+    this.pressed = true;
+  }
+
   draw(first = false) {
+    this.late = this.pressed && !first;
+    if (this.late) return;
     if (this.edits.waiting.length) return; // the answer to those is on its way
     const { data, setTriggerValue } = this;
     this.root.setAttribute("aria-busy", "false");
@@ -91,37 +106,39 @@ class Screen {
 
   cards(cards, before) {
     const list = make("ol", { class: "cards" });
-    cards.forEach((card, index) => list.append(this.between([...before, index]), this.card(card, index, cards.length)));
-    list.append(this.between([...before, cards.length], cards.length === 0));
+    cards.forEach((card, index) => list.append(this.between([...before, index], cards), this.card(card, index, cards.length)));
+    list.append(this.between([...before, cards.length], cards));
     return list;
   }
 
-  // The "+" between two cards, or the palette that it opens.
-  between(path, empty = false) {
-    const item = make("li", { class: "between" });
-    if (this.place && same(this.place, path)) item.append(this.palette(path));
+  // The "+" between two of these cards, or the palette that it opens.
+  between(path, cards) {
+    const item = make("li", { class: "between" }), place = path[path.length - 1], again = cards[place - 1]?.again ?? [];
+    if (this.place && same(this.place, path)) item.append(this.palette(path, again));
     else {
-      item.append(this.button(empty ? "+ add a part" : "+", `Add a part as part ${path[path.length - 1] + 1}`, () => {
+      item.append(this.button(cards.length ? "+" : "+ add a part", `Add a part as part ${place + 1}`, () => {
         this.place = path;
-        this.focusing = `add ${this.data.palette[0].kinds[0].text}`;
+        this.focusing = again.length ? "again" : `add ${this.data.palette[0].kinds[0].text}`;
         this.draw();
       }, { class: "plus", focus: `plus ${path}` }));
     }
     return item;
   }
 
-  palette(path) {
+  // `again`: what stands right before it and can be put there once more.
+  palette(path, again) {
+    const add = (edit, parts) => { // the next one follows: the palette stays
+      if (this.say({ ...edit, path })) this.place = [...path.slice(0, -1), path[path.length - 1] + parts];
+    };
     const close = () => {
       this.place = null;
       this.focusing = `plus ${path}`;
       this.draw();
     };
     return make("div", { class: "palette", role: "group", "aria-label": "What to add here", on: { keydown: (event) => event.key === "Escape" && close() } },
+      again.length ? make("div", { class: "group" }, make("span", { class: "of" }, "once more"), this.button(again.join(", "), "Add what stands before once more", () => add({ action: "again" }, again.length), { focus: "again" })) : null,
       ...this.data.palette.map(({ group, kinds }) => make("div", { class: "group" }, make("span", { class: "of" }, group),
-        ...kinds.map(({ words, text, parts }) => this.button(words, `Add ${words}`, () => {
-          const taken = this.say({ action: "insert", path, text: text === "d10" ? `d${this.data.classes}` : text });
-          if (taken) this.place = [...path.slice(0, -1), path[path.length - 1] + parts]; // the next one follows: the palette stays
-        }, { focus: `add ${text}` })))),
+        ...kinds.map(({ words, text, parts }) => this.button(words, `Add ${words}`, () => add({ action: "insert", text: text === "d10" ? `d${this.data.classes}` : text }, parts), { focus: `add ${text}` })))),
       this.button("Done", "Close the list of parts", close, { class: "close" }));
   }
 
