@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
+import rjsmin
 import streamlit as st
 
 from playground.figures import style
@@ -18,18 +19,13 @@ from playground.view.looks import Look
 ADDRESS = "view"
 """What of a page's address says where in the view the reader is."""
 _PLACE = re.compile(r"[A-Za-z0-9_.\-]{0,600}")
-_COMMENT = re.compile(r"^// .*| +// [^\"`]*$")
 _HERE = Path(__file__).parent
 
 
-def _script(*names: str) -> str:
-    """The files one after the other, without indentation and comments: the browser needs neither."""
-    lines = "".join((_HERE / name).read_text() for name in names).splitlines()
-    bare = (_COMMENT.sub("", line.strip()) for line in lines)
-    return "\n".join(line for line in bare if line) + "\n"
-
-
-SCRIPT = _script("drawing.js", "pane.js", "pointing.js", "levels.js", "view.js", "film.js")
+FILES = ("drawing.js", "pane.js", "pointing.js", "levels.js", "view.js", "film.js")
+SCRIPT = str(rjsmin.jsmin("".join((_HERE / name).read_text() for name in FILES)))
+"""The files one after the other, minified: the browser needs no comments. In a template there may be no other one,
+which rjsmin would take for code."""
 _view = st.components.v2.component(
     "network_view",
     html='<div class="network"></div>\n',

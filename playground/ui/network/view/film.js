@@ -69,7 +69,8 @@ Object.assign(View.prototype, {
     const { epoch } = this.state;
     if (epoch === "live") { this.epochWords.textContent = "as the training is now"; return; }
     const row = this.data.curve.find(([e]) => e === Number(epoch));
-    const words = row ? `: training loss ${exact(row[1])}${row[2] == null ? "" : `, validation loss ${exact(row[2])}`}` : epoch === "0" ? ": the first weights" : "";
+    const validation = row?.[2] == null ? "" : `, validation loss ${exact(row[2])}`;
+    const words = row ? `: training loss ${exact(row[1])}${validation}` : epoch === "0" ? ": the first weights" : "";
     this.epochWords.textContent = `after epoch ${epoch}${words}`;
     for (const end of ["x1", "x2"]) this.needle?.setAttribute(end, this.xOf(Number(epoch)));
   },

@@ -102,7 +102,8 @@ Object.assign(Pane.prototype, {
     const end = log ? top : limit;
     make("span", line, `${MINUS}${exact(end)}`);
     const ramp = make("span.ramp", line);
-    ramp.style.background = `linear-gradient(90deg, ${this.app.data.scale.map(([at, colour]) => `${colour} ${at * 100}%`).join(", ")})`;
+    const stops = this.app.data.scale.map(([at, colour]) => `${colour} ${at * 100}%`);
+    ramp.style.background = `linear-gradient(90deg, ${stops.join(", ")})`;
     make("span", line, `+${exact(end)}`);
     if (log) make("span", line, `logarithmic: ${decades} powers of ten to each side, 0 in the middle`);
   },
@@ -138,8 +139,8 @@ Object.assign(Pane.prototype, {
     const point = (row, column, focus) => {
       cursor.hidden = false;
       Object.assign(cursor.style, { left: `${column * unit - 1}px`, top: `${row * unit - 1}px`, width: `${unit + 2}px`, height: `${unit + 2}px` });
-      const value = values ? numberText(values[row * frame.w + column], 5) : "";
-      note.textContent = `Row ${row}, column ${column}${value ? `: ${value}` : ""}`;
+      const value = values ? `: ${numberText(values[row * frame.w + column], 5)}` : "";
+      note.textContent = `Row ${row}, column ${column}${value}`;
       cursor.ariaLabel = `${note.textContent}. Enter takes it apart.`;
       cursor.onclick = () => this.app.go({ part, channel, place: this.placeOf(part, channel, row, column) });
       cursor.onkeydown = (event) => {
@@ -264,7 +265,8 @@ Object.assign(Pane.prototype, {
         const unit = rows * columns > 1 ? Math.max(1, Math.min(10, 40 / Math.max(rows, columns))) : 10;
         drawBytes(canvas, bytesOf(own, limit), columns, rows, this.app.table, Math.min(columns * unit, this.app.width - 40), rows * unit);
       }
-      make("small", box, `full colour at ±${numberText(limit, 3)}${shown < count ? `, the first ${shown} of ${count} channels` : ""}`);
+      const some = shown < count ? `, the first ${shown} of ${count} channels` : "";
+      make("small", box, `full colour at ±${numberText(limit, 3)}${some}`);
     };
     show(floats(frame, kernel), `The weights of ${channel}`);
     if (kernel.gradient) show(floats(frame, kernel.gradient), "Their gradients: summed over all places where each was used");
@@ -277,7 +279,8 @@ Object.assign(Pane.prototype, {
     this.clear();
     const box = make("div.number", this.area);
     make("h4", box, `${this.partWords(part)}, ${this.placeWords(place)}`);
-    make("p.value", box, `value ${exact(said.value)}${this.back ? `, gradient ${exact(said.gradient)}` : ""}`);
+    const gradient = this.back ? `, gradient ${exact(said.gradient)}` : "";
+    make("p.value", box, `value ${exact(said.value)}${gradient}`);
     if (said.field && !this.back) this.drawField(box, said.field);
     const accounts = this.back ? said.shares ?? [] : said.made;
     if (this.back && said.gradient === null) make("p", box, "What the gradients are of does not depend on this number.");
@@ -351,7 +354,8 @@ Object.assign(Pane.prototype, {
 
   // Where a number stands, as a way to it.
   link(parent, owner, place) {
-    const words = owner === -1 ? `picture, ${place.length === 3 ? `channel ${place[0]}, row ${place[1]}, column ${place[2]}` : place.join(", ")}` : typeof owner === "number" && owner >= 0 ? `${this.structure.parts[owner].words} ${this.placeWords(place)}` : owner === -2 ? "the loss" : `${owner} ${place.join(", ")}`;
+    const pixel = place.length === 3 ? `channel ${place[0]}, row ${place[1]}, column ${place[2]}` : place.join(", ");
+    const words = owner === -1 ? `picture, ${pixel}` : typeof owner === "number" && owner >= 0 ? `${this.structure.parts[owner].words} ${this.placeWords(place)}` : owner === -2 ? "the loss" : `${owner} ${place.join(", ")}`;
     if (typeof owner !== "number" || owner < 0) { make("span", parent, words); return; }
     const to = make("button.plain.link", parent, words);
     to.onclick = () => this.app.go({ part: owner, channel: place[0], place });

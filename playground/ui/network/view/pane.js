@@ -4,6 +4,7 @@ class Pane {
     this.app = app;
     this.second = second;
     this.root = make("div.pane", root);
+    this.root.hidden = second; // until it is said what stands there
     this.title = make("p.title", this.root);
     this.answer = make("div.answer", this.root);
     this.area = make("div.area", this.root);

@@ -87,7 +87,8 @@ Object.assign(Pane.prototype, {
     const to = this.spot(cell.part, channel), top = Math.max(...rows.map(([, , share]) => Math.abs(share)));
     const signed = parts[cell.part].shape.length === 1;
     for (const [owner, from, share] of [...rows].reverse()) this.line(this.spot(owner, from), to, Math.abs(share) / top, signed ? (share < 0 ? "less" : "more") : "plain");
-    const names = rows.map(([owner, from, share]) => `${owner < 0 ? "picture, channel" : `${parts[owner].words}, ${parts[owner].shape.length === 1 ? "number" : "map"}`} ${from}: ${share < 0 ? MINUS : ""}${percentText(Math.abs(share))}`);
+    const kind = (owner) => (owner < 0 ? "picture, channel" : parts[owner].words + (parts[owner].shape.length === 1 ? ", number" : ", map"));
+    const names = rows.map(([owner, from, share]) => `${kind(owner)} ${from}: ${share < 0 ? MINUS : ""}${percentText(Math.abs(share))}`);
     reword(this.note, `Counts most: ${names.join("; ")}`);
     this.app.say(`${this.cursor.title}. ${this.note.textContent}`);
   },

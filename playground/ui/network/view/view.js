@@ -319,7 +319,8 @@ class View {
     for (let line = 0; line < lines; line++) {
       const from = line * inLine, holder = wide ? make("div.strip", pane.list) : this.flow;
       if (wide) Object.assign(holder.style, { gridColumn: "1 / -1", gridRow: 6 * line + 6 });
-      const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `Sizes part by part: ${series.map((one) => `${one.name} ${one.values.slice(from, from + inLine).map((v) => numberText(v ?? 0, 2)).join(", ")}`).join("; ")}` }, holder);
+      const sizes = series.map((one) => `${one.name} ${one.values.slice(from, from + inLine).map((v) => numberText(v ?? 0, 2)).join(", ")}`);
+      const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `Sizes part by part: ${sizes.join("; ")}` }, holder);
       for (let power = low; power <= high; power += every) {
         draw("line", { x1: left, x2: width - 4, y1: y(10 ** power), y2: y(10 ** power), class: "grid" }, svg);
         draw("text", { x: left - 6, y: y(10 ** power) + 4, class: "tick", "text-anchor": "end" }, svg, `10${raised(power)}`);
