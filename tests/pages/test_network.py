@@ -211,6 +211,21 @@ def test_a_design_is_at_work_before_it_is_trained(open_page: OpenPage) -> None:
 
 
 @pytest.mark.usefixtures("playground_home")
+def test_a_chosen_weight_is_what_is_asked_about() -> None:
+    put_deep("chosen")
+    subject = whole.made(whole.subjects(), "chosen")
+    x = np.random.default_rng(0).normal(size=(1, 1, 8, 8)).astype(np.float32)
+    part = subject.source("")[0].run(x).parts[0]
+    (name, weight), rows, columns = next(iter(part.weights.items())), *part.shape[1:]
+    of = weight.size // len(weight.data)
+    chosen = whole.chosen_in(part, view.Place(0, 1, None, "", "", of - 1))
+    assert chosen.weight == (name, (1, *(n - 1 for n in weight.shape[1:])))
+    assert chosen.place == (1, rows // 2, columns // 2)
+    assert whole.chosen_in(part, view.Place(0, 1, None, "", "", of)).weight is None
+    assert whole.chosen_in(part, view.Place(0, 1, None, "", "")).weight is None
+
+
+@pytest.mark.usefixtures("playground_home")
 def test_one_number_is_stepped_through_to_the_engines_own() -> None:
     put_deep("stepped")
     subject = whole.made(whole.subjects(), "stepped")
