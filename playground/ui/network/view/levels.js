@@ -130,20 +130,16 @@ Object.assign(Pane.prototype, {
     if (power) make("small", left, `The numbers in it are to be multiplied by 10${raised(power)}.`);
     this.list = holder;
     const note = make("p.note", left, "Point at a number; press to see what it is made of.");
+    const isRow = this.net.parts[part].shape.length === 1;
     const point = this.pick(holder, [canvas], frame.h, frame.w, (_, row, column) => {
       const value = values ? `: ${numberText(values[row * frame.w + column], 5)}` : "";
-      return (note.textContent = `Row ${row}, column ${column}${value}`);
-    }, (_, row, column) => this.app.go({ part, channel, place: this.placeOf(part, channel, row, column) }));
-    point(0, floor(frame.h / 2), floor(frame.w / 2), this.app.focusNext && !this.second);
+      return (note.textContent = (isRow ? `Number ${column}` : `Row ${row}, column ${column}`) + value);
+    }, (_, row, column) => this.app.go(isRow ? { part, channel: column, place: [column] } : { part, channel, place: [channel, row, column] }));
+    point(0, floor(frame.h / 2), isRow ? channel : floor(frame.w / 2), this.app.focusNext && !this.second);
     if (frame.sum) this.drawSum(box, frame, part, channel);
     if (frame.kernel && (!frame.sum || frame.kernel.gradient)) this.drawKernel(box, frame, part, channel);
     if (frame.sources?.length) this.drawSources(box, frame);
     if (!frame.sum) this.words(box, words, frame);
-  },
-
-  placeOf(part, channel, row, column) {
-    const { shape } = this.net.parts[part];
-    return shape.length === 1 ? [channel] : [channel, row, column];
   },
 
   printNumbers(context, values, frame, unit) {
