@@ -188,7 +188,7 @@ Object.assign(Pane.prototype, {
     const tools = make(".tools", box);
     const tool = (words, act) => { make("button", tools, words).onclick = act; };
     if (!isWeight) tool("Walk back from this number", () => app.walkFrom(`number:${part}:${place.join(".")}`));
-    else if (!this.back) tool("Its gradient: walk back", () => app.turnTo(true));
+    else if (!this.back) tool("Its gradient: walk back", () => { state.back = true; app.controls(); app.go({ part, channel, weight }); });
     const { parameters, shape } = this.net.parts[part];
     if (isWeight || (parameters && shape.length === 1)) tool("All weights beside it", () => app.go({ part, channel }));
     if (app.focusNext && !this.second) tools.firstChild.focus();

@@ -76,7 +76,7 @@ class View {
     for (const [words, back] of [["Forward", false], ["Backward", true]]) {
       const button = make("button", pair, words);
       button.ariaPressed = this.state.back === back;
-      button.onclick = () => this.turnTo(back);
+      button.onclick = () => { this.state.back = back; this.state.step = null; this.controls(); this.draw(); };
     }
     const named = (words) => {
       const holder = make("label", this.bar);
@@ -111,13 +111,6 @@ class View {
   // Which of the controls has the focus: they are made anew when one of them is used.
   held() {
     return this.controlled().indexOf(this.root.getRootNode().activeElement);
-  }
-
-  turnTo(back) {
-    this.state.back = back;
-    this.state.step = null;
-    this.controls();
-    this.draw();
   }
 
   // All parts, those of a column that is not open too: from one to its numbers are two presses.
