@@ -165,7 +165,7 @@ def test_every_part_of_a_large_network_is_four_presses_from_its_products(page: P
     part = page.get_by_role("combobox", name=re.compile("^Part"))
     names = part.locator("option").all_inner_texts()[1:]
     assert len(names) > 90
-    kinds = {name.split(". ")[1]: k for k, name in enumerate(names)}
+    kinds = {re.split(r"[.,] ", name)[1]: k for k, name in enumerate(names)}
     for back in (False, True):
         if back:
             page.get_by_role("button", name="Backward").click()

@@ -9,8 +9,8 @@ class View {
     this.crumbs = make("nav.crumbs", root);
     this.crumbs.ariaLabel = "Where you are";
     this.walk = make(".walk", root);
-    this.body = make(".panes", root);
-    this.panes = [new Pane(this, this.body, false), new Pane(this, this.body, true)];
+    const body = make(".panes", root);
+    this.panes = [new Pane(this, body, false), new Pane(this, body, true)];
     this.main = this.panes[0];
     this.flow = make(".flow", root);
     this.film = make(".film", root);
@@ -116,7 +116,7 @@ class View {
   // All parts, those of a column that is not open too: from one to its numbers are two presses.
   listParts(select) {
     const { tree } = this.main.net;
-    let leafing = false;
+    let leafing;
     select.add(new Option("the whole network", ""));
     for (const item of tree) {
       const group = item.key ? make("optgroup", select) : select;
@@ -238,9 +238,9 @@ class View {
     Object.assign(this.state, NOWHERE, to);
     clearTimeout(this.resting);
     this.moving = false;
-    this.focusNext = focus;
+    const wish = (this.focusNext = focus && {});
     this.walkControls();
-    this.draw().then(() => { this.focusNext = false; });
+    this.draw().then(() => { if (this.focusNext === wish) this.focusNext = false; }); // else another one came in between
     const { part, channel, place, weight } = this.state;
     this.send("chosen", part === null ? null : { part, channel, place, weight, back: this.main.back, epoch: this.state.epoch });
   }
