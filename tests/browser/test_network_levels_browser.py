@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from bench.bench_scrub import put_large
 from tests.browser.conftest import settled
+from tests.browser.test_everyone_browser import violations
 from tests.browser.test_network_browser import PIXELS, TOO_SMALL_OR_OVER, still
 from tests.pages.test_network import trained
 
@@ -83,9 +84,11 @@ def test_a_shortcut_is_an_arc_to_its_sum_and_the_sum_has_two_shares(  # type: ig
 def test_a_cell_of_a_kernel_is_a_weight_to_ask_about(page: Page, look) -> None:  # type: ignore[no-untyped-def]
     look("&view=part-0.map-2")
     kernel, value = page.locator(".kernel"), page.locator(".value")
+    assert violations(page) == []
     kernel.first.click(position={"x": 24, "y": 8})
-    expect(page.locator("h4").first).to_contain_text("weight 0.weight [2, 0, 0, 1]")
+    expect(page.locator("h2").first).to_contain_text("weight 0.weight [2, 0, 0, 1]")
     forward = value.inner_text()
+    assert violations(page) == []
     expect(page.get_by_role("button", name="Its gradient: walk back")).to_be_focused()
     page.keyboard.press("Enter")
     expect(value).to_have_text(re.compile(re.escape(forward) + ", gradient "))
@@ -104,7 +107,7 @@ def test_kernels_and_maps_are_gone_through_by_keys(page: Page, look) -> None:  #
         page.keyboard.press(key)
     expect(cursor).to_have_attribute("aria-label", re.compile("^channel 0, row 0, column 2: "))
     page.keyboard.press("Enter")
-    expect(page.locator(".number h4")).to_contain_text("weight 0.weight [1, 0, 0, 2]")
+    expect(page.locator(".number h2")).to_contain_text("weight 0.weight [1, 0, 0, 2]")
     assert "part-0.map-1.weight-2" in str(page.evaluate("window.playgroundView"))
     page.get_by_role("button", name="All weights beside it").focus()
     page.keyboard.press("Escape")

@@ -45,7 +45,7 @@ Object.assign(Pane.prototype, {
   drawSum(parent, frame, part, channel) {
     const { sum } = frame;
     const box = make(".sum", parent);
-    make("h4", box, sum.turned ? "is a sum: the gradient of each map behind it, correlated in full with the turned kernel" : `is a sum: input maps times kernels${sum.bias ? ", and a bias" : ""}`);
+    make("h2", box, sum.turned ? "is a sum: the gradient of each map behind it, correlated in full with the turned kernel" : `is a sum: input maps times kernels${sum.bias ? ", and a bias" : ""}`);
     const list = make("ol", box);
     const owner = ({ owner }) => (owner < 0 ? "picture, channel" : "map");
     const kernels = sum.of.map((one) => floats(frame, one.kernel)), drawn = [];
@@ -74,7 +74,7 @@ Object.assign(Pane.prototype, {
       this.thumb(item, frame, sum.others, "the sum of the others");
     }
     if (!sum.turned) make("p", box, sum.bias ? `and the bias b[${channel}] = ${exact(sum.bias)}.` : "No bias is added.");
-    this.pickWeight(box, list, drawn, sum.of[0].kernel.shape, kernels, (k) => `${owner(sum.of[k])} ${sum.of[k].channel}`, (k, at) => {
+    this.pickWeight(box, box, drawn, sum.of[0].kernel.shape, kernels, (k) => `${owner(sum.of[k])} ${sum.of[k].channel}`, (k, at) => {
       const one = sum.of[k];
       return sum.turned ? { part: one.owner, channel: one.channel, weight: one.at + kernels[k].length - 1 - at } : { part, channel, weight: one.at + at };
     });
@@ -83,7 +83,7 @@ Object.assign(Pane.prototype, {
   // What a part without kernels made the map of; on the way back, what each part that takes it sends.
   drawSources(parent, { sources, winners, ...frame }) {
     const box = make(".sum", parent);
-    make("h4", box, this.back ? "is what comes back from" : "is made of");
+    make("h2", box, this.back ? "is what comes back from" : "is made of");
     const whole = sources.reduce((sum, { size }) => sum + size, 0);
     for (const one of sources) {
       const button = make("button.plain", box);
@@ -101,7 +101,7 @@ Object.assign(Pane.prototype, {
     const { kernel } = frame;
     const box = make(".kernels", parent);
     const show = (values, words) => {
-      make("h4", box, words);
+      make("h2", box, words);
       const [count, rows, columns] = kernel.of, size = rows * columns;
       const shown = min(count, floor(values.length / size));
       if (!shown) return;

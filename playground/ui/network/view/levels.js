@@ -110,7 +110,7 @@ Object.assign(Pane.prototype, {
     this.clear();
     const box = make(".map", this.area);
     const left = make(".whole", box);
-    make("h4", left, `${this.back ? "Gradient of " : ""}${this.mapWords(part, channel)} of ${this.partWords(part)}`);
+    make("h2", left, `${this.back ? "Gradient of " : ""}${this.mapWords(part, channel)} of ${this.partWords(part)}`);
     if (frame.none) {
       make("p", left, NOTHING);
       return;
@@ -176,7 +176,7 @@ Object.assign(Pane.prototype, {
     this.clear();
     const box = make(".number", this.area);
     const which = isWeight ? `weight ${said.name} [${said.place.join(", ")}]` : this.placeWords(place);
-    make("h4", box, `${this.partWords(part)}, ${which}`);
+    make("h2", box, `${this.partWords(part)}, ${which}`);
     const gradient = this.back ? `, gradient ${exact(said.gradient)}` : "";
     make("p.value", box, `value ${exact(said.value)}${gradient}`);
     if (said.field && !this.back) this.drawField(box, said);
@@ -214,7 +214,7 @@ Object.assign(Pane.prototype, {
     const box = make("section.account", parent);
     const back = Boolean(this.back);
     const { terms, others, rest, count, value, kind } = account;
-    make("h5", box, account.words);
+    make("h3", box, account.words);
     if (kind === "coupled") {
       make("p", box, back ? `${exact(value)}: it depends on all numbers the op took, through their mean and variance or sum.` : `${exact(value)}: depends on ${counted(count, "number")} at once.`);
       return;
