@@ -86,7 +86,7 @@ def test_a_cell_of_a_kernel_is_a_weight_to_ask_about(page: Page, look) -> None: 
     kernel, value = page.locator(".kernel"), page.locator(".value")
     assert violations(page) == []
     kernel.first.click(position={"x": 24, "y": 8})
-    expect(page.locator("h2").first).to_contain_text("weight 0.weight [2, 0, 0, 1]")
+    expect(page.locator(".number h2")).to_contain_text("weight 0.weight [2, 0, 0, 1]")
     forward = value.inner_text()
     assert violations(page) == []
     expect(page.get_by_role("button", name="Its gradient: walk back")).to_be_focused()
