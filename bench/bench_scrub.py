@@ -89,8 +89,6 @@ LEVELS = (("a stage opened", ".pane .open"), ("to a part", ".pane button.head"),
 
 def prepare(home: Path) -> None:
     """A training with a history and the two large networks, in a home."""
-    from tests.playground.view.networks import filed
-
     os.environ["PLAYGROUND_HOME"] = str(home)
     spec = RunSpec("digits", {"data": "digits", "network": NETWORK, "epochs": EPOCHS, "train_pictures": 200}, 0, "film")
     folder = runs.new_folder()
@@ -98,13 +96,20 @@ def prepare(home: Path) -> None:
     for event in numpy_fit.fit(spec, folder, lambda: False):
         runs._append(folder, event)
     for name in ("lite0", "resnet18"):
-        file = filed(name, 224)
-        core = onnx.ModelProto()
-        core.CopyFrom(file.core)
-        core.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
-        model = contract.finish(core, file.preprocessing, file.labels, "random weights")
-        card = {**file.preprocessing.to_dict(), "sentence": file.preprocessing.sentence()}
-        registry.put(name, model, {"preprocessing": card})
+        put_large(name)
+
+
+def put_large(name: str, side: int = 224) -> None:
+    """One of the large networks, with random weights, for pictures `side` pixels wide, among the models."""
+    from tests.playground.view.networks import filed
+
+    file = filed(name, side)
+    core = onnx.ModelProto()
+    core.CopyFrom(file.core)
+    core.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    model = contract.finish(core, file.preprocessing, file.labels, "random weights")
+    card = {**file.preprocessing.to_dict(), "sentence": file.preprocessing.sentence()}
+    registry.put(name, model, {"preprocessing": card})
 
 
 def open_view(page: Page, url: str, subject: str) -> None:

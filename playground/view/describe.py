@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from playground.numbers import TIMES, count
 from playground.view import frames, maps, numbers
 from playground.view.field import receptive_field
-from playground.view.gradients import Gradients
+from playground.view.gradients import Gradients, size
 from playground.view.layer_code import code_of
 from playground.view.numbers import Account
-from playground.view.trace import Array, Part, Trace
-from playground.view.wording import formula_of, what_it_is
+from playground.view.trace import PICTURE, Array, Part, Trace
+from playground.view.wording import formula_of, what_it_does, what_it_is
 from playground.view.words import CONV, DENSE
 
 MOST_NUMBERS = 4096
@@ -22,9 +23,17 @@ SUMMAND_SIDE = 48
 
 
 def about(trace: Trace, part: Part) -> dict[str, Any]:
-    """A part in words: what it is, its formula, its code in three libraries."""
-    return {"what": what_it_is(part), "formula": formula_of(part), "code": code_of(trace, part),
-            "multiply_adds": multiply_adds(part)}
+    """A part in words: what it is, its formula, its sizes line by line, its code in three libraries."""
+    def sizes_of(shape: Sequence[int]) -> str:
+        return f" {TIMES} ".join(map(str, shape))
+
+    rows = [("gives", sizes_of(part.shape)),
+            ("takes from", "; ".join("picture" if k == PICTURE else trace.parts[k].title for k in part.sources))]
+    if part.weights:
+        rows.append(("weights", ", ".join(f"{name} ({sizes_of(one.shape)})" for name, one in part.weights.items())))
+    if products := multiply_adds(part):
+        rows.append(("multiply-adds", count(products)))
+    return {"what": what_it_is(part), "formula": formula_of(part), "code": code_of(trace, part), "rows": rows}
 
 
 def multiply_adds(part: Part) -> int | None:
@@ -41,13 +50,33 @@ def one_number(trace: Trace, part: Part, place: Sequence[int], gradients: Gradie
     """A number of a part: how it was made, which rows and columns of the picture can reach it, and, where a walk back
     is asked for, what its gradient is a sum of."""
     numbers.check_place(part, place)
+    field = receptive_field(trace, part, tuple(place))
     said: dict[str, Any] = {"value": _exact(part.output.data[part.at(place)]),
                             "made": accounts(numbers.forward(trace, part, place)),
-                            "field": list(receptive_field(trace, part, tuple(place)))}
+                            "field": list(field), "sees": _sees(trace, field)}
     if gradients is not None:
         arrived = gradients.at(part)
         said["gradient"] = None if arrived is None else _exact(arrived[tuple(place)])
         said["shares"] = [] if arrived is None else accounts(numbers.backward(trace, gradients, part, place))
+    return said
+
+
+def _sees(trace: Trace, field: Sequence[int]) -> str:
+    top, bottom, left, right = field
+    height, width = trace.picture.shape[2:]
+    return (f"It can see rows {top} to {bottom} and columns {left} to {right} of the picture: {bottom - top + 1} "
+            f"{TIMES} {right - left + 1} of {height} {TIMES} {width} pixels.")
+
+
+def one_weight(trace: Trace, part: Part, channel: int, at: int, gradients: Gradients | None) -> dict[str, Any]:
+    """A weight of the kernels of a map: its name, index and value, and, where a walk back is asked for, what its
+    gradient is a sum of."""
+    name, place = maps.weight_at(part, channel, at)
+    said: dict[str, Any] = {"name": name, "place": list(place), "value": _exact(part.weights[name].data[place])}
+    if gradients is not None:
+        arrived = gradients.weights.get(name)
+        said["gradient"] = None if arrived is None else _exact(arrived[place])
+        said["shares"] = [] if arrived is None else accounts(numbers.of_weight(trace, gradients, name, place))
     return said
 
 
@@ -59,7 +88,8 @@ def accounts(found: Sequence[Account]) -> list[dict[str, Any]]:
         listed = account.terms[:room]
         room -= len(listed)
         others = account.others + math.fsum(term.product for term in account.terms[len(listed):])
-        said.append({"op": account.op, "kind": account.kind, "value": _exact(account.value), "count": account.count,
+        said.append({"op": account.op, "words": what_it_does(account.op), "kind": account.kind,
+                     "value": _exact(account.value), "count": account.count,
                      "terms": [[term.owner, list(term.place), _exact(term.x), _exact(term.factor)] for term in listed],
                      "others": _exact(others), "rest": None if account.rest is None else _exact(account.rest)})
     return said
@@ -83,8 +113,8 @@ def one_map(trace: Trace, part: Part, channel: int, gradients: Gradients | None)
     header: dict[str, Any] = {"part": part.index, "channel": channel, "none": found is None}
     kernels = maps.kernels(part, channel, gradients) if part.shape and part.weights else None
     if kernels is not None:
-        own, gradient, size = kernels
-        header["kernel"] = {**put(own.reshape(-1)[:MOST_KERNEL]), "of": list(own.shape), "size": size}
+        own, gradient, size_of_all = kernels
+        header["kernel"] = {**put(own.reshape(-1)[:MOST_KERNEL]), "of": list(own.shape), "size": size_of_all}
         if gradient is not None:
             header["kernel"]["gradient"] = put(gradient.reshape(-1)[:MOST_KERNEL])
     if found is None:
@@ -105,7 +135,8 @@ def one_map(trace: Trace, part: Part, channel: int, gradients: Gradients | None)
         body.extend(frames.quantised(values, limit).tobytes())
     if summed is not None:
         header["sum"] = {"bias": _exact(summed.bias), "left": summed.left, "turned": summed.turned,
-                         "of": [_summand(one, body, put) for one in summed.summands]}
+                         "of": [_summand(one, body, put) | {"at": one.inside * one.kernel.size}
+                                for one in summed.summands]}
         if summed.left:
             others = frames.tiles_of(np.asarray(summed.others[None], np.float32), SUMMAND_SIDE, 1)[0]
             header["sum"]["others"] = _picture(others, body)
@@ -118,15 +149,21 @@ def one_map(trace: Trace, part: Part, channel: int, gradients: Gradients | None)
 
 def _sources(trace: Trace, part: Part, channel: int, gradients: Gradients | None, body: bytearray
              ) -> list[dict[str, Any]]:
-    """The same map of the parts that feed a part, or on the way back of those that take what it gives."""
-    near = [trace.parts[k] for k in part.sources if k >= 0] if gradients is None else \
-        [one for one in trace.parts if part.index in one.sources]
+    """The same map of the parts that feed a part, or on the way back what each that takes the map sends to it."""
+    if len(part.shape) != 3:
+        return []
+    near: list[tuple[Part, Array]]
+    if gradients is None:
+        near = [(one, one.of(one.output.data)) for one in (trace.parts[k] for k in part.sources if k >= 0)]
+    else:
+        near = [(trace.parts[owner], maps.sent(gradients, part, taker))
+                for taker in numbers.takers(gradients, part.output) if (owner := trace.part_of(taker)) is not None]
     found = []
-    for one in near[:4]:
-        values = one.output.data[0] if gradients is None else gradients.at(one)
-        if values is not None and values.ndim == 3 and len(part.shape) == 3 and len(values) == part.shape[0]:
-            small = frames.tiles_of(values[channel : channel + 1], SUMMAND_SIDE, 1)[0]
-            found.append({"owner": one.index, "channel": channel, **_picture(small, body)})
+    for one, values in near[:4]:
+        if values.ndim == 3 and len(values) == part.shape[0]:
+            own = values[channel : channel + 1]
+            found.append({"owner": one.index, "channel": channel if one.shape[0] == part.shape[0] else None,
+                          "size": _exact(size(own)), **_picture(frames.tiles_of(own, SUMMAND_SIDE, 1)[0], body)})
     return found
 
 
@@ -163,4 +200,4 @@ def _exact(value: Any) -> float | str | None:
     return ("∞" if value > 0 else "−∞") if math.isinf(value) else float(f"{value:.9g}")
 
 
-__all__ = ["about", "accounts", "multiply_adds", "one_map", "one_number", "steps"]
+__all__ = ["about", "accounts", "multiply_adds", "one_map", "one_number", "one_weight", "steps"]

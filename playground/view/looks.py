@@ -20,7 +20,7 @@ import numpy as np
 
 from playground.errors import PlaygroundError
 from playground.home import home, is_class
-from playground.view import describe, edges, frames, numbers
+from playground.view import describe, edges, frames
 from playground.view.answer import Answer, NotThereError
 from playground.view.folding import Fold, folded
 from playground.view.gradients import Gradients, Target, walk_back
@@ -365,19 +365,20 @@ def _number(asked: _Asked) -> tuple[bytes, str]:
 
 
 def _edges(asked: _Asked) -> tuple[bytes, str]:
-    """The strongest inputs of one map or number: rows of owner, channel, share."""
-    part, trace = asked.part(), asked.seen().trace
+    """The strongest inputs of one map or number, or on the way back what its gradient comes from: rows of owner,
+    channel, share."""
+    part, trace, gradients = asked.part(), asked.seen().trace, asked.gradients()
     channel = asked.number("channel", 0, 0, max(0, part.shape[0] - 1))
-    found = edges.strongest(trace, part, channel, asked.number("first", part.index, 0, part.index))
+    found = edges.strongest(trace, part, channel, asked.number("first", part.index, 0, part.index)) \
+        if gradients is None else edges.receivers(trace, gradients, part, channel)
     return _json([[edge.owner, edge.channel, round(edge.share, 4)] for edge in found])
 
 
 def _weight(asked: _Asked) -> tuple[bytes, str]:
-    gradients = asked.gradients()
-    if gradients is None:
-        raise PlaygroundError("The gradient of a weight needs a walk back.")
-    name = asked.query.get("weight", "")
-    return _json(describe.accounts(numbers.of_weight(asked.seen().trace, gradients, name, asked.numbers("place", 4))))
+    """One number of the kernels of a map."""
+    part, trace = asked.part(), asked.seen().trace
+    channel = asked.number("channel", 0, 0, max(0, part.shape[0] - 1))
+    return _json(describe.one_weight(trace, part, channel, asked.number("at", 0, 0, 10**8), asked.gradients()))
 
 
 def _about(asked: _Asked) -> tuple[bytes, str]:

@@ -29,6 +29,8 @@ class Summand:
     kernel: Array
     values: Array
     weight: float
+    inside: int = 0
+    """Of its filter's kernels (C, KH, KW) the one it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +78,22 @@ def backward_sum(trace: Trace, gradients: Gradients, part: Part, channel: int) -
     map. Raises PlaygroundError when the part has no such map."""
     _check(part, channel)
     taken = list(takers(gradients, part.output))
-    node = taken[0].node if len(taken) == 1 else None
+    return sent_by_filters(trace, gradients, part, channel, taken[0]) if len(taken) == 1 else None
+
+
+def sent(gradients: Gradients, part: Part, taker: Tensor) -> Array:
+    """What an op that took what a part gives sent back to it, of the picture looked at."""
+    node = taker.node
+    assert node is not None
+    shares = [one for x, one in zip(node.inputs, gradients.sent[id(taker)], strict=True)
+              if x is part.output and one is not None]
+    return part.of(shares[0] if len(shares) == 1 else np.sum(shares, axis=0)) if shares else np.zeros(part.shape)
+
+
+def sent_by_filters(trace: Trace, gradients: Gradients, part: Part, channel: int, taker: Tensor) -> Sum | None:
+    """What a convolution that took a part's map sent back to it, as the sum over its filters; None where the taker is
+    none."""
+    node = taker.node
     if node is None or node.op.name != "conv2d" or node.inputs[0] is not part.output:
         return None
     w = node.inputs[1]
@@ -86,31 +103,23 @@ def backward_sum(trace: Trace, gradients: Gradients, part: Part, channel: int) -
     own = channel // share
     rows = slice(own * filters, (own + 1) * filters)
     kernels = w.data[rows, channel - own * share]
-    arrived = gradients.arrived[id(taken[0])][:1, rows]
+    arrived = gradients.arrived[id(taker)][:1, rows]
     picture = Tensor(np.zeros((1, filters, *part.shape[1:]), w.dtype), requires_grad=True)
     options = {key: value for key, value in node.options.items() if key != "groups"}
     F.conv2d(picture, kernels[:, None], groups=filters, **options).backward(arrived)
     assert picture.grad is not None
-    owner = trace.part_of(taken[0])
-    values = gradients.at(part)
-    assert values is not None
-    return _sum(values[channel], picture.grad[0], -1 if owner is None else owner,
-                range(rows.start, rows.stop), arrived[0], kernels[:, ::-1, ::-1], 0.0, turned=True)
+    owner = trace.part_of(taker)
+    return _sum(sent(gradients, part, taker)[channel], picture.grad[0], -1 if owner is None else owner,
+                range(rows.start, rows.stop), arrived[0], kernels[:, ::-1, ::-1], 0.0, turned=True,
+                inside=channel - own * share)
 
 
 def kernels(part: Part, channel: int, gradients: Gradients | None = None) -> tuple[Array, Array | None, int] | None:
     """The weights of one filter or unit (C, KH, KW), their gradients, and how many there are in all; of a dense layer's
     unit that looks at maps they lie as those maps would. None where a part has none."""
-    op = part.op
-    if op is None or op.node is None or not part.weights:
-        return None
-    if op.node.op.name in PRODUCTS:
-        one = op.node.inputs[1]  # as it meets the maps, whatever the file makes it of
-    else:
-        one = next((x for x in op.node.inputs if x is not None and x.ndim >= 2
-                    and any(x is weight for weight in part.weights.values())), None)
-    own = None if one is None else _of_filter(op, one, one.data, channel)
-    if one is None or own is None:
+    op, one = part.op, _filters(part)
+    own = None if op is None or one is None else _of_filter(op, one, one.data, channel)
+    if op is None or op.node is None or one is None or own is None:
         return None
     shape = own.shape if own.ndim == 3 else (1, 1, own.size)
     source = op.node.inputs[0]
@@ -120,6 +129,34 @@ def kernels(part: Part, channel: int, gradients: Gradients | None = None) -> tup
     found = None if gradients is None else gradients.of(part, one)
     gradient = None if found is None else _of_filter(op, one, found, channel)
     return own.reshape(shape), None if gradient is None else gradient.reshape(shape), own.size
+
+
+def weight_at(part: Part, channel: int, at: int) -> tuple[str, tuple[int, ...]]:
+    """The name and the index of a weight: of a map's `kernels`, as they lie, the number `at`.
+
+    Raises PlaygroundError when there is none, or when it is not learnt but made of others.
+    """
+    _check(part, channel)
+    op, one = part.op, _filters(part)
+    name = next((name for name, weight in part.weights.items() if weight is one), "")
+    if op is None or one is None or not name:
+        raise PlaygroundError(f"The {part.title} has no filters of learnt weights.")
+    own = _of_filter(op, one, np.arange(one.size).reshape(one.shape), channel)
+    if own is None or not 0 <= at < own.size:
+        raise PlaygroundError(f"The filter {channel} of the {part.title} has {0 if own is None else own.size} "
+                              f"weights: there is no number {at} among them.")
+    return name, tuple(map(int, np.unravel_index(int(own.reshape(-1)[at]), one.shape)))
+
+
+def _filters(part: Part) -> Tensor | None:
+    """The tensor of a part's filters or units; None where it has none."""
+    node = part.op.node if part.op is not None and part.weights else None
+    if node is None:
+        return None
+    if node.op.name in PRODUCTS:
+        return node.inputs[1]  # as it meets the maps, whatever the file makes it of
+    return next((x for x in node.inputs if x is not None and x.ndim >= 2
+                 and any(x is weight for weight in part.weights.values())), None)
 
 
 def winners(part: Part, channel: int) -> list[list[int]]:
@@ -175,10 +212,11 @@ def _conv(x: Array, w: Array, groups: int, options: dict[str, object]) -> Array:
 
 
 def _sum(values: Array, parts: Array, owner: int, channels: Sequence[int], sources: Array, weights: Array, bias: float,
-         turned: bool = False) -> Sum:
+         turned: bool = False, inside: int | None = None) -> Sum:
     strength = np.sqrt(np.mean(np.square(parts, dtype=np.float64), axis=(1, 2)))
     order = np.argsort(-strength, kind="stable")[:MOST_SUMMANDS]
-    listed = tuple(Summand(owner, channels[k], sources[k], weights[k], parts[k], float(strength[k])) for k in order)
+    listed = tuple(Summand(owner, channels[k], sources[k], weights[k], parts[k], float(strength[k]),
+                           int(k) if inside is None else inside) for k in order)
     left = np.delete(parts, order, axis=0)
     return Sum(values, listed, np.asarray(left.sum(axis=0, dtype=np.float64)), len(left), bias, turned,
                float(strength.sum()))

@@ -52,6 +52,23 @@ _POINTWISE = {
     "PReLU": "y = x for x > 0, else slope · x, the slope learnt",
 }
 
+_OPS = {
+    **dict.fromkeys(PRODUCTS, "sum of products"), "batch_norm_inference": "batch norm",
+    "batch_norm_training": "batch norm, by the batch's statistics", "max_pool2d": "largest of the window",
+    "avg_pool2d": "mean of the window", "adaptive_avg_pool2d": "mean of the map", "add": "sum",
+    "relu": "max(x, 0)", "concat": "side by side", "flatten": "in one row", "reshape": "in one row",
+    "softmax and loss": "p − y", "sigmoid and loss": "p − y", "itself": "where the walk begins",
+}
+
+
+def what_it_does(op: str) -> str:
+    """What an op made a number by, in a few words.
+
+    >>> what_it_does("conv2d"), what_it_does("layer_norm")
+    ('sum of products', 'layer norm')
+    """
+    return _OPS.get(op, op.replace("_", " "))
+
 
 def what_it_is(part: Part) -> str:
     """One sentence."""
@@ -109,4 +126,4 @@ def _place(letter: str, step: str, stride: int, dilation: int, padding: int) -> 
             f"{f' − {padding}' if padding else ''}")
 
 
-__all__ = ["formula_of", "what_it_is"]
+__all__ = ["formula_of", "what_it_does", "what_it_is"]

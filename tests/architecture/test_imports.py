@@ -86,6 +86,7 @@ ALLOWED: dict[str, set[str]] = {
                       "playground.model_names", "playground.network", "playground.view", "playground.classroom",
                       "segno", "playground.inspection", "playground.browser", "playground.errors",
                       "playground.numbers"},
+    "playground/ui/network/view/__init__.py": {"rjsmin"},
     "playground/ui/parts": {"numpy", "PIL", "streamlit", "plotly", "playground.ui.parts", "playground.ui.frame",
                             "playground.ui.links", "playground.browser", "playground.steps", "playground.figures",
                             "playground.datasets", "playground.home", "playground.errors", "playground.numbers"},

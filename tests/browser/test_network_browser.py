@@ -111,6 +111,7 @@ def test_a_training_is_a_film_of_its_epochs(page: Page, look) -> None:  # type: 
 
 @pytest.mark.parametrize("back", [False, True])
 def test_from_the_network_to_one_product_with_four_keys(page: Page, look, back: bool) -> None:  # type: ignore[no-untyped-def]
+    page.emulate_media(reduced_motion="reduce" if back else "no-preference")
     look()
     if back:
         page.get_by_role("button", name="Backward").click()
@@ -262,3 +263,23 @@ def test_lines_come_from_what_counts_most_in_what_is_pointed_at(page: Page, look
     page.get_by_role("button", name="Backward").click()
     still(page)
     expect(page.locator(".web")).to_have_count(0)
+    expect(note).to_have_text("Point at a map or a number: lines lead to where most of its gradient comes from.")
+
+
+def test_lines_lead_to_where_a_gradient_comes_from(page: Page, look) -> None:  # type: ignore[no-untyped-def]
+    look("&view=back-")
+    note, columns = page.locator(".columns + .note"), page.locator(".column:not(.picture)")
+    expect(note).to_contain_text("lines lead to where most of its gradient comes from")
+    columns.nth(2).locator("canvas.maps").hover(position={"x": 9, "y": 9})  # of the row of numbers, before the scores
+    expect(note).to_contain_text("Its gradient comes most from: dense layer, number ")
+    expect(page.locator(".said")).to_contain_text("gradient. Its gradient comes most from: dense layer, number ")
+    ends = page.locator(".network").evaluate("""root => [...root.querySelectorAll('.web .more, .web .less')].map(p =>
+      [0, p.getTotalLength()].map(at => Math.round(p.getPointAtLength(at).x)))""")
+    assert 1 < len(ends) <= 8
+    assert len({begin for begin, _ in ends}) == 1
+    assert min(end for _, end in ends) > ends[0][0]  # from there to the right, to the scores
+    columns.first.locator("canvas.maps").hover(position={"x": 9, "y": 9})
+    expect(note).to_have_text(re.compile(r"Its gradient comes most from: max pooling, map 0: 100\D+%$"))
+    page.get_by_role("button", name="Forward").click()
+    still(page)
+    expect(note).to_have_text("Point at a map or a number: lines come from what counts most in it.")

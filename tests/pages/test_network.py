@@ -1,6 +1,8 @@
 """The Network page: which networks it offers, what the browser is told, and what the server answers to it."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,7 +182,31 @@ def test_a_frame_says_of_every_relu_the_share_of_units_that_are_dead(open_page: 
 
 
 def test_the_views_script_is_small() -> None:
-    assert len(view.SCRIPT.encode()) <= 64 * 1024
+    assert len(view.SCRIPT.encode()) <= 60 * 1024
+    assert "// " not in view.SCRIPT
+
+
+def nested(script: str) -> list[int]:
+    """The lines in which a template begins inside of another one."""
+    found, inside = [], []  # of templates, of code in them and of braces in that, the innermost last
+    for hit in re.finditer(r"//[ ].*|\"[^\"\n]*\"|\\.|`|\$\{|[{}]", script):
+        said, template = hit[0], bool(inside) and inside[-1] == "`"
+        if said == "`":
+            if not template and "`" in inside:
+                found.append(script[: hit.start()].count("\n") + 1)
+            inside.pop() if template else inside.append("`")
+        elif said in ("{", "${") and (not template or said == "${"):
+            inside.append(said)
+        elif said == "}" and not template:
+            inside.pop()
+    assert inside == []
+    return found
+
+
+def test_no_template_of_the_script_has_one_inside_that_would_be_minified() -> None:
+    assert nested('a = `${b ? `c  d` : ""} "`;') == [1]
+    for name in view.FILES:
+        assert nested((Path(view.__file__).parent / name).read_text()) == [], name
 
 
 @pytest.mark.parametrize("said", [None, "part", {"part": -1}, {"part": True}, {"part": 10**9}, {"channel": 2}])
@@ -197,6 +223,21 @@ def test_a_design_is_at_work_before_it_is_trained(open_page: OpenPage) -> None:
     assert [part["words"] for part in structure["parts"]] == ["convolution", "ReLU", "flatten", "dense layer"]
     app = open_page("train", network="ten-sigmoids", untrained="true")
     assert "vanish" in texts(app).lower()
+
+
+@pytest.mark.usefixtures("playground_home")
+def test_a_chosen_weight_is_what_is_asked_about() -> None:
+    put_deep("chosen")
+    subject = whole.made(whole.subjects(), "chosen")
+    x = np.random.default_rng(0).normal(size=(1, 1, 8, 8)).astype(np.float32)
+    part = subject.source("")[0].run(x).parts[0]
+    (name, weight), rows, columns = next(iter(part.weights.items())), *part.shape[1:]
+    of = weight.size // len(weight.data)
+    chosen = whole.chosen_in(part, view.Place(0, 1, None, "", "", of - 1))
+    assert chosen.weight == (name, (1, *(n - 1 for n in weight.shape[1:])))
+    assert chosen.place == (1, rows // 2, columns // 2)
+    assert whole.chosen_in(part, view.Place(0, 1, None, "", "", of)).weight is None
+    assert whole.chosen_in(part, view.Place(0, 1, None, "", "")).weight is None
 
 
 @pytest.mark.usefixtures("playground_home")

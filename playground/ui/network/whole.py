@@ -28,7 +28,7 @@ from playground.ui.network.asks.asked import key_of
 from playground.ui.parts import camera
 from playground.ui.parts.image_input import Picture, asked, choose_picture
 from playground.ui.studio import models, pretrained, runs_view, train
-from playground.view import looks, trainings
+from playground.view import looks, maps, trainings
 from playground.view.asks import Chosen
 from playground.view.looks import Look
 from playground.view.sources import Design, File, Source, edited
@@ -316,6 +316,10 @@ def with_edits(look: Look, source: Source, epoch: str) -> Look:
 
 def chosen_in(part: Part, at: view.Place) -> Chosen:
     """What is chosen, as far as the part has it: of a map its middle."""
+    if at.weight is not None and at.channel is not None:
+        with contextlib.suppress(PlaygroundError):
+            middle = (at.channel, *(n // 2 for n in part.shape[1:]))
+            return Chosen(part.index, middle, maps.weight_at(part, at.channel, at.weight))
     if at.place is not None and on_part(part.shape, at.place):
         return Chosen(part.index, at.place)
     if at.channel is not None and part.shape and at.channel < part.shape[0]:

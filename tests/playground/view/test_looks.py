@@ -136,8 +136,11 @@ def test_every_question_about_every_part_is_answered(back):
             assert told["gradient"] is not None
         about = read(token, "about", part=i)
         assert about["what"]
-        for name, shape in row["weights"] if back and row["i"] <= last else ():
-            assert read(token, "weight", weight=name, place=".".join("0" * len(shape)), **query)
+        if row["sort"] in ("conv", "dense"):
+            told = read(token, "weight", part=i, channel="1", at="2", **query)
+            assert told["name"] == row["weights"][0][0]
+            assert ("shares" in told) == bool(back)
+            assert bool(told.get("shares")) == bool(back and row["i"] <= last)
     if back:
         assert [step["part"] for step in read(token, "steps", **query)][-1] == 0
 
@@ -167,9 +170,9 @@ BAD = [
     ("map", {"part": "0", "channel": "-1"}), ("map", {"part": "nan"}), ("number", {}), ("number", {"part": "0"}),
     ("number", {"part": "0", "place": "0"}), ("number", {"part": "0", "place": "0.0.99"}),
     ("number", {"part": "0", "place": "0.0.0.0.0"}), ("number", {"part": "0", "place": "x.y.z"}),
-    ("number", {"part": "99", "place": "0"}), ("weight", {}), ("weight", {"weight": "0.weight", "place": "0.0.0.0"}),
-    ("weight", {"back": "loss:0", "weight": "none", "place": "0"}), ("weight", {"back": "loss:0"}),
-    ("weight", {"back": "loss:0", "weight": "0.weight", "place": "0.0.0.9"}), ("about", {"part": "99"}), ("steps", {}),
+    ("number", {"part": "99", "place": "0"}), ("weight", {"part": "0", "at": "999"}), ("weight", {"part": "1"}),
+    ("weight", {"part": "0", "channel": "32"}), ("weight", {"part": "0", "at": "-1"}),
+    ("weight", {"part": "0", "back": "loss:9"}), ("about", {"part": "99"}), ("steps", {}),
     ("nonsense", {}), ("", {}), ("__class__", {}), ("structure" * 50, {}),
 ]
 

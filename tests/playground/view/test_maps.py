@@ -197,3 +197,53 @@ def test_the_winners_of_a_max_pooling_are_those_of_torch(text):
         header, _ = unpacked(describe.one_map(trace, pool, channel, None))
         assert list(map(tuple, header["winners"])) == expected
     assert maps.winners(trace.parts[0], 0) == []
+
+
+@pytest.mark.parametrize("text", ["c20n-b-r-c24n-b-r-g-d4", EVERYTHING, "c4k3-r-p2-f-d6-r-d4", "c8-r-c8g2-r-dw2-g-d4"])
+def test_a_cell_of_a_kernel_is_the_weight_it_is_said_to_be(text):
+    trace = design(text).run(pictures())
+    gradients = walk_back(trace, Target("loss", label=1))
+    found = 0
+    for part in trace.parts:
+        for channel in sorted({0, part.shape[0] - 1}) if maps.kernels(part, 0) is not None else ():
+            own, gradient, size = maps.kernels(part, channel, gradients)
+            for at in sorted({0, size // 2, size - 1}):
+                name, place = maps.weight_at(part, channel, at)
+                assert part.weights[name].data[place] == own.reshape(-1)[at]
+                said = describe.one_weight(trace, part, channel, at, gradients)
+                assert (said["name"], said["place"]) == (name, list(place))
+                assert said["gradient"] == pytest.approx(float(gradient.reshape(-1)[at]), rel=1e-5)
+                assert sum(one["value"] for one in said["shares"]) == pytest.approx(said["gradient"], rel=1e-4)
+                found += 1
+            with pytest.raises(PlaygroundError, match=f"there is no number {size} among them"):
+                maps.weight_at(part, channel, size)
+    assert found
+    with pytest.raises(PlaygroundError, match="has no filters of learnt weights"):
+        maps.weight_at(next(part for part in trace.parts if not part.weights), 0, 0)
+
+
+def test_kernels_beside_a_sum_say_which_weights_they_are():
+    trace = design("c8-r-c8g2-r-c6-g-d4").run(pictures())
+    gradients = walk_back(trace, Target("loss", label=1))
+    for part in trace.parts[1:5]:
+        for walked in (None, gradients):
+            header, body = unpacked(describe.one_map(trace, part, 5, walked))
+            for one in header.get("sum", {}).get("of", []):
+                kernel = np.frombuffer(body, "<f4", np.prod(one["kernel"]["shape"]), one["kernel"]["at"])
+                filters = part if walked is None else trace.parts[one["owner"]]
+                where = [maps.weight_at(filters, 5 if walked is None else one["channel"], one["at"] + k)
+                         for k in range(kernel.size)]
+                own = [filters.weights[name].data[place] for name, place in where]
+                assert kernel.tolist() == (own if walked is None else own[::-1])
+
+
+def test_what_comes_back_to_a_map_that_two_take_adds_up_to_its_gradient():
+    trace = design("c6-r-[c6n-r]-g-d4").run(pictures())
+    gradients = walk_back(trace, Target("loss", label=1))
+    part = trace.parts[1]
+    header, _ = unpacked(describe.one_map(trace, part, 2, gradients))
+    shares = [maps.sent(gradients, part, taker)[2] for taker in maps.takers(gradients, part.output)]
+    assert len(header["sources"]) == len(shares) == 2
+    np.testing.assert_allclose(sum(shares), gradients.at(part)[2], rtol=1e-6)
+    assert sorted(one["size"] for one in header["sources"]) == pytest.approx(
+        sorted(float(np.sqrt(np.mean(np.square(one)))) for one in shares), rel=1e-5)

@@ -156,7 +156,11 @@ def test_everything_is_said_of_every_part(text):
     for part in trace.parts:
         said = about(trace, part)
         assert said["what"].endswith(".")
-        assert set(said) == {"what", "formula", "code", "multiply_adds"}
+        assert set(said) == {"what", "formula", "code", "rows"}
+        told = dict(said["rows"])
+        assert told["gives"] == " × ".join(map(str, part.shape))
+        assert told["takes from"].count(";") == len(part.sources) - 1
+        assert ("weights" in told, "multiply-adds" in told) == (bool(part.weights), multiply_adds(part) is not None)
 
 
 def test_asymmetric_padding_has_its_own_line():

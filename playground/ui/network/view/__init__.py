@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
+import rjsmin
 import streamlit as st
 
 from playground.figures import style
@@ -18,18 +19,13 @@ from playground.view.looks import Look
 ADDRESS = "view"
 """What of a page's address says where in the view the reader is."""
 _PLACE = re.compile(r"[A-Za-z0-9_.\-]{0,600}")
-_COMMENT = re.compile(r"^// .*| +// [^\"`]*$")
 _HERE = Path(__file__).parent
 
 
-def _script(*names: str) -> str:
-    """The files one after the other, without indentation and comments: the browser needs neither."""
-    lines = "".join((_HERE / name).read_text() for name in names).splitlines()
-    bare = (_COMMENT.sub("", line.strip()) for line in lines)
-    return "\n".join(line for line in bare if line) + "\n"
-
-
-SCRIPT = _script("drawing.js", "pane.js", "pointing.js", "levels.js", "view.js", "film.js")
+FILES = ("drawing.js", "pane.js", "levels.js", "kernels.js", "view.js", "pointing.js", "strip.js", "film.js")
+SCRIPT = str(rjsmin.jsmin("".join((_HERE / name).read_text() for name in FILES)))
+"""The files one after the other, minified: the browser needs no comments. In a template there may be no other one,
+which rjsmin would take for code."""
 _view = st.components.v2.component(
     "network_view",
     html='<div class="network"></div>\n',
@@ -60,31 +56,33 @@ def view(look: Look, beside: Look | None = None, *, titles: Sequence[str] = (), 
 
 @dataclass(frozen=True)
 class Place:
-    """Where in the view the reader is: a part, one of its maps, one of its numbers; the target of the walk back ("" on
-    the way forward), and the epoch."""
+    """Where in the view the reader is: a part, one of its maps, one of its numbers, or one of the map's weights, as
+    they lie in its kernels; the target of the walk back ("" on the way forward), and the epoch."""
 
     part: int
     channel: int | None
     place: tuple[int, ...] | None
     back: str
     epoch: str
+    weight: int | None = None
 
 
 def chosen_of(said: object) -> Place | None:
     """What a browser said it shows. It may say anything.
 
     >>> chosen_of({"part": 2, "channel": 1, "place": [1, 0, 3], "back": "", "epoch": ""})
-    Place(part=2, channel=1, place=(1, 0, 3), back='', epoch='')
+    Place(part=2, channel=1, place=(1, 0, 3), back='', epoch='', weight=None)
     >>> chosen_of({"part": -2}), chosen_of("part")
     (None, None)
     """
     if not isinstance(said, dict) or not _whole(said.get("part")):
         return None
-    channel, place = said.get("channel"), said.get("place")
+    channel, place, weight = said.get("channel"), said.get("place"), said.get("weight")
     numbers = place if isinstance(place, list) and len(place) <= 4 and all(_whole(n) for n in place) else None
     back, epoch = said.get("back"), said.get("epoch")
     return Place(said["part"], channel if _whole(channel) else None, None if numbers is None else tuple(numbers),
-                 back[:80] if isinstance(back, str) else "", epoch[:12] if isinstance(epoch, str) else "")
+                 back[:80] if isinstance(back, str) else "", epoch[:12] if isinstance(epoch, str) else "",
+                 weight if _whole(weight) else None)
 
 
 def _whole(value: object) -> TypeGuard[int]:

@@ -1,8 +1,9 @@
 // Frames from the server and how they are drawn: bytes through a table of 256 colours on canvases.
+const { abs, ceil, exp, floor, log10, max, min, round } = Math;
 const LARGEST_TILE = 40, GAP = 3, BETWEEN = 8;
 const LEAST_COLUMN = 84; // where the words of a heading fit; narrower columns go on in a further line
 const MAPS_HEIGHT = 250, LINE_HEIGHT = 150;
-const NOWHERE = { part: null, channel: null, place: null };
+const NOWHERE = { part: null, channel: null, place: null, weight: null };
 const COMPARED = 1e-4; // how far apart sizes of two networks' numbers are called different, relative
 
 function unpack(buffer) {
@@ -41,7 +42,7 @@ function sheet(bytes, width, height, table) {
 
 function sized(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
-  const [w, h] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
+  const [w, h] = [max(1, round(width * ratio)), max(1, round(height * ratio))];
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
   canvas.style.width = `${width}px`;
   canvas.style.height = `${height}px`;
@@ -57,31 +58,31 @@ function sized(canvas, width, height) {
 function lay(row, width, height, single = false) {
   if (row.h === 1 && row.n === 1 && row.c > 1) { // a row of numbers: cells
     const count = row.w;
-    let best = { side: 1, columns: Math.min(count, Math.max(1, Math.floor(width))), cells: true };
-    for (let columns = 1; columns <= Math.min(count, 64); columns++) {
-      const side = Math.min(Math.floor(width / columns), Math.floor(height / Math.ceil(count / columns)), 26);
+    let best = { side: 1, columns: min(count, max(1, floor(width))), cells: true };
+    for (let columns = 1; columns <= min(count, 64); columns++) {
+      const side = min(floor(width / columns), floor(height / ceil(count / columns)), 26);
       if (side > best.side) best = { side, columns, cells: true };
     }
     return { ...best, wide: best.side, tall: best.side, step: best.side, count, gap: 0 };
   }
   let best = null;
   for (let columns = 1; columns <= row.n; columns++) {
-    const rows = Math.ceil(row.n / columns);
-    const side = Math.min(Math.floor((width - GAP * (columns - 1)) / columns), Math.floor((height - GAP * (rows - 1)) / rows), single ? 64 : LARGEST_TILE);
+    const rows = ceil(row.n / columns);
+    const side = min(floor((width - GAP * (columns - 1)) / columns), floor((height - GAP * (rows - 1)) / rows), single ? 64 : LARGEST_TILE);
     if (!best || side > best.side) best = { side, columns };
   }
-  const side = Math.max(best.side, 4);
+  const side = max(best.side, 4);
   const proportion = row.h / row.w;
-  const [wide, tall] = proportion > 1 ? [Math.round(side / proportion), side] : [side, Math.max(1, Math.round(side * proportion))];
+  const [wide, tall] = proportion > 1 ? [round(side / proportion), side] : [side, max(1, round(side * proportion))];
   return { side, columns: best.columns, wide, tall, step: side + GAP, count: row.n, gap: GAP, cells: false };
 }
 
 function place(layout, index) {
-  return [(index % layout.columns) * layout.step, Math.floor(index / layout.columns) * layout.step];
+  return [(index % layout.columns) * layout.step, floor(index / layout.columns) * layout.step];
 }
 
 function heightOf(layout) {
-  return Math.ceil(layout.count / layout.columns) * layout.step - layout.gap;
+  return ceil(layout.count / layout.columns) * layout.step - layout.gap;
 }
 
 // Over tiles of the same size in the same places nothing has to be cleared or framed anew: they hide what they cover.
@@ -111,12 +112,12 @@ function drawTiles(canvas, frame, row, layout, table) {
 
 // One pixel a channel, in as many lines as they need.
 function drawBarcode(canvas, frame, row, width, table) {
-  const across = Math.max(1, Math.floor(width)), lines = Math.ceil(row.bars / across);
+  const across = max(1, floor(width)), lines = ceil(row.bars / across);
   const stretch = lines === 1 ? width / row.bars : 1, tall = lines === 1 ? 6 : 4;
   const context = sized(canvas, width, lines * tall);
   const source = sheet(frame.body.subarray(row.bar, row.bar + row.bars), row.bars, 1, table);
   for (let line = 0; line < lines; line++) {
-    const count = Math.min(across, row.bars - line * across);
+    const count = min(across, row.bars - line * across);
     context.drawImage(source, line * across, 0, count, 1, 0, line * tall, count * stretch, tall - (lines > 1 ? 1 : 0));
   }
 }
@@ -129,17 +130,17 @@ function bytesOf(values, limit) {
   const bytes = new Uint8Array(values.length);
   for (let k = 0; k < values.length; k++) {
     const v = values[k];
-    bytes[k] = Number.isFinite(v) ? Math.round(Math.max(-127, Math.min(127, (v * 127) / (limit || 1)))) + 128 : 0;
+    bytes[k] = Number.isFinite(v) ? round(max(-127, min(127, (v * 127) / (limit || 1)))) + 128 : 0;
   }
   return bytes;
 }
 
-const largest = (values) => values.reduce((top, v) => (Number.isFinite(v) && Math.abs(v) > top ? Math.abs(v) : top), 0) || 1;
+const largest = (values) => values.reduce((top, v) => (Number.isFinite(v) && abs(v) > top ? abs(v) : top), 0) || 1;
 
-// An element by its tag and classes, like "p.formula".
+// An element by its tag and classes, like "p.formula"; without a tag a div.
 function make(kind, parent, text) {
   const [tag, ...classes] = kind.split(".");
-  const element = document.createElement(tag);
+  const element = document.createElement(tag || "div");
   if (tag === "button") element.type = "button";
   if (tag === "canvas") element.role = "img";
   if (classes.length) element.className = classes.join(" ");
@@ -155,11 +156,18 @@ function cursorOn(parent) {
   return cursor;
 }
 
-function rangeOn(parent, label, max) {
+function moveTo(cursor, x, y, wide, tall) {
+  cursor.hidden = false;
+  Object.assign(cursor.style, { left: `${x - 2}px`, top: `${y - 2}px`, width: `${wide + 4}px`, height: `${tall + 4}px` });
+}
+
+function rangeOn(parent, label, most) {
   const slider = make("input", parent);
-  Object.assign(slider, { type: "range", min: 0, max, ariaLabel: label });
+  Object.assign(slider, { type: "range", min: 0, max: most, ariaLabel: label });
   return slider;
 }
+
+const boxOf = (element) => element.getBoundingClientRect();
 
 // A text is written only where it differs: every writing costs a layout of the page.
 function reword(element, text) {
@@ -176,5 +184,5 @@ function draw(tag, attributes, parent, text) {
 
 const shapeText = (shape) => shape.join(" × ");
 const counted = (n, one) => `${numberText(n, 9)} ${one}${n === 1 ? "" : "s"}`;
-const percentText = (share) => `${share > 0 && share < 0.01 ? "<1" : share < 1 && share > 0.99 ? ">99" : Math.round(share * 100)}${THIN}%`;
+const percentText = (share) => `${share > 0 && share < 0.01 ? "<1" : share < 1 && share > 0.99 ? ">99" : round(share * 100)}${THIN}%`;
 const exact = (value) => (typeof value === "number" ? numberText(value, 6) : value ?? "none");

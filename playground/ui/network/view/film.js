@@ -5,7 +5,7 @@ Object.assign(View.prototype, {
     this.film.replaceChildren();
     this.film.hidden = epochs.length < 2 && !this.data.live;
     if (this.film.hidden) return;
-    const head = make("div.line", this.film);
+    const head = make(".line", this.film);
     const name = "▶ Play the training", play = make("button", head, name);
     const stop = () => { clearInterval(this.filmTimer); this.filmTimer = null; play.textContent = name; };
     this.epochWords = make("span.told", head);
@@ -18,7 +18,7 @@ Object.assign(View.prototype, {
     if (curve.length > 1 && epochs.length) {
       const width = this.width, height = 90, last = epochs.at(-1) || 1;
       const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": "Loss by epoch" }, this.film);
-      const top = Math.max(...curve.flatMap(([, a, b]) => [a ?? 0, b ?? 0])) || 1;
+      const top = max(...curve.flatMap(([, a, b]) => [a ?? 0, b ?? 0])) || 1;
       const x = (e) => 50 + ((width - 66) * e) / last, y = (v) => 6 + (height - 26) * (1 - v / top);
       draw("line", { x1: 50, x2: width - 16, y1: y(0), y2: y(0), class: "grid" }, svg);
       for (const v of [0, top]) draw("text", { x: 44, y: y(v) + 4, class: "tick", "text-anchor": "end" }, svg, numberText(v, 2));
@@ -30,14 +30,14 @@ Object.assign(View.prototype, {
       this.needle = draw("line", { y1: 4, y2: height - 18, class: "needle" }, svg);
       this.xOf = x;
       svg.onpointerdown = (event) => {
-        const box = svg.getBoundingClientRect();
+        const box = boxOf(svg);
         const at = (((event.clientX - box.left) * (width / box.width) - 50) / (width - 66)) * last;
-        this.toEpoch(epochs.reduce((best, e) => (Math.abs(e - at) < Math.abs(best - at) ? e : best), epochs[0]));
+        this.toEpoch(epochs.reduce((best, e) => (abs(e - at) < abs(best - at) ? e : best), epochs[0]));
       };
     } else this.needle = null;
     if (epochs.length) {
       const slider = rangeOn(this.film, "Epoch", epochs.length - 1);
-      slider.value = Math.max(0, epochs.indexOf(Number(this.state.epoch)));
+      slider.value = max(0, epochs.indexOf(Number(this.state.epoch)));
       slider.oninput = () => this.toEpoch(epochs[Number(slider.value)]);
       this.epochSlider = slider;
     }
@@ -69,7 +69,8 @@ Object.assign(View.prototype, {
     const { epoch } = this.state;
     if (epoch === "live") { this.epochWords.textContent = "as the training is now"; return; }
     const row = this.data.curve.find(([e]) => e === Number(epoch));
-    const words = row ? `: training loss ${exact(row[1])}${row[2] == null ? "" : `, validation loss ${exact(row[2])}`}` : epoch === "0" ? ": the first weights" : "";
+    const validation = row?.[2] == null ? "" : `, validation loss ${exact(row[2])}`;
+    const words = row ? `: training loss ${exact(row[1])}${validation}` : epoch === "0" ? ": the first weights" : "";
     this.epochWords.textContent = `after epoch ${epoch}${words}`;
     for (const end of ["x1", "x2"]) this.needle?.setAttribute(end, this.xOf(Number(epoch)));
   },

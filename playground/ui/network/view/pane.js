@@ -3,10 +3,11 @@ class Pane {
   constructor(app, root, second) {
     this.app = app;
     this.second = second;
-    this.root = make("div.pane", root);
+    this.root = make(".pane", root);
+    this.root.hidden = second; // until it is said what stands there
     this.title = make("p.title", this.root);
-    this.answer = make("div.answer", this.root);
-    this.area = make("div.area", this.root);
+    this.answer = make(".answer", this.root);
+    this.area = make(".area", this.root);
     this.frames = new Map();
     this.cells = [];
     this.sight = new IntersectionObserver((seen) => seen.forEach(({ target, isIntersecting }) => {
@@ -42,10 +43,10 @@ class Pane {
     if (token === this.token) return;
     this.token = token;
     this.frames.clear();
-    const [structure, picture] = await Promise.all([this.json("structure", {}), this.ask("picture", {})]);
+    const [net, picture] = await Promise.all([this.json("structure", {}), this.ask("picture", {})]);
     const shown = new Uint8Array(await picture.arrayBuffer());
     if (token !== this.token) return; // another one was asked for in the meantime
-    this.structure = structure;
+    this.net = net;
     this.picture = shown;
     this.folds = new Map();
     const walk = (items, above) => items.forEach((item) => {
@@ -53,7 +54,7 @@ class Pane {
       this.folds.set(item.key, { ...item, above });
       walk(item.inside, item.key);
     });
-    walk(this.structure.tree, "");
+    walk(this.net.tree, "");
   }
 
   // In place of what it showed, which is not what is asked for now.
@@ -67,7 +68,7 @@ class Pane {
 
   // Whether it has such a part, map and number.
   has({ part, channel, place }) {
-    const shape = part === null ? [0] : this.structure.parts[part]?.shape;
+    const shape = part === null ? [0] : this.net.parts[part]?.shape;
     return shape && !((channel ?? -1) >= shape[0]) && (!place || (place.length === shape.length && place.every((n, k) => n < shape[k])));
   }
 
@@ -78,17 +79,17 @@ class Pane {
 
   get common() {
     const { films, app: { state: { mode, epoch }, data: { epochs } } } = this;
-    return { mode: this.structure.modes && mode === "train" ? mode : "", epoch: films ? epoch : "", hold: films && !this.back && epoch !== "live" ? epochs.at(-1) : "" };
+    return { mode: this.net.modes && mode === "train" ? mode : "", epoch: films ? epoch : "", hold: films && !this.back && epoch !== "live" ? epochs.at(-1) : "" };
   }
 
   // What its walk back is from: what is chosen, by the name of the class; of its own where it has no such class or number.
   get back() {
-    const { state, panes } = this.app, { labels, label, scores } = this.structure;
+    const { state, panes } = this.app, { labels, label, scores } = this.net;
     if (!state.back) return "";
-    const [kind, of, at] = (state.target ?? "").split(":"), name = panes[0].structure.labels[of];
+    const [kind, of, at] = (state.target ?? "").split(":"), name = panes[0].net.labels[of];
     if (at && this.has({ part: of, place: at.split(".") })) return state.target;
     const own = labels[of] === name ? of : labels.indexOf(name);
-    return !at && own >= 0 && own < Math.max(2, scores) ? `${kind}:${own}` : `loss:${label}`;
+    return !at && own >= 0 && own < max(2, scores) ? `${kind}:${own}` : `loss:${label}`;
   }
 
   // The columns that stand: the tree cut where folds are open.
@@ -98,7 +99,7 @@ class Pane {
       if (item.key && this.app.state.open.has(item.key)) walk(item.inside, depth + 1);
       else found.push({ item, part: item.last ?? item, depth });
     });
-    walk(this.structure.tree, 0);
+    walk(this.net.tree, 0);
     return found;
   }
 
@@ -120,7 +121,7 @@ class Pane {
     return columns.map(({ item, part }) => {
       const [first, last] = item.key ? [item.first, item.last] : [part, part];
       const values = Object.entries(known ?? {}).filter(([k]) => first <= k && k <= last).map(([, v]) => v);
-      return values.length ? Math.max(...values) : undefined;
+      return values.length ? max(...values) : undefined;
     });
   }
 
@@ -129,42 +130,45 @@ class Pane {
     const columns = this.columns();
     const parts = columns.map((one) => one.part);
     const frame = await this.frame(parts);
-    const gradientOfPicture = this.back ? await this.bytes("picture", { back: this.back, ...this.common }) : null;
+    const ofPicture = this.back ? await this.bytes("picture", { back: this.back, ...this.common }) : null;
     if (this.app.state.part !== null) return null; // a level below was opened in the meantime
     this.shown = { columns, frame };
-    this.gradientOfPicture = gradientOfPicture;
+    this.ofPicture = ofPicture;
     const wide = this.app.wide;
     const key = `${columns.map((one) => one.part + (one.item.key || "")).join()}|${wide}|${this.token}|${this.app.width}`;
-    if (this.laidOut !== key) this.layOut(columns, frame, wide);
+    if (this.laidOut !== key) this.layOut(columns, wide);
     this.laidOut = key;
-    this.paint(frame, gradientOfPicture);
+    this.paint(frame, ofPicture);
     this.drawAnswer(frame);
     return frame;
   }
 
-  layOut(columns, frame, wide) {
+  layOut(columns, wide) {
     this.area.replaceChildren();
     this.area.className = `area ${wide ? "wide" : "narrow"}`;
-    const list = make("div.columns", this.area);
+    const list = make(".columns", this.area);
     const room = this.app.width - 2;
-    const most = Math.max(1, Math.floor((room + BETWEEN) / (LEAST_COLUMN + BETWEEN)) - 1); // beside the picture, or what is below it
-    this.lines = wide ? Math.ceil(columns.length / most) : 1;
-    this.inLine = Math.ceil(columns.length / this.lines);
-    const each = wide ? Math.floor((room + BETWEEN) / (this.inLine + 1)) - BETWEEN : room - BETWEEN;
+    const most = max(1, floor((room + BETWEEN) / (LEAST_COLUMN + BETWEEN)) - 1); // beside the picture, or what is below it
+    this.lines = wide ? ceil(columns.length / most) : 1;
+    this.inLine = ceil(columns.length / this.lines);
+    this.ways = this.waysRound(columns);
+    const arced = this.ways.length > 0;
+    list.classList.toggle("arced", arced);
+    const each = wide ? floor((room + BETWEEN) / (this.inLine + 1)) - BETWEEN : room - BETWEEN - 14 * arced;
     list.style.gridTemplateColumns = wide ? `repeat(${this.inLine + 1}, ${each}px)` : "";
     this.each = each;
     this.list = list;
-    this.cells = [this.pictureCell(list, each, wide), ...columns.map((one, k) => this.cell(list, one, frame.parts[k], each, wide))];
+    this.cells = [this.pictureCell(list, each, wide), ...columns.map((one) => this.cell(list, one, wide))];
     if (wide) {
       this.put(this.cells[0].section, 0, 1);
-      columns.forEach((_, k) => this.put(this.cells[k + 1].section, Math.floor(k / this.inLine), 2 + (k % this.inLine)));
+      columns.forEach((_, k) => this.put(this.cells[k + 1].section, floor(k / this.inLine), 2 + (k % this.inLine)));
       for (let line = 1; line < this.lines; line++) {
         const before = make("p.before", list, "↳ ");
-        make("small", before, shapeText(this.structure.parts[columns[line * this.inLine - 1].part].shape));
+        make("small", before, shapeText(this.net.parts[columns[line * this.inLine - 1].part].shape));
         this.put(before, line, 1);
       }
     }
-    this.note = wide ? make("p.note", this.area, POINTED) : null;
+    this.note = wide ? make("p.note", this.area) : null;
     list.onpointerleave = () => { this.pointing += 1; this.hideEdges(); };
     this.sight.disconnect();
     this.cells.forEach((cell) => this.sight.observe(cell.section));
@@ -178,27 +182,27 @@ class Pane {
 
   pictureCell(list, each, wide) {
     const section = make("section.column.picture", list);
-    const head = make("div.head", section);
+    const head = make(".head", section);
     make("b", head, "picture");
-    make("small", head, shapeText(this.structure.takes));
+    make("small", head, shapeText(this.net.takes));
     const canvas = make("canvas.maps", section);
-    return { section, canvas, side: Math.min(each, wide ? 160 : 120) };
+    return { section, canvas, side: min(each, wide ? 160 : 120) };
   }
 
-  cell(list, column, row, each, wide) {
+  cell(list, column, wide) {
     const { item, part } = column;
-    const about = this.structure.parts[part];
+    const about = this.net.parts[part];
     const fold = item.key ? item : null;
     const section = make(column.depth ? "section.column.inside" : "section.column", list);
     const head = make("button.head", section);
-    const words = fold ? fold.title : about.more ? `${about.words}, ${about.more}` : about.words;
+    const words = fold ? fold.title : this.partWords(part);
     make("b", head, words);
     make("small", head, shapeText(about.shape));
-    const inside = fold ? this.structure.parts.slice(fold.first, fold.last + 1) : [about];
+    const inside = fold ? this.net.parts.slice(fold.first, fold.last + 1) : [about];
     const count = inside.reduce((sum, one) => sum + one.parameters, 0);
     make("small", head, count ? counted(count, "weight") : "no weights");
-    head.onclick = () => this.app.go({ part, channel: null, place: null });
-    const tools = make("div.tools", section);
+    head.onclick = () => this.app.go({ part });
+    const tools = make(".tools", section);
     if (fold) {
       const open = make("button.open", tools, "+ open");
       const names = inside.map((one) => one.words);
@@ -211,7 +215,7 @@ class Pane {
       close.ariaLabel = `Close ${above?.title}`;
       close.onclick = () => this.app.toggle(above.key);
     }
-    const holder = make("div.holder", section);
+    const holder = make(".holder", section);
     const canvas = make("canvas.maps", holder);
     const barcode = make("canvas.barcode", section);
     barcode.ariaLabel = `One line a channel: the mean of each of ${about.shape[0]}`;
@@ -223,21 +227,22 @@ class Pane {
   }
 
   // Only what has changed; while a film or a walk is scrubbed the maps alone, and none that is out of sight.
-  paint(frame, gradientOfPicture) {
+  paint(frame, ofPicture) {
     const { moving, table } = this.app;
     const [first, ...rest] = this.cells;
-    const { h, w } = this.structure.picture;
-    const scale = first.side / Math.max(h, w);
+    const { h, w } = this.net.picture;
+    const scale = first.side / max(h, w);
     const reached = this.app.reached();
-    const shown = !gradientOfPicture ? this.picture : reached && !reached.has(-1) ? "waits" : gradientOfPicture;
+    const shown = !ofPicture ? this.picture : reached && !reached.has(-1) ? "waits" : ofPicture;
     if (first.drawn !== shown || first.table !== table) {
-      if (shown === "waits") sized(first.canvas, Math.round(w * scale), Math.round(h * scale));
-      else if (gradientOfPicture) drawBytes(first.canvas, shown.body, shown.w, shown.h, table, Math.round(w * scale), Math.round(h * scale));
+      if (shown === "waits") sized(first.canvas, round(w * scale), round(h * scale));
+      else if (ofPicture) drawBytes(first.canvas, shown.body, shown.w, shown.h, table, round(w * scale), round(h * scale));
       else this.drawPicture(first.canvas, w * scale, h * scale);
       Object.assign(first, { drawn: shown, table });
-      first.canvas.ariaLabel = gradientOfPicture ? "The gradient at every pixel" : "The picture as the network sees it";
+      first.canvas.ariaLabel = ofPicture ? "The gradient at every pixel" : "The picture as the network sees it";
     }
     if (this.web) this.drawEdges(this.pointed.cell, this.pointed.index);
+    else this.hideEdges();
     rest.forEach((cell, k) => {
       const row = frame.parts[k];
       cell.row = row;
@@ -261,7 +266,7 @@ class Pane {
       cell.layout = lay(row, this.each, !cell.wide ? 90 : this.lines > 1 ? LINE_HEIGHT : MAPS_HEIGHT);
       drawTiles(cell.canvas, frame, row, cell.layout, table);
       if (moving) return;
-      if (cell.part === this.structure.parts.length - 1) this.nameClasses(cell, frame, row);
+      if (cell.part === this.net.parts.length - 1) this.nameClasses(cell, frame, row);
       drawBarcode(cell.barcode, frame, row, this.each, table);
       const maps = row.c > row.n && row.h > 1 ? `the first ${row.n} of ${row.c} maps` : row.h > 1 ? counted(row.n, "map") : counted(row.c, "number");
       cell.canvas.ariaLabel = `${this.back ? "Gradients of " : ""}${cell.words}: ${maps}`;
@@ -275,7 +280,7 @@ class Pane {
 
   // Over the cells of the scores the classes' names, where they have room.
   nameClasses(cell, frame, row) {
-    const { layout, canvas } = cell, { labels } = this.structure;
+    const { layout, canvas } = cell, { labels } = this.net;
     if (!layout.cells || layout.side < 18 || row.w > labels.length) return;
     const context = canvas.getContext("2d");
     [context.textAlign, context.textBaseline, context.font] = ["center", "middle", "11px sans-serif"];
@@ -288,7 +293,7 @@ class Pane {
   }
 
   drawPicture(canvas, wide, tall) {
-    const { h, w } = this.structure.picture;
+    const { h, w } = this.net.picture;
     const image = new ImageData(w, h);
     for (let k = 0, j = 0; k < w * h; k++) {
       for (let c = 0; c < 3; c++) image.data[4 * k + c] = this.picture[j++];
@@ -297,18 +302,18 @@ class Pane {
     tooMuch.width = w;
     tooMuch.height = h;
     tooMuch.getContext("2d").putImageData(image, 0, 0);
-    const context = sized(canvas, Math.round(wide), Math.round(tall));
-    context.drawImage(tooMuch, 0, 0, w, h, 0, 0, Math.round(wide), Math.round(tall));
+    const context = sized(canvas, round(wide), round(tall));
+    context.drawImage(tooMuch, 0, 0, w, h, 0, 0, round(wide), round(tall));
     return context;
   }
 
   // Which classes, with scores; on the way back the gradient at each, where the loss is what is walked from.
   drawAnswer(frame) {
-    const { labels } = this.structure;
+    const { labels } = this.net;
     const [kind, of] = this.back.split(":");
     const logits = frame.logits.length === 1 ? [0, frame.logits[0]] : frame.logits;
-    const top = Math.max(...logits.map((v) => v ?? -Infinity));
-    const powers = logits.map((v) => Math.exp((v ?? -Infinity) - top));
+    const top = max(...logits.map((v) => v ?? -Infinity));
+    const powers = logits.map((v) => exp((v ?? -Infinity) - top));
     const total = powers.reduce((a, b) => a + b, 0);
     const order = powers.map((_, k) => k).sort((a, b) => powers[b] - powers[a]);
     const list = order.slice(0, this.app.wide ? 5 : 3);
