@@ -18,7 +18,7 @@ from playground.inspection.preparation import made_here
 CAME_WITH_18 = ("antialias", "axes", "keep_aspect_ratio_policy")
 MOST_WEIGHTS = 2**22
 """Numbers of one matrix; what is larger stays a Resize."""
-FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16, TensorProto.DOUBLE: np.float64}
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 
 
 def plain(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -35,6 +35,8 @@ def plain(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     values = {value.name: value.type.tensor_type for value in (*graph.input, *graph.value_info, *graph.output)}
     known = {tensor.name: tensor for tensor in graph.initializer}
+    known |= {node.output[0]: one.t for node in graph.node if node.op_type == "Constant" for one in node.attribute
+              if one.name == "value"}
     nodes: list[onnx.NodeProto] = []
     for k, node in enumerate(model.graph.node):
         written = _products(node, f"plain_resize/{k}", values, known) if _is_new(node) else None
@@ -56,34 +58,34 @@ def _products(node: onnx.NodeProto, name: str, values: Mapping[str, onnx.TypePro
               known: Mapping[str, TensorProto]) -> tuple[list[onnx.NodeProto], list[TensorProto]] | None:
     """The nodes and weights that give what a Resize of known sizes gives; None where they are not known, or where it
     is no weighted sum along each axis."""
-    said = {one.name: helper.get_attribute_value(one) for one in node.attribute}
-    said = {key: value.decode() if isinstance(value, bytes) else value for key, value in said.items()}
-    asked = [known.get(one) if one else None for one in (*node.input, "", "", "")[2:4]]
+    read: dict[str, Any] = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    said: dict[str, Any] = {key: value.decode() if isinstance(value, bytes) else value for key, value in read.items()}
     taken = values.get(node.input[0])
-    if (taken is None or taken.elem_type not in FLOATS or not any(asked)
+    scales, sizes = (numpy_helper.to_array(known[one]) if one in known else np.zeros(0)
+                     for one in (*node.input, "", "")[2:4])
+    if (taken is None or taken.elem_type not in FLOATS or not scales.size + sizes.size
             or said.get("coordinate_transformation_mode") == "tf_crop_and_resize"
             or said.pop("keep_aspect_ratio_policy", "stretch") != "stretch"):
         return None
     dims = [dim.dim_value for dim in taken.shape.dim]
     axes = [axis % len(dims) for axis in said.pop("axes", range(len(dims)))]
-    scales, sizes = (None if one is None else numpy_helper.to_array(one) for one in asked)
     nodes: list[onnx.NodeProto] = []
     weights: list[TensorProto] = []
     at = node.input[0]
-    for axis, amount in zip(axes, scales if scales is not None and scales.size else sizes, strict=True):
-        if not dims[axis]:
-            if scales is not None and scales.size and amount == 1:
-                continue
-            return None
-        given = {"scales" if scales is not None and scales.size else "sizes": Tensor(np.array([amount]))}
-        if dims[axis] ** 2 > MOST_WEIGHTS:
-            return None
-        matrix = resize(Tensor(np.eye(dims[axis])), axes=[1], **given, **said).data
-        if matrix.size > MOST_WEIGHTS:
-            return None
-        if np.array_equal(matrix, np.eye(dims[axis])):
+    for axis, amount in zip(axes, scales if scales.size else sizes, strict=True):
+        length = dims[axis]
+        if scales.size and amount == 1:
             continue
-        at, more = _along(at, axis, len(dims), matrix.astype(FLOATS[taken.elem_type]), f"{name}/{axis}", weights)
+        out = length * amount if scales.size else amount
+        if not 0 < length * max(length, out) <= MOST_WEIGHTS:
+            return None
+        given = Tensor(np.array([amount]))
+        matrix = resize(Tensor(np.eye(length)), None, given if scales.size else None, None if scales.size else given,
+                        axes=[1], **said).data
+        if np.array_equal(matrix, np.eye(length)):
+            continue
+        number = helper.tensor_dtype_to_np_dtype(taken.elem_type)
+        at, more = _along(at, axis, len(dims), matrix.astype(number), f"{name}/{axis}", weights)
         nodes += more
     if not nodes:
         weights.append(numpy_helper.from_array(np.zeros(len(dims), np.int64), f"{name}/as_it_is"))

@@ -226,6 +226,7 @@ RESIZES = {
     "corners": ([3, 19], {"axes": [2, 3], "mode": "linear", "coordinate_transformation_mode": "align_corners"}),
     "channels": ([6, 9], {"axes": [1, 3], "mode": "nearest"}),
     "as it was": ([10, 10], {"axes": [2, 3], "mode": "linear"}),
+    "scales": ([], {"axes": [2, 3], "mode": "linear"}),
 }
 
 
@@ -239,6 +240,10 @@ def test_a_resize_of_known_sizes_becomes_products(tmp_path: Path, kind: str, way
         model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     if kind == "channels":
         model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", 1, ["N", 6, "h", "w"]))
+    if kind == "scales":  # a factor, in a Constant node
+        factors = onnx.numpy_helper.from_array(np.array([1.5, 2.25], np.float32))
+        model.graph.node.insert(0, helper.make_node("Constant", [], ["factors"], value=factors))
+        model.graph.node[-1].input[:] = ["z", "", "factors"]
     onnx.save(model, path)
     done = converting.convert(path, target, way, None, None)["operators"]
     assert {"operator": "Resize", "before": 1, "after": 0} in done
