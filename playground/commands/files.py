@@ -1,13 +1,18 @@
 """Commands that look at any ONNX file. Each opens it in a process of its own (`inspection.bounded`)."""
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playground.commands.output import print_json, printable
 from playground.errors import PlaygroundError
 from playground.numbers import count, counted, number
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from playground.inspection.preparation import Preparation
 
 
 def inspect(options: argparse.Namespace) -> int:
@@ -67,8 +72,6 @@ def profile(options: argparse.Namespace) -> int:
 
 def convert(options: argparse.Namespace) -> int:
     """Write a file otherwise, and say what that changed."""
-    import numpy as np
-
     from playground import home
     from playground.datasets import photos
     from playground.inspection import bounded
@@ -85,14 +88,15 @@ def convert(options: argparse.Namespace) -> int:
     if not target.parent.is_dir():
         raise PlaygroundError(f"There is no folder {target.parent}.")
     said = bounded.ask("report", path)
-    name, x = None, None
+    name, x, scaling = None, None, None
     if said["preparation"] is not None:
         preparation, labels = Preparation.from_dict(said["preparation"]), tuple(said["labels"])
-        pictures = [photos.for_model(one, labels) for one in options.images[:CALIBRATION_PICTURES]] or crops()
-        seen = [preparation.preprocessing.pictured(preparation.preprocessing.apply(one)) for one in pictures]
-        name, x = preparation.input, np.concatenate([preparation.apply(one) for one in seen])
+        name, x = preparation.input, _prepared(preparation, crops())
+        if way == "int8":
+            own = [photos.for_model(one, labels) for one in options.images[:CALIBRATION_PICTURES]]
+            scaling = _prepared(preparation, own or crops(to_scale=True))
     with home.whole(target.resolve()) as incoming:
-        done = bounded.ask("convert", path, x, target=str(incoming), way=way, input=name)
+        done = bounded.ask("convert", path, scaling, target=str(incoming), way=way, input=name)
         files = {"as it was": str(path.resolve()), way: str(incoming)}
         found = bounded.ask("compare", path, x, paths=files, input=name)
         if "sentence" in found[way] and "sentence" not in found["as it was"]:
@@ -103,6 +107,14 @@ def convert(options: argparse.Namespace) -> int:
         return 0
     print("\n".join(map(printable, _changes(found["as it was"], found[way], said["bytes"]))))
     return 0
+
+
+def _prepared(preparation: "Preparation", pictures: "Sequence[np.ndarray]") -> "np.ndarray":
+    """Pictures as the file takes them: what it prepares itself is brought to one size first, so that all are alike."""
+    import numpy as np
+
+    known = preparation.preprocessing
+    return np.concatenate([preparation.apply(known.pictured(known.apply(one))) for one in pictures])
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any], bytes_before: int) -> Iterator[str]:

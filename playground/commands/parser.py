@@ -127,7 +127,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("way", metavar="WAY", help="opset15, opset17, opset22, float16 or int8")
     one.add_argument("target", metavar="FILE", type=Path, help="where it is written")
     one.add_argument("images", metavar="IMAGE", nargs="*", type=Path,
-                     help="pictures that int8 takes its scales from (default: crops of the sample photographs)")
+                     help="pictures that int8 takes its scales from (default: crops of sample photographs; both files "
+                          "are compared on crops of others)")
 
     one = command(profile, "measure how fast onnxruntime runs any ONNX file that takes pictures")
     one.add_argument("model", metavar="MODEL", help="a model's name, or an .onnx file of anybody's")

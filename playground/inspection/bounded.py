@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -12,17 +13,23 @@ import numpy as np
 
 from playground import home
 from playground.errors import PlaygroundError
+from playground.inspection.limits import CPU_SECONDS
 
 PATIENCE_SECONDS = 90.0
 AT_ONCE = threading.BoundedSemaphore(2)
 ANSWER_BYTES = 64 * 2**20
 
 
+class UnansweredError(PlaygroundError):
+    """There was no time, or no process, for a question: the file itself may be as it should."""
+
+
 def ask(what: str, path: Path, x: np.ndarray | None = None, *, patience: float = PATIENCE_SECONDS, **more: Any
         ) -> dict[str, Any]:
     """What the process says: a `report`, one `weight`, the `answers` to a prepared picture, a `profile`.
 
-    Raises PlaygroundError in a sentence: its own, or that it took too long, asked for too much, or broke.
+    Raises PlaygroundError in a sentence: its own, or that it asked for too much, or broke; UnansweredError where it
+    took too long, or was not asked.
     """
     if not path.is_file():
         raise PlaygroundError("This file is not kept any more: open it again.")
@@ -33,16 +40,18 @@ def ask(what: str, path: Path, x: np.ndarray | None = None, *, patience: float =
         picture = stream.getvalue()
     question = json.dumps({"what": what, "path": str(path.resolve()), **more}).encode() + b"\n" + picture
     if not AT_ONCE.acquire(timeout=patience):
-        raise PlaygroundError("Others are opening files just now: try again in a minute.")
+        raise UnansweredError("Others are opening files just now: try again in a minute.")
     try:
         done = subprocess.run([sys.executable, "-m", "playground.inspection.worker"], input=question, timeout=patience,
                               capture_output=True, env=home.importable(), check=False)
     except subprocess.TimeoutExpired:
-        raise PlaygroundError(f"This file did not answer within {patience:.0f} seconds.") from None
+        raise UnansweredError(f"This file did not answer within {patience:.0f} seconds.") from None
     except OSError as error:
-        raise PlaygroundError("The process that opens files could not be started: try again.") from error
+        raise UnansweredError("The process that opens files could not be started: try again.") from error
     finally:
         AT_ONCE.release()
+    if done.returncode == -signal.SIGXCPU:
+        raise UnansweredError(f"This file asked for more than {CPU_SECONDS} seconds of a processor.")
     try:
         if len(done.stdout) > ANSWER_BYTES:
             raise ValueError

@@ -1,6 +1,7 @@
 """What several ways to write one file say of the same pictures, and by how much that differs."""
 
 import statistics
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ from playground.inspection.running import (
     timed,
 )
 
-MOST_NUMBERS = 16_000_000
-"""How many numbers of a file's outputs are kept to be compared, where they are no scores."""
+MOST_NUMBERS = 32_000_000
+"""How many numbers of the files' outputs are kept to be compared, where they are no scores."""
+SECONDS = 40.0
+"""How long pictures are asked about: of a file that is asked for longer, fewer are."""
 FREE_SIDE, FREE = 224, 8
 """How large a dimension is taken where a file that takes no picture does not say it: of four, and of others."""
 KINDS = {"tensor(float)": "float32", "tensor(double)": "float64",
@@ -33,28 +36,58 @@ KINDS = {"tensor(float)": "float32", "tensor(double)": "float64",
 Rows = list[list[np.ndarray]]
 
 
-def compare(paths: Mapping[str, Path], name: str | None, x: np.ndarray | None) -> dict[str, Any]:
+def compare(paths: Mapping[str, Path], name: str | None, x: np.ndarray | None, seconds: float = SECONDS
+            ) -> dict[str, Any]:
     """What each file says of the same prepared pictures x (N, ...), asked one at a time: its `bytes`, and the
     `milliseconds` of one answer.
 
-    Against the first file, where an output is a row of scores: its first `answers`, how many of them are `changed`, and
-    by how much a probability at most (`largest`). Else the `largest` difference of any number that any output holds,
-    the largest number of all (`size`), on how many `pictures`, and of how many an output has another shape
-    (`reshaped`). A file that takes no picture is asked once about other numbers. One that does not run has a sentence.
+    Against the first file, where an output is a row of scores: its first `answers`, how many of them are `changed`, by
+    how much a probability at most (`largest`), of how many `pictures`. Else the `largest` difference of any number that
+    any output holds, the largest number of all (`size`), and of how many of the `pictures` an output has another shape
+    (`reshaped`). All files are asked about a picture before the next one comes, and after so many `seconds` none comes:
+    slow files are compared on fewer. A file that takes no picture is asked once about other numbers. One that does not
+    run has a sentence.
     """
     found: dict[str, Any] = {}
-    scores: tuple[int, bool] | None = None
-    first: Rows = []
+    asked: dict[str, tuple[onnxruntime.InferenceSession, dict[str, np.ndarray]]] = {}
     for way, path in paths.items():
         try:
             network = session(path)
-            given = next(_given(network, name, x))
-            if not first:
-                scores = _scores(path, network, given)
-            said = _said(network, scores, _given(network, name, x))
-            first = first or said
-            found[way] = {"bytes": path.stat().st_size, **(_apart(first, said) if scores is None else
-                                                           _changed(first, said)),
+            asked[way] = network, next(_given(network, name, x))
+        except PlaygroundError as error:
+            found[way] = {"sentence": str(error)}
+    rest = {way: _given(network, name, x) for way, (network, _) in asked.items()}
+    rows: dict[str, Rows] = {way: [] for way in asked}
+    scores: tuple[int, bool] | None = None
+    numbers, until, first = 0, time.monotonic() + seconds, True
+    while rows and (first or (time.monotonic() < until and numbers < MOST_NUMBERS)):
+        for way in list(rows):
+            network, given = asked[way]
+            try:
+                given = next(rest[way])
+                said = first_rows(run(network, given), _pictures(given))
+                if first:
+                    scores, first = _scores(paths[way], network, said), False
+            except StopIteration:
+                break
+            except PlaygroundError as error:
+                found[way] = {"sentence": str(error)}
+                del rows[way]
+                continue
+            if scores is not None:
+                rows[way].append([probabilities(scores_of(said[scores[0]], scores[1]))])
+            else:
+                rows[way].append([one for one in said if isinstance(one, np.ndarray) and one.dtype.kind in "fiub"])
+                numbers += sum(one.size for one in rows[way][-1])
+        else:
+            continue
+        break
+    base = next(iter(rows.values()), [])
+    for way, own in rows.items():
+        network, given = asked[way]
+        try:
+            found[way] = {"bytes": paths[way].stat().st_size, **(_apart(base, own) if scores is None else
+                                                                 _changed(base, own)),
                           "milliseconds": statistics.median(timed(lambda n=network, g=given: run(n, g)))}
         except PlaygroundError as error:
             found[way] = {"sentence": str(error)}
@@ -83,28 +116,10 @@ def _stand_ins(network: onnxruntime.InferenceSession) -> dict[str, np.ndarray]:
     return found
 
 
-def _scores(path: Path, network: onnxruntime.InferenceSession, given: Mapping[str, np.ndarray]
-            ) -> tuple[int, bool] | None:
+def _scores(path: Path, network: onnxruntime.InferenceSession, said: Sequence[Any]) -> tuple[int, bool] | None:
     """Which output is a row of scores, and whether it comes out of a sigmoid."""
-    place = scores_in(network, first_rows(run(network, given), _pictures(given)))
+    place = scores_in(network, said)
     return None if place is None else (place, probability_in(opened(path), network.get_outputs()[place].name))
-
-
-def _said(network: onnxruntime.InferenceSession, scores: tuple[int, bool] | None,
-          asked: Iterator[dict[str, np.ndarray]]) -> Rows:
-    """Of each picture the probabilities, or all outputs that are numbers, of as many as are kept."""
-    found: Rows = []
-    numbers = 0
-    for given in asked:
-        rows = first_rows(run(network, given), _pictures(given))
-        if scores is not None:
-            found.append([probabilities(scores_of(rows[scores[0]], scores[1]))])
-            continue
-        found.append([one for one in rows if isinstance(one, np.ndarray) and one.dtype.kind in "fiub"])
-        numbers += sum(one.size for one in found[-1])
-        if numbers + numbers // len(found) > MOST_NUMBERS:
-            break
-    return found
 
 
 def _pictures(given: Mapping[str, np.ndarray]) -> int:
@@ -114,7 +129,7 @@ def _pictures(given: Mapping[str, np.ndarray]) -> int:
 def _changed(first: Rows, said: Rows) -> dict[str, Any]:
     was, p = (np.stack([one for (one,) in rows]) for rows in (first, said))
     return {"answers": p.argmax(axis=1).tolist(), "changed": int((p.argmax(axis=1) != was.argmax(axis=1)).sum()),
-            "largest": _largest([was], [p])}
+            "largest": _largest([was], [p]), "pictures": len(first)}
 
 
 def _apart(first: Rows, said: Rows) -> dict[str, Any]:

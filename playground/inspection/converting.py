@@ -19,6 +19,7 @@ from playground.deploy.contract import first_line
 from playground.deploy.engine_import.graphs import ready
 from playground.deploy.preprocess_graph import PREFIX
 from playground.errors import PlaygroundError
+from playground.inspection.plain_resize import plain
 from playground.inspection.report import ONNX_DOMAINS, called, fixed_batch, opened
 from playground.inspection.running import batched
 
@@ -28,11 +29,13 @@ WAYS: Mapping[str, str] = {
     "opset 22": "the newer operator set",
     "float16": "half the bytes a weight, 11 bits of precision; a processor without such arithmetic gains only size",
     "int8": "8 bits a weight and an activation, a scale for each output channel; the scales of activations come from "
-            "the pictures it is tried on; softmax and what prepares a picture stay as they are",
+            "other pictures than those it is tried on; softmax and what prepares a picture stay as they are",
 }
 CALIBRATION_PICTURES = 64
 PER_CHANNEL_FROM = 13
 """The operator set in which a scale for each channel came."""
+RESIZE_SINCE = 18
+"""The operator set in which Resize came as it is now."""
 KEPT_IN_FLOAT = ("Softmax", "LogSoftmax", "Sigmoid")
 
 
@@ -47,8 +50,10 @@ def convert(path: Path, target: Path, way: str, name: str | None, x: np.ndarray 
     model = ready(opened(path))
     try:
         if way.startswith("opset "):
-            model = _shorter(model)
-            written = onnx.version_converter.convert_version(model, int(way.removeprefix("opset ")))
+            model, opset = _shorter(model), int(way.removeprefix("opset "))
+            older = onnx.ModelProto()
+            older.CopyFrom(model)
+            written = onnx.version_converter.convert_version(plain(older) if opset < RESIZE_SINCE else older, opset)
         elif way == "float16":
             before = onnx.ModelProto()
             before.CopyFrom(model)
@@ -93,10 +98,12 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
                 yield from _nodes(inner)
 
 
-def crops(many: int = CALIBRATION_PICTURES, side: int = 160) -> list[np.ndarray]:
-    """Crops of the sample photographs, always the same: pictures to try a file on whose own nobody has."""
+def crops(many: int = CALIBRATION_PICTURES, side: int = 160, *, to_scale: bool = False) -> list[np.ndarray]:
+    """Crops of the sample photographs, always the same: pictures to try a file on whose own nobody has; those that
+    int8 takes its scales from (`to_scale`) are of other photographs."""
     rng = np.random.default_rng(0)
-    photos = [samples.photo(name) for name in samples.photo_names()]
+    names = samples.photo_names()
+    photos = [samples.photo(name) for name in (names[::2] if to_scale else names[1::2])]
     found = []
     for k in range(many):
         photo = photos[k % len(photos)]

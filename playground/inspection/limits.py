@@ -4,6 +4,7 @@ import resource
 from pathlib import Path
 
 ROOM_BYTES = 2**30
+CPU_SECONDS = 150
 TIMES_THE_FILE = 4  # read, parsed, and twice in onnxruntime, which rewrites weights
 BYTES_A_PIXEL = 40  # a picture as bytes, and three times as float32 on its way through the preprocessing
 

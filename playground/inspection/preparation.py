@@ -105,7 +105,7 @@ def guess(model: onnx.ModelProto) -> Preparation:
         raise PlaygroundError(f"This file's input {value.name} is {name} ({written}), which is no picture: that would "
                               "have four dimensions and numbers of 8 bits or with a point.")
     number = NUMBERS[kind.elem_type]
-    if (own := _of_ours(model)) is not None:
+    if (own := made_here(model)) is not None:
         return Preparation(value.name, own, "NHWC", number=number, raw=True)
     if number == "float32" and (said := _said(model)) is not None and dims[1:] == [1 if said.gray else 3, *said.size]:
         return Preparation(value.name, said)
@@ -175,7 +175,7 @@ def _said(model: onnx.ModelProto) -> Preprocessing | None:
         return None
 
 
-def _of_ours(model: onnx.ModelProto) -> Preprocessing | None:
+def made_here(model: onnx.ModelProto) -> Preprocessing | None:
     """What a file made here does to a picture, read off its graph; None for other files."""
     held = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name.startswith(PREFIX)}
     found = [held.get(f"{PREFIX}{name}") for name in ("scale", "shift", "target_height", "target_width")]
@@ -193,4 +193,4 @@ def _tuple(values: np.ndarray) -> tuple[float, ...]:
 
 
 __all__: Sequence[str] = ["LAYOUTS", "ORDERS", "SCALES", "Preparation", "guess", "labels_in", "labels_typed",
-                          "rows_of_scores", "scale_of", "scaled"]
+                          "made_here", "rows_of_scores", "scale_of", "scaled"]

@@ -1,6 +1,7 @@
 """Shapes behind sizes that a file computes: paddle2onnx and tf2onnx flatten by Shape, Slice, Concat and Reshape."""
 
 import math
+from typing import Any
 
 import numpy as np
 import onnx
@@ -68,8 +69,9 @@ def _value(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]], known: Foun
         return np.array(shapes[node.input[0]][said.get("start", 0):said.get("end")], np.int64)
     if node.op_type == "Constant":
         tensor = next((one.t for one in node.attribute if one.name == "value"), None)
-        small = tensor is not None and math.prod(tensor.dims) <= MOST_NUMBERS
-        return np.asarray(numpy_helper.to_array(tensor)) if small else None
+        if tensor is None or math.prod(tensor.dims) > MOST_NUMBERS:
+            return None
+        return np.asarray(numpy_helper.to_array(tensor))
     if node.op_type not in OF_SIZES or not all(name in known for name in node.input if name):
         return None
     alone = helper.make_model(helper.make_graph(
@@ -77,7 +79,8 @@ def _value(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]], known: Foun
                                                       known[name].shape) for name in dict.fromkeys(node.input) if name],
         [helper.make_empty_tensor_value_info(node.output[0])]), opset_imports=list(opsets))
     try:
-        return np.asarray(ReferenceEvaluator(alone).run(None, {name: known[name] for name in node.input if name})[0])
+        given: Any = {name: known[name] for name in node.input if name}
+        return np.asarray(next(iter(ReferenceEvaluator(alone).run(None, given))))
     except Exception:  # sizes that contradict each other: then nothing follows
         return None
 

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 ROOM_BYTES = 2 * 2**30
-CPU_SECONDS = 150
 TOO_MUCH = "This file asks for more memory than a file may have here."
 DAMAGED = "This file is damaged: it names what does not exist, or is not written as ONNX files are."
 
@@ -26,7 +25,7 @@ def limit(file: Path) -> None:
     """Take away what an honest file does not need."""
     if sys.platform != "linux":
         return
-    from playground.inspection.limits import limit_memory
+    from playground.inspection.limits import CPU_SECONDS, limit_memory
 
     limit_memory(file, room=ROOM_BYTES)
     for what, most in ((resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_FSIZE, file.stat().st_size + 64 * 2**20),

@@ -1,5 +1,6 @@
 """From a request to a model in the registry, in one worker: what is said, what is kept, when nothing is put."""
 
+import contextlib
 import json
 import struct
 import subprocess
@@ -15,13 +16,13 @@ from safetensors.numpy import load_file
 from playground import jobs
 from playground.datasets import named
 from playground.datasets.preprocessing import Preprocessing
-from playground.deploy import registry, session
+from playground.deploy import package, registry, session
 from playground.errors import PlaygroundError
 from playground.network import presets
 from playground.network.build import build_torch
 from playground.training.runs import runs, worker
-from playground.training.runs.events import Epoch, Event, Exported, Failed, Finished, Saved, Stage, Started
-from playground.training.runs.log import read
+from playground.training.runs.events import Epoch, Event, Exported, Failed, Finished, Resumed, Saved, Stage, Started
+from playground.training.runs.log import EventLog, read
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit
 
@@ -137,6 +138,24 @@ def test_a_run_that_was_killed_after_its_export_goes_on_to_its_end(asked: RunSpe
     assert isinstance(again, Exported)
     assert (again.name, again.path) == (first.name, first.path)
     assert [entry.card["training"]["run"] for entry in registry.entries()] == [run_dir.name]
+
+
+def test_a_run_exported_twice_is_the_same_bytes_and_names_when_it_ended(asked: RunSpec, run_dir: Path) -> None:
+    """The moment in the file is the run's, whenever it is exported; so is what goes home with it."""
+    ended, found = 1_700_000_000.0, []
+    with contextlib.closing(EventLog(run_dir / "events.jsonl")) as log:
+        for event in jobs.events(asked, run_dir, never):
+            log.append(replace(event, time=ended) if isinstance(event, Finished) else event)
+            if isinstance(event, Finished):
+                break  # the worker was killed before its export
+        log.append(Resumed(ended + 1, finishing=True))
+    for _ in range(2):
+        list(jobs.events(asked, run_dir, never))
+        entry = registry.find("light")
+        assert isinstance(entry, registry.Entry)
+        found.append((entry.onnx.read_bytes(), package.package(entry)))
+    assert found[0] == found[1]
+    assert entry.card["created"] == "2023-11-14T22:13:20+00:00"
 
 
 class Brighter(Preprocessing):

@@ -26,18 +26,21 @@ from tests.waiting import HOPE_SECONDS
 
 SHARP = """
 import { readFileSync } from "node:fs";
-// Reads a binary PPM through the calls of sharp that the snippet makes.
+// Reads a binary PPM through the calls of sharp that the snippet makes, if it makes them all.
 export default (path) => {
-  const made = {
-    rotate: () => made, flatten: () => made, toColourspace: () => made, raw: () => made,
-    toBuffer: async () => {
+  const asked = [], made = { toBuffer: async () => {
+      if (asked.join(" ") !== WANTED) throw new Error(`sharp was asked for ${asked.join(" ")}`);
       const bytes = readFileSync(path), head = /^P6\\s(\\d+)\\s(\\d+)\\s255\\s/.exec(bytes.toString("latin1", 0, 40));
       return { data: bytes.subarray(head[0].length), info: { width: Number(head[1]), height: Number(head[2]) } };
-    },
-  };
+    } };
+  for (const name of ["rotate", "resize", "flatten", "toColourspace", "raw"])
+    made[name] = (...given) => { asked.push(name + JSON.stringify(given)); return made; };
   return made;
 };
 """
+WANTED = ('rotate[] resize[1024,1024,{"fit":"inside","withoutEnlargement":true}] flatten[{"background":"white"}] '
+          'toColourspace["srgb"] raw[]')
+"""As the app reads a picture: upright, no larger than it needs, white behind what is transparent, three colours."""
 
 
 @pytest.fixture
@@ -111,8 +114,15 @@ def test_the_javascript_snippet_gives_the_apps_answer(entry: Entry, folder: Path
         (place / "package.json").write_text(json.dumps({"name": name, "type": "module", "exports": f"./{main}"}))
     for file in web_runtime.glob("*[ms]"):
         shutil.copy(file, folder / "node_modules" / "onnxruntime-web")
-    (folder / "node_modules" / "sharp" / "index.mjs").write_text(SHARP)
+    (folder / "node_modules" / "sharp" / "index.mjs").write_text(f"const WANTED = {json.dumps(WANTED)};{SHARP}")
     assert run("node", "snippets/classify.mjs", "photo.ppm", cwd=folder).strip() == answer(entry, pixels)
+
+
+def test_the_snippet_in_c_sharp_reads_a_picture_as_the_app_does(folder: Path) -> None:
+    """It is only read here: there is no .NET."""
+    code = (folder / "snippets" / "Program.cs").read_text()
+    assert code.index("Load<Rgba32>") < code.index("AutoOrient().BackgroundColor(Color.White)") \
+        < code.index("CloneAs<Rgb24>")
 
 
 def test_the_readme_names_what_is_there(entry: Entry, folder: Path) -> None:

@@ -265,7 +265,8 @@ def test_a_workspace_takes_no_more_of_the_disk_than_it_may(two: tuple[str, str],
         imported.put(16 * "a", b"graph", {})  # the same takes no more
         onnx = home.opened_dir() / "file.onnx"
         onnx.write_bytes(b"x")
-        converted = lambda: onnx_convert._written(str(onnx), "key", "input", "digest", np.zeros(1))  # noqa: E731
+        converted = lambda: onnx_convert._written(str(onnx), "key", "opset 15", "input", "digest", 0,  # noqa: E731
+                                                      np.zeros(1), None)
         for ask in (converted, lambda: runs.resume(lost), lambda: imported.put(16 * "b", b"graph", {}),
                     lambda: intake.add(made.set_id, "a", [("1.png", photo())]), lambda: uploads.keep(zipped()),
                     lambda: runs.start(SPEC), lambda: intake.add_folder(made.set_id, ROOT / "tests")):

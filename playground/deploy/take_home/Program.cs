@@ -10,8 +10,11 @@ using SixLabors.ImageSharp.Processing;
 using var session = new InferenceSession("model.onnx");
 var labels = JsonSerializer.Deserialize<string[]>(session.ModelMetadata.CustomMetadataMap["labels"])!;
 
-using var picture = Image.Load<Rgb24>(args[0]);
-picture.Mutate(context => context.AutoOrient());
+using var read = Image.Load<Rgba32>(args[0]);
+read.Mutate(context => context.AutoOrient().BackgroundColor(Color.White)); // upright; white behind what is transparent
+if (Math.Max(read.Width, read.Height) > 1024)
+    read.Mutate(context => context.Resize(new ResizeOptions { Size = new Size(1024, 1024), Mode = ResizeMode.Max }));
+using var picture = read.CloneAs<Rgb24>();
 var pixels = new byte[picture.Height * picture.Width * 3];
 picture.CopyPixelDataTo(pixels);
 var image = new DenseTensor<byte>(pixels, new[] { 1, picture.Height, picture.Width, 3 }); // 0..255

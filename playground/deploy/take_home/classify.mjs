@@ -6,8 +6,10 @@ import sharp from "sharp";
 
 const file = (name) => readFile(new URL(`../${name}`, import.meta.url));
 const labels = (await file("labels.txt")).toString().split("\n");
-const { data, info } = await sharp(process.argv[2]).rotate().flatten({ background: "white" }).toColourspace("srgb")
-  .raw().toBuffer({ resolveWithObject: true });
+const { data, info } = await sharp(process.argv[2])
+  .rotate() // upright, as the camera was held
+  .resize(1024, 1024, { fit: "inside", withoutEnlargement: true })
+  .flatten({ background: "white" }).toColourspace("srgb").raw().toBuffer({ resolveWithObject: true });
 
 ort.env.wasm.numThreads = 1;
 const session = await ort.InferenceSession.create(new Uint8Array(await file("model.onnx")));

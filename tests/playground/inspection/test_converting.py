@@ -1,5 +1,7 @@
 """Files of every kind written otherwise and compared: scores or none, one picture or eight at once, or no picture."""
 
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,36 @@ def test_the_largest_difference_is_numpys_and_another_shape_is_counted(tmp_path:
     onnx.save(other, tmp_path / "flat.onnx")
     said = comparing.compare({"as it is": path, "flat": tmp_path / "flat.onnx"}, "x", x)
     assert said["flat"]["reshaped"] == 2
+
+
+def test_slow_files_are_compared_on_as_many_pictures_as_there_is_time_for(tmp_path: Path) -> None:
+    for kind in ("classifier", "segmenter"):
+        path, preparation = stored(tmp_path, kind)
+        assert preparation is not None
+        said = comparing.compare({"as it is": path, "again": path}, "x", prepared(preparation, 3), seconds=0)
+        assert [one["pictures"] for one in said.values()] == [1, 1]
+        said = comparing.compare({"as it is": path, "again": path}, "x", prepared(preparation, 3), seconds=1e9)
+        assert [one["pictures"] for one in said.values()] == [3, 3]
+
+
+def test_int8_takes_its_scales_from_other_photographs_than_it_is_tried_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    real = samples.photo
+    monkeypatch.setattr(samples, "photo", lambda name: taken.append(name) or real(name))
+    converting.crops(4)
+    compared, taken[:] = set(taken), []
+    converting.crops(4, to_scale=True)
+    assert compared
+    assert taken
+    assert not compared & set(taken)
+
+
+def test_a_process_that_was_ended_for_its_time_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = stored(tmp_path, "classifier")
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(
+        command, -signal.SIGXCPU, b"", b""))
+    with pytest.raises(bounded.UnansweredError, match="asked for more than 150 seconds of a processor"):
+        bounded.ask("report", path)
 
 
 @pytest.mark.parametrize("kind", ["one logit", "one probability"])
@@ -174,13 +206,84 @@ def test_what_a_way_rewrites_is_said_with_counts(tmp_path: Path) -> None:
     assert half["Cast"]["before"] == 0 < half["Cast"]["after"]
 
 
-def test_a_way_that_cannot_be_gone_says_what_is_in_the_way(tmp_path: Path) -> None:
+def with_a_resize(sides: list[int], pictures: str, **said: Any) -> onnx.ModelProto:
+    """A segmenter whose map is resized as set 18 and later can say it; of pictures 12 x 12, or of any size."""
     model = made("segmenter")
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", 1, ["N", 3, pictures, 12] if pictures else
+                                                                ["N", 3, 12, 12]))
     model.graph.node[0].output[0] = "z"
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([5, 5]), "sides"))
-    model.graph.node.append(helper.make_node("Resize", ["z", "", "", "sides"], ["y"], axes=[2, 3], mode="linear"))
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", 1, ["N", 4, 5, 5]))
-    onnx.save(model, tmp_path / "resized.onnx")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(sides), "sides"))
+    model.graph.node.append(helper.make_node("Resize", ["z", "", "", "sides"], ["y"], **said))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", 1, ["N", 4, "h", "w"]))
+    return model
+
+
+RESIZES = {
+    "two axes": ([5, 23], {"axes": [2, 3], "mode": "linear"}),
+    "antialiased": ([1, 4, 4, 7], {"mode": "linear", "antialias": 1}),
+    "cubic": ([4, 21], {"axes": [-2, -1], "mode": "cubic", "antialias": 1, "exclude_outside": 1}),
+    "nearest": ([17, 3], {"axes": [3, 2], "mode": "nearest", "coordinate_transformation_mode": "asymmetric"}),
+    "corners": ([3, 19], {"axes": [2, 3], "mode": "linear", "coordinate_transformation_mode": "align_corners"}),
+    "channels": ([6, 9], {"axes": [1, 3], "mode": "nearest"}),
+    "as it was": ([10, 10], {"axes": [2, 3], "mode": "linear"}),
+    "scales": ([], {"axes": [2, 3], "mode": "linear"}),
+}
+
+
+@pytest.mark.parametrize("way", ["opset 15", "opset 17"])
+@pytest.mark.parametrize("kind", RESIZES)
+def test_a_resize_of_known_sizes_becomes_products(tmp_path: Path, kind: str, way: str) -> None:
+    sides, said = RESIZES[kind]
+    path, target = tmp_path / "resized.onnx", tmp_path / "made.onnx"
+    model = with_a_resize(sides, "", **said)
+    if kind == "antialiased":
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    if kind == "channels":
+        model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", 1, ["N", 6, "h", "w"]))
+    if kind == "scales":  # a factor, in a Constant node
+        factors = onnx.numpy_helper.from_array(np.array([1.5, 2.25], np.float32))
+        model.graph.node.insert(0, helper.make_node("Constant", [], ["factors"], value=factors))
+        model.graph.node[-1].input[:] = ["z", "", "factors"]
+    onnx.save(model, path)
+    done = converting.convert(path, target, way, None, None)["operators"]
+    assert {"operator": "Resize", "before": 1, "after": 0} in done
+    x = np.random.default_rng(0).normal(size=(1, 3, 12, 12)).astype(np.float32)
+    np.testing.assert_allclose(onnxruntimes(target, x)[0], onnxruntimes(path, x)[0], atol=2e-5)
+
+
+def test_an_older_export_of_ours_gets_the_preparation_that_is_written_today(tmp_path: Path) -> None:
+    """As files were made before their resize was two products: Resize with axes, of a crop of any size."""
+    front = onnx.parser.parse_model("""<ir_version: 9, opset_import: ["": 20]>
+        old (uint8[N, H, W, 3] image) => (float[N, K] logits, float[N, K] probabilities) {
+            levels = Cast <to = 1> (image)
+            planes = Transpose <perm = [0, 3, 1, 2]> (levels)
+            resized = Resize <mode = "linear", antialias = 1, axes = [2, 3], exclude_outside = 1> (planes, , , target)
+            scaled = Mul (resized, scale)
+            pixels = Add (scaled, shift)
+        }""")
+    held = {"scale": np.full((1, 3, 1, 1), 1 / 127.5, np.float32), "shift": np.full((1, 3, 1, 1), -1, np.float32),
+            "target_height": np.array([12]), "target_width": np.array([12]), "target": np.array([12, 12])}
+    front.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in held.items())
+    for node in front.graph.node:
+        node.name = node.output[0]
+    del front.graph.output[:]
+    model = onnx.compose.add_prefix(front, "preprocess/", rename_inputs=False)
+    core = made("classifier")
+    core.graph.node[0].input[0], core.graph.node[-1].output[0] = "preprocess/pixels", "logits"
+    model.graph.node.extend([*core.graph.node, helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1)])
+    model.graph.initializer.extend(core.graph.initializer)
+    model.graph.output.extend(helper.make_tensor_value_info(name, 1, ["N", 5]) for name in ("logits", "probabilities"))
+    path, target = tmp_path / "old.onnx", tmp_path / "made.onnx"
+    onnx.save(model, path)
+    converting.convert(path, target, "opset 15", None, None)
+    image = PICTURE[None, :300, :300]
+    answers = [onnxruntime.InferenceSession(str(one)).run(None, {"image": image}) for one in (path, target)]
+    for was, now in zip(*answers, strict=True):
+        np.testing.assert_allclose(now, was, atol=1e-4)
+
+
+def test_a_way_that_cannot_be_gone_says_what_is_in_the_way(tmp_path: Path) -> None:
+    onnx.save(with_a_resize([5, 5], "any", axes=[2, 3], mode="linear"), tmp_path / "resized.onnx")
     with pytest.raises(PlaygroundError) as raised:
         converting.convert(tmp_path / "resized.onnx", tmp_path / "made.onnx", "opset 15", None, None)
     assert str(raised.value) == ("It cannot be written as opset 15: Resize axes is not supported when converting from "
