@@ -71,6 +71,7 @@ def _written(path: str, key: str, name: str | None, digest: str, _x: np.ndarray 
     files, found, folder = {ORIGINAL: path}, {}, opened_dir("converted")
     operators: dict[str, list[dict[str, Any]]] = {}
     trim(folder, KEPT_CONVERTED)
+    home.clear_left(folder)
     home.demand_room(len(WAYS) * Path(path).stat().st_size)
     for way in WAYS:
         target = folder / f"{key}-{digest}-{way.replace(' ', '-')}.onnx"
