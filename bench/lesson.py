@@ -4,8 +4,15 @@
 
 As in `bench.bench_class` readers speak to the server as a browser does, here each with a key of its own; some of them
 train, one of those trainings is watched live by all, and all of it at once. Beside the waiting it is written down what
-the server takes: memory, open files and processes before, at most, and `rest` seconds after everybody has left. A long
-lesson with few readers is a soak. Results are written to bench/results/ under `--name`.
+the server takes: memory, open files and processes before, at most, and `rest` seconds after everybody has left. Results
+are written to bench/results/ under `--name`.
+
+A long lesson with few readers is a soak:
+
+    python -m bench.lesson --readers 4 --trainings 1 --watchers 4 --seconds 1800 --rest 150 --name soak
+
+A lesson of `JUDGED_SECONDS` or more is judged: its first third warms the server up, and in the last third it may take no
+more than in the middle one but for `ALLOWED`. The last line says so, and where something rises the status is 1.
 """
 
 import argparse
@@ -14,6 +21,8 @@ import datetime
 import os
 import platform
 import random
+import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -34,12 +43,20 @@ from playground.training.runs import runs
 from playground.training.runs.runs import RunSpec
 
 
+JUDGED_SECONDS = 600.0
+KINDS = ("memory, MB", "open files", "processes")
+ALLOWED = (5.0, 4.0, 0.0)
+"""What of each may come and go: pictures that are drawn at the moment, a connection."""
+
+
 class Meter(threading.Thread):
-    """What a process takes, looked at once a second: memory (MB), open files, processes it started that live."""
+    """What a process takes, looked at once a second: memory (MB), open files, processes it started that live. `left` is
+    how many looks came before everybody left."""
 
     def __init__(self, server: Served):
         super().__init__(daemon=True)
         self.server, self.seen, self.over = server, [self.taken(server.pid)], threading.Event()
+        self.left = 0
 
     def run(self) -> None:
         while not self.over.wait(1.0):
@@ -88,6 +105,7 @@ def lesson(url: str, server: Served, options: argparse.Namespace) -> tuple[dict[
         meter = Meter(server)
         meter.start()
         readers, seen = asyncio.run(at_once(url, owners, reader.token, options))
+        meter.left = len(meter.seen)
     time.sleep(options.rest)
     meter.over.set()
     meter.join()
@@ -115,10 +133,46 @@ def training(place: Path) -> Iterator[None]:
 def taken(meter: Meter) -> str:
     first, last = meter.seen[0], meter.seen[-1]
     most = [max(one[k] for one in meter.seen) for k in range(3)]
-    lines = ["| the server's | before | at most | after |", "|---|---|---|---|"]
-    names = ("memory, MB", "open files", "processes")
-    return "\n".join([*lines, *(f"| {name} | {first[k]:.0f} | {most[k]:.0f} | {last[k]:.0f} |"
-                                for k, name in enumerate(names))])
+    middle, end = thirds(meter.seen[:meter.left])
+    lines = ["| the server's | before | middle third | last third | at most | after |", "|---|---|---|---|---|---|"]
+    return "\n".join([*lines, *(
+        f"| {name} | {first[k]:.0f} | {middle[k]:.1f} | {end[k]:.1f} | {most[k]:.0f} | {last[k]:.0f} |"
+        for k, name in enumerate(KINDS))])
+
+
+def thirds(seen: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
+    """The medians of the middle third and of the last one.
+
+    >>> thirds([(9, 0), (9, 0), (1, 5), (3, 5), (4, 6), (6, 8)])
+    ([2.0, 5.0], [5.0, 7.0])
+    """
+    count = len(seen)
+    parts = seen[count // 3:2 * count // 3] or seen, seen[2 * count // 3:] or seen
+    middle, end = ([float(statistics.median(one[k] for one in part)) for k in range(len(seen[0]))] for part in parts)
+    return middle, end
+
+
+def rises(seen: Sequence[Sequence[float]]) -> list[str]:
+    """What the last third took more than the middle one and more than is allowed, in words.
+
+    >>> rises([(400, 60, 1)] * 2 + [(405, 60, 1)] * 2 + [(409, 61, 1)] * 2)
+    []
+    >>> rises([(400, 60, 1)] * 2 + [(405, 60, 1)] * 2 + [(500, 60, 2)] * 2)
+    ['memory, MB: 405.0, then 500.0', 'processes: 1.0, then 2.0']
+    """
+    middle, end = thirds(seen)
+    return [f"{name}: {middle[k]:.1f}, then {end[k]:.1f}" for k, name in enumerate(KINDS)
+            if end[k] - middle[k] > ALLOWED[k]]
+
+
+def judged(meter: Meter, seconds: float) -> tuple[bool, str]:
+    """Whether nothing rose, and that in a sentence; a short lesson is not judged."""
+    if seconds < JUDGED_SECONDS:
+        return True, f"Too short to say whether anything rises: that takes {JUDGED_SECONDS:g} s."
+    found = rises(meter.seen[:meter.left])
+    if found:
+        return False, f"Rises from the middle third of the lesson to the last one: {'; '.join(found)}."
+    return True, "Flat: memory, open files and processes are the same in the middle and in the last third of the lesson."
 
 
 def main() -> None:
@@ -142,9 +196,12 @@ def main() -> None:
              f"press {options.pause[0]:g} to {options.pause[1]:g} s after each answer; then {options.rest:g} s of rest")
     tables = "\n\n".join(filter(None, (table([reading]), watchers.table([watching]) if watching else "",
                                        taken(meter))))
-    print(f"{about}\n\n{tables}\n")
+    flat, sentence = judged(meter, options.seconds)
     every = max(1, len(meter.seen) // 100)
-    save(options.name, about, tables, reading=reading, watching=watching, taken=meter.seen[::every])
+    save(options.name, about, f"{tables}\n\n{sentence}", reading=reading, watching=watching,
+         taken=meter.seen[::every], flat=flat)
+    print(f"{about}\n\n{tables}\n\n{sentence}", flush=True)
+    sys.exit(0 if flat else 1)
 
 
 if __name__ == "__main__":
