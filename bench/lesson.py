@@ -11,8 +11,8 @@ A long lesson with few readers is a soak:
 
     python -m bench.lesson --readers 4 --trainings 1 --watchers 4 --seconds 1800 --rest 150 --name soak
 
-A lesson of `JUDGED_SECONDS` or more is judged: its first third warms the server up, and in the last third it may take no
-more than in the middle one but for `ALLOWED`. The last line says so, and where something rises the status is 1.
+A lesson of `JUDGED_SECONDS` or more is judged: its first third warms the server up, and in the last third it may take
+no more than in the middle one but for `ALLOWED`. The last line says so, and where something rises the status is 1.
 """
 
 import argparse
@@ -41,7 +41,6 @@ from playground import home
 from playground.classroom import keys
 from playground.training.runs import runs
 from playground.training.runs.runs import RunSpec
-
 
 JUDGED_SECONDS = 600.0
 KINDS = ("memory, MB", "open files", "processes")
@@ -172,7 +171,7 @@ def judged(meter: Meter, seconds: float) -> tuple[bool, str]:
     found = rises(meter.seen[:meter.left])
     if found:
         return False, f"Rises from the middle third of the lesson to the last one: {'; '.join(found)}."
-    return True, "Flat: memory, open files and processes are the same in the middle and in the last third of the lesson."
+    return True, "Flat: memory, open files and processes are the same in the middle and in the last third."
 
 
 def main() -> None:
