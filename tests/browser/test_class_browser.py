@@ -100,6 +100,12 @@ def test_a_name_an_answer_a_tour_and_a_goodbye(browser: Browser, the_class: tupl
     news(student)
     expect(away).to_be_hidden()
 
+    refused = {"at": 1, "sentence": "Your pages hold as many files as they may."}
+    student.route("**/api/class", lambda route: route.fulfill(json={"tour": None, "changed": {}, "refused": refused}))
+    news(student)
+    expect(student.get_by_role("alert").filter(has_text="hold as many files")).to_be_visible()
+    student.unroute("**/api/class")
+
     student.goto(f"{url}/class")
     student.get_by_role("button", name="Delete everything of mine…").click()
     student.get_by_role("button", name="Yes, delete everything").click()
