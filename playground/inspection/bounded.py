@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,10 @@ from playground.errors import PlaygroundError
 PATIENCE_SECONDS = 90.0
 AT_ONCE = threading.BoundedSemaphore(2)
 ANSWER_BYTES = 64 * 2**20
+
+
+class EndedError(PlaygroundError):
+    """Somebody ended the process, or the system did for want of memory: the same may be asked again."""
 
 
 def ask(what: str, path: Path, x: np.ndarray | None = None, *, patience: float = PATIENCE_SECONDS, **more: Any
@@ -43,6 +48,8 @@ def ask(what: str, path: Path, x: np.ndarray | None = None, *, patience: float =
         raise PlaygroundError("The process that opens files could not be started: try again.") from error
     finally:
         AT_ONCE.release()
+    if done.returncode == -signal.SIGKILL:
+        raise EndedError("The process that opened this file was ended from outside: try again.")
     try:
         if len(done.stdout) > ANSWER_BYTES:
             raise ValueError

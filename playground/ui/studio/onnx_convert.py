@@ -78,6 +78,8 @@ def _written(path: str, key: str, name: str | None, digest: str, _x: np.ndarray 
         try:
             done = bounded.ask("convert", Path(path), _x, target=str(target), way=way, input=name)
             operators[way], files[way] = done["operators"], str(target)
+        except bounded.EndedError:
+            raise  # and not kept: it says nothing of the file
         except PlaygroundError as error:
             found[way] = {"sentence": str(error)}
     return {**bounded.ask("compare", Path(path), _x, paths=files, input=name), **found, "files": files,
