@@ -5,7 +5,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx2
@@ -101,6 +101,12 @@ def pid(key: str) -> int:
         return int((runs.run_dir(only_run(key)) / "worker").read_text())
 
 
+def kill(key: str) -> None:
+    """Kill the worker of a reader's run; a quick machine's may have ended."""
+    with suppress(ProcessLookupError):
+        os.kill(pid(key), signal.SIGKILL)
+
+
 def view(key: str) -> runs.RunView:
     with working(key):
         return runs.view(only_run(key))
@@ -131,7 +137,7 @@ def test_what_one_server_began_the_other_goes_on_with_whoever_is_killed(two: lis
 
     # The worker dies whose turn has come: its reader is told, and lets it go on at the other server.
     until(lambda: view(second).state != "queued")
-    os.kill(pid(second), signal.SIGKILL)
+    kill(second)
     with working(second):
         until(lambda: not runs.is_alive(runs.run_dir(before[second])))
     if view(second).state == "lost":  # a quick machine may have come to its end before
@@ -152,3 +158,27 @@ def test_what_one_server_began_the_other_goes_on_with_whoever_is_killed(two: lis
             names.add((key, own[0]))
             onnx.load_from_string(client.get(f"/api/models/{own[0]}/model.onnx").raise_for_status().content)
     assert len(names) == 2
+
+
+@pytest.mark.slow
+def test_a_server_that_is_told_to_stop_does_so_and_leaves_trainings_that_can_go_on(class_home: Path) -> None:
+    key = keys.new()
+    options = ["--class", "--address", "localhost"]
+    with served(class_home, options) as url:
+        on_a_loop(page(url, key, "epochs=200", "Start training"))
+        until(lambda: has_learnt(key))
+        run_id = only_run(key)
+        os.kill(url.pid, signal.SIGTERM)
+        until(lambda: Path(f"/proc/{url.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
+        assert view(key).state in ("running", "completed"), "it goes on without its server"
+        with working(key):  # unless it is ended as well, as in a container that is stopped
+            kill(key)
+            until(lambda: not runs.is_alive(runs.run_dir(run_id)))
+    if view(key).state == "completed":  # a quick machine
+        return
+    with served(class_home, options) as url:
+        shown = on_a_loop(page(url, key, f"run={run_id}"))
+        assert LOST in shown.said
+        assert "Go on" in shown.buttons
+    with working(key):
+        assert runs.view(run_id).can_go_on
