@@ -3,7 +3,7 @@
 A workspace is a home of its own (`playground.home`) beside a note of what its owner calls himself, where he was last
 and when:
 
-    .class/workspaces/<id>/who.json     {"name": "...", "page": "convolution", "seen": 1764500000.0}
+    .class/workspaces/<id>/who.json     {"name": "...", "page": "convolution", "seen": 1764500000.0, "born": 17645...}
 """
 
 import fcntl
@@ -37,13 +37,15 @@ _ID = re.compile(r"[0-9a-f]{24}")
 
 @dataclass(frozen=True)
 class Workspace:
-    """One workspace: its id (which opens nothing), its home, and what it says of its owner."""
+    """One workspace: its id (which opens nothing), its home, and what it says of its owner. `born` is when its note was
+    begun (nanoseconds since 1970), 0 where it has none: one that was deleted and is used again is born again."""
 
     id: str
     home: Path
     name: str = ""
     page: str = ""
     seen: float = 0.0
+    born: int = 0
 
     @property
     def is_here(self) -> bool:
@@ -68,10 +70,11 @@ def at(place: Path) -> Workspace:
     with suppress(OSError, ValueError):
         said = home.read_json(place / WHO)
     said = said if isinstance(said, dict) else {}
-    name, page, seen = said.get("name"), said.get("page"), said.get("seen")
+    name, page, seen, born = (said.get(key) for key in ("name", "page", "seen", "born"))
     return Workspace(place.name, place, str(name) if isinstance(name, str) else "",
                      str(page) if isinstance(page, str) else "",
-                     float(seen) if isinstance(seen, int | float) else _changed(place))
+                     float(seen) if isinstance(seen, int | float) else _changed(place),
+                     born if isinstance(born, int) else 0)
 
 
 def find(known: str) -> Workspace:
@@ -194,7 +197,8 @@ def _write(place: Path, new: dict[str, object]) -> None:
     with suppress(OSError, ValueError):
         old = home.read_json(place / WHO)
     with home.whole(place / WHO) as incoming:
-        incoming.write_text(json.dumps({**(old if isinstance(old, dict) else {}), **new}), encoding="utf-8")
+        incoming.write_text(json.dumps({"born": time.time_ns(), **(old if isinstance(old, dict) else {}), **new}),
+                            encoding="utf-8")
 
 
 def _changed(place: Path) -> float:
