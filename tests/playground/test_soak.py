@@ -31,8 +31,13 @@ def test_what_grows_steadily_is_named(grows: tuple[float, float, float], named: 
     seen = [tuple(EVEN[0][k] + second * grows[k] for k in range(3)) for second in range(300)]
     flat, sentence = said(seen)  # type: ignore[arg-type]
     assert not flat
-    assert f"{named}" in sentence
-    assert sentence.count(", then ") == 1
+    assert f"of the lesson: {named}" in sentence
+    assert sentence.count(":") == 2, "that alone"
+
+
+def test_one_step_is_flat_unless_it_is_a_large_one() -> None:
+    for more, is_flat in ((7.0, True), (40.0, False)):
+        assert said(WARM + EVEN * 120 + [(410.0 + more, 60.0, 1.0)] * 80)[0] == is_flat
 
 
 def test_a_short_lesson_is_not_judged() -> None:
