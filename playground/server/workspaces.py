@@ -134,7 +134,8 @@ async def expiring(first: float = EXPIRE_FIRST_SECONDS, every: float = EXPIRE_EV
 
 
 def _clear_up() -> None:
-    importlib.import_module("playground.classroom.leaving").clear_up()  # it imports what pages need before
+    importlib.import_module("playground.ui.preload")  # first, as in `views.the_looks`
+    importlib.import_module("playground.classroom.leaving").clear_up()
 
 
 def is_page(scope: Scope) -> bool:
