@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import HOPE_SECONDS
+
 RENAMED = ("os.rename", "os.link", "os.symlink")
 HERE = "killed here"
 """A test that tells `sys.audit` of this has one more step there."""
@@ -25,6 +27,7 @@ def killed_at(step: int, folder: Path, work: Callable[[], object]) -> bool:
     if not child:
         status = 1
         try:
+            signal.alarm(HOPE_SECONDS)
             sys.addaudithook(_Killer(step, folder))
             work()
             status = 0
