@@ -78,6 +78,10 @@ def test_every_answer_has_the_headers_that_do_no_harm(url: str, path: str) -> No
     assert headers.get_all("X-Content-Type-Options") == ["nosniff"]
     assert headers.get_all("Referrer-Policy") == ["same-origin"]
     assert headers.get_all("X-Frame-Options") == ["DENY"]
+    (policy,) = headers.get_all("Content-Security-Policy") or []
+    said = {name: sources.split() for name, _, sources in (one.partition(" ") for one in policy.split("; "))}
+    assert said["default-src"] == said["frame-ancestors"] == said["base-uri"] == ["'none'"]
+    assert not {"'unsafe-inline'", "'unsafe-eval'", "*", "http:", "https:", "data:"} & {*said["script-src"]}
 
 
 @pytest.mark.slow
