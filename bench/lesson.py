@@ -178,6 +178,9 @@ def judged(meter: Meter, seconds: float) -> tuple[bool, str]:
     found = rises(meter.seen[:meter.left])
     if found:
         return False, f"Rises through the last two thirds of the lesson: {'; '.join(found)}."
+    warm = parts(meter.seen[:meter.left])
+    if (step := warm[-1][0] - warm[0][0]) > STEADY[0]:
+        return True, f"Nothing goes on rising through the last two thirds; memory took {step:.0f} MB once."
     return True, "Flat: neither memory nor open files nor processes rise through the last two thirds of the lesson."
 
 

@@ -37,7 +37,9 @@ def test_what_grows_steadily_is_named(grows: tuple[float, float, float], named: 
 
 def test_one_step_is_flat_unless_it_is_a_large_one() -> None:
     for more, is_flat in ((7.0, True), (40.0, False)):
-        assert said(WARM + EVEN * 120 + [(410.0 + more, 60.0, 1.0)] * 80)[0] == is_flat
+        flat, sentence = said(WARM + EVEN * 120 + [(410.0 + more, 60.0, 1.0)] * 80)
+        assert flat == is_flat
+        assert sentence.endswith("memory took 7 MB once.") == is_flat
 
 
 def test_a_short_lesson_is_not_judged() -> None:
