@@ -3,6 +3,7 @@
 # make browser  onnxruntime-web, fetched once, so that readers' own browsers can run models
 # make check    lint, types and the quick tests of all but pages and parity: while you work
 # make test     lint, types and the whole test suite, in PROCESSES=2 processes: what decides
+# make cluster  the tests of trainings on a Ray cluster, as root on Linux; it installs Ray (240 MB)
 # make bench    the engine against PyTorch in one run
 PYTHON ?= python3
 PORT ?= 8501
@@ -13,7 +14,7 @@ PIP = $(PY) -m pip install --disable-pip-version-check -q $(PIP_OPTIONS)
 # Longest files first (tests/conftest.py). What was compiled is kept: the suite starts hundreds of processes.
 PYTEST = env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: app class browser check test lint chromium runtime bench clean
+.PHONY: app class browser check test lint chromium runtime cluster bench clean
 .DEFAULT_GOAL := app
 
 .venv/.python:
@@ -55,6 +56,13 @@ runtime: .venv/.dev
 
 test: lint chromium runtime
 	$(PYTEST)
+
+.venv/.cluster: requirements-cluster.txt .venv/.dev
+	$(PY) -m pip install --disable-pip-version-check -q -r requirements-cluster.txt
+	@touch $@
+
+cluster: .venv/.cluster
+	$(PY) -m pytest -rs tests/playground/test_cluster.py tests/playground/test_ray_cluster.py
 
 bench: .venv/.dev
 	$(PY) -m bench.bench_engine

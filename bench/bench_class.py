@@ -40,7 +40,7 @@ LESSONS = (
 )
 FIGURES = {"plotly_chart", "bidi_component", "imgs", "component_instance"}
 BROKEN_OFF = ForwardMsg.FINISHED_EARLY_FOR_RERUN
-PATIENCE = 20  # seconds after which an answer is not waited for
+PATIENCE = 120  # seconds after which an answer is not waited for
 
 
 class Reader:

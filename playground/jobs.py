@@ -14,7 +14,7 @@ from playground import home, model_names
 from playground.datasets import named, provenance, samples
 from playground.datasets.small_photos import photos_named
 from playground.errors import PlaygroundError
-from playground.training.runs import class_runs, runs, worker
+from playground.training.runs import class_runs, runs, turns, worker
 from playground.training.runs.events import Event, Exported, Finished, Stage, Started
 from playground.training.runs.log import read
 from playground.training.runs.runs import DOWNLOAD, EXPERIMENT, PRETRAINED, WITHOUT_MODEL, RunSpec
@@ -195,6 +195,7 @@ def main(arguments: list[str]) -> int:
         return 2
     os.nice(5)  # pages come first: training waits while somebody looks something up
     run_dir = Path(arguments[0])
+    turns.sign(run_dir)
     with home.derived_in(class_runs.home_of_derived(run_dir)):
         return worker.work(run_dir, events)
 

@@ -129,9 +129,16 @@ def forget(place: Path) -> int:
     """Delete all photographs that came from a workspace, accepted or not, and what was computed from them; how many."""
     mine = _files_of(place, "*")
     publishing.forget_pictures(mine)
-    for path in mine:
+    half_written = (home.shared() / COLLECT).glob(f"*/{WAITING}/*/{publishing.mark(place)}-*.incoming")
+    for path in (*mine, *half_written):
         path.unlink(missing_ok=True)
     return len(mine)
+
+
+def clear_left() -> None:
+    """Delete what a process left half written that was killed while it took a photograph."""
+    for folder in (home.shared() / COLLECT).glob(f"*/{WAITING}/*"):
+        home.clear_left(folder)
 
 
 def waiting_dir(name: str) -> Path:

@@ -3,13 +3,14 @@
 A workspace is a home of its own (`playground.home`) beside a note of what its owner calls himself, where he was last
 and when:
 
-    .class/workspaces/<id>/who.json     {"name": "...", "page": "convolution", "seen": 1764500000.0}
+    .class/workspaces/<id>/who.json     {"name": "...", "page": "convolution", "seen": 1764500000.0, "born": 17645...}
 """
 
 import fcntl
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import time
@@ -23,7 +24,7 @@ from playground.classroom import keys
 from playground.errors import PlaygroundError
 from playground.training.runs import class_runs, runs
 
-WHO, LOCK = "who.json", "notes.lock"
+WHO, LOCK, GONE = "who.json", "notes.lock", ".gone"
 EXPIRE_DAYS = 30
 """A workspace in which nothing happened for so long goes."""
 HERE_SECONDS = 300.0
@@ -36,13 +37,15 @@ _ID = re.compile(r"[0-9a-f]{24}")
 
 @dataclass(frozen=True)
 class Workspace:
-    """One workspace: its id (which opens nothing), its home, and what it says of its owner."""
+    """One workspace: its id (which opens nothing), its home, and what it says of its owner. `born` is when its note was
+    begun (nanoseconds since 1970), 0 where it has none: one that was deleted and is used again is born again."""
 
     id: str
     home: Path
     name: str = ""
     page: str = ""
     seen: float = 0.0
+    born: int = 0
 
     @property
     def is_here(self) -> bool:
@@ -67,10 +70,11 @@ def at(place: Path) -> Workspace:
     with suppress(OSError, ValueError):
         said = home.read_json(place / WHO)
     said = said if isinstance(said, dict) else {}
-    name, page, seen = said.get("name"), said.get("page"), said.get("seen")
+    name, page, seen, born = (said.get(key) for key in ("name", "page", "seen", "born"))
     return Workspace(place.name, place, str(name) if isinstance(name, str) else "",
                      str(page) if isinstance(page, str) else "",
-                     float(seen) if isinstance(seen, int | float) else _changed(place))
+                     float(seen) if isinstance(seen, int | float) else _changed(place),
+                     born if isinstance(born, int) else 0)
 
 
 def find(known: str) -> Workspace:
@@ -118,12 +122,12 @@ def remove(place: Path) -> None:
     """End what a workspace trains, delete all that is in it, and forget what it began in common with others. Raises
     PlaygroundError where something stays."""
     end_runs(place)
-    gone = place.with_name(f"{place.name}.gone")
     try:
         if place.is_dir():
-            place.rename(gone)  # nobody finds half of it
-        shutil.rmtree(gone, ignore_errors=False) if gone.is_dir() else None
+            place.rename(place.with_name(f"{place.name}.{secrets.token_hex(4)}{GONE}"))  # nobody finds half of it
         class_runs.forget(place.name)
+        for gone in place.parent.glob(f"{place.name}.*{GONE}"):
+            _delete(gone)
     except OSError as error:
         raise PlaygroundError(f"Not everything was deleted ({error.strerror}): try again.") from error
 
@@ -141,8 +145,10 @@ def expire() -> list[str]:
     """Remove the workspaces in which nothing happened for `EXPIRE_DAYS`, and what was left of removed ones; their ids.
     """
     folder = home.shared() / keys.WORKSPACES
-    for left in folder.glob("*.gone") if folder.is_dir() else ():
-        shutil.rmtree(left, ignore_errors=True)
+    for left in folder.glob(f"*{GONE}") if folder.is_dir() else ():
+        with suppress(OSError):
+            class_runs.forget(left.name.partition(".")[0])
+            _delete(left)
     gone = []
     for one in all_of_them():
         if time.time() - max(one.seen, _changed(one.home)) > EXPIRE_DAYS * 86400:
@@ -154,11 +160,18 @@ def expire() -> list[str]:
 
 def _end(folder: Path) -> None:
     """Kill the living worker of a run, with the processes it started: it has a session of its own."""
-    with suppress(OSError, ValueError):
-        os.killpg(int((folder / "worker").read_text()), signal.SIGKILL)
     until = time.monotonic() + 5
     while runs.is_alive(folder) and time.monotonic() < until:
+        with suppress(OSError, ValueError):  # where its server died as it started it, it has yet to say who it is
+            os.killpg(int((folder / "worker").read_text()), signal.SIGKILL)
         time.sleep(0.02)
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder that another process may be deleting as well. Raises OSError where something stays."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 @contextmanager
@@ -184,7 +197,8 @@ def _write(place: Path, new: dict[str, object]) -> None:
     with suppress(OSError, ValueError):
         old = home.read_json(place / WHO)
     with home.whole(place / WHO) as incoming:
-        incoming.write_text(json.dumps({**(old if isinstance(old, dict) else {}), **new}), encoding="utf-8")
+        incoming.write_text(json.dumps({"born": time.time_ns(), **(old if isinstance(old, dict) else {}), **new}),
+                            encoding="utf-8")
 
 
 def _changed(place: Path) -> float:

@@ -21,7 +21,8 @@ ANSWER_BYTES = 64 * 2**20
 
 
 class UnansweredError(PlaygroundError):
-    """There was no time, or no process, for a question: the file itself may be as it should."""
+    """There was no time, or no process, for a question, or it was ended from outside: the same may be asked
+    again."""
 
 
 def ask(what: str, path: Path, x: np.ndarray | None = None, *, patience: float = PATIENCE_SECONDS, **more: Any
@@ -52,6 +53,8 @@ def ask(what: str, path: Path, x: np.ndarray | None = None, *, patience: float =
         AT_ONCE.release()
     if done.returncode == -signal.SIGXCPU:
         raise UnansweredError(f"This file asked for more than {CPU_SECONDS} seconds of a processor.")
+    if done.returncode == -signal.SIGKILL:
+        raise UnansweredError("The process that opened this file was ended from outside: try again.")
     try:
         if len(done.stdout) > ANSWER_BYTES:
             raise ValueError

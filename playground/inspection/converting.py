@@ -19,6 +19,7 @@ from playground.deploy.contract import first_line
 from playground.deploy.engine_import.graphs import ready
 from playground.deploy.preprocess_graph import PREFIX
 from playground.errors import PlaygroundError
+from playground.home import whole
 from playground.inspection.plain_resize import plain
 from playground.inspection.report import ONNX_DOMAINS, called, fixed_batch, opened
 from playground.inspection.running import batched
@@ -70,7 +71,8 @@ def convert(path: Path, target: Path, way: str, name: str | None, x: np.ndarray 
     except Exception as error:  # each converter has errors of its own; an assertion says last what it is about
         said = first_line(error).rpartition("failed: ")[2]
         raise PlaygroundError(f"It cannot be written as {way}: {said}") from error
-    target.write_bytes(content)
+    with whole(target) as incoming:  # another page may offer what is there
+        incoming.write_bytes(content)
     return {"bytes": len(content), "operators": rewritten(model, written)}
 
 

@@ -22,6 +22,7 @@ from playground.deploy.engine_import.graphs import ready
 from playground.deploy.engine_import.operators import domain_of
 from playground.deploy.preprocess_graph import IR_VERSION, OPSET
 from playground.errors import PlaygroundError
+from playground.home import whole
 from playground.inspection.core import network_of
 from playground.inspection.preparation import Preparation
 from playground.inspection.report import opened, tensors
@@ -69,7 +70,8 @@ def cut(path: Path, target: Path, preparation: Preparation) -> dict[str, Any]:
     features = _checked(made, x, alone)
     width = int(features.shape[1])
     _proven(made, preparation.preprocessing, width)
-    target.write_bytes(made.SerializeToString(deterministic=True))
+    with whole(target) as incoming:
+        incoming.write_bytes(made.SerializeToString(deterministic=True))
     parameters = sum(math.prod(one.dims) for one in tensors(made.graph)
                      if one.data_type not in (TensorProto.INT64, TensorProto.BOOL))
     return {"features": width, "classes": max(2, int(np.asarray(results[place]).size)), "parameters": int(parameters)}

@@ -25,6 +25,7 @@ from playground.server.hosts import KnownHosts
 from playground.server.models import MOST_AT_ONCE, Json, ModelRoutes
 from playground.server.node import Node
 from playground.server.rates import Rates
+from playground.server.sentences import Sentences
 from playground.server.single_flight import SingleFlight
 from playground.server.upload_share import UploadShare
 from playground.server.views import Packed, Views, nothing_there
@@ -54,7 +55,7 @@ def routes(base: str = "") -> list[BaseRoute]:
 def middleware(held: Callable[[], Mapping[str, int]] = dict, wrong: WrongKeys = _wrong) -> list[Middleware]:
     """What every answer goes through, Streamlit's too. `held` says how many bytes of sent files each session holds."""
     return [Middleware(Headers), Middleware(KnownHosts), Middleware(Closed), Middleware(Node),
-            Middleware(Workspaces, wrong), Middleware(Rates), Middleware(UploadShare, held)]
+            Middleware(Workspaces, wrong), Middleware(Rates), Middleware(UploadShare, held), Middleware(Sentences)]
 
 
 @asynccontextmanager

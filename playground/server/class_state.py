@@ -1,6 +1,7 @@
 """What every browser of a class asks about every few seconds: whether it is led to a page, or has something new.
 
     GET /api/class     {"tour": null or {"started", "step", "address"}, "changed": {"<page>": <moment>}}
+                       and "refused": {"at": <moment>, "sentence"} where a file of this reader was, a moment ago
 
 It reads one small file, and says with an ETag that nothing changed; it names nobody. Who asks has a page open before
 him, which is noted in his workspace now and then.
@@ -16,6 +17,8 @@ from starlette.routing import Route
 
 from playground import home
 from playground.classroom import state, workspaces
+from playground.server.rates import asker
+from playground.server.refusals import LATELY
 from playground.server.views import known, refused
 
 
@@ -31,7 +34,10 @@ async def now(request: Request) -> Response:
     place = home.home()
     if place != home.shared() and workspaces.is_to_be_seen(place):
         await run_in_threadpool(workspaces.still_here, place)
-    body = json.dumps(state.public(state.read()), separators=(",", ":")).encode()
+    said = state.public(state.read())
+    if (refusal := LATELY.of(asker(request.scope))) is not None:
+        said["refused"] = refusal
+    body = json.dumps(said, separators=(",", ":")).encode()
     etag = hashlib.blake2s(body, digest_size=12).hexdigest()
     headers = {"ETag": f'W/"{etag}"', "Cache-Control": "no-cache", "Content-Encoding": "identity"}
     if known(request.headers.get("if-none-match", ""), etag):

@@ -19,6 +19,7 @@ from playground import home
 from playground.server.asked import RefusedError
 from playground.server.inbox import declared, pass_over
 from playground.server.rates import asker
+from playground.server.refusals import LATELY
 from playground.server.views import refused
 
 MOST_OF_ONE, MOST_TOGETHER = 300 * 2**20, 1000 * 2**20
@@ -74,6 +75,7 @@ class UploadShare:
             count(declared(Headers(scope=scope)))
             await self.app(scope, received, begun)
         except RefusedError as error:
+            LATELY.note(who, str(error))
             if not has_begun:
                 await _answer(refused(error.status, str(error)), scope, receive, send)
         finally:

@@ -11,6 +11,7 @@ somebody else's workspace.
 
 import asyncio
 import html
+import importlib
 import logging
 import time
 from collections import OrderedDict
@@ -27,7 +28,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from playground import home
-from playground.classroom import keys, workspaces
+from playground.classroom import keys
 from playground.classroom.keys import COOKIE, TEACHER
 from playground.server import asked
 from playground.server.inbox import pass_over
@@ -40,7 +41,7 @@ MOST_WRONG, WRONG_SECONDS = 10, 60.0
 """Wrong keys from one address within so long, before no other one is looked at."""
 TOO_MANY = "Too many wrong keys came from here: wait a minute, then show the right one."
 MOST_ADDRESSES = 10_000
-EXPIRE_EVERY_SECONDS = 6 * 3600.0
+EXPIRE_FIRST_SECONDS, EXPIRE_EVERY_SECONDS = 60.0, 6 * 3600.0
 log = logging.getLogger(__name__)
 
 
@@ -119,14 +120,22 @@ class Workspaces:
             await response(scope, receive, send)
 
 
-async def expiring(every: float = EXPIRE_EVERY_SECONDS) -> None:
-    """As long as the server runs: remove the workspaces nobody has used for long (`workspaces.expire`)."""
+async def expiring(first: float = EXPIRE_FIRST_SECONDS, every: float = EXPIRE_EVERY_SECONDS) -> None:
+    """As long as the server runs, some time after its start and then every so often: remove the workspaces nobody has
+    used for long, and what killed processes have left (`leaving.clear_up`)."""
+    wait = first
     while home.is_class():
-        await asyncio.sleep(every)
+        await asyncio.sleep(wait)
+        wait = every
         try:
-            await run_in_threadpool(workspaces.expire)
+            await run_in_threadpool(_clear_up)
         except Exception:
             log.exception("expiring workspaces failed")
+
+
+def _clear_up() -> None:
+    importlib.import_module("playground.ui.preload")  # first, as in `views.the_looks`
+    importlib.import_module("playground.classroom.leaving").clear_up()
 
 
 def is_page(scope: Scope) -> bool:

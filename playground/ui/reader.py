@@ -63,9 +63,11 @@ _SINCE = "session-since"
 
 
 def begin_anew() -> None:
-    """Where the reader's workspace was deleted (by the teacher, or in another window), forget what this session kept
-    of it."""
+    """Where the reader's workspace was deleted (by the teacher, in another window, or at another server of the class),
+    forget what this session kept of it."""
     place = workspace() if home.is_class() else None
+    if place is not None:
+        removed.looked_at(place, workspaces.at(place).born)
     since = st.session_state.setdefault(_SINCE, time.time())
     if place is not None and removed.since(place, since):
         forget_session()

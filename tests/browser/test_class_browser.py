@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from bench.served import served
 from tests.browser.conftest import HOPE, settled
@@ -27,6 +27,20 @@ def news(page: Page) -> None:
     A page that has heard by itself may be on its way to another address: the event waits for it.
     """
     page.locator("html").dispatch_event("visibilitychange")
+
+
+def at_the_foot(page: Page, said: Locator) -> bool:
+    """Whether something is painted at the foot of the window: what it is in may neither hold nor clip it."""
+    box, size = said.bounding_box(), page.viewport_size
+    assert box is not None
+    assert size is not None
+    middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+    on_top = page.evaluate("""([x, y]) => {
+        let found = document.elementFromPoint(x, y);
+        while (found?.shadowRoot) found = found.shadowRoot.elementFromPoint(x, y);
+        return found?.textContent;
+    }""", middle)
+    return size["height"] - 40 < box["y"] + box["height"] <= size["height"] and on_top == said.text_content()
 
 
 def test_a_name_an_answer_a_tour_and_a_goodbye(browser: Browser, the_class: tuple[str, str, Path]) -> None:
@@ -96,9 +110,18 @@ def test_a_name_an_answer_a_tour_and_a_goodbye(browser: Browser, the_class: tupl
     news(student)
     news(student)
     expect(away).to_be_visible()
+    assert at_the_foot(student, away)
     student.unroute("**/api/class")
     news(student)
     expect(away).to_be_hidden()
+
+    refused = {"at": 1, "sentence": "Your pages hold as many files as they may."}
+    student.route("**/api/class", lambda route: route.fulfill(json={"tour": None, "changed": {}, "refused": refused}))
+    news(student)
+    alert = student.get_by_role("alert").filter(has_text="hold as many files")
+    expect(alert).to_be_visible()
+    assert at_the_foot(student, alert)
+    student.unroute("**/api/class")
 
     student.goto(f"{url}/class")
     student.get_by_role("button", name="Delete everything of mine…").click()

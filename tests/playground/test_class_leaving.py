@@ -16,6 +16,7 @@ from playground.training.runs.runs import EXPERIMENT, RunSpec
 from playground.view import looks
 from tests.a_class import class_home, place_of, working
 from tests.pages.on_a_page import put_model, put_run
+from tests.playground.killed import killed_at
 from tests.playground.test_class_collecting import shot
 from tests.playground.test_workspaces import photo, zipped
 
@@ -79,6 +80,35 @@ def test_nothing_of_one_reader_stays_and_all_of_the_others(class_home: Path) -> 
     with working(leaver):
         assert runs.run_ids() != [], "what the class has in common, which is nobody's"
         assert [entry.name for entry in registry.entries()] == ["digits-example"]
+
+
+def test_what_another_server_deleted_is_forgotten_here_too(class_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, other = place_of(keys.new()), place_of(keys.new())
+    heard: list[Path] = []
+    monkeypatch.setattr(removed, "_heard_by", [heard.append])
+    moment = time.time() - 1
+
+    def looks() -> None:
+        for place in (mine, other):
+            removed.looked_at(place, workspaces.at(place).born)
+
+    looks()
+    for place in (mine, other):
+        workspaces.seen(place, "loss")
+        workspaces.rename(place, "Ada")
+    looks()
+    looks()
+    assert heard == []
+    assert not killed_at(10_000, class_home, lambda: leaving.delete_everything(mine)), "in another process"
+    assert not removed.since(mine, moment)
+    looks()
+    assert (heard, removed.since(mine, moment), removed.since(other, moment)) == ([mine], True, False)
+    workspaces.seen(mine, "loss")
+    looks()
+    assert heard == [mine], "he began anew"
+    killed_at(10_000, class_home, lambda: (leaving.delete_everything(mine), workspaces.seen(mine, "loss")))
+    looks()
+    assert heard == [mine, mine], "and again, and had another page open there"
 
 
 def test_a_training_in_common_goes_on_for_nobody_when_who_began_it_has_left(

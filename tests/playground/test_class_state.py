@@ -18,6 +18,7 @@ from playground.classroom import keys, state, workspaces
 from playground.classroom.state import Collection, Tour
 from playground.errors import PlaygroundError
 from playground.server import class_state
+from playground.server.refusals import SAID_SECONDS, Refusals
 from playground.server.workspaces import Workspaces
 from tests.a_class import class_home, place_of
 
@@ -116,6 +117,22 @@ def test_a_browser_is_told_where_the_class_is_and_nothing_of_anybody(class_home:
     state.end_tour()
     changed = client().get("/play/api/class", headers={"If-None-Match": answer.headers["etag"]})
     assert (changed.status_code, changed.json()["tour"]) == (200, None)
+
+
+def test_who_was_refused_a_file_is_told_why_and_nobody_else(
+        class_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    refusals = Refusals(lambda: now[0])
+    monkeypatch.setattr(class_state, "LATELY", refusals)
+    one, another = keys.new(), keys.new()
+    cookies = [{"Cookie": f"{keys.COOKIE}={key}"} for key in (one, another)]
+    before = client().get("/play/api/class", headers=cookies[0]).headers["etag"]
+    refusals.note(place_of(one).name, "That is too much.")
+    told, other = (client().get("/play/api/class", headers=cookie | {"If-None-Match": before}) for cookie in cookies)
+    assert told.json()["refused"] == {"at": 1_000_000, "sentence": "That is too much."}
+    assert other.status_code == 304
+    now[0] += SAID_SECONDS + 1
+    assert client().get("/play/api/class", headers=cookies[0] | {"If-None-Match": before}).status_code == 304
 
 
 def test_who_only_reads_is_still_here(class_home: Path) -> None:

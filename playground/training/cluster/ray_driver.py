@@ -282,6 +282,7 @@ def _first(error: BaseException) -> str:
 
 def main(arguments: list[str]) -> int:
     """The process of the run in the folder named."""
+    turns.sign(Path(arguments[0]))
     return worker.work(Path(arguments[0]), events)
 
 

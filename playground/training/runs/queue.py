@@ -92,6 +92,7 @@ def main(arguments: list[str]) -> int:
     """The process of a run: wait, then become its worker, with the lock of its place still held."""
     run_dir = Path(arguments[0])
     signal.signal(signal.SIGTERM, lambda *_: (run_dir / "stop").touch())
+    turns.sign(run_dir)
     try:
         taken = wait(run_dir)
     except PlaygroundError:

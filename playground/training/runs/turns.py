@@ -7,6 +7,7 @@ forty trainings of one reader make nobody wait for forty. The waiting processes 
 import fcntl
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -92,7 +93,7 @@ def waiting() -> list[Turn]:
         turn = read(path)
         if turn is not None and is_alive(turn.folder):
             found.append(turn)
-        elif turn is not None:
+        elif turn is not None or _is_old(path):
             path.unlink(missing_ok=True)
     return found
 
@@ -131,6 +132,12 @@ def is_alive(folder: Path) -> bool:
     return _is_held(folder / "worker")
 
 
+def sign(folder: Path) -> None:
+    """Write down that this process is the worker of the run in `folder`: who started it may have died before he did."""
+    with suppress(FileNotFoundError), open(folder / "worker", "r+") as lock:
+        lock.write(str(os.getpid()))
+
+
 def _is_held(path: Path) -> bool:
     try:
         with open(path) as lock:
@@ -149,6 +156,13 @@ def read(path: Path) -> Turn | None:
         return Turn(str(kind), Path(folder), str(workspace))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _is_old(path: Path) -> bool:
+    """Whether nobody is writing a file at this moment: what it does not say yet it never will."""
+    with suppress(OSError):
+        return time.time() - path.stat().st_mtime > home.LEFT_SECONDS
+    return False
 
 
 def _write(path: Path, turn: Turn) -> None:

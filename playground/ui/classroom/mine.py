@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from playground import home
-from playground.classroom import answers, collecting, leaving, publishing, state, workspaces
+from playground.classroom import answers, collecting, leaving, publishing, removed, state, workspaces
 from playground.datasets import photo_set, uploads
 from playground.deploy import registry, session
 from playground.numbers import count, counted
@@ -114,6 +114,9 @@ def clear_memory(places: list[Path]) -> None:
     trainings.clear_cache()
     session.clear_cache()
     deletion.clear_memory()
+
+
+removed.heard_by(lambda place: clear_memory([place]))
 
 
 def said_in_sum(place: Path) -> str:

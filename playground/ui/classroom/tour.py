@@ -2,7 +2,8 @@
 
 Each browser asks every few seconds for one small answer (`playground.server.class_state`). Where it says another step
 of a tour, the browser opens that address, as a link would; where it says that something on the page is new, the page
-is drawn again. The teacher's own browser stays where it is.
+is drawn again; where it says that a file was refused, the sentence is shown. The teacher's own browser stays where it
+is.
 """
 
 import json
@@ -20,7 +21,7 @@ from playground.ui import contents, links, reader
 from playground.ui.contents import Chapter
 from playground.ui.links import base
 
-ASK_SECONDS = 2.5
+ASK_SECONDS, SHOWN_SECONDS = 2.5, 20.0
 LEFT = "tour.json"
 """In a workspace: which tour its owner has left, so that a reload does not bring him back."""
 _REJOINED = "tour-rejoined"
@@ -28,7 +29,8 @@ _REJOINED = "tour-rejoined"
 _poll = st.components.v2.component(
     "class_poll",
     html='<p role="status" hidden>The server is away: it is being started again, or your connection is lost. What you '
-         "train goes on, or can go on from where it last saved itself; this page comes back by itself.</p>",
+         "train goes on, or can go on from where it last saved itself; this page comes back by itself.</p>"
+         '<p role="alert" hidden></p>',
     css="""p { position: fixed; left: 1rem; right: 1rem; bottom: 1rem; z-index: 999; margin: 0 auto; max-width: 40rem;
 padding: 0.8rem 1rem; font: 400 1rem/1.5 var(--st-font); color: var(--st-text-color);
 background: var(--st-secondary-background-color); border: 1px solid var(--st-border-color);
@@ -58,6 +60,13 @@ const ask = async (now, parentElement) => {
     away(answer.status >= 502);
     if (!answer.ok) return;
     const said = await answer.json();
+    if (said.refused && said.refused.at !== now.refusedAt) { // of a file that was sent the field shows a number alone
+      now.refusedAt = said.refused.at;
+      const alert = parentElement.querySelector('[role="alert"]');
+      Object.assign(alert, { textContent: said.refused.sentence, hidden: false });
+      clearTimeout(now.alerted);
+      now.alerted = setTimeout(() => { alert.hidden = true; }, 1000 * now.data.shown);
+    }
     const tour = said.tour;
     const isNew = tour && tour.started !== now.data.left && sessionStorage.getItem(NAME) !== String(tour.step);
     if (isNew && go(now, tour)) return;
@@ -99,6 +108,7 @@ def bar(current: Chapter) -> None:
         _readers(seen.tour, current)
     _poll(key="class_poll", on_changed_change=lambda: None,
           data={"page": current.url, "mark": seen.mark(current.url), "seconds": ASK_SECONDS, "base": base(),
+                "shown": SHOWN_SECONDS,
                 "left": seen.tour.started if seen.tour and has_left(seen.tour) else 0,
                 "rejoin": st.session_state.get(_REJOINED, 0)})
 

@@ -108,6 +108,7 @@ def _written(path: str, key: str, way: str, name: str | None, digest: str, again
     `operators` that are written otherwise. Or a `sentence`, and whether it may be asked for `again`."""
     folder = opened_dir("converted")
     trim(folder, KEPT_CONVERTED)
+    home.clear_left(folder)
     home.demand_room(Path(path).stat().st_size)
     target = folder / f"{key}-{digest}-{way.replace(' ', '-')}.onnx"
     try:

@@ -19,6 +19,7 @@ from playground.inspection import bounded, comparing, converting, cutting, layer
 from playground.inspection.core import network_of
 from playground.inspection.preparation import Preparation
 from playground.view.sources import File
+from tests.playground.killed import deaths
 
 PICTURE = samples.photo("cat")
 RUNNING = [kind for kind in BODIES if kind != "unknown operators"]
@@ -63,6 +64,20 @@ def test_every_kind_is_written_in_every_way_and_says_the_same(tmp_path: Path, ki
     else:
         assert len(said["answers"]) == 6
         assert said["largest"] < {"int8": 0.12, "float16": 5e-3}.get(way, 1e-5)
+
+
+def test_a_conversion_that_is_killed_leaves_what_was_offered_before_or_the_whole_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    path, _ = stored(folder, "segmenter")
+    target = folder / "made.onnx"
+    converting.convert(path, target, "opset 15", None, None)
+    before, found = target.read_bytes(), []
+    for _ in deaths(folder, lambda: converting.convert(path, target, "float16", None, None)):
+        found.append(target.read_bytes())
+    assert found[0] == before
+    assert found[-1] != before
+    assert len(set(found)) == 2
 
 
 def test_the_largest_difference_is_numpys_and_another_shape_is_counted(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from playground import home
 from playground.errors import PlaygroundError
 from playground.inspection import bounded
+from playground.ui.studio import onnx_convert
 
 NEVER_END = {"an endless loop", "functions doubling"}
 
@@ -42,6 +43,20 @@ def test_files_beside_a_file_are_never_read(ends: list[dict[str, object]]) -> No
     said = {one["name"]: str(one["sentence"]) for one in ends if str(one["name"]).startswith("outside")}
     assert len(said) == 4
     assert all(sentence.startswith("This file keeps its weights in another one") for sentence in said.values())
+
+
+def test_a_process_that_is_killed_is_not_the_files_fault(playground_home: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    path, dies = playground_home / "a.onnx", playground_home / "dies"
+    path.write_bytes(b"x")
+    dies.write_text("#!/bin/sh\nkill -9 $$\n")
+    dies.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setattr(bounded.sys, "executable", str(dies))
+        with pytest.raises(bounded.UnansweredError, match="ended from outside: try again"):
+            bounded.ask("report", path)
+        with pytest.raises(bounded.UnansweredError):
+            onnx_convert._written(str(path), "key", None, "digest", None)
 
 
 def test_a_process_that_breaks_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

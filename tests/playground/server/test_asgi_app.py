@@ -62,6 +62,15 @@ def test_our_routes_and_streamlits_answer_on_one_port(url: str) -> None:
 
 
 @pytest.mark.slow
+def test_every_error_of_our_addresses_is_a_sentence(url: str) -> None:
+    for path in ("api/models/..%2f", "api/models/..%2f..%2fetc", "api/models/..%5c", "api/%2fetc", "api/view/~%2f/x",
+                 "api/else", "api/", "api/runtime/..%2f/x", "api/models/a/..%2fmodel.onnx"):
+        status, headers, said = asked(f"{url}/{path}")
+        assert (status in (400, 404), headers.get_content_type()) == (True, "application/json"), path
+        assert json.loads(said)["error"].endswith("."), path
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["", "pooling", "_stcore/health", "static/nothing.js", "api/nothing", "media/nothing",
                                   "_stcore/metrics"])
 def test_every_answer_has_the_headers_that_do_no_harm(url: str, path: str) -> None:
@@ -69,6 +78,10 @@ def test_every_answer_has_the_headers_that_do_no_harm(url: str, path: str) -> No
     assert headers.get_all("X-Content-Type-Options") == ["nosniff"]
     assert headers.get_all("Referrer-Policy") == ["same-origin"]
     assert headers.get_all("X-Frame-Options") == ["DENY"]
+    (policy,) = headers.get_all("Content-Security-Policy") or []
+    said = {name: sources.split() for name, _, sources in (one.partition(" ") for one in policy.split("; "))}
+    assert said["default-src"] == said["frame-ancestors"] == said["base-uri"] == ["'none'"]
+    assert not {"'unsafe-inline'", "'unsafe-eval'", "*", "http:", "https:", "data:"} & {*said["script-src"]}
 
 
 @pytest.mark.slow

@@ -215,7 +215,9 @@ def test_the_server_of_a_class_holds_no_more_of_one_reader_than_his_share(tmp_pa
                                               files={"file": ("a.zip", bytes(size))},
                                               headers={"X-Xsrftoken": client.cookies.get("_streamlit_xsrf", "")})
                     found.append(answer.status_code)
-                return found, answer.text
+                told = (await client.get("/api/class")).json()["refused"]["sentence"]
+                assert told in answer.text, "the field shows a number alone"
+                return found, told
 
     with served(tmp_path, ["--class", "--address", "127.0.0.1"]) as url:
         found, said = on_a_loop(sent_to(url.url))

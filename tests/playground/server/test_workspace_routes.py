@@ -198,7 +198,7 @@ def test_workspaces_go_by_themselves_while_the_server_runs(class_home: Path, mon
         raise OSError("the disk fails")
 
     monkeypatch.setattr(workspaces, "expire", expire)
-    on_a_loop(expiring(0.001))
+    on_a_loop(expiring(0.001, 0.001))
     assert looked == [True, True]
 
 
