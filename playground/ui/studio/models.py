@@ -251,7 +251,7 @@ def trial(entry: Entry) -> None:
             said = classifier.predict([pixels])[0]
             seconds = time.perf_counter() - start
             best, chance = said.top(1)[0]
-            st.markdown(f"## {frame.literal(best)}, {100 * chance:.1f} %")
+            st.markdown(f"## {frame.literal(best)}, {numbers.percent(chance)}")
             st.plotly_chart(
                 bars.probability_bars(
                     said.labels, said.probabilities.tolist(), most=10 if picture.live else 8, sort=not picture.live),
