@@ -29,6 +29,10 @@ class Screen {
 
   answered({ data, setTriggerValue }) {
     const first = this.data === undefined;
+    if (this.place && this.follows && data.text !== this.data.text) {
+      this.place = followed(this.place, this.data.cards, data.cards);
+      this.follows = false;
+    }
     this.data = data;
     this.setTriggerValue = setTriggerValue;
     this.edits.done(data.applied);
@@ -69,7 +73,11 @@ class Screen {
   // Whether the edit is on its way to the server.
   say(edit) {
     const taken = !this.data.locked && this.edits.add(edit);
-    if (taken) this.root.setAttribute("aria-busy", "true");
+    if (taken) {
+      this.root.setAttribute("aria-busy", "true");
+      this.follows = edit.action !== "remove";
+      if (this.place && !this.follows) this.place = without(this.place, edit.path);
+    }
     return taken;
   }
 
@@ -121,6 +129,7 @@ class Screen {
         ...kinds.map(({ words, text, parts }) => this.button(words, `Add ${words}`, () => {
           const taken = this.say({ action: "insert", path, text: text === "d10" ? `d${this.data.classes}` : text });
           if (taken) this.place = [...path.slice(0, -1), path[path.length - 1] + parts]; // the next one follows: the palette stays
+          this.follows = false;
         }, { focus: `add ${text}` })))),
       this.button("Done", "Close the list of parts", close, { class: "close" }));
   }
