@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,30 @@ def test_the_network_at_work_looks_at_what_the_model_is_asked_about(
             np.testing.assert_allclose(looked_at(), preparation.apply(asked), atol=1e-5, err_msg=name)
     app.toggle(key="paper").set_value(False).run()
     np.testing.assert_allclose(looked_at(), preparation.apply(picture.read(path)), atol=1e-5)
+
+
+@pytest.mark.parametrize("digits_first", [True, False])
+def test_each_of_two_networks_beside_each_other_is_asked_about_the_photo_in_its_own_way(
+    digits_first: bool, open_page: OpenPage, tmp_path: Path
+) -> None:
+    both = [put_model("handwriting", DIGITS, task="digits"), colours()]
+    first, other = both if digits_first else both[::-1]
+    path = tmp_path / "seven.png"
+    path.write_bytes(handwriting())
+    app = open_page("network", model=first.name, beside=other.name, picture=image_input.UPLOAD)
+    app.file_uploader(key="upload").set_value((path.name, path.read_bytes(), "image/png")).run()
+
+    def as_asked(asked: Callable[[Entry], np.ndarray]) -> None:
+        assert errors(app) == []
+        drawn = sent(app, "network_view")[0]
+        for token, entry in ((drawn["token"], first), (drawn["second"], other)):
+            preparation = Preprocessing.from_dict(entry.card["preprocessing"])
+            np.testing.assert_allclose(looks._LOOKS[token].x[0], preparation.apply(asked(entry)), atol=1e-5,
+                                       err_msg=entry.name)
+
+    as_asked(lambda entry: picture.for_model(path, entry.card["labels"]))
+    app.toggle(key="paper").set_value(False).run()
+    as_asked(lambda _: picture.read(path))
 
 
 def test_the_lab_gives_the_same_answer(open_page: OpenPage, tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def headline(entry: Entry) -> None:
     with st.container(horizontal=True):
         if (measured := accuracy_of(entry)) is not None:
             accuracy_metric(f"{measured[2]} accuracy", *measured[:2])
-        st.metric("classes", len(entry.card["labels"]), width="content")
+        st.metric("classes", numbers.count(len(entry.card["labels"])), width="content")
         st.metric("file", size(entry.card.get("size_bytes", 0)), width="content")
         st.metric("made", ago(entry.card["created"]), width="content", help=entry.card["created"])
     with st.container(horizontal=True):
