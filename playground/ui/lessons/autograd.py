@@ -50,7 +50,8 @@ def controls() -> Setting:
     """Formula and values; a formula that cannot be read says why and the last one stays."""
     st.latex(r"\frac{\partial L}{\partial a} = \sum_{v \text{ made of } a} "
              r"\frac{\partial L}{\partial v} \cdot \frac{\partial v}{\partial a}")
-    st.caption("The chain rule, one operation at a time, from the result back to the variables.",
+    st.caption("$\\partial L / \\partial a$ says by how much the result $L$ changes for a small change of $a$: for "
+               "every $v$ that $a$ goes into, how much $L$ changes with $v$ times how much $v$ changes with $a$.",
                text_alignment="center")
     locked = links.locked()
     left, right = st.columns([1, 2])

@@ -19,6 +19,8 @@ LUMINANCE = (0.299, 0.587, 0.114)
 def own_picture() -> np.ndarray:
     """The reader's picture, each channel 0..1, as (3, H, W) of at most SIDE pixels a side."""
     st.latex(r"y_{f,p,q} = b_f + \sum_{c=1}^{C} \sum_{i,j} k_{f,c,i,j}\; x_{c,\,p+i,\,q+j}")
+    st.caption("Filter $f$ has a kernel $k_{f,c}$ for each of the $C$ channels of the picture $x$, and a bias $b_f$; "
+               "what the kernels give is added up to its map $y_f$.", text_alignment="center")
     pixels = image_input.choose_picture().pixels
     every = -(-max(pixels.shape[:2]) // SIDE)
     x = pixels[::every, ::every].transpose(2, 0, 1) / 255
