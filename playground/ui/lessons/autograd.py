@@ -174,9 +174,11 @@ def torch_too(setting: Setting) -> None:
         return
     theirs = torch_says(setting.formula, json.dumps(setting.values))
     ours = gradients(parse(setting.formula), setting.values)
-    st.dataframe([{"variable": n, "our engine": ours[n], "PyTorch": theirs[n], "difference": abs(ours[n] - theirs[n])}
+    rows = {"our engine": ours, "PyTorch": theirs, "difference": {n: abs(ours[n] - theirs[n]) for n in ours}}
+    st.dataframe([{"variable": n, **{title: number(of[n], 2 if title == "difference" else 9)
+                                     for title, of in rows.items()}}
                   for n in ours], hide_index=True,
-                 column_config={"difference": st.column_config.NumberColumn(format="%.1e")})
+                 column_config={title: st.column_config.TextColumn(alignment="right") for title in rows})
 
 
 def _floor(error: float) -> float:
