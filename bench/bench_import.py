@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ KERAS = {"MobileNetV2": {"alpha": 0.35}, "MobileNetV3Small": {"alpha": 0.75}, "R
          "EfficientNetB0": {}, "Xception": {}, "VGG16": {}, "ConvNeXtTiny": {}, "NASNetMobile": {}, "InceptionV3": {}}
 PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "onnxslim", "keras")
 Write = Callable[[Path, Path], None]
+NOT_WRITTEN = "not written"
 
 
 def by_script(network: torch.nn.Module, path: Path, opset: int, fixed: bool = False) -> None:
@@ -202,25 +204,25 @@ def of_torch(name: str, folder: Path, judge: Judge) -> Iterator[tuple[str, dict[
     files: dict[str, Path] = {}
     for way, export in EXPORTS.items():
         path = folder / f"{len(files)}.onnx"
-        try:
-            with quiet():
-                export(network, path)
-        except Exception as error:  # the exporter's own
-            yield way, {"state": "not written", "why": first_line(error)}
-            continue
-        files[way] = path
-        yield way, judge(path, way, given(9))
+        found = tried(partial(export, network), path, way, judge)
+        if found["state"] != NOT_WRITTEN:
+            files[way] = path
+        yield way, found
     source = files.get("torch TorchScript, opset 17")
     for way, write in REWRITTEN.items() if source is not None else ():
         path = folder / "rewritten.onnx"
         path.unlink(missing_ok=True)
-        try:
-            with quiet():
-                write(source, path)
-        except Exception as error:  # the tool's own
-            yield way, {"state": "not written", "why": first_line(error)}
-            continue
-        yield way, judge(path, way, given(9))
+        yield way, tried(partial(write, source), path, way, judge)
+
+
+def tried(write: Callable[[Path], None], path: Path, way: str, judge: Judge) -> dict[str, Any]:
+    """What becomes of the file that a tool writes at `path`."""
+    try:
+        with quiet():
+            write(path)
+    except Exception as error:  # the tool's own
+        return {"state": NOT_WRITTEN, "why": first_line(error)}
+    return judge(path, way, given(9))
 
 
 def of_keras(folder: Path, judge: Judge) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -237,7 +239,7 @@ def of_keras(folder: Path, judge: Judge) -> Iterator[tuple[str, dict[str, Any]]]
                 model(x)
                 model.export(str(path), format="onnx", verbose=False)
         except Exception as error:  # its own
-            yield name, {"state": "not written", "why": first_line(error)}
+            yield name, {"state": NOT_WRITTEN, "why": first_line(error)}
             continue
         yield name, judge(path, "keras", x)
 

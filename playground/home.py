@@ -202,7 +202,9 @@ def clear_left(folder: Path) -> None:
                 path.unlink()
 
 
-_KEY = re.compile(r"\b(uploads|sets|opened)((?:/\.\w+)?)/[0-9a-f]{16,64}")
+PRIVATE = ("uploads", "sets", "opened")
+"""Folders below the data in which each thing is one person's."""
+_KEY = re.compile(rf"\b({'|'.join(PRIVATE)})((?:/\.\w+)?)/[0-9a-f]{{16,64}}")
 
 
 def public(text: str) -> str:

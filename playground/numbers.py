@@ -3,6 +3,8 @@
 import math
 
 MINUS, THIN, TIMES = "−", "\u202f", "×"
+ROUNDING = 1e-9
+"""A share so near to all or nothing is it, but for how it was added up."""
 _POWERS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -55,13 +57,19 @@ def counted(value: int, one: str, many: str | None = None) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share of 1 in percent, with a thin space before the sign.
+    """A share of 1 in percent, with a thin space before the sign: 100 % is all of it, 0 % nothing.
 
     >>> percent(0.9845), percent(1.0), percent(0.5, 0)
     ('98.5\u202f%', '100\u202f%', '50\u202f%')
+    >>> percent(0.9996), percent(0.0002), percent(0.999, 0)
+    ('>99.9\u202f%', '<0.1\u202f%', '>99\u202f%')
     """
-    written = f"{share * 100:.{digits}f}"
-    return f"{_trimmed(written) if float(written) in (0, 100) else written}{THIN}%".replace("-", MINUS)
+    written, least = f"{share * 100:.{digits}f}", 10.0**-digits
+    if float(written) == 100:
+        written = f">{100 - least:.{digits}f}" if share < 1 - ROUNDING else "100"
+    elif float(written) == 0:
+        written = f"<{least:.{digits}f}" if share > ROUNDING else "0"
+    return f"{written}{THIN}%".replace("-", MINUS)
 
 
 def _trimmed(written: str) -> str:

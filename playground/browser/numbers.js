@@ -26,6 +26,15 @@ function numberText(value, digits = 4) {
   return sign + withThousands(trimmed(size.toFixed(Math.max(digits - 1 - magnitude, 0))));
 }
 
+// A share of 1 in percent: 100 % is all of it, 0 % nothing.
+function shareText(share, digits = 1) {
+  if (!Number.isFinite(share)) return numberText(share);
+  const least = 10 ** -digits, text = (100 * share).toFixed(digits);
+  if (Number(text) === 100) return `${share < 1 - 1e-9 ? `>${(100 - least).toFixed(digits)}` : "100"}${THIN}%`;
+  if (Number(text) === 0) return `${share > 1e-9 ? `<${least.toFixed(digits)}` : "0"}${THIN}%`;
+  return `${text.replace("-", MINUS)}${THIN}%`;
+}
+
 function raised(power) {
   return String(power).replace(/[-\d]/g, (letter) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(letter)]);
 }

@@ -28,7 +28,7 @@ function made(tag, name, text = "") {
   return element;
 }
 
-const share = (p) => (Number.isFinite(p) ? `${(100 * p).toFixed(1)} %` : "–");
+const share = (p) => (Number.isFinite(p) ? shareText(p) : "–");
 const lasting = (ms) => (ms < 1000 ? `${numberText(ms, 3)} ms` : `${numberText(ms / 1000, 3)} s`);
 const megabytes = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 const median = (values) => values.slice().sort((a, b) => a - b)[Math.floor(values.length / 2)];

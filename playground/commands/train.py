@@ -1,14 +1,21 @@
 """Commands that train. A run started here is the same run the app would start: it shows up there."""
 
 import argparse
+import contextlib
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playground import model_names
 from playground.commands.output import Telling, print_json, printable
 from playground.errors import PlaygroundError
 from playground.numbers import counted, number, percent
+
+if TYPE_CHECKING:
+    from playground.datasets.named import ImageSet
+    from playground.network.faults import Fault
+    from playground.network.parts import Network
 
 POLL_SECONDS = 0.1
 
@@ -30,6 +37,7 @@ def train(options: argparse.Namespace) -> int:
     if data != "digits" or options.network:
         from playground.datasets import named
         from playground.datasets.small_photos import named_photos, photos_named
+        from playground.training.scratch import numpy_fit
 
         train, _ = named.load(data)  # so is a folder that is no data set
         for remark in train.remarks:
@@ -38,11 +46,19 @@ def train(options: argparse.Namespace) -> int:
             data = named_photos(photos[0].resolve(), photos[1])
         elif data != "digits":
             data = str(Path(data).expanduser().resolve())
-        if options.network:  # and a network that does not fit
-            from playground.training.scratch import numpy_fit
-
-            numpy_fit.designed(request, train)
+        network = numpy_fit.designed(request, train)  # and a network that does not fit
+        for fault in _minutes(network, request, train):
+            Telling().line(fault.sentence)
     return follow(options, "digits", {"data": data, **request})
+
+
+def _minutes(network: "Network", request: Mapping[str, Any], train: "ImageSet") -> "tuple[Fault, ...]":
+    """What is to be said, as in the designer, of a network of which an epoch takes minutes here."""
+    from playground.network.slowness import slow
+    from playground.training.scratch import numpy_fit, timing
+
+    takes, costs = numpy_fit.shape_of(train), {name: request[name] for name in timing.COSTS if name in request}
+    return slow(network, takes, timing.seconds_an_epoch(network, takes, len(train.classes), len(train), costs))
 
 
 def transfer(options: argparse.Namespace) -> int:
@@ -97,11 +113,17 @@ LEVELS = {"0to1": "0 to 1", "signed": "−1 to 1", "0to255": "0 to 255", "imagen
 
 def resume(options: argparse.Namespace) -> int:
     """Let a run that died or failed go on, and follow it."""
+    from playground.datasets import named
     from playground.training.runs import runs
 
     log = runs.run_dir(options.run) / "events.jsonl"
     told = log.stat().st_size if log.exists() else 0
     (runs.finish if options.finish else runs.resume)(options.run, options.name)
+    spec = runs.read_spec(runs.run_dir(options.run))
+    if spec.kind == "digits":  # of other kinds they are said as the training starts again
+        with contextlib.suppress(PlaygroundError):  # what cannot be read is told by the run itself
+            for remark in named.load(spec.request["data"])[0].remarks:
+                Telling().line(printable(remark))
     return follow_run(options, options.run, told)
 
 

@@ -12,7 +12,7 @@ VARIABLE = "PLAYGROUND_PHOTO_DIRS"
 """Folders (separated as in PATH) whose photographs every visitor may look at and train on."""
 PUBLISHED = "class"
 """Below the data all workspaces of a class have in common: sets of photographs its teacher published."""
-NOT_OFFERED = ("faces", "uploads", "sets")  # the sample has a button of its own, the others are single people's
+NOT_OFFERED = ("faces", *home.PRIVATE)  # the sample has a button of its own
 
 
 def roots() -> list[Path]:

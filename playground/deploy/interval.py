@@ -42,7 +42,12 @@ def between(low: float, high: float) -> str:
     >>> between(0.9501, 1.0), between(0.0, 0.5)
     ('95.0–100\u202f%', '0–50.0\u202f%')
     """
-    return f"{percent(low).removesuffix(f'{THIN}%')}–{percent(high)}"
+    return f"{_end(low)}–{_end(high)}{THIN}%"
+
+
+def _end(bound: float) -> str:
+    """An interval's end in percent; it may round to 0 or 100, for it is no count of pictures."""
+    return f"{100 * bound:.1f}" if 0.0005 <= bound < 0.9995 else str(round(100 * bound))
 
 
 def difference(right: int, count: int, other_right: int, other_count: int, z: float = 1.96) -> tuple[float, float]:

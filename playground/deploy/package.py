@@ -67,8 +67,15 @@ def main(arguments):
             print(f"{name}: the model's answer is no number", file=sys.stderr)
             status = 1
             continue
-        print(f"{name}: {labels[best]} {100 * probabilities[best]:.1f} %")
+        print(f"{name}: {labels[best]} {percent(probabilities[best])}")
     return status
+
+
+def percent(share):
+    written = f"{100 * share:.1f} %"
+    if written == "100.0 %":
+        return "100 %" if share >= 1 else ">99.9 %"
+    return written
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def probability_bars(
             cliponaxis=False,
             marker={"color": [style.VALIDATION if labels[k] == truth else style.TRAINING for k in shown]},
             customdata=[escape(labels[k]) for k in shown],
-            hovertemplate="%{customdata}: %{x:.2f} %<extra></extra>",
+            hovertemplate="%{customdata}: %{text}<extra></extra>",
         )
     )
     style.layout(figure, height=70 + 34 * len(shown), spelled="y")

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from playground.figures import style
 from playground.figures.bars import shortened
 from playground.figures.comparison import Result
+from playground.numbers import percent
 
 
 def beside(results: Sequence[Result], published: Sequence[tuple[str, float]]) -> go.Figure:
@@ -23,7 +24,7 @@ def beside(results: Sequence[Result], published: Sequence[tuple[str, float]]) ->
         name="on these photos, 95 % interval", marker={"color": style.CATEGORICAL[0], "size": 10},
         error_x={"type": "data", "symmetric": False, "array": [r.high - (r.share or 0) for r in done],
                  "arrayminus": [(r.share or 0) - r.low for r in done], "thickness": 2},
-        hovertemplate="%{y}: %{x:.1f} %<extra></extra>"))
+        customdata=[percent((r.share or 0) / 100) for r in done], hovertemplate="%{y}: %{customdata}<extra></extra>"))
     if published:
         figure.add_scatter(
             x=[share for _, share in published], y=[escape(name) for name, _ in published], mode="markers",

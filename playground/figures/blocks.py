@@ -26,7 +26,7 @@ def frozen_and_trained(frozen: int, trained: int) -> go.Figure:
             name=f"{name}: {numbers.count(count)}",
             marker={"color": colour},
             hovertemplate=f"{name}: {numbers.count(count)} parameters "
-                          f"({numbers.number(100 * count / total, 2)} %)<extra></extra>",
+                          f"({numbers.percent(count / total, 2)})<extra></extra>",
         )
     style.layout(figure, height=110)
     figure.update_layout(barmode="stack", legend={"x": 0, "xanchor": "left"})

@@ -17,8 +17,9 @@ def reliability(sure: Sequence[float], right: Sequence[float], counts: Sequence[
     figure = go.Figure(go.Bar(
         x=[100 * s for s in sure], y=[100 * r for r in right], width=90 * width, marker={"color": style.CATEGORICAL[0]},
         text=[f"{numbers.count(count)}" for count in counts], textposition="auto", name="pictures",
-        customdata=list(counts),
-        hovertemplate="says %{x:.0f} %, right %{y:.0f} % (%{customdata} pictures)<extra></extra>"))
+        customdata=[f"says {numbers.percent(s, 0)}, right {numbers.percent(r, 0)} ({numbers.counted(n, 'picture')})"
+                    for s, r, n in zip(sure, right, counts, strict=True)],
+        hovertemplate="%{customdata}<extra></extra>"))
     figure.add_scatter(x=[0, 100], y=[0, 100], mode="lines", name="as often right as it says",
                        line={"color": style.REFERENCE, "dash": "dash"}, hoverinfo="skip")
     style.layout(figure, x="what the model says (%)", y="how often it was right (%)", height=360)

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from playground.figures import style
 from playground.figures.bars import shortened
+from playground.numbers import percent
 
 
 def choice_bars(names: Sequence[str], first: Sequence[int], right: int, last: Sequence[int]) -> go.Figure:
@@ -63,7 +64,7 @@ def result_points(results: Sequence[Result]) -> go.Figure:
             marker={"color": style.CATEGORICAL[k % 8], "size": 9, "symbol": _SYMBOLS[k % 4]},
             error_x={"type": "data", "array": [100 * (one.high - one.share) for _, one in own],
                      "arrayminus": [100 * (one.share - one.low) for _, one in own], "thickness": 1.5},
-            customdata=[f"{shortened(one.name)}: {100 * one.share:.1f} % of {one.count}"
+            customdata=[f"{shortened(one.name)}: {percent(one.share)} of {one.count}"
                         f" ({100 * one.low:.1f} to {100 * one.high:.1f} %)" for _, one in own],
             hovertemplate="%{customdata}<extra></extra>")
     style.layout(figure, x="accuracy (%)", height=110 + 26 * max(2, len(ordered)),

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from playground.figures import style
 from playground.figures.bars import shortened
+from playground.numbers import percent
 
 MOST_NUMBERED = 20
 """Classes up to which each cell carries its count; beyond, the numbers would overlap and hovering tells them."""
@@ -41,12 +42,13 @@ def confusion_matrix(counts: Sequence[Sequence[int]] | np.ndarray, classes: Sequ
             showscale=False,
             xgap=1,
             ygap=1,
-            customdata=np.stack([table, 100 * share, *np.meshgrid(positions, positions)], axis=-1),
+            customdata=np.stack([*np.meshgrid(positions, positions)], axis=-1),
             text=[
-                [f"{names[r]} taken for {names[c]}" if r != c else f"{names[r]}, right" for c in positions]
+                [f"{f'{names[r]} taken for {names[c]}' if r != c else f'{names[r]}, right'}: {table[r, c]} "
+                 f"({percent(float(share[r, c]))} of its row)" for c in positions]
                 for r in positions
             ],
-            hovertemplate="%{text}: %{customdata[0]} (%{customdata[1]:.1f} % of its row)<extra></extra>",
+            hovertemplate="%{text}<extra></extra>",
         )
     )
     if len(classes) <= MOST_NUMBERED:
@@ -87,9 +89,9 @@ def _clickable(figure: go.Figure, table: np.ndarray) -> None:
         # A choice is outlined: a click fades nothing.
         selected={"marker": {"opacity": 0.01}}, unselected={"marker": {"opacity": 0.01}},
         # As lists: an array goes to the browser packed, and a selected point would come back without its numbers.
-        customdata=np.stack([rows, columns, table, np.asarray(heat.customdata)[..., 1]], axis=-1)[here].tolist(),
+        customdata=np.stack([rows, columns], axis=-1)[here].tolist(),
         text=np.asarray(heat.text)[here],
-        hovertemplate="%{text}: %{customdata[2]} (%{customdata[3]:.1f} % of its row)<extra></extra>")
+        hovertemplate="%{text}<extra></extra>")
     figure.data[0].update(hoverinfo="skip", hovertemplate=None)
     figure.update_layout(hovermode="closest", hoverdistance=-1 if everywhere else 10)
     figure.update_xaxes(fixedrange=True)

@@ -1,6 +1,6 @@
 """A training run as curves: what each batch said (faint), and what each epoch came to (lines)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Protocol
 
@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from playground.figures import style
+from playground.numbers import percent
 
 FAINT = style.CATEGORICAL[5]
 MOST_POINTS = 400
@@ -68,7 +69,7 @@ def _curve(
     train: Sequence[float],
     validation: Sequence[float],
     held_out: str,
-    hover: str,
+    written: Callable[[float], str],
     total_epochs: int,
 ) -> go.Figure:
     figure = go.Figure()
@@ -96,7 +97,8 @@ def _curve(
             name=escape(name),
             line={"color": colour, "width": 2.5},
             marker={"symbol": symbol, "size": 7},
-            hovertemplate=f"epoch %{{x}}: {hover}",
+            customdata=[written(value) for value in values],
+            hovertemplate="epoch %{x}: %{customdata}",
         )
     style.layout(figure, x="epoch", height=300)
     # The whole run is the axis from the first batch on: the curve grows into the empty part instead of rescaling.
@@ -118,7 +120,7 @@ def loss_curves(
         [e.train_loss for e in epochs],
         [e.validation_loss for e in epochs],
         held_out,
-        "%{y:.3f}",
+        "{:.3f}".format,
         total_epochs,
     )
     figure.update_yaxes(title_text=f"loss ({unit})", rangemode="tozero")
@@ -136,7 +138,7 @@ def accuracy_curves(
         [100 * e.train_accuracy for e in epochs],
         [100 * e.validation_accuracy for e in epochs],
         held_out,
-        "%{y:.1f} %",
+        lambda value: percent(value / 100),
         total_epochs,
     )
     figure.update_yaxes(title_text="accuracy (%)", range=[0, 102])

@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from playground.figures import style
+from playground.numbers import percent
 
 
 def network(sizes: Sequence[int], present: Sequence[np.ndarray]) -> go.Figure:
@@ -78,12 +79,14 @@ def ensemble(single: Sequence[float], average: Sequence[float], whole: float) ->
     count = list(range(1, len(single) + 1))
     figure.add_scatter(x=count, y=[100 * v for v in single], name="one thinned network", mode="markers",
                        marker={"color": style.CATEGORICAL[1], "symbol": "x", "size": 6},
-                       hovertemplate="network %{x}: %{y:.1f} %<extra></extra>")
+                       customdata=[percent(v) for v in single],
+                       hovertemplate="network %{x}: %{customdata}<extra></extra>")
     figure.add_scatter(x=count, y=[100 * v for v in average], name="average of the first T", mode="lines",
-                       line={"color": style.CATEGORICAL[0]}, hovertemplate="T = %{x}: %{y:.1f} %<extra></extra>")
+                       line={"color": style.CATEGORICAL[0]}, customdata=[percent(v) for v in average],
+                       hovertemplate="T = %{x}: %{customdata}<extra></extra>")
     figure.add_scatter(x=[1, len(single)], y=[100 * whole] * 2, name="eval network", mode="lines",
                        line={"color": style.CATEGORICAL[2], "dash": "dash"},
-                       hovertemplate="eval network: %{y:.1f} %<extra></extra>")
+                       hovertemplate=f"eval network: {percent(whole)}<extra></extra>")
     return style.layout(figure, x="thinned networks T", y="accuracy on digits never seen (%)", height=320)
 
 
@@ -97,8 +100,8 @@ def widths(points: Mapping[str, Sequence[tuple[int, float]]], units: Sequence[in
     for k, (name, own) in enumerate(points.items()):
         figure.add_scatter(x=[x for x, _ in own], y=[y for _, y in own], name=name, mode="lines+markers",
                            line={"color": style.CATEGORICAL[k % 2], "dash": "dash" if "dropout" in name else "solid"},
-                           marker={"symbol": k, "size": 8}, hovertemplate="%{x} units: %{y:.1f} %<extra>" + name
-                           + "</extra>")
+                           marker={"symbol": k, "size": 8}, customdata=[percent(y / 100) for _, y in own],
+                           hovertemplate="%{x} units: %{customdata}<extra>" + name + "</extra>")
     style.layout(figure, x="units in each of two hidden layers", y="accuracy (%)", height=360)
     figure.update_xaxes(type="log", tickvals=list(units), ticktext=[str(n) for n in units])
     figure.update_layout(legend={"x": 0, "xanchor": "left"}, margin={"t": 90})

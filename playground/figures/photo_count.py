@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from playground.figures import style
+from playground.numbers import percent
 
 
 def photo_count(found: Mapping[int, Sequence[float]]) -> go.Figure:
@@ -16,10 +17,12 @@ def photo_count(found: Mapping[int, Sequence[float]]) -> go.Figure:
     counts = sorted(found)
     figure = go.Figure(go.Scatter(
         x=counts, y=[sum(found[n]) / len(found[n]) for n in counts], mode="lines+markers", name="mean of the draws",
-        line={"color": style.CATEGORICAL[0]}, hovertemplate="%{x} a class: %{y:.1f} %<extra></extra>"))
+        line={"color": style.CATEGORICAL[0]}, customdata=[percent(sum(found[n]) / len(found[n]) / 100) for n in counts],
+        hovertemplate="%{x} a class: %{customdata}<extra></extra>"))
     figure.add_scatter(
         x=[n for n in counts for _ in found[n]], y=[value for n in counts for value in found[n]], mode="markers",
         name="a draw", marker={"color": style.REFERENCE, "symbol": "line-ew-open", "size": 12},
-        hovertemplate="%{x} a class: %{y:.1f} %<extra></extra>")
+        customdata=[percent(value / 100) for n in counts for value in found[n]],
+        hovertemplate="%{x} a class: %{customdata}<extra></extra>")
     style.layout(figure, x="photos to learn from, a class", y="accuracy on photos kept aside (%)", height=380)
     return figure.update_xaxes(type="log", tickvals=counts, ticktext=[str(n) for n in counts])

@@ -55,8 +55,8 @@ CHAPTERS: tuple[Chapter, ...] = (
         "images",
         "Images as arrays",
         ":material/grid_on:",
-        "A gray picture is a matrix of numbers from 0 to 255, a colour picture three of them stacked: (H, W, "
-        "3).",
+        "A gray picture is a matrix of numbers from 0 to 255, a colour picture three of them stacked: "
+        "(H,\u00a0W,\u00a03).",
     ),
     Chapter(
         "Learn",

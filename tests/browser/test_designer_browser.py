@@ -145,6 +145,41 @@ def test_what_is_wrong_inside_a_folded_block_is_said_at_its_card(page: Page, got
     expect(page.get_by_text("Does not fit:")).to_have_count(0)
 
 
+def test_the_palette_stays_between_the_same_parts_whatever_changes_above_it(page: Page, goto) -> None:  # type: ignore[no-untyped-def]
+    opened(page, goto, "train?network=c8-r-c8-r-f-d10", 6)
+    page.get_by_role("button", name="Add a part as part 5").click()
+    page.get_by_role("button", name="Remove part 1").click()
+    until_address(page, "r-c8-r-f-d10")
+    page.get_by_role("button", name="Undo").click()
+    until_address(page, "c8-r-c8-r-f-d10")
+    page.get_by_role("button", name="Add max pooling").click()
+    until_address(page, "c8-r-c8-r-p2-f-d10")
+    page.get_by_role("button", name="Remove part 1").click()
+    until_address(page, "r-c8-r-p2-f-d10")
+    page.get_by_role("button", name="Add batch norm").click()
+    until_address(page, "r-c8-r-p2-b-f-d10")
+
+
+def test_a_place_follows_the_parts_that_it_is_between(page: Page) -> None:
+    found = page.evaluate("""(source) => {
+      const { without, followed } = new Function(source + "; return { without, followed };")();
+      const cards = (text) => [...text].map((kind) => ({ kind, fields: [], branches: [] }));
+      const block = (text) => ({ kind: "block", fields: [], branches: [{ cards: cards(text) }] });
+      return {
+        without: [[[3], [1]], [[1], [1]], [[1], [3]], [[2, 0, 1], [0]], [[2, 0, 1], [2]], [[2, 0, 3], [2, 0, 1]],
+                  [[2, 1, 3], [2, 0, 1]]].map(([place, path]) => without(place, path)),
+        followed: [[2, "abcd", "acd"], [2, "abcd", "abcxd"], [3, "abcd", "xabcd"], [4, "abcd", "ad"], [0, "ab", "b"]]
+          .map(([at, before, after]) => followed([at], cards(before), cards(after))),
+        inside: [followed([1, 0, 2], [...cards("a"), block("bcd")], [block("bcd")]),
+                 followed([1, 0, 2], [...cards("a"), block("bcd")], [...cards("a"), block("bd")]),
+                 followed([1, 0, 2], [...cards("a"), block("bcd")], cards("abcd"))],
+      };
+    }""", (Path(designer.__file__).parent / "edits.js").read_text())
+    assert found["without"] == [[2], [1], [1], [1, 0, 1], None, [2, 0, 2], [2, 1, 3]]
+    assert found["followed"] == [[1], [2], [4], [2], [0]]
+    assert found["inside"] == [[0, 0, 2], [1, 0, 1], None]
+
+
 def test_what_no_answer_knows_of_is_sent_again(page: Page) -> None:
     sent = page.evaluate("""(source) => {
       const { Edits } = new Function(source + "; return { Edits };")();

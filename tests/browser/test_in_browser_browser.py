@@ -28,6 +28,7 @@ from playground.deploy.parity import pattern
 from playground.deploy.session import Classifier
 from playground.inspection import running
 from playground.inspection.preparation import Preparation, guess
+from playground.numbers import percent
 from tests.browser.conftest import settled, silent
 from tests.pages.on_a_page import put_model
 from tests.pages.picture_kinds import kinds
@@ -245,7 +246,7 @@ def test_the_panel_asks_again_under_another_preparation_and_another_picture(bare
             bare.get_by_role("button", name="Run it in this browser").click()
         best = int(np.argmax(scores))
         chance = np.exp(scores[best]) / np.exp(scores).sum()
-        expect(bare.locator(".best")).to_have_text(f"{'abc'[best]}, {100 * chance:.1f} %")
+        expect(bare.locator(".best")).to_have_text(f"{'abc'[best]}, {percent(chance)}")
         expect(bare.locator("figcaption")).to_contain_text(f"{shown.shape[0]} rows")
         until(lambda: gap(bare, "score") < 1e-4)  # of the one before it was more
 
@@ -300,7 +301,7 @@ def test_the_models_page_runs_it_here_and_photos_and_the_camera_stay(page: Page,
     _, probabilities = onnxruntime.InferenceSession(model.onnx).run(None, {"image": pixels[None]})
     best = int(probabilities[0].argmax())
     expect(page.locator(".panel .best")).to_have_text(
-        f"{('dark', 'bright')[best]}, {100 * probabilities[0, best]:.1f} %")
+        f"{('dark', 'bright')[best]}, {percent(probabilities[0, best])}")
     page.locator(".panel").get_by_role("button", name="Camera").click()
     expect(page.locator(".panel figcaption")).to_contain_text("what the camera sees")
     shown = page.locator(".panel .figures, .panel .answer .quiet")
@@ -333,7 +334,7 @@ def test_the_page_in_the_zip_gives_the_apps_answer_and_asks_nobody_who_is_not_na
     page.on("console", lambda said: refused.append(said.text) if "Content Security Policy" in said.text else None)
     pixels = np.random.default_rng(2).integers(90, 256, (50, 30, 3), np.uint8)
     label, chance = Classifier(entry.onnx).predict([pixels])[0].top(1)[0]
-    answer = f"{label}, {100 * chance:.1f} %"
+    answer = f"{label}, {percent(chance)}"
     damaged = [True]
 
     def from_elsewhere(route: Route) -> None:

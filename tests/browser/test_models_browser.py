@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
+from playground.numbers import percent
 from playground.ui.parts import image_input
 from tests.pages.on_a_page import put_model
 
@@ -35,7 +36,7 @@ def test_an_own_photo_gets_the_answer_plain_onnxruntime_gives(page, goto, model)
     page.get_by_text("your photo, 110 × 70 pixels").wait_for()
     _, probabilities = onnxruntime.InferenceSession(model.onnx).run(None, {"image": pixels[None]})
     best = int(probabilities[0].argmax())
-    page.get_by_role("heading", name=f"{('dark', 'bright')[best]}, {100 * probabilities[0, best]:.1f} %").wait_for()
+    page.get_by_role("heading", name=f"{('dark', 'bright')[best]}, {percent(probabilities[0, best])}").wait_for()
 
 
 def test_the_download_is_the_exported_file(page, goto, model, tmp_path) -> None:

@@ -92,3 +92,15 @@ def test_a_formula_that_is_too_wide_is_seen(page: Page, goto) -> None:  # type: 
     page.locator(".katex-html").first.wait_for(state="attached")
     page.add_style_tag(content=".katex { font-size: 60px !important; } .base { white-space: nowrap !important; }")
     assert page.evaluate(CUT)
+
+
+@pytest.mark.parametrize("address", ["normalization", "loss", "loss?pass=Backward", "depth", "network"])
+def test_formulas_beside_each_other_are_not_broken_where_one_stands_below_the_other(  # type: ignore[no-untyped-def]
+        page: Page, goto, address: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    goto(address)
+    formula = page.locator(".katex-display .katex-html").first
+    formula.wait_for(state="attached")
+    pieces = [piece.strip("\u200b \u2003") for piece in formula.locator("> .base").all_inner_texts()]
+    assert len(pieces) > 1
+    assert [piece for piece in pieces if piece.endswith(("=", "+", "−", "≈"))] == []

@@ -1,5 +1,7 @@
 """What can be asked of a network, as a reader sees it: opened, for designs and files, for every kind of choice."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from playground.datasets import named
 from playground.datasets.named import ImageSet
 from playground.training.runs.runs import RunSpec
-from playground.training.scratch import numpy_fit
+from playground.training.scratch import history_files, numpy_fit
 from playground.ui.network.asks import checking, editing, moving
 from playground.ui.network.asks.asked import key_of
 from playground.ui.parts.image_input import Picture
@@ -154,6 +156,18 @@ def test_a_sum_offers_its_shortcut_and_its_way(ask: Ask) -> None:
         assert not app.exception
         assert "Without" in texts(app)
     assert "Which map matters most" in texts(app)
+
+
+def test_steps_that_pytorch_computed_are_not_offered(ask: Ask, run: Path, tmp_path: Path) -> None:
+    there = shutil.copytree(run, tmp_path / "run")
+    index = there / history_files.FOLDER / history_files.INDEX
+    said = json.loads(index.read_text())
+    said["asked"]["request"]["engine"] = "torch"
+    index.write_text(json.dumps(said))
+    app = ask(Design.of_trained(numpy_fit.load_trained(there)), Chosen(), "ask-why", run=there)
+    assert any("only our engine takes steps up again" in info.value for info in app.info)
+    assert not app.error
+    assert not app.number_input
 
 
 def test_a_step_of_a_run_is_taken_apart(ask: Ask, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

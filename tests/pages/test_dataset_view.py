@@ -155,7 +155,7 @@ def test_uneven_classes_are_told_in_numbers(open_page: OpenPage, playground_home
     collection.add(made.set_id, "cup", [(f"m{k}.jpg", jpeg(500 + k)) for k in range(10)])
     app = opened(open_page, made.set_id)
     assert "cup has 12 photos, no cup 2: 6 times as many" in texts(app)
-    assert "86%" in texts(app)
+    assert "right for 86\u202f%; " in texts(app)
 
 
 def test_the_sample_is_looked_at_and_made_ones_own(open_page: OpenPage, playground_home: Path) -> None:

@@ -57,7 +57,7 @@ def test_the_page_answers_as_onnxruntime_does(open_page: OpenPage) -> None:
     entry = put_model("brightness")
     app = open_page("models")
     best, chance = Classifier(entry.onnx).predict([samples.photo("cat")])[0].top(1)[0]
-    assert f"## {best}, {100 * chance:.1f} \\%" in texts(app) or f"## {best}, {100 * chance:.1f} %" in texts(app)
+    assert f"## {best}, {percent(chance)}" in texts(app)
 
 
 def test_the_browser_is_given_the_picture_the_file_and_the_servers_scores(open_page: OpenPage) -> None:

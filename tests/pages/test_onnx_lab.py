@@ -61,10 +61,7 @@ def test_every_view_of_a_model_made_here(open_page: OpenPage) -> None:
     app = open_page("onnx-lab")
     assert app.selectbox(key="onnx-model").value == "brightness"
     assert {one.label: one.value for one in app.metric}["parameters"] == "128"
-    for view in VIEWS:
-        seen(app, view)
-        assert errors(app) == [], view
-        assert not app.exception, view
+    every_view(app)
     seen(app, onnx_lab.RUN)
     app.selectbox(key="picture").set_value("Cat").run()
     answer = Classifier(entry.onnx).predict([samples.photo("cat")])[0]

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from playground.deploy import package, registry
 from playground.deploy.registry import Entry
 from playground.deploy.session import Classifier
 from playground.inspection import bounded
+from playground.numbers import percent
 from playground.ui import contents
 from playground.ui.parts import image_input
 from playground.ui.studio import models, onnx_lab
@@ -95,6 +97,16 @@ def by_snippet(folder: Path, files: list[Path]) -> list[str]:
     return alone(run, folder, files)
 
 
+def printed(label: str, chance: float) -> str:
+    """An answer as programs print it, with a plain space."""
+    return f"{label} {percent(chance).replace(chr(0x202f), ' ')}"
+
+
+def capped(line: str) -> str:
+    """An answer as snippets print it: they never say more than 99.9 %."""
+    return line.replace(">", "").replace(" 100 %", " 99.9 %")
+
+
 def lines_of_the_readme() -> str:
     section = (ROOT / "README.md").read_text().split("## Use a model elsewhere")[1]
     return section.split("```python\n")[1].split("```")[0]
@@ -116,13 +128,13 @@ def test_program_predict_and_lines_give_one_answer_to_every_kind(
     for k, answer in zip(exact, asked, strict=True):
         assert said[k] == pytest.approx(answer.top(1)[0]), KINDS[k].name
 
-    written = [f"{label} {100 * chance:.1f} %" for label, chance in said]
+    written = [printed(label, chance) for label, chance in said]
     assert by_program(folder, files) == written
     of_page = by_lines(models.SNIPPET.format(file="model.onnx"), folder, files)
     assert [line.rpartition(" ")[0] for line in of_page] == [label for label, _ in said]
     np.testing.assert_allclose([float(line.split()[-1]) for line in of_page], [chance for _, chance in said], atol=1e-6)
     assert by_lines(lines_of_the_readme(), folder, files) == [label for label, _ in said]
-    assert by_snippet(folder, files) == written
+    assert by_snippet(folder, files) == [capped(line) for line in written]
 
 
 def test_the_page_gives_the_same_answer(
@@ -136,7 +148,7 @@ def test_the_page_gives_the_same_answer(
         ((label, chance),) = by_predict(entry, [path], capfd)
         app.file_uploader(key="upload").set_value((kind.name, kind.data, "image/png")).run()
         assert errors(app) == []
-        assert f"## {label}, {100 * chance:.1f} %" in texts(app), kind.name
+        assert f"## {label}, {percent(chance)}" in texts(app), kind.name
 
 
 def test_ink_on_paper_is_one_answer_too(
@@ -153,17 +165,17 @@ def test_ink_on_paper_is_one_answer_too(
     assert as_it_is[0] != label, "or nobody could tell"
 
     folder = unpacked(entry, tmp_path / "home")
-    assert by_program(folder, [path]) == [f"{label} {100 * chance:.1f} %"]
-    assert by_program(folder, [Path("--as-it-is"), path]) == [f"{as_it_is[0]} {100 * as_it_is[1]:.1f} %"]
+    assert by_program(folder, [path]) == [printed(label, chance)]
+    assert by_program(folder, [Path("--as-it-is"), path]) == [printed(*as_it_is)]
     assert by_lines(models.SNIPPET.format(file="model.onnx"), folder, [path])[0].split()[0] == label
     assert by_lines(lines_of_the_readme(), folder, [path]) == [label]
-    assert by_snippet(folder, [path]) == by_program(folder, [path])
+    assert by_snippet(folder, [path]) == [capped(line) for line in by_program(folder, [path])]
     app = open_page("models", model="handwriting", picture=image_input.UPLOAD)
     app.file_uploader(key="upload").set_value(("seven.png", path.read_bytes(), "image/png")).run()
     assert errors(app) == []
-    assert f"## {label}, {100 * chance:.1f} %" in texts(app)
+    assert f"## {label}, {percent(chance)}" in texts(app)
     app.toggle(key="paper").set_value(False).run()
-    assert f"## {as_it_is[0]}, {100 * as_it_is[1]:.1f} %" in texts(app)
+    assert f"## {as_it_is[0]}, {percent(as_it_is[1])}" in texts(app)
 
 
 @pytest.mark.parametrize("place", [{"url": "network"}, {"url": "onnx-lab", "onnx-view": onnx_lab.WORK}])
@@ -187,6 +199,30 @@ def test_the_network_at_work_looks_at_what_the_model_is_asked_about(
             np.testing.assert_allclose(looked_at(), preparation.apply(asked), atol=1e-5, err_msg=name)
     app.toggle(key="paper").set_value(False).run()
     np.testing.assert_allclose(looked_at(), preparation.apply(picture.read(path)), atol=1e-5)
+
+
+@pytest.mark.parametrize("digits_first", [True, False])
+def test_each_of_two_networks_beside_each_other_is_asked_about_the_photo_in_its_own_way(
+    digits_first: bool, open_page: OpenPage, tmp_path: Path
+) -> None:
+    both = [put_model("handwriting", DIGITS, task="digits"), colours()]
+    first, other = both if digits_first else both[::-1]
+    path = tmp_path / "seven.png"
+    path.write_bytes(handwriting())
+    app = open_page("network", model=first.name, beside=other.name, picture=image_input.UPLOAD)
+    app.file_uploader(key="upload").set_value((path.name, path.read_bytes(), "image/png")).run()
+
+    def as_asked(asked: Callable[[Entry], np.ndarray]) -> None:
+        assert errors(app) == []
+        drawn = sent(app, "network_view")[0]
+        for token, entry in ((drawn["token"], first), (drawn["second"], other)):
+            preparation = Preprocessing.from_dict(entry.card["preprocessing"])
+            np.testing.assert_allclose(looks._LOOKS[token].x[0], preparation.apply(asked(entry)), atol=1e-5,
+                                       err_msg=entry.name)
+
+    as_asked(lambda entry: picture.for_model(path, entry.card["labels"]))
+    app.toggle(key="paper").set_value(False).run()
+    as_asked(lambda _: picture.read(path))
 
 
 def test_the_lab_gives_the_same_answer(open_page: OpenPage, tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 """What a run of a designed network shows besides its curves: findings and cures, other runs over it, its rate."""
 
+import json
+import subprocess
+import threading
+
 import pytest
 
 from playground.training.runs import runs
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import timing
 from playground.training.scratch.settings import asked_factors
-from playground.ui.network import building, run_look
+from playground.ui.network import predicting, run_look, settings
 from playground.ui.studio import loss_gap
 from tests.pages.on_a_page import OpenPage, errors, sent, texts
-from tests.waiting import ended
+from tests.waiting import HOPE_SECONDS, ended, until
 
 SICK = {"data": "digits", "network": "ten-sigmoids", "epochs": 3, "batch_size": 32, "learning_rate": 0.003}
 WELL = {**SICK, "network": "c8n-b-r-p2-f-d10", "epochs": 2}
@@ -69,12 +73,12 @@ def test_a_design_whose_epochs_take_minutes_is_marked_at_the_part_that_takes_the
         open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
     monkeypatch.setattr(timing, "seconds_an_epoch", lambda *given: asked.append(given[-1]) or 1359.0)
-    building.predicted.clear()  # type: ignore[attr-defined]
+    predicting._ours.clear()  # type: ignore[attr-defined]
     app = open_page("train", network="c9-r-c9-r-g-d10", few="60", batch="64")
     app.session_state["design-rested"] = "c9-r-c9-r-g-d10"
     app.run()
     assert errors(app) == []
-    building.predicted.clear()  # type: ignore[attr-defined]
+    predicting._ours.clear()  # type: ignore[attr-defined]
     assert asked == [{"batch_size": 64, "train_pictures": 60}], "the settings that the time depends on, and no others"
     drawn = sent(app, "designer")[0]
     assert drawn["seconds"] == 1359.0
@@ -108,3 +112,27 @@ def test_a_preset_and_its_own_spelling_are_the_same_network() -> None:
 ])
 def test_only_a_network_with_dropout_is_said_to_leave_units_out(asked: str, leaves_out: bool) -> None:
     assert loss_gap.has_dropout(asked) is leaves_out
+
+
+def test_what_pytorch_takes_is_measured_while_the_page_goes_on(
+        open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, gate = [], threading.Event()
+
+    def by_torch(module: str, question: str, **_: object) -> "subprocess.CompletedProcess[str]":
+        asked.append((module, json.loads(question)))
+        gate.wait(HOPE_SECONDS)
+        return subprocess.CompletedProcess([], 0, "12.5", "")
+
+    monkeypatch.setattr(predicting, "asked_torch", by_torch)
+    app = open_page("train", network="c7-r-g-d10", engine=settings.ENGINE_WORDS["torch"])
+    app.session_state["design-rested"] = "c7-r-g-d10"
+    app.run()
+    assert errors(app) == []
+    assert sent(app, "designer")[0]["seconds"] is None
+    gate.set()
+    until(lambda: not predicting._UNDER_WAY)
+    app.run()
+    assert sent(app, "designer")[0]["seconds"] == 12.5
+    ((module, question),) = asked
+    assert module == timing.__name__
+    assert (question["network"], question["settings"]["engine"]) == ("c7-r-g-d10", "torch")

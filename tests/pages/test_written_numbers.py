@@ -104,6 +104,28 @@ def test_sentences_are_written_with_the_playgrounds_own_numbers() -> None:
     assert found == set(TYPED)
 
 
+SHARES = re.compile(r"\{[^{}\n]+:\s*5?\.\d[f%]\}(?:[ \u00a0\u202f]|\\+,)*\\*%|:\.\d%\}|:\.\df\}%|toFixed\(\d\)\} ?%")
+ROUNDED: dict[str, str] = {
+    "figures/choices.py": "the ends of intervals are no counts",
+    "figures/challenge.py": "errors that were published",
+    "figures/beside.py": "results that were published",
+    "ui/studio/insight.py": "the mean of differences",
+    "ui/studio/lab.py": "a question's choices",
+    "deploy/package.py": "run.py says the rule itself",
+    "deploy/take_home/classify.py": "never above 99.9",
+    "deploy/take_home/notebook.py": "never above 99.9",
+    "deploy/take_home/classify.mjs": "never above 99.9",
+}
+"""Files below playground that round a share themselves, so that nearly all could read as 100 % -> why."""
+
+
+def test_shares_are_written_by_the_function_that_says_100_of_all_only() -> None:
+    root = Path(numbers.__file__).parent
+    found = {str(path.relative_to(root)) for path in root.rglob("*") if path.suffix in (".py", ".js", ".mjs")
+             and SHARES.search(path.read_text("utf-8"))}
+    assert found == set(ROUNDED)
+
+
 @pytest.mark.parametrize("chance", [0.0, 0.5, 0.9999, 1.0])
 def test_a_bar_says_its_share_as_the_sentences_do(chance: float) -> None:
     (bar,) = bars.probability_bars(["a", "b"], [chance, 1 - chance], sort=False).data

@@ -20,7 +20,7 @@ def fill(top: Path) -> Path:
 def test_only_folders_the_operator_names_are_offered(playground_home: Path, tmp_path_factory: pytest.TempPathFactory,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     fill(playground_home / "data" / "pets")
-    for hidden in ("faces", "uploads/0123", "sets/0123", ".cache"):
+    for hidden in ("faces", "uploads/0123", "sets/0123", "opened/0123", ".cache"):
         fill(playground_home / "data" / hidden)
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     fill(elsewhere / "birds")

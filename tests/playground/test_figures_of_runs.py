@@ -89,7 +89,7 @@ def test_a_confusion_cell_carries_its_count_and_a_row_its_share() -> None:
     figure = confusion.confusion_matrix([[8, 2], [0, 0]], ["cat", "dog"])
     assert [(note.x, note.y, note.text) for note in figure.layout.annotations] == [(0, 0, "8"), (1, 0, "2")]
     assert np.allclose(np.asarray(figure.data[0].z) ** 2, [[0.8, 0.2], [0, 0]])
-    assert figure.data[0].text[0][1] == "cat taken for dog"
+    assert figure.data[0].text[0][1] == "cat taken for dog: 2 (20.0\u202f% of its row)"
 
 
 def test_every_cell_of_a_clickable_matrix_says_which_it_is() -> None:
@@ -97,7 +97,7 @@ def test_every_cell_of_a_clickable_matrix_says_which_it_is() -> None:
     cells = figure.data[1]
     assert [tuple(map(int, point[:2])) for point in cells.customdata] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert [(int(x), int(y)) for x, y in zip(cells.x, cells.y, strict=True)] == [(0, 0), (1, 0), (0, 1), (1, 1)]
-    assert cells.text[1] == "cat taken for dog"
+    assert cells.text[1] == "cat taken for dog: 2 (20.0\u202f% of its row)"
     (outline,) = figure.layout.shapes
     assert (outline.x0 + outline.x1, outline.y0 + outline.y1) == (2, 0)
     many = confusion.confusion_matrix(np.eye(200, dtype=int), [str(k) for k in range(200)], clickable=True)
@@ -185,9 +185,9 @@ def test_a_comparison_names_its_lines_in_the_legend_and_its_numbers_above_the_wh
     figure = comparison.comparison(results, [("tutorial", 96.0), ("winner", 98.9)], 100 / 3)
     dots, numbers = figure.data
     assert list(dots.x) == list(numbers.x) == ["small &lt;b&gt;"]
-    assert (list(numbers.text), list(numbers.y)) == (["77.5 %"], [87.7])
+    assert (list(numbers.text), list(numbers.y)) == (["77.5\u202f%"], [87.7])
     lines = figure.layout.shapes
-    assert [line.name for line in lines] == ["tutorial: 96 %", "winner: 98.9 %", "guessing: 33.3 %"]
+    assert [line.name for line in lines] == ["tutorial: 96\u202f%", "winner: 98.9\u202f%", "guessing: 33.3\u202f%"]
     assert all(line.showlegend for line in lines)
     assert len({line.line.dash for line in lines}) == 3, "told apart without colour"
     assert not figure.layout.annotations

@@ -21,6 +21,15 @@ def test_no_number_is_written_with_an_exponent_or_a_hyphen(value):
     assert "-" not in written
 
 
+@given(st.floats(0, 1), st.integers(0, 3))
+def test_all_and_nothing_are_said_of_all_and_nothing_only(share, digits):
+    written = numbers.percent(share, digits)
+    assert (written == f"100{numbers.THIN}%") == (share >= 1 - numbers.ROUNDING)
+    assert (written == f"0{numbers.THIN}%") == (share <= numbers.ROUNDING)
+    read = float(written.removesuffix(f"{numbers.THIN}%").lstrip("<>"))
+    assert abs(read - 100 * share) <= 1.0001 * 10.0 ** -digits
+
+
 @given(st.floats(min_value=1e-4, max_value=1e14), st.integers(3, 8))
 def test_a_written_number_is_within_its_figures_of_the_value(value, digits):
     read = float(numbers.number(value, digits).replace(numbers.THIN, ""))

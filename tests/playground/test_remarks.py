@@ -13,6 +13,7 @@ from playground.training.runs import runs
 from playground.training.runs.events import Failed, Started
 from playground.training.runs.log import EventLog
 from playground.training.runs.runs import RunSpec
+from playground.training.scratch import timing
 from playground.training.transfer import photo_list
 from playground.training.transfer.feature_store import content_digest
 
@@ -88,4 +89,36 @@ def test_training_from_scratch_says_the_same_and_which_files_it_leaves_out(
     assert "\x1b" not in told
     assert "in two classes, the very same file (a and b)" in told
     assert "No photo of c is kept aside" in told
+    broken = runs.new_folder()
+    runs.write_spec(broken, RunSpec("digits", {"data": data, "epochs": 1, "network": "f-d3"}, 0, "pets"), "cpu")
+    monkeypatch.setattr(runs, "resume", lambda *_: EventLog(broken / "events.jsonl").append(Failed("Enough.", "", 0.0)))
+    assert cli.main(["resume", broken.name]) == 2
+    again = capsys.readouterr().err
+    assert "No photo of c is kept aside" in again
+    assert "\x1b" not in again
     assert named.load(named_photos(fill(photos.with_name("right"), a=(1, 2, 3), b=(4, 5, 6)), 32))[0].remarks == ()
+
+
+def test_training_tells_of_minutes_an_epoch_before_it_begins(
+    playground_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[dict[str, object]] = []
+
+    def lasting(network: object, takes: object, classes: int, pictures: int, settings: dict[str, object]) -> float:
+        asked.append(settings)
+        return 754.0
+
+    def enough(_: RunSpec) -> str:
+        raise PlaygroundError("Enough of it.")
+
+    monkeypatch.setattr(timing, "seconds_an_epoch", lasting)
+    monkeypatch.setattr(runs, "start", enough)
+    command = ["train", "--network", "c8-r-c8-r-g-d10", "--name", "long", "--epochs", "1", "--batch-size", "16"]
+    assert cli.main(command) == 2
+    told = capsys.readouterr().err
+    assert "An epoch takes about 13 min on this machine" in told
+    assert told.index("An epoch takes") < told.index("Enough of it.")
+    assert asked == [{"batch_size": 16}]
+    monkeypatch.setattr(timing, "seconds_an_epoch", lambda *_: 3.0)
+    assert cli.main(command) == 2
+    assert "An epoch takes" not in capsys.readouterr().err

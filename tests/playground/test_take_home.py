@@ -20,6 +20,7 @@ from playground.deploy import package, registry
 from playground.deploy.companions import SNIPPETS
 from playground.deploy.registry import Entry
 from playground.deploy.session import Classifier
+from playground.numbers import percent
 from tests.pages.on_a_page import put_model
 from tests.playground.tiny_models import COLOUR, linear_file
 from tests.waiting import HOPE_SECONDS
@@ -66,7 +67,7 @@ def unpacked(entry: Entry, into: Path) -> Path:
 
 def answer(entry: Entry, pixels: np.ndarray) -> str:
     label, chance = Classifier(entry.onnx).predict([pixels])[0].top(1)[0]
-    return f"{label} {100 * chance:.1f} %"
+    return f"{label} {percent(chance).replace(chr(0x202f), ' ').lstrip('>')}"
 
 
 def photo(path: Path) -> np.ndarray:
@@ -92,7 +93,7 @@ def test_the_notebook_is_one_and_its_cells_give_the_apps_answer(entry: Entry, fo
     said = run(sys.executable, "cells.py", cwd=folder)
     expected = Classifier(entry.onnx).predict([pixels])[0].top(5)
     assert re.findall(r"^(\S.*\S) +(\d+\.\d) %$", said, re.MULTILINE) == [
-        (label, f"{100 * chance:.1f}") for label, chance in expected]
+        (label, f"{min(99.9, 100 * chance):.1f}") for label, chance in expected]
     assert COLOUR.sentence() in said
     assert float(said.split()[-1]) < 1e-6
     (folder / "photo.jpg").unlink()

@@ -1,5 +1,8 @@
 """The seconds an epoch will take: of the trainer's own steps, on as many pictures as learn, however large a network."""
 
+import io
+import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -24,11 +27,12 @@ class Steps:
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.sizes: list[int] = []
         self.of: list[Training] = []
-        monkeypatch.setattr(Training, "step", self.step)
+        monkeypatch.setattr(Training, "step", lambda training, chosen: self.step(training, chosen))
         monkeypatch.setattr(timing, "_middle", self.lasting)
 
-    def step(self, chosen: np.ndarray) -> None:
+    def step(self, training: Training, chosen: np.ndarray) -> None:
         self.sizes.append(len(chosen))
+        self.of.append(training)
 
     def lasting(self, do: Any, _: float) -> float:
         before = len(self.sizes)
@@ -69,21 +73,50 @@ def test_augmentation_is_part_of_the_time() -> None:
     assert turned > 2 * plain
 
 
-def test_one_score_for_two_classes_is_timed_and_another_engine_is_not() -> None:
+def test_one_score_for_two_classes_is_timed() -> None:
     assert seconds("f-d1-sg", classes=2)
     assert seconds("f-d1", classes=3) is None
-    assert seconds("f-d10", engine="torch") is None, "our engine's time would be a wrong number"
 
 
-def test_what_is_too_large_to_be_tried_is_reckoned_by_its_products(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_pytorch_its_own_steps_are_taken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch_gradients = pytest.importorskip("playground.training.scratch.torch_gradients")
+    taken: list[int] = []
+    really = torch_gradients.TorchGradients.__call__
+    monkeypatch.setattr(torch_gradients.TorchGradients, "__call__",
+                        lambda self, model, mixed, y, step: taken.append(len(y)) or really(self, model, mixed, y, step))
+    assert seconds("c4-b-r-g-d10")
+    assert taken == []
+    assert seconds("c4-b-r-g-d10", engine="torch")
+    assert set(taken) == {33}, "of whole batches"
+    asked = {"network": "f-d10", "takes": [1, 8, 8], "classes": 10, "pictures": 100, "settings": {"engine": "torch"}}
+    for settings, status in ((asked["settings"], 0), ({"engine": "abacus"}, 2)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({**asked, "settings": settings})))
+        assert timing.main() == status
+    assert float(capsys.readouterr().out) > 0
+
+
+def test_what_is_too_large_to_be_tried_is_tried_with_smaller_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Steps(monkeypatch)
-    monkeypatch.setattr(timing, "seconds_a_product", lambda: 4e-11)
-    wide = "c256-r-c256-r-c256-r-c256-r-g-d2"
+    wide, tried = "c256-r-c256-r-c256-r-c256-r-g-d2", (3, 32, 32)
     once, twice = (seconds(wide, (3, 64, 64), 2, pictures, batch_size=8) for pictures in (1200, 2400))
+    assert [one.x.shape[1:] for one in steps.of] == [tried] * 2
+    assert once is not None
+    assert twice == pytest.approx(2 * once, rel=0.01)
+    times = walk(network_of(wide), (3, 64, 64)).multiply_adds / walk(network_of(wide), tried).multiply_adds
+    assert once == pytest.approx(times * 1000 / 32, rel=0.2), "of each, a 32nd of a second times the products"
+
+
+def test_what_has_no_smaller_pictures_is_reckoned_by_its_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps(monkeypatch)
+    monkeypatch.setattr(timing, "seconds_a_product", lambda _: 4e-11)
+    wide, takes = "c1024-r-c1024-r-c1024-r-g-d2", (3, 24, 24)
+    once, twice = (seconds(wide, takes, 2, pictures, batch_size=8) for pictures in (1200, 2400))
     assert steps.sizes == []
     assert once is not None
     assert twice == pytest.approx(2 * once, rel=0.01)
-    products = walk(network_of(wide), (3, 64, 64)).multiply_adds
+    products = walk(network_of(wide), takes).multiply_adds
     assert once == pytest.approx(4e-11 * products * (3 * 1000 + 200), rel=0.3)
 
 

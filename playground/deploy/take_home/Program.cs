@@ -23,4 +23,4 @@ var inputs = new List<NamedOnnxValue> { NamedOnnxValue.CreateFromTensor("image",
 using var answers = session.Run(inputs);
 var probabilities = answers.First(answer => answer.Name == "probabilities").AsEnumerable<float>().ToArray();
 var best = Array.IndexOf(probabilities, probabilities.Max());
-Console.WriteLine($"{labels[best]} {100 * probabilities[best]:F1} %");
+Console.WriteLine($"{labels[best]} {Math.Min(99.9, 100 * probabilities[best]):F1} %");

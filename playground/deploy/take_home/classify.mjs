@@ -16,4 +16,5 @@ const session = await ort.InferenceSession.create(new Uint8Array(await file("mod
 const image = new ort.Tensor("uint8", new Uint8Array(data), [1, info.height, info.width, 3]); // 0..255
 const { probabilities } = await session.run({ image }, ["probabilities"]);
 const best = probabilities.data.indexOf(Math.max(...probabilities.data));
-console.log(`${labels[best]} ${(100 * probabilities.data[best]).toFixed(1)} %`);
+const percent = Math.min(99.9, 100 * probabilities.data[best]); // never 100: softmax leaves every class something
+console.log(`${labels[best]} ${percent.toFixed(1)} %`);

@@ -14,5 +14,5 @@ session = onnxruntime.InferenceSession(home / "model.onnx")
 labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
 image = picture.for_model(Path(sys.argv[1]), labels)  # (height, width, 3), 0..255
 probabilities = session.run(["probabilities"], {"image": image[None]})[0][0]
-best = int(probabilities.argmax())
-print(f"{labels[best]} {100 * probabilities[best]:.1f} %")
+best = int(probabilities.argmax())  # never called 100 %: softmax leaves every class something
+print(f"{labels[best]} {min(99.9, 100 * probabilities[best]):.1f} %")

@@ -38,7 +38,7 @@ Image.fromarray(image)
 # %%
 logits, probabilities = session.run(["logits", "probabilities"], {"image": image[None]})
 for k in np.argsort(-probabilities[0])[:5]:
-    print(f"{labels[k]:30} {100 * probabilities[0, k]:5.1f} %")
+    print(f"{labels[k]:30} {min(99.9, 100 * probabilities[0, k]):5.1f} %")
 
 # %% [markdown]
 # Probabilities are the softmax of the logits and share 1 among the classes the model knows: it cannot say "none of

@@ -14,7 +14,6 @@ from playground.training.runs.run_view import DOWNLOAD, EXPERIMENT, PRETRAINED, 
 
 BEGUN_BY = "begun-by"
 SAMPLES = ("digits", "faces")
-PRIVATE = ("uploads", "sets", "opened")
 
 
 def has_common() -> bool:
@@ -39,7 +38,7 @@ def is_nobodys(data: str) -> bool:
     real = path.resolve()
     if home.shared() / "data" in real.parents:
         return True
-    return home.downloads_dir() in real.parents and real.relative_to(home.downloads_dir()).parts[0] not in PRIVATE
+    return home.downloads_dir() in real.parents and real.relative_to(home.downloads_dir()).parts[0] not in home.PRIVATE
 
 
 @contextmanager

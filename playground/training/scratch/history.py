@@ -7,6 +7,7 @@ is said in `history_files`.
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ def epochs(run_dir: Path) -> list[int]:
 
 
 def steps(run_dir: Path) -> int:
-    """How many steps of a run can be replayed. Raises PlaygroundError when it has no history."""
-    return int(_index(run_dir)["steps"])
+    """How many steps of a run can be replayed. Raises PlaygroundError when it has no history, or PyTorch took them."""
+    index = _index(run_dir)
+    _demand_ours(index)
+    return int(index["steps"])
 
 
 def at_epoch(run_dir: Path, epoch: int) -> TrainedNumpy:
@@ -65,9 +68,7 @@ def training_at(run_dir: Path, step: int) -> tuple[Training, np.ndarray | None]:
     """A training after so many steps, ready for the next, and which of its pictures the next batch has (None after the
     last step of an epoch, when they are not drawn yet). Raises PlaygroundError as `replayed`."""
     index = _index(run_dir)
-    if index["asked"]["request"].get("engine") == TORCH:
-        raise PlaygroundError("PyTorch computed the steps of this training, and only our engine takes steps up again: "
-                              "look at the epochs that are kept, or train the same with our engine.")
+    _demand_ours(index)
     if not 0 <= step <= index["steps"]:
         raise PlaygroundError(f"There is no step {step} to go back to: this training has taken "
                               f"{count(index['steps'])} steps.")
@@ -92,6 +93,12 @@ def training_at(run_dir: Path, step: int) -> tuple[Training, np.ndarray | None]:
         if here == batches:
             _check(training, run_dir, epoch + 1)
     return training, following
+
+
+def _demand_ours(index: Mapping[str, Any]) -> None:
+    if index["asked"]["request"].get("engine") == TORCH:
+        raise PlaygroundError("PyTorch computed the steps of this training, and only our engine takes steps up again: "
+                              "look at the epochs that are kept, or train the same with our engine.")
 
 
 def before_step(run_dir: Path, step: int) -> tuple[Training, np.ndarray]:

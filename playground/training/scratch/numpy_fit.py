@@ -158,8 +158,8 @@ def begun(spec: RunSpec, cut: int | None = None) -> Training:
         fitted = few(fitted, train.labels, settings.train_pictures, split_rng)
     network = designed(spec.request, train)
     training = assembled(network, spec, train, test, fitted, held_out, cut)
-    return replace(training, elsewhere=_elsewhere(settings, scoring(network, shape_of(train)), shape_of(train),
-                                                  spec.seed))
+    scored = scoring(network, shape_of(train))
+    return replace(training, elsewhere=elsewhere_of(settings, scored, shape_of(train), spec.seed))
 
 
 def assembled(network: Network, spec: RunSpec, train: ImageSet, test: ImageSet, fitted: np.ndarray,
@@ -186,7 +186,7 @@ def assembled(network: Network, spec: RunSpec, train: ImageSet, test: ImageSet, 
                     Parts(scored, model), cut or threads())
 
 
-def _elsewhere(settings: Settings, network: Network, shape: tuple[int, ...], seed: int) -> Gradients | None:
+def elsewhere_of(settings: Settings, network: Network, shape: tuple[int, ...], seed: int) -> Gradients | None:
     """What computes the gradients, where that is not our engine."""
     if settings.engine != TORCH:
         return None

@@ -13,7 +13,7 @@ from playground.deploy import interval
 from playground.errors import PlaygroundError
 from playground.figures import choices, style
 from playground.figures.choices import Result
-from playground.numbers import counted
+from playground.numbers import counted, percent
 from playground.training.runs import runs, turns
 from playground.training.runs.runs import DOWNLOAD, PRETRAINED
 from playground.ui import frame, links
@@ -150,6 +150,6 @@ def results() -> None:
     best = max(found, key=lambda one: one.share)
     st.plotly_chart(choices.result_points(found), key="class-results", config=style.CONFIG,
                     alt=f"Results of {counted(len(found), 'training')}; the highest is {best.name} with "
-                        f"{100 * best.share:.1f} %")
+                        f"{percent(best.share)}")
     st.caption("Points: the share of pictures kept aside that was named right. Lines: Wilson’s 95 % interval of it. "
                "Results on different pictures cannot be compared.")

@@ -50,7 +50,8 @@ def controls() -> Setting:
     """Formula and values; a formula that cannot be read says why and the last one stays."""
     st.latex(r"\frac{\partial L}{\partial a} = \sum_{v \text{ made of } a} "
              r"\frac{\partial L}{\partial v} \cdot \frac{\partial v}{\partial a}")
-    st.caption("The chain rule, one operation at a time, from the result back to the variables.",
+    st.caption("$\\partial L / \\partial a$ says by how much the result $L$ changes for a small change of $a$: for "
+               "every $v$ that $a$ goes into, how much $L$ changes with $v$ times how much $v$ changes with $a$.",
                text_alignment="center")
     locked = links.locked()
     left, right = st.columns([1, 2])
@@ -173,9 +174,11 @@ def torch_too(setting: Setting) -> None:
         return
     theirs = torch_says(setting.formula, json.dumps(setting.values))
     ours = gradients(parse(setting.formula), setting.values)
-    st.dataframe([{"variable": n, "our engine": ours[n], "PyTorch": theirs[n], "difference": abs(ours[n] - theirs[n])}
+    rows = {"our engine": ours, "PyTorch": theirs, "difference": {n: abs(ours[n] - theirs[n]) for n in ours}}
+    st.dataframe([{"variable": n, **{title: number(of[n], 2 if title == "difference" else 9)
+                                     for title, of in rows.items()}}
                   for n in ours], hide_index=True,
-                 column_config={"difference": st.column_config.NumberColumn(format="%.1e")})
+                 column_config={title: st.column_config.TextColumn(alignment="right") for title in rows})
 
 
 def _floor(error: float) -> float:

@@ -5,7 +5,7 @@ import streamlit as st
 
 from engine import functional as F
 from playground.figures.maps import enlarged, signed_map
-from playground.numbers import count, number
+from playground.numbers import count, counted, number
 from playground.steps.channels import FILTERS, channel_maps, dense_count, parameter_count
 from playground.ui import frame, links
 from playground.ui.parts import image_input, lesson
@@ -19,6 +19,8 @@ LUMINANCE = (0.299, 0.587, 0.114)
 def own_picture() -> np.ndarray:
     """The reader's picture, each channel 0..1, as (3, H, W) of at most SIDE pixels a side."""
     st.latex(r"y_{f,p,q} = b_f + \sum_{c=1}^{C} \sum_{i,j} k_{f,c,i,j}\; x_{c,\,p+i,\,q+j}")
+    st.caption("Filter $f$ has a kernel $k_{f,c}$ for each of the $C$ channels of the picture $x$, and a bias $b_f$; "
+               "what the kernels give is added up to its map $y_f$.", text_alignment="center")
     pixels = image_input.choose_picture().pixels
     every = -(-max(pixels.shape[:2]) // SIDE)
     x = pixels[::every, ::every].transpose(2, 0, 1) / 255
@@ -69,9 +71,10 @@ def _inspect(x: np.ndarray, kernels: np.ndarray, maps: np.ndarray, bias: float) 
     for column, c in zip(st.columns(3), range(3), strict=True):
         column.markdown(f"$$\n{_matrix(x[c, p:p + 3, q:q + 3])} \\odot {_matrix(kernels[c])}\n$$\n"
                         f"{COLOURS[c]}: sum of products {number(maps[c, p, q])}")
-    parts = " + ".join(f"({m:.4f})" for m in maps[:, p, q])
-    st.latex(rf"\begin{{aligned}} y_{{{p},{q}}} &= {parts} \\ &\quad + ({bias:g}) = "
-             rf"{maps[:, p, q].sum() + bias:.4f} \end{{aligned}}")
+    terms = zip((*maps[:, p, q], bias), (*COLOURS, "bias"), strict=True)
+    parts = "".join(rf"{'-' if m < 0 else '+' if k else ''} \underbrace{{{abs(m):.4f}}}_{{\text{{{name}}}}} "
+                    for k, (m, name) in enumerate(terms))
+    st.latex(rf"y_{{{p},{q}}} = {parts} = {maps[:, p, q].sum() + bias:.4f}")
 
 
 def _matrix(values: np.ndarray) -> str:
@@ -86,15 +89,13 @@ def many_filters(x: np.ndarray) -> None:
     st.header("Many filters: one map each", anchor=False)
     n = st.slider("Filters $F$", 1, 8, 4, key="filters", bind="query-params", disabled=links.locked())
     right = parameter_count(n, 3, 3, 3)
-    guess = st.radio(f"**Predict first:** how many parameters have {n} filters of 3 × 3 on a colour picture?",
-                     sorted({right, n * 9, n * 10, n * 27}), index=None, horizontal=True, key="guess")
-    if guess is not None:
-        (st.success if guess == right else st.info)(
-            f"{'Yes' if guess == right else 'No'}: {right}. Each filter has 3 kernels of 9 weights and one bias.")
+    guessed = lesson.ask(f"how many parameters have {counted(n, 'filter')} of 3 × 3 on a colour picture?",
+                         sorted({right, n * 9, n * 10, n * 27}), right,
+                         f"{right}: each filter has 3 kernels of 9 weights and one bias.", key=f"guess-{n}")
     names = list(FILTERS)[:n]
     found = F.conv2d(x, np.stack([FILTERS[name] for name in names])).numpy()
     lesson.gallery([enlarged(signed_map(values)) for values in found], names, "Feature map of")
-    if guess is not None:
+    if guessed:
         st.latex(rf"F\,(C \cdot K_H \cdot K_W + 1) = {n}\,(3 \cdot 3 \cdot 3 + 1) = {right}")
         dense = count(dense_count(x.size, found.size))
         st.markdown(f"A dense layer from this picture to as many outputs: **{dense}**.")

@@ -19,10 +19,10 @@ BANDS = ((-6.0, "less than a millionth"), (-2.0, "less than a hundredth"), (2.0,
 
 def formula() -> None:
     """One layer's gain, and what many make of it."""
-    st.latex(r"z_l = W_l\, a_{l-1}, \quad a_l = \varphi(z_l), \qquad "
-             r"\operatorname{var}(z_l) = n \operatorname{var}(w)\, \overline{a_{l-1}^2}, \qquad "
-             r"\overline{\delta_{l-1}^2} = n \operatorname{var}(w)\, "
-             r"\overline{\varphi'(z_l)^2}\; \overline{\delta_l^2}")
+    lesson.equations(r"z_l = W_l\, a_{l-1}", r"a_l = \varphi(z_l)",
+                     r"\operatorname{var}(z_l) = n \operatorname{var}(w)\, \overline{a_{l-1}^2}",
+                     r"\overline{\delta_{l-1}^2} = n \operatorname{var}(w)\, "
+                     r"\overline{\varphi'(z_l)^2}\; \overline{\delta_l^2}")
     st.caption(f"A stack of dense layers of $n = {WIDTH}$ units on digits of {WIDTH} pixels. Every layer multiplies "
                "the size of what goes through it, forward ($a$) and backward ($\\delta$, the gradient at $a$), by a "
                "factor of its own, and the factors multiply each other.", text_alignment="center")

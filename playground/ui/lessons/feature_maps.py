@@ -11,7 +11,7 @@ from playground.view.trace import Part, Trace
 
 def formula() -> None:
     """What a map is."""
-    st.latex(r"z_f = b_f + \sum_c w_{f,c} \star a_c, \qquad a_f = \varphi(z_f)")
+    lesson.equations(r"z_f = b_f + \sum_c w_{f,c} \star a_c", r"a_f = \varphi(z_f)")
     st.caption("Each filter $f$ of a convolution answers with a map $z_f$. Activations $\\varphi$, such as ReLU, are "
                "parts of their own; their maps $a_f$ are the channels of the next convolution. Press a map, then a "
                "number in it.", text_alignment="center")

@@ -41,6 +41,8 @@ def question() -> None:
     """What counts as right."""
     st.latex(r"\text{top-5 error} = \frac1N \sum_{i=1}^N "
              r"\big[\, y_i \notin \text{the 5 likeliest of } f(x_i) \,\big]")
+    st.caption("Of $N$ photos $x_i$, the share whose label $y_i$ is not among the network's five likeliest classes.",
+               text_alignment="center")
 
 
 def network() -> Asked | None:

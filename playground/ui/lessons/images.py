@@ -123,8 +123,8 @@ def gray_matrix(setting: Setting) -> None:
                       "The patch as a matrix of gray levels")
     value = int(values[setting.row, setting.column])
     ones = " + ".join(map(str, places_of_ones(value))) or "0"
-    st.markdown(f"x[{setting.row},{setting.column}] = **{value}**, {100 * value / 255:.0f} % of white; as 8 bits "
-                f"`{bits_of(value)}` = {ones}. 0 is black, 255 is white.")
+    st.markdown(f"x[{setting.row},{setting.column}] = **{value}**, {numbers.percent(value / 255, 0)} of white; as 8 "
+                f"bits `{bits_of(value)}` = {ones}. 0 is black, 255 is white.")
     cell = setting.patch.cell
     st.caption("Each cell is one pixel of the picture." if cell == 1 else
                f"Each cell is the mean of {cell} × {cell} pixels; with 1 photo pixel a cell, it is the pixel itself.")

@@ -44,7 +44,8 @@ FOLDED = ("transfer", PRETRAINED)
 def formula() -> None:
     """What all of it is."""
     st.latex(r"y[p,q] = \sum_{i,j} w[i,j]\; x[p+i,\; q+j]")
-    st.caption("One formula; what it detects is in the nine numbers $w$.", text_alignment="center")
+    st.caption("$x$ is the picture, $y$ the answer; the numbers $w$ of the kernel say what is looked for.",
+               text_alignment="center")
 
 
 def all_kernels(own: Kernel) -> dict[str, Kernel]:

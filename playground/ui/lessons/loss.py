@@ -59,8 +59,8 @@ class Setting:
 
 def formula() -> None:
     """Softmax, the loss, and its gradient."""
-    st.latex(r"p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}, \qquad L = -\sum_k y_k \log p_k = -\log p_{\text{label}}, \qquad "
-             r"\frac{\partial L}{\partial z_k} = p_k - y_k")
+    lesson.equations(r"p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}", r"L = -\sum_k y_k \log p_k = -\log p_{\text{label}}",
+                     r"\frac{\partial L}{\partial z_k} = p_k - y_k")
     st.caption("A network ends in a **score** $z_k$ for each class, any number (*logits* in libraries). **Softmax** "
                "makes probabilities $p$ of them, **cross-entropy** says how little the label was expected; $y$ is 1 "
                "for the label's class and 0 for all others.", text_alignment="center")
@@ -192,7 +192,8 @@ def overview(setting: Setting) -> None:
 def smoothing_and_temperature(setting: Setting) -> None:
     """How temperature flattens p, and what label smoothing aims for."""
     st.header("Temperature and label smoothing", anchor=False)
-    st.latex(r"p_k = \frac{e^{z_k / T}}{\sum_j e^{z_j / T}}, \qquad y_k = (1 - s)\,[k = \text{label}] + \frac{s}{K}")
+    lesson.equations(r"p_k = \frac{e^{z_k / T}}{\sum_j e^{z_j / T}}",
+                     r"y_k = (1 - s)\,[k = \text{label}] + \frac{s}{K}")
     temperatures = np.geomspace(0.25, 8, 41)
     p = np.array([F.softmax(np.array(setting.scores) / t, 0).numpy() for t in temperatures])
     spread = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)

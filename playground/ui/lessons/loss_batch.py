@@ -20,7 +20,8 @@ SIZES = (1, 2, 4, 8, 16)
 def batch() -> None:
     """Digits by the shipped model: each one's loss, their mean, and what is left of each gradient."""
     st.header("A mini-batch: the mean over its pictures", anchor=False)
-    st.latex(r"L = \frac1N \sum_n L_n, \qquad \frac{\partial L}{\partial z_{n,k}} = \frac{p_{n,k} - y_{n,k}}{N}")
+    lesson.equations(r"L = \frac1N \sum_n L_n",
+                     r"\frac{\partial L}{\partial z_{n,k}} = \frac{p_{n,k} - y_{n,k}}{N}")
     locked = links.locked()
     left, right = st.columns(2)
     size = left.select_slider("Pictures N", SIZES, 4, key="batch", bind="query-params", disabled=locked)

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-import streamlit as st
 
 from playground.figures import style
 from playground.numbers import number
 from playground.steps import loss as rounds
 from playground.steps.loss import LossStep, loss_backward_steps, loss_steps
 from playground.ui.lessons.loss import Setting
+from playground.ui.parts import lesson
 from playground.ui.parts.stepper import Grid, Story, Update, stepper
 
 OVER, LESS, RISEN, LOG = ("", " / ", ""), ("", " − ", ""), ("exp(", "", ")"), ("−log(", "", ")")
@@ -18,11 +18,11 @@ OVER, LESS, RISEN, LOG = ("", " / ", ""), ("", " − ", ""), ("exp(", "", ")"), 
 def heading(setting: Setting) -> None:
     """The chain rule of what the player plays."""
     if setting.backward:
-        st.latex(r"\frac{\partial L}{\partial p_k} = -\frac{y_k}{p_k}, \qquad "
-                 r"\frac{\partial L}{\partial S} = -\sum_k \frac{\partial L}{\partial p_k} \frac{p_k}{S}, \qquad "
-                 r"\frac{\partial L}{\partial e_k} = \frac{1}{S} \frac{\partial L}{\partial p_k} + "
-                 r"\frac{\partial L}{\partial S}, \qquad \frac{\partial L}{\partial d_k} = "
-                 r"\frac{\partial L}{\partial e_k}\, e_k = p_k - y_k")
+        lesson.equations(r"\frac{\partial L}{\partial p_k} = -\frac{y_k}{p_k}",
+                         r"\frac{\partial L}{\partial S} = -\sum_k \frac{\partial L}{\partial p_k} \frac{p_k}{S}",
+                         r"\frac{\partial L}{\partial e_k} = \frac{1}{S} \frac{\partial L}{\partial p_k} + "
+                         r"\frac{\partial L}{\partial S}",
+                         r"\frac{\partial L}{\partial d_k} = \frac{\partial L}{\partial e_k}\, e_k = p_k - y_k")
 
 
 def steps(setting: Setting) -> None:

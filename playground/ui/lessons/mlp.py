@@ -79,8 +79,8 @@ def formula() -> None:
     st.latex(r"\underbrace{H W C \cdot U + U}_{\text{dense}} \;\text{ against }\; "
              r"\underbrace{K^2 C \cdot F + F}_{\text{convolution}}")
     st.markdown("An MLP takes the picture as **one long row of numbers**: each of its $U$ units has a weight of its "
-                "own for each of the $H W C$ numbers; a digit of MNIST, 28 × 28 pixels, is a row of 784. A convolution "
-                "has $F$ small kernels of $K × K$ weights, used again at every place.")
+                "own for each of the $H W C$ numbers; a digit of MNIST, 28\u00a0×\u00a028 pixels, is a row of 784. A "
+                "convolution has $F$ small kernels of $K × K$ weights, used again at every place.")
 
 
 class Controls:

@@ -51,8 +51,10 @@ def parsed(text: str, *, least: int = 2) -> np.ndarray:
 
 def own_numbers() -> np.ndarray:
     """The reader's numbers, and what normalizing does to them."""
-    st.latex(r"z_i = \frac{x_i - \mu}{\sigma}, \qquad \mu = \frac1n \sum_i x_i, \qquad "
-             r"\sigma^2 = \frac1n \sum_i (x_i - \mu)^2")
+    lesson.equations(r"z_i = \frac{x_i - \mu}{\sigma}", r"\mu = \frac1n \sum_i x_i",
+                     r"\sigma^2 = \frac1n \sum_i (x_i - \mu)^2")
+    st.caption("$\\mu$ is the mean of the $n$ numbers $x_i$, $\\sigma$ their standard deviation, $\\sigma^2$ "
+               "their variance.", text_alignment="center")
     text = st.text_input(
         "Your numbers $x_i$", DEFAULT, key="numbers", bind="query-params", disabled=links.locked(), max_chars=2000,
         help="Pixels, prices, body heights: any two or more numbers that are not all equal.",

@@ -67,6 +67,8 @@ def formula() -> None:
     st.latex(r"\begin{aligned} \text{max:}\quad & y[p,q] = \max_{i,j<K} x[r,c] \\"
              r"\text{average:}\quad & y[p,q] = \tfrac{1}{K^2} \textstyle\sum_{i,j<K} x[r,c] \\"
              r"& r = p\,s+i, \quad c = q\,s+j \end{aligned}")
+    st.caption("Of the picture $x$ a window of $K × K$ pixels gives one number of the output $y$; then it moves on "
+               "by the stride $s$.", text_alignment="center")
 
 
 class Controls:

@@ -55,8 +55,8 @@ class Setting:
 
 def formula() -> None:
     """The whole chain, the way back, and the step."""
-    st.latex(r"x \to \text{conv} \to \text{ReLU} \to \text{pool} \to \dots \to \text{dense} \to z \to p \to L, \qquad "
-             r"w \leftarrow w - \eta\, \frac{\partial L}{\partial w}")
+    st.latex(r"x \to \text{conv} \to \text{ReLU} \to \text{pool} \to \dots \to \text{dense} \to z \to p \to L, "
+             r"\qquad\allowbreak {w \leftarrow w - \eta\, \frac{\partial L}{\partial w}}")
     st.caption("Every lesson before this one is one part of this chain. Here one digit goes through all of it; the "
                "loss walks back through the same parts; every weight then takes a step of rate $\\eta$ against its "
                "gradient.", text_alignment="center")

@@ -25,7 +25,7 @@ RANGE = tuple(float(rate) for rate in np.geomspace(1e-5, 1, 41))
 def step(setting: Setting) -> None:
     """The loss before and after a step, over all rates; the prediction before and after; what moved."""
     st.header("One step: every weight against its gradient", anchor=False)
-    st.latex(r"L(w - \eta g) \approx L(w) - \eta \lVert g \rVert^2, \qquad g = \frac{\partial L}{\partial w}")
+    lesson.equations(r"L(w - \eta g) \approx L(w) - \eta \lVert g \rVert^2", r"g = \frac{\partial L}{\partial w}")
     steps = st.slider("Steps, all on this digit", 1, 20, 1, key="steps", bind="query-params", disabled=links.locked())
     found = setting.look
     model, losses = whole.stepped(setting.network, setting.x, setting.label, setting.rate, steps)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -16,11 +15,11 @@ from playground.network.kind import Shape
 from playground.network.parts import Network
 from playground.network.slowness import slow
 from playground.training.runs.runs import RunSpec
-from playground.training.scratch import numpy_fit, timing
+from playground.training.scratch import numpy_fit
 from playground.training.scratch.division import learnt
 from playground.training.scratch.losses import HINGE
 from playground.ui import frame
-from playground.ui.network import at_work, both_engines, designer, run_look, settings
+from playground.ui.network import at_work, both_engines, designer, predicting, run_look, settings
 from playground.ui.studio import downloads, model_name, models, own_set, runs_view, train
 
 LIBRARIES = {"Our engine": "engine", "PyTorch": "torch", "Keras": "keras"}
@@ -142,8 +141,7 @@ def design(chosen: Chosen) -> None:
     history = designer.history()
     text = history.texts[history.at]
     resting = designer.rested() == text
-    costs = {name: request[name] for name in timing.COSTS if name in request}
-    seconds = predicted(text, chosen.takes, chosen.classes, len(chosen.training), costs) if resting else None
+    seconds = predicting.seconds(text, chosen.takes, chosen.classes, len(chosen.training), request) if resting else None
     network = designer.designer(
         chosen.takes, chosen.classes, batch=min(batch, learnt(len(chosen.training), request.get("train_pictures", 0))),
         memory=numpy_fit.memory(), seconds=seconds,
@@ -186,17 +184,6 @@ def as_text(chosen: Chosen, network: Network, text: str) -> None:
         st.code(code.code(network, chosen.takes, LIBRARIES[library]), language="python", wrap_lines=True)
     except PlaygroundError as error:
         st.info(frame.literal(str(error)))
-
-
-@st.cache_data(max_entries=256, show_spinner=False)
-def predicted(text: str, takes: Shape, classes: int, pictures: int, costs: dict[str, Any]) -> float | None:
-    """Seconds an epoch on a set with so many training pictures, measured once a design and what of the settings it
-    depends on."""
-    try:
-        network = presets.network_named(text, takes, classes)
-        return timing.seconds_an_epoch(network, takes, classes, pictures, costs)
-    except (PlaygroundError, MemoryError):
-        return None
 
 
 @frame.guarded("The data")

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from playground.datasets.named import ImageSet
 from playground.datasets.preprocessing import Preprocessing
@@ -26,7 +27,7 @@ from playground.ui.network import asks, stepped, view
 from playground.ui.network.asks import editing
 from playground.ui.network.asks.asked import key_of
 from playground.ui.parts import camera
-from playground.ui.parts.image_input import Picture, asked, choose_picture
+from playground.ui.parts.image_input import Picture, are_digits, asked, choose_picture
 from playground.ui.studio import models, pretrained, runs_view, train
 from playground.view import looks, maps, trainings
 from playground.view.asks import Chosen
@@ -153,18 +154,23 @@ def controls(live_camera: camera.Live) -> Setting | None:
                                  "they learn, and afterwards.")
         subject = made(found, name)
     with middle:
-        picture = picture_for(subject, live_camera, data_of(subject) if subject.run is not None else None)
+        chosen = chosen_for(subject, live_camera, data_of(subject) if subject.run is not None else None)
+        picture = asked(chosen, subject.labels)
     with right:
         label = label_of(subject, picture)
-        beside, titles = second(found, name, subject, picture, label)
+        beside, titles = second(found, name, subject, picture, label, chosen, middle)
     return Setting(subject, picture, label, look_at(subject, picture, label), beside, titles)
 
 
-def picture_for(subject: Subject, live_camera: camera.Live, test: ImageSet | None) -> Picture:
+def chosen_for(subject: Subject, live_camera: camera.Live, test: ImageSet | None) -> Picture:
     """The one chooser of a picture to look at: of the test pictures, a sample, one's own photo or drawing, or what the
-    camera sees, as the network is asked about it."""
-    chosen = choose_picture(subject.suggested, live=live_camera, least=1, test=test, draw=True)
-    return asked(chosen, subject.labels)
+    camera sees."""
+    return choose_picture(subject.suggested, live=live_camera, least=1, test=test, draw=True)
+
+
+def picture_for(subject: Subject, live_camera: camera.Live, test: ImageSet | None) -> Picture:
+    """What was chosen, as the network is asked about it."""
+    return asked(chosen_for(subject, live_camera, test), subject.labels)
 
 
 def made(found: Mapping[str, Callable[[], Subject | None]], name: str) -> Subject:
@@ -206,8 +212,9 @@ def likeliest(subject: Subject, picture: Picture) -> int:
 
 
 def second(found: Mapping[str, Callable[[], Subject | None]], first: str, subject: Subject, picture: Picture,
-           label: int) -> tuple[Look | None, tuple[str, ...]]:
-    """What stands beside: nothing, another network, or another epoch of this one."""
+           label: int, chosen: Picture, controls: DeltaGenerator) -> tuple[Look | None, tuple[str, ...]]:
+    """What stands beside: nothing, another epoch of this network, or another, asked about what was `chosen` in its own
+    way; what that needs to know is asked among the picture's `controls`."""
     epochs = [f"epoch {epoch} of it" for epoch in subject.epochs]
     name = st.selectbox("Beside it", [NOBODY, *epochs, *(one for one in found if one != first)], key="beside",
                         bind="query-params", disabled=links.locked(),
@@ -219,7 +226,11 @@ def second(found: Mapping[str, Callable[[], Subject | None]], first: str, subjec
         epoch = subject.epochs[epochs.index(name)]
         return look_at(subject, picture, label, epoch), (subject.title, f"{subject.title}, epoch {epoch}")
     other = made(found, name)
-    return look_at(other, picture, class_beside(subject, label, other, picture)), (subject.title, other.title)
+    theirs = picture
+    if not (are_digits(subject.labels) and are_digits(other.labels)):
+        with controls:
+            theirs = asked(chosen, other.labels)
+    return look_at(other, theirs, class_beside(subject, label, other, theirs)), (subject.title, other.title)
 
 
 def class_beside(subject: Subject, label: int, other: Subject, picture: Picture) -> int:

@@ -26,6 +26,11 @@ Group = Callable[[], None]
 """Draws one or more controls and keeps what they say; a later one may use what an earlier one has kept."""
 
 
+def equations(*each: str) -> None:
+    """Formulas beside each other; where the page is narrow they stand below each other, none broken."""
+    st.latex(r",\qquad\allowbreak ".join(f"{{{one}}}" for one in each))
+
+
 @dataclass(frozen=True)
 class Late:
     """A group that uses what groups below it say: it is drawn after all that are not late."""

@@ -16,7 +16,7 @@ from playground.datasets.collection import PhotoSet
 from playground.deploy.evaluation import Predictions
 from playground.errors import PlaygroundError
 from playground.home import data_dir
-from playground.numbers import count
+from playground.numbers import count, percent
 from playground.training.runs.runs import RunSpec, RunView
 from playground.ui import frame, links
 from playground.ui.parts import lesson
@@ -73,7 +73,7 @@ def hidden(found: Predictions) -> bool:
 
 def said_of(found: Predictions, k: int) -> str:
     """What the model said of a photo, and its name."""
-    return (f"{frame.literal(found.labels[found.said[k]])} {100 * found.sure[k]:.0f} %: "
+    return (f"{frame.literal(found.labels[found.said[k]])} {percent(float(found.sure[k]), 0)}: "
             f"{frame.literal(found.paths[k].name)}")
 
 

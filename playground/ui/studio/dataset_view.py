@@ -21,7 +21,7 @@ from playground.datasets.folders import PhotoFolder
 from playground.datasets.halves import TRAIN, VALIDATION
 from playground.errors import PlaygroundError
 from playground.figures import counts, style
-from playground.numbers import count
+from playground.numbers import count, percent
 from playground.training.transfer.feature_store import content_digest
 from playground.ui import frame, links
 from playground.ui.studio import deletion, models, own_set
@@ -178,8 +178,8 @@ def imbalance(classes: Sequence[str], seen: Sequence[Seen]) -> str | None:
     share = numbers[most] / sum(numbers.values())
     return (f"**{frame.literal(most)} has {count(numbers[most])} photos, {frame.literal(least)} "
             f"{count(numbers[least])}: "
-            f"{times:.0f} times as many.** Answering {frame.literal(most)} every time would be right for {share:.0%}; "
-            "compare the accuracy with that, and look at each class in the confusion matrix.")
+            f"{times:.0f} times as many.** Answering {frame.literal(most)} every time would be right for "
+            f"{percent(share, 0)}; compare the accuracy with that, and look at each class in the confusion matrix.")
 
 
 def remedy(chosen: PhotoSet | None, shown: Sequence[Shown], which: list[int], words: str, key: str) -> None:

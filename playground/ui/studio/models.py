@@ -165,7 +165,7 @@ def headline(entry: Entry) -> None:
     with st.container(horizontal=True):
         if (measured := accuracy_of(entry)) is not None:
             accuracy_metric(f"{measured[2]} accuracy", *measured[:2])
-        st.metric("classes", len(entry.card["labels"]), width="content")
+        st.metric("classes", numbers.count(len(entry.card["labels"])), width="content")
         st.metric("file", size(entry.card.get("size_bytes", 0)), width="content")
         st.metric("made", ago(entry.card["created"]), width="content", help=entry.card["created"])
     with st.container(horizontal=True):
@@ -251,7 +251,7 @@ def trial(entry: Entry) -> None:
             said = classifier.predict([pixels])[0]
             seconds = time.perf_counter() - start
             best, chance = said.top(1)[0]
-            st.markdown(f"## {frame.literal(best)}, {100 * chance:.1f} %")
+            st.markdown(f"## {frame.literal(best)}, {numbers.percent(chance)}")
             st.plotly_chart(
                 bars.probability_bars(
                     said.labels, said.probabilities.tolist(), most=10 if picture.live else 8, sort=not picture.live),

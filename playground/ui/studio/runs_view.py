@@ -14,7 +14,7 @@ import streamlit as st
 from playground import home
 from playground.errors import PlaygroundError
 from playground.figures import curves, style
-from playground.numbers import count
+from playground.numbers import count, percent
 from playground.training.runs import log, runs
 from playground.training.runs.events import Exported, Failed, Finished, Queued, Resumed, ordinal
 from playground.training.runs.runs import DOWNLOAD, RunSpec, RunView
@@ -153,7 +153,7 @@ def caption(view: RunView) -> str:
     score = view.finished.test_accuracy if view.finished else None
     # Live states change twice a second inside the fragment, this list only with the whole page.
     state = STATES[view.state][0] if view.ended else "under way"
-    return f"{view.spec.name} · {state}" + (f" · {100 * score:.1f} %" if score is not None else "")
+    return f"{view.spec.name} · {state}" + (f" · {percent(score)}" if score is not None else "")
 
 
 def watch(view: RunView, held_out: str, result: Callable[[RunView], None] | None = None,

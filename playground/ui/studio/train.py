@@ -194,11 +194,11 @@ def mistakes(test: ImageSet, probabilities: np.ndarray) -> None:
     with st.container(horizontal=True, key="mistakes"):
         for k in surest:
             truth, said = test.classes[test.labels[k]], test.classes[guesses[k]]
-            sure = 100 * probabilities[k, guesses[k]]
+            sure = numbers.percent(float(probabilities[k, guesses[k]]), 0)
             with st.container(width=104):
                 st.image(
                     maps.enlarged(test.images[k], 96),
                     width=96,
                     alt=f"A {truth} taken for a {said}",
-                    caption=f"{frame.literal(truth)}, read as {frame.literal(said)} ({sure:.0f}\u00a0%)",
+                    caption=f"{frame.literal(truth)}, read as {frame.literal(said)} ({sure})",
                 )

@@ -13,7 +13,7 @@ from playground.datasets.folders import PhotoFolder
 from playground.deploy.weights import count_weights
 from playground.figures import blocks, confusion, maps, style
 from playground.home import data_dir
-from playground.numbers import count, number
+from playground.numbers import count, percent
 from playground.training.runs.runs import RunView
 from playground.training.transfer.recipe import FINE_TUNE, FROZEN, SCRATCH
 from playground.ui import frame, links
@@ -230,13 +230,13 @@ def frozen_and_trained(mode: str, trained: int, held: int) -> None:
     """How much of the network this run changed, and how much came as it was. `held` is how many numbers are in the
     file, where each batch norm is part of its convolution."""
     total = trained if mode == SCRATCH else max(trained, held)
-    share = 100 * trained / total
-    st.markdown(f"**{count(trained)} of {count(total)} numbers were trained** ({number(share, 3)} %)")
+    share = percent(trained / total, 2)
+    st.markdown(f"**{count(trained)} of {count(total)} numbers were trained** ({share})")
     st.plotly_chart(
         blocks.frozen_and_trained(total - trained, trained),
         key="blocks",
         config=style.CONFIG,
-        alt=f"{number(share, 2)} % trained, the rest frozen",
+        alt=f"{share} trained, the rest frozen",
     )
     st.caption(WHY_SO_MANY[mode])
 

@@ -48,7 +48,11 @@ def _why(asked: Asked) -> None:
     if asked.run is None:
         st.info("This model was not trained here, so its steps are not known.")
         return
-    steps = history.steps(asked.run)
+    try:
+        steps = history.steps(asked.run)
+    except PlaygroundError as error:
+        st.info(literal(str(error)))
+        return
     if steps < 1:
         st.info("This training has taken no step yet.")
         return

@@ -30,6 +30,10 @@ class Screen {
 
   answered({ data, setTriggerValue }) {
     const first = this.data === undefined;
+    if (this.place && this.follows && data.text !== this.data.text) {
+      this.place = followed(this.place, this.data.cards, data.cards);
+      this.follows = false;
+    }
     this.data = data;
     this.setTriggerValue = setTriggerValue;
     this.edits.done(data.applied);
@@ -84,7 +88,11 @@ class Screen {
   // Whether the edit is on its way to the server.
   say(edit) {
     const taken = !this.data.locked && this.edits.add(edit);
-    if (taken) this.root.setAttribute("aria-busy", "true");
+    if (taken) {
+      this.root.setAttribute("aria-busy", "true");
+      this.follows = edit.action !== "remove";
+      if (this.place && !this.follows) this.place = without(this.place, edit.path);
+    }
     return taken;
   }
 
@@ -129,6 +137,7 @@ class Screen {
   palette(path, again) {
     const add = (edit, parts) => { // the next one follows: the palette stays
       if (this.say({ ...edit, path })) this.place = [...path.slice(0, -1), path[path.length - 1] + parts];
+      this.follows = false;
     };
     const close = () => {
       this.place = null;

@@ -58,6 +58,30 @@ class Edits {
   }
 }
 
+// Where a place of a new part is after a part beside or above it was taken out; null where it was inside of that part.
+function without(place, path) {
+  const k = path.length - 1;
+  if (place.length <= k || !same(place.slice(0, k), path.slice(0, k)) || place[k] < path[k]) return place;
+  if (place[k] === path[k]) return place.length > path.length ? null : place;
+  return [...place.slice(0, k), place[k] - 1, ...place.slice(k + 1)];
+}
+
+// And after any other change, of which the cards before and after are known: it stays between the same two.
+function followed(place, before, after) {
+  const [at, branch, ...deeper] = place, told = [before, after].map((cards) => cards.map(insideOf));
+  const [old, now] = told, most = Math.min(old.length, now.length);
+  let first = 0, last = 0;
+  while (first < most && old[first] === now[first]) first += 1;
+  while (last < most - first && old[old.length - 1 - last] === now[now.length - 1 - last]) last += 1;
+  const ahead = deeper.length ? at < first : at <= first, behind = at >= old.length - last;
+  const there = ahead ? at : behind ? at + now.length - old.length : Math.min(at, now.length - last);
+  if (!deeper.length) return [there];
+  if (!ahead && !behind && old.length !== now.length) return null; // what it was in is another part now
+  const rest = after[there]?.branches[branch] && before[at]?.branches[branch] && followed(deeper, before[at].branches[branch].cards, after[there].branches[branch].cards);
+  return rest ? [there, branch, ...rest] : null;
+}
+const insideOf = (card) => JSON.stringify([card.kind, card.fields.map((one) => one.value), card.branches.map((one) => one.cards.map(insideOf))]);
+
 const KEPT_AS = "playground-design";
 function keep(history) {
   try {

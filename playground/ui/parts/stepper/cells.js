@@ -69,7 +69,9 @@ class Matrix {
     this.svg.setAttribute("aria-label", words);
     this.caption.replaceChildren();
     const name = html("b", "", this.caption);
-    html("i", "", name, grid.symbol).style.color = this.colour;
+    const symbol = html("i", "", name);
+    symbol.style.color = this.colour;
+    for (const piece of grid.symbol.split(/(\d+)/)) html("span", /\d/.test(piece) ? "digits" : "", symbol, piece);
     name.append(grid.title);
     if (grid.note) html("small", "", this.caption, grid.note);
   }
