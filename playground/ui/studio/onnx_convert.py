@@ -142,8 +142,10 @@ def convert(opened: Opened, preparation: Preparation | None) -> None:
         x = np.concatenate([preparation.apply(pictures.compared[k]) for k in order])
         scaling = np.concatenate([preparation.apply(one) for one in pictures.scaling])
     truth = pictures.truth[order] if pictures and pictures.truth is not None else None
-    digest = hashlib.sha256(b"" if x is None else x.tobytes() + scaling.tobytes()).hexdigest()[:12]
-    table, found, rows = st.empty(), {}, []
+    digest = hashlib.sha256(b"".join(one.tobytes() for one in (x, scaling) if one is not None)).hexdigest()[:12]
+    table = st.empty()
+    found: dict[str, dict[str, Any]] = {}
+    rows: list[dict[str, str]] = []
     for way in WAYS:
         with st.spinner(f"Writing it as {way}, and asking both files…"):
             found[way] = one = _written(
@@ -153,8 +155,8 @@ def convert(opened: Opened, preparation: Preparation | None) -> None:
             rows += [row(ORIGINAL, one["base"], one["base"], truth)] * (not rows) + [
                 row(way, one["said"], one["base"], truth)]
             table.dataframe(rows, hide_index=True)
-    st.caption(f"{words} Times are for one answer on this server, with two threads"
-               + (", the others' beside those of the file as it is at the same moment." if rows else "."))
+    st.caption(f"{words} Times are for one answer on this server, with two threads; shares of the time are of the file "
+               "as it is, asked at the same moment.")
     offered = [way for way in WAYS if "file" in found[way]
                and ("sentence" not in found[way]["said"] or "sentence" in found[way]["base"])]
     _less(found, offered, 0 if x is None else len(x))
