@@ -29,6 +29,7 @@ def shortcut(app_home: Path) -> None:  # type: ignore[no-untyped-def]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYGROUND_HOME", str(app_home))
         trained(1, "c4n-b-r-[c4n-b-r-c4n-b]-r-p2-f-d10", "shortcut")
+        trained(1, "c4-r-c4-f-d10", "dead", first_bias=-50.0)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,15 @@ def look(page: Page, goto, shortcut):  # type: ignore[no-untyped-def]
         still(page)
 
     return opened
+
+
+def test_the_strip_says_which_share_of_units_is_dead(page: Page, goto, shortcut) -> None:  # type: ignore[no-untyped-def]
+    goto("network?model=training+dead&picture=Handwritten+digit")
+    still(page)
+    expect(page.locator(".flow .legend")).to_contain_text("▼ share of dead units")
+    dead = page.locator(".strip title").filter(has_text="share of dead units")
+    expect(dead).to_have_count(1)
+    assert re.search(r"share of dead units 1$", dead.text_content() or "")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])

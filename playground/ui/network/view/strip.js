@@ -8,14 +8,17 @@ Object.assign(View.prototype, {
     const forward = this.state.back ? await pane.frame(parts, { back: "" }) : frame;
     if (pane.shown.frame !== frame) return;
     const back = this.state.back ? frame : null;
-    const series = [{ name: "size of the numbers", mark: "●", values: forward.parts.map((row) => row.rms), colour: "var(--st-text-color)" }];
+    const series = [], add = (name, mark, values) => {
+      const colour = ["var(--st-text-color)", ...this.data.series]["●■▲◆▼".indexOf(mark)];
+      if (values.some((v) => v > 0)) series.push({ name, mark, values, colour });
+    };
+    add("size of the numbers", "●", forward.parts.map((row) => row.rms));
     if (back) {
-      series.push({ name: "size of their gradients", mark: "■", values: back.parts.map((row) => row.rms), colour: this.data.series[0] });
-      const ratios = pane.inFolds(columns, back.gw);
-      if (ratios.some((v) => v > 0)) series.push({ name: "gradient of the weights over the weights", mark: "▲", values: ratios, colour: this.data.series[1] });
+      add("size of their gradients", "■", back.parts.map((row) => row.rms));
+      add("gradient of the weights over the weights", "▲", pane.inFolds(columns, back.gw));
     }
-    const moved = pane.inFolds(columns, forward.dw);
-    if (moved.some((v) => v > 0)) series.push({ name: "last step over the weights, |Δw| / |w|", mark: "◆", values: moved, colour: this.data.series[2] });
+    add("last step over the weights, |Δw| / |w|", "◆", pane.inFolds(columns, forward.dw));
+    add("share of dead units", "▼", pane.inFolds(columns, forward.dead));
     const known = series.flatMap((one) => one.values).filter((v) => v > 0);
     this.flow.replaceChildren();
     pane.list.querySelectorAll(".strip").forEach((one) => one.remove());
@@ -52,7 +55,7 @@ Object.assign(View.prototype, {
     points.forEach((point, k) => {
       if (!point || k < from || k >= to) return;
       const [px, py, v] = point;
-      const marks = { "●": `M${px - 4},${py}a4,4 0 1 0 8,0a4,4 0 1 0 -8,0`, "■": `M${px - 4},${py - 4}h8v8h-8z`, "▲": `M${px},${py - 5}l5,9h-10z`, "◆": `M${px},${py - 5}l5,5l-5,5l-5,-5z` };
+      const marks = { "●": `M${px - 4},${py}a4,4 0 1 0 8,0a4,4 0 1 0 -8,0`, "■": `M${px - 4},${py - 4}h8v8h-8z`, "▲": `M${px},${py - 5}l5,9h-10z`, "◆": `M${px},${py - 5}l5,5l-5,5l-5,-5z`, "▼": `M${px},${py + 5}l5,-9h-10z` };
       const mark = draw("path", { d: marks[one.mark], fill: one.colour }, plot);
       draw("title", {}, mark, `${pane.cells[k + 1]?.words ?? ""}: ${one.name} ${numberText(v, 4)}`);
     });
