@@ -37,7 +37,7 @@ def test_channels_a_right_count_is_confirmed(page: Page, goto) -> None:  # type:
     goto("channels")
     page.get_by_role("radio", name="112").check(force=True)
     settled(page)
-    expect(page.get_by_text("Yes: 112.")).to_be_visible()
+    expect(page.get_by_text("4 × 28 = 112.")).to_be_visible()
 
 
 def test_pooling_a_gradient_goes_to_the_largest_pixel(page: Page, goto) -> None:  # type: ignore[no-untyped-def]

@@ -55,8 +55,9 @@ def test_a_process_that_is_killed_is_not_the_files_fault(playground_home: Path,
         patch.setattr(bounded.sys, "executable", str(dies))
         with pytest.raises(bounded.UnansweredError, match="ended from outside: try again"):
             bounded.ask("report", path)
-        with pytest.raises(bounded.UnansweredError):
-            onnx_convert._written(str(path), "key", None, "digest", None)
+        said = onnx_convert._written(str(path), "key", next(iter(onnx_convert.WAYS)), None, "digest", 0, None, None)
+    assert "ended from outside: try again" in said["sentence"]
+    assert said["again"]
 
 
 def test_a_process_that_breaks_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
