@@ -91,7 +91,8 @@ def many_filters(x: np.ndarray) -> None:
     right = parameter_count(n, 3, 3, 3)
     guessed = lesson.ask(f"how many parameters have {counted(n, 'filter')} of 3 × 3 on a colour picture?",
                          sorted({right, n * 9, n * 10, n * 27}), right,
-                         f"Each has 3 kernels of 9 weights and one bias, 28 numbers: {n} × 28 = {right}.", key=f"guess-{n}")
+                         f"Each has 3 kernels of 9 weights and one bias, 28 numbers: {n} × 28 = {right}.",
+                         key=f"guess-{n}")
     names = list(FILTERS)[:n]
     found = F.conv2d(x, np.stack([FILTERS[name] for name in names])).numpy()
     lesson.gallery([enlarged(signed_map(values)) for values in found], names, "Feature map of")
