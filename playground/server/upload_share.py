@@ -75,7 +75,8 @@ class UploadShare:
             count(declared(Headers(scope=scope)))
             await self.app(scope, received, begun)
         except RefusedError as error:
-            LATELY.note(who, str(error))
+            if home.home() != home.shared():  # who has no workspace shares an address with others
+                LATELY.note(who, str(error))
             if not has_begun:
                 await _answer(refused(error.status, str(error)), scope, receive, send)
         finally:

@@ -28,6 +28,7 @@ from playground.server import inference
 from playground.server.asked import RefusedError
 from playground.server.inbox import Inbox
 from playground.server.models import MOST_AT_ONCE, SHARE, ModelRoutes
+from playground.server.refusals import LATELY
 from playground.server.single_flight import BusyError, SingleFlight
 from playground.server.upload_share import MOST_OF_ONE, UploadShare
 from playground.server.workspaces import Workspaces
@@ -145,7 +146,9 @@ def test_the_files_a_workspace_sends_to_pages_have_a_limit_together(class_home: 
         assert put({}, "tab5/a", bytes(400)) == 204
         del pages.files["tab1"]  # its page was closed
         assert put(mine, "tab6/a", bytes(700)) == 204
+        assert LATELY.of("testclient") is None
         assert put({}, "tab5/b", bytes(700)) == 413, "who has no workspace has his address's share"
+        assert LATELY.of("testclient") is None, "and nobody else at his address is told"
 
 
 def test_files_that_are_on_their_way_are_counted(class_home: Path) -> None:
