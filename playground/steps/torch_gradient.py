@@ -4,14 +4,13 @@
 the derivatives as JSON. The formula goes through the same whitelist as on the page; nothing of it is run as code.
 """
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from playground.errors import PlaygroundError
+from playground.questions import answered
 from playground.steps.expression import fold, parse
 
 
@@ -33,13 +32,7 @@ def torch_gradients(formula: str, values: Mapping[str, float]) -> dict[str, floa
 
 def main() -> int:
     """Read the question, print the answer; 2 when it is no formula."""
-    try:
-        asked = json.load(sys.stdin)
-        print(json.dumps(torch_gradients(str(asked["formula"]), dict(asked["values"]))))
-    except (PlaygroundError, ValueError, KeyError, TypeError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return answered(lambda asked: torch_gradients(str(asked["formula"]), dict(asked["values"])))
 
 
 if __name__ == "__main__":

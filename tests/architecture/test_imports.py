@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "playground/classroom/collecting.py": {"PIL"},
     "playground/errors.py": set(),
     "playground/numbers.py": set(),
+    "playground/questions.py": {"playground.errors"},
     "playground/network": {"here", "numpy", "engine", "playground.errors", "playground.numbers"},
     "playground/network/build.py": {"torch"},  # inside the function that makes torch's module
     "playground/steps": {"here", "numpy", "playground.errors", "playground.numbers"},
@@ -34,6 +35,8 @@ ALLOWED: dict[str, set[str]] = {
                             "playground.model_names", "playground.errors", "playground.numbers"},
     "playground/training/scratch/experiments.py": {"PIL"},
     "playground/training/scratch/torch_*": {"torch"},
+    "playground/training/scratch/torch_steps.py": {"playground.questions"},
+    "playground/training/scratch/timing.py": {"playground.questions"},
     "playground/training/cluster/attempt.py": {"ray"},  # inside its functions: an extra (requirements-cluster.txt)
     "playground/training/cluster/ray_driver.py": {"ray", "playground.jobs"},
     "playground/training/cluster/on_node.py": {"playground.jobs"},  # the worker on a node
@@ -54,7 +57,7 @@ ALLOWED: dict[str, set[str]] = {
                         "playground.numbers"},
     "playground/view/sources.py": {"onnx"},
     "playground/view/asks/onnx_number.py": {"onnx", "onnxruntime"},
-    "playground/view/asks/torch_number.py": {"torch"},  # a process of its own
+    "playground/view/asks/torch_number.py": {"torch", "playground.questions"},  # a process of its own
     "playground/inspection": {"here", "numpy", "onnx", "onnxruntime", "engine", "playground.deploy",
                               "playground.datasets", "playground.home", "playground.errors", "playground.numbers"},
     "playground/browser": {"here", "playground.home"},
@@ -70,7 +73,7 @@ ALLOWED: dict[str, set[str]] = {
     "playground/commands/serve.py": {"segno"},
     "playground/commands/files.py": {"numpy"},  # inside the functions, as all commands import
     "playground/__init__.py": set(),
-    "playground/steps/torch_gradient.py": {"torch", "playground.steps", "playground.errors", "playground.numbers"},
+    "playground/steps/torch_gradient.py": {"torch", "playground.questions"},
     "playground/app.py": {"streamlit", "playground.server", "playground.ui", "playground.errors", "playground.numbers"},
     "playground/server": {"here", "starlette", "playground.view", "playground.home", "playground.errors"},
     "playground/server/headers.py": {"playground.browser"},

@@ -7,7 +7,6 @@ so in a process of its own. It reads {"network": ..., "takes": ..., "classes": .
 from its standard input and prints the seconds, or null.
 """
 
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from playground.datasets.named import ImageSet
-from playground.errors import PlaygroundError
 from playground.network.kind import Shape
 from playground.network.parts import Network
 from playground.network.presets import network_named
 from playground.network.shapes import BYTES, MOMENTS, Walk, walk
 from playground.network.spelling import network_of
+from playground.questions import answered
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch.division import learnt
 from playground.training.scratch.losses import AT_ONCE, evaluate, scoring
@@ -152,15 +151,13 @@ def _middle(do: Callable[[], object], most_seconds: float) -> float:
 
 def main() -> int:
     """Read the question, print the seconds; 2 and a sentence where a setting is wrong."""
-    try:
-        asked = json.load(sys.stdin)
-        takes, classes = tuple(asked["takes"]), asked["classes"]
-        network = network_named(asked["network"], takes, classes)
-        print(json.dumps(seconds_an_epoch(network, takes, classes, asked["pictures"], asked["settings"])))
-    except (PlaygroundError, ValueError, KeyError, TypeError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return answered(_predicted)
+
+
+def _predicted(asked: Mapping[str, Any]) -> float | None:
+    takes, classes = tuple(asked["takes"]), asked["classes"]
+    network = network_named(asked["network"], takes, classes)
+    return seconds_an_epoch(network, takes, classes, asked["pictures"], asked["settings"])
 
 
 if __name__ == "__main__":

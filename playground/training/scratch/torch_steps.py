@@ -5,7 +5,6 @@ input and prints {"engine": losses, "torch": losses}: a process of its own, so t
 imported once the question is known to have an answer: what is wrong with it is said without waiting for torch.
 """
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,6 +17,7 @@ from playground.errors import PlaygroundError
 from playground.network.build import build_torch
 from playground.network.parts import Network, Part
 from playground.network.spelling import spelled
+from playground.questions import answered
 from playground.training.runs.runs import RunSpec
 from playground.training.scratch import numpy_fit
 from playground.training.scratch.losses import scoring
@@ -93,13 +93,7 @@ def without_draws(parts: tuple[Part, ...]) -> tuple[Part, ...]:
 
 def main() -> int:
     """Read the question, print the losses; 2 and a sentence when there are none."""
-    try:
-        asked = json.load(sys.stdin)
-        print(json.dumps(both(dict(asked["request"]), int(asked["seed"]), int(asked["steps"]))))
-    except (PlaygroundError, ValueError, KeyError, TypeError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return answered(lambda asked: both(dict(asked["request"]), int(asked["seed"]), int(asked["steps"])))
 
 
 if __name__ == "__main__":

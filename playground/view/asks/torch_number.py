@@ -6,7 +6,6 @@ prints {"float32": {"value": ..., "gradient": ...}, "float64": ...}.
 
 import base64
 import io
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -14,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from playground.errors import PlaygroundError
 from playground.network.build import build_torch, placed
 from playground.network.parts import Path
 from playground.network.spelling import network_of
+from playground.questions import answered
 from playground.training.scratch.torch_gradients import loss_of
 from playground.view.gradients import Target
 
@@ -74,13 +73,8 @@ def _value(target: Target, logits: torch.Tensor, goal: torch.Tensor | None, loss
 
 def main() -> int:
     """Read the question, print the answers; 2 and a sentence when there are none."""
-    try:
-        asked = json.load(sys.stdin)
-        print(json.dumps({"float32": answers(asked, torch.float32), "float64": answers(asked, torch.float64)}))
-    except (PlaygroundError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return answered(lambda asked: {"float32": answers(asked, torch.float32), "float64": answers(asked, torch.float64)},
+                    IndexError, RuntimeError)
 
 
 if __name__ == "__main__":
