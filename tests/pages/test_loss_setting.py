@@ -13,7 +13,7 @@ from playground.network.spelling import network_of
 from playground.training.runs import runs
 from playground.training.runs.events import Epoch, Started
 from playground.training.runs.runs import RunSpec, RunView
-from playground.training.scratch.losses import HINGE, LOSSES, SQUARED_ERROR, WORDS, chance
+from playground.training.scratch.losses import HINGE, LOSSES, SQUARED_ERROR, WORDS, chance, learnt_from
 from playground.ui.network import designer, settings, whole
 from playground.ui.studio import loss_gap
 from playground.view.gradients import Target, walk_back
@@ -115,7 +115,7 @@ def test_a_softmax_before_a_margin_is_not_said_to_be_taken_twice() -> None:
 @pytest.mark.parametrize("request_of", [{}, {"loss": SQUARED_ERROR}, {"loss": HINGE}, {"loss": ["nonsense"]}], ids=str)
 def test_nothing_is_learnt_where_the_loss_is_that_of_a_guess(request_of: dict[str, Any]) -> None:
     spec = RunSpec("digits", request_of, 0, "a")
-    guess = chance(loss_gap.learnt_from(spec), 10)
+    guess = chance(learnt_from(spec.request), 10)
     began = Started("digits", 1, 1, 10, tuple("0123456789"), {}, "cpu", 0.0)
     for times, wanted in ((1.0, True), (0.5, False)):
         told = [Epoch(1, guess, 0.1, times * guess, 0.1, 1.0, 0.0)]

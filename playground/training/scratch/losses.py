@@ -5,7 +5,9 @@ in every loss one score z is worth what the two scores [0, z] are, as in the exp
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,12 @@ AT_ONCE = 256
 CROSS_ENTROPY, SQUARED_ERROR, HINGE = LOSSES = ("cross-entropy", "squared-error", "hinge")
 """The losses that can be learnt from: see `loss_of`."""
 WORDS = {CROSS_ENTROPY: "cross-entropy", SQUARED_ERROR: "squared error", HINGE: "hinge loss"}
+
+
+def learnt_from(request: Mapping[str, Any]) -> str:
+    """The loss of a training that was asked for so; of what is not said, or is none, the cross-entropy."""
+    said = request.get("loss")
+    return said if said in LOSSES else CROSS_ENTROPY
 
 
 def chance(loss: str, classes: int) -> float:

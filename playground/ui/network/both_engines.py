@@ -10,7 +10,7 @@ import streamlit as st
 from playground.errors import PlaygroundError
 from playground.figures import lines, style
 from playground.numbers import number
-from playground.training.scratch.losses import CROSS_ENTROPY
+from playground.training.scratch.losses import learnt_from
 from playground.ui import frame, links
 from playground.ui.parts.torch_process import asked_torch
 from playground.ui.studio.loss_gap import unit_of
@@ -35,7 +35,7 @@ def both_engines(request: Mapping[str, Any], seed: int) -> None:
     ours, theirs = np.array(losses["engine"]), np.array(losses["torch"])
     st.plotly_chart(
         lines.lines(list(range(1, len(ours) + 1)), {"our engine": ours.tolist(), "PyTorch": theirs.tolist()},
-                    titles=("step", f"loss ({unit_of(request.get('loss', CROSS_ENTROPY))})"), height=260),
+                    titles=("step", f"loss ({unit_of(learnt_from(request))})"), height=260),
         config=style.CONFIG, key="both-drawn", alt="Loss of both engines over the first steps")
     apart = np.abs(ours - theirs)
     st.caption(f"At step 1 they are {number(float(apart[0]), 2)} apart, at most {number(float(apart.max()), 2)} in "

@@ -22,7 +22,7 @@ from playground.training.runs.runs import RunSpec, RunView
 from playground.training.scratch import numpy_fit
 from playground.training.scratch import settings as scratch
 from playground.training.scratch.doctor import Finding, diagnose
-from playground.training.scratch.losses import WORDS
+from playground.training.scratch.losses import WORDS, learnt_from
 from playground.training.scratch.settings import ask_rate
 from playground.ui import frame, links
 from playground.ui.studio import loss_gap, models, runs_view, train
@@ -186,7 +186,7 @@ def overlaid(view: RunView) -> None:
     if not picked:
         return
     shown = [view, *(others[one] for one in picked)]
-    learnt = [loss_gap.learnt_from(one.spec) for one in shown]
+    learnt = [learnt_from(one.spec.request) for one in shown]
     st.plotly_chart(losses(shown), config=style.CONFIG, key="overlaid", alt="Loss of several runs over their epochs")
     if len(set(learnt)) > 1:
         st.caption("These runs are not measured in the same loss: " + ", ".join(
@@ -206,7 +206,7 @@ def overlaid(view: RunView) -> None:
 
 def losses(shown: Sequence[RunView]) -> go.Figure:
     """Their losses; the axis says in what they are measured where that is the same."""
-    units = {loss_gap.unit_of(loss_gap.learnt_from(one.spec)) for one in shown}
+    units = {loss_gap.unit_of(learnt_from(one.spec.request)) for one in shown}
     return over_epochs(shown, f"loss ({', '.join(units)})" if len(units) == 1 else "loss, each run's own",
                        lambda epoch: (epoch.train_loss, epoch.validation_loss))
 

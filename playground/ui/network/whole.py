@@ -20,8 +20,7 @@ from playground.network.parts import place
 from playground.training.runs import runs
 from playground.training.runs.run_view import began_at
 from playground.training.runs.runs import RunView
-from playground.training.scratch import history
-from playground.training.scratch.losses import CROSS_ENTROPY, LOSSES
+from playground.training.scratch import history, losses
 from playground.ui import frame, links
 from playground.ui.network import asks, stepped, view
 from playground.ui.network.asks import editing
@@ -99,8 +98,7 @@ def of_entry(entry: Entry) -> Subject:
 
 def learnt_from(entry: Entry) -> str:
     """The loss of an exported model's training, as its card says it."""
-    said = entry.card.get("training", {}).get("request", {}).get("loss")
-    return said if said in LOSSES else CROSS_ENTROPY
+    return losses.learnt_from(entry.card.get("training", {}).get("request", {}))
 
 
 def of_run(run: RunView, title: str = "") -> Subject | None:

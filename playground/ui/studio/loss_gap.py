@@ -4,16 +4,10 @@ from playground.errors import PlaygroundError
 from playground.network.parts import everything
 from playground.network.presets import network_named
 from playground.numbers import counted, number
-from playground.training.runs.runs import RunSpec, RunView
+from playground.training.runs.runs import RunView
 from playground.training.scratch.doctor import STUCK
-from playground.training.scratch.losses import CROSS_ENTROPY, LOSSES, WORDS, chance
+from playground.training.scratch.losses import CROSS_ENTROPY, WORDS, chance, learnt_from
 from playground.ui.studio import soft_targets
-
-
-def learnt_from(spec: RunSpec) -> str:
-    """The loss of a run; of what is not said, the cross-entropy."""
-    said = spec.request.get("loss")
-    return said if said in LOSSES else CROSS_ENTROPY
 
 
 def unit_of(loss: str) -> str:
@@ -34,7 +28,7 @@ def why(view: RunView, held_out: str) -> str:
 def learnt_nothing(view: RunView) -> bool:
     """Whether after its last epoch a run's loss on pictures it is not trained on is near that of a mere guess."""
     return bool(view.epochs and view.started and not view.epochs[-1].validation_loss <
-                STUCK * chance(learnt_from(view.spec), len(view.started.classes)))
+                STUCK * chance(learnt_from(view.spec.request), len(view.started.classes)))
 
 
 def why_below(view: RunView, held_out: str) -> str:

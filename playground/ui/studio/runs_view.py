@@ -18,6 +18,7 @@ from playground.numbers import count, percent
 from playground.training.runs import log, runs
 from playground.training.runs.events import Exported, Failed, Finished, Queued, Resumed, ordinal
 from playground.training.runs.runs import DOWNLOAD, RunSpec, RunView
+from playground.training.scratch.losses import learnt_from
 from playground.ui import frame, links
 from playground.ui.parts import screen
 from playground.ui.studio import loss_gap, models
@@ -204,7 +205,7 @@ def progress(run_id: str, was_live: bool, held_out: str, result: Callable[[RunVi
 def all_curves(view: RunView, held_out: str, ails: Callable[[RunView], bool] | None = None) -> None:
     """Loss, accuracy and, where it changes much, the learning rate, side by side as far as there is room."""
     total, run_id = view.started.total_epochs if view.started else 1, view.run_id
-    unit = loss_gap.unit_of(loss_gap.learnt_from(view.spec))
+    unit = loss_gap.unit_of(learnt_from(view.spec.request))
     left, right = st.columns(2)
     left.plotly_chart(
         curves.loss_curves(view.batches, view.epochs, total, held_out, unit),
