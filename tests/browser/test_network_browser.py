@@ -1,6 +1,7 @@
 """The whole network in a browser: a training as a film, down to one product by keys, room on every screen."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,8 +75,13 @@ def others(run_id, app_home: Path) -> None:  # type: ignore[no-untyped-def]
 @pytest.fixture
 def look(page: Page, goto, run_id):  # type: ignore[no-untyped-def]
     """look("...") opens the page on the small training, with more of an address."""
+    return look_at(page, goto, "small")
+
+
+def look_at(page: Page, goto, training: str) -> Callable[..., None]:  # type: ignore[no-untyped-def]
+    """Opens the page on a training and a digit, with more of an address, and waits for the view."""
     def opened(more: str = "") -> None:
-        goto(f"network?model=training+small&picture=Handwritten+digit{more}")
+        goto(f"network?model=training+{training}&picture=Handwritten+digit{more}")
         still(page)
 
     return opened

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from bench.bench_scrub import put_large
 from tests.browser.conftest import settled
 from tests.browser.test_everyone_browser import violations
-from tests.browser.test_network_browser import PIXELS, TOO_SMALL_OR_OVER, still
+from tests.browser.test_network_browser import PIXELS, TOO_SMALL_OR_OVER, look_at, still
 from tests.pages.test_network import trained
 
 # The names of the columns at which the first arc begins and ends.
@@ -42,16 +42,11 @@ def lite0(app_home: Path) -> None:
 @pytest.fixture
 def look(page: Page, goto, shortcut):  # type: ignore[no-untyped-def]
     """look("...") opens the page on the training with a shortcut, with more of an address."""
-    def opened(more: str = "") -> None:
-        goto(f"network?model=training+shortcut&picture=Handwritten+digit{more}")
-        still(page)
-
-    return opened
+    return look_at(page, goto, "shortcut")
 
 
 def test_the_strip_says_which_share_of_units_is_dead(page: Page, goto, shortcut) -> None:  # type: ignore[no-untyped-def]
-    goto("network?model=training+dead&picture=Handwritten+digit")
-    still(page)
+    look_at(page, goto, "dead")()
     expect(page.locator(".flow .legend")).to_contain_text("▼ share of dead units")
     dead = page.locator(".strip title").filter(has_text="share of dead units")
     expect(dead).to_have_count(1)

@@ -98,10 +98,15 @@ TYPED: dict[str, str] = {
 """Files below playground in which a number is spelled with commas or exponents -> why."""
 
 
-def test_sentences_are_written_with_the_playgrounds_own_numbers() -> None:
+def holding(pattern: re.Pattern[str], *endings: str) -> set[str]:
+    """The files below playground with such an ending that hold the pattern."""
     root = Path(numbers.__file__).parent
-    found = {str(path.relative_to(root)) for path in root.rglob("*.py") if SPELLED.search(path.read_text("utf-8"))}
-    assert found == set(TYPED)
+    return {str(path.relative_to(root)) for path in root.rglob("*")
+            if path.suffix in endings and pattern.search(path.read_text("utf-8"))}
+
+
+def test_sentences_are_written_with_the_playgrounds_own_numbers() -> None:
+    assert holding(SPELLED, ".py") == set(TYPED)
 
 
 SHARES = re.compile(r"\{[^{}\n]+:\s*5?\.\d[f%]\}(?:[ \u00a0\u202f]|\\+,)*\\*%|:\.\d%\}|:\.\df\}%|toFixed\(\d\)\} ?%")
@@ -120,10 +125,7 @@ ROUNDED: dict[str, str] = {
 
 
 def test_shares_are_written_by_the_function_that_says_100_of_all_only() -> None:
-    root = Path(numbers.__file__).parent
-    found = {str(path.relative_to(root)) for path in root.rglob("*") if path.suffix in (".py", ".js", ".mjs")
-             and SHARES.search(path.read_text("utf-8"))}
-    assert found == set(ROUNDED)
+    assert holding(SHARES, ".py", ".js", ".mjs") == set(ROUNDED)
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.5, 0.9999, 1.0])
